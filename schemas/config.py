@@ -1,0 +1,159 @@
+"""The configuration: one section a stage, every value checked, every field also a flag.
+
+A field's description is its help text on the command line. Fields marked `HOW` say how work is
+done, not what comes out: they are left out of a stage's fingerprint, so that changing them never
+invalidates a workspace.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+HOW: dict[str, Any] = {"fingerprint": False}
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Guidance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+class Section(BaseModel):
+    """A frozen group of options that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The values that decide the result, in JSON's types."""
+        how = {n for n, f in type(self).model_fields.items() if f.json_schema_extra == HOW}
+        return self.model_dump(mode="json", exclude=how)
+
+
+class PromptsConfig(Section):
+    """Where prompts and their intended scene graphs come from."""
+
+    source: str = Field("shapes", description="Prompt source: `shapes`, or `file` with a path.")
+    path: str | None = Field(None, description="File to read when the source is `file`.")
+    num_prompts: Count = Field(400, description="How many prompts to sample or, at most, to read.")
+    split: Literal["train", "validation", "heldout"] = Field(
+        "train", description="Part of the embedded world's combinations to sample from."
+    )
+    seed: Seed = Field(0, description="Seed of the prompt sampler.")
+
+
+class GenerateConfig(Section):
+    """How a model turns prompts into candidates."""
+
+    model: str = Field("embedded", description="`embedded`, a diffusers folder, or a Hub id.")
+    revision: str | None = Field(None, description="Revision of a Hub model.")
+    lora: str | None = Field(None, description="Folder with LoRA weights to load on the model.")
+    num_candidates: Count = Field(8, description="Candidates a prompt (K).")
+    num_inference_steps: Count = Field(20, description="Sampling steps.")
+    guidance_scale: Guidance = Field(4.0, description="Classifier-free guidance; 1 turns it off.")
+    width: Count | None = Field(None, description="Pixels; the model's own size when not given.")
+    height: Count | None = Field(None, description="Pixels; the model's own size when not given.")
+    seed: Seed = Field(0, description="Base seed from which each candidate's own seed derives.")
+    dtype: Dtype = Field("float32", description="Precision of the model.")
+    batch_size: Count = Field(64, description="Images sampled together.", json_schema_extra=HOW)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+
+
+class AnnotateConfig(Section):
+    """Which annotators read scene graphs off the candidates."""
+
+    annotators: tuple[str, ...] = Field(("shapes",), min_length=1, description="Annotator names.")
+
+
+class ScoreConfig(Section):
+    """Which scorers judge the candidates."""
+
+    scorers: tuple[str, ...] = Field(
+        ("composition", "clip"), min_length=1, description="Scorer names."
+    )
+    annotator: str = Field("shapes", description="Annotator whose graphs `composition` judges.")
+    clip_model: str = Field(
+        "embedded", description="open_clip model for `clip`: `embedded`, a folder, or a name."
+    )
+    clip_pretrained: str | None = Field(
+        None, description="open_clip weights tag or safetensors file for a named clip_model."
+    )
+    batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=HOW)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+
+
+class PairConfig(Section):
+    """How scores become winner/loser pairs."""
+
+    weights: dict[str, float] = Field(
+        {"composition": 1.0, "clip": 0.25}, min_length=1, description="Weight of each scorer."
+    )
+    min_margin: float = Field(
+        1.0, ge=0, allow_inf_nan=False,
+        description="Least difference of combined scores, in standard deviations of the prompt.",
+    )
+    target_pairs: Count | None = Field(None, description="Exact number of pairs wanted.")
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of the split groups held out for validation."
+    )
+    seed: Seed = Field(0, description="Seed that decides which groups are held out.")
+
+
+class TrainConfig(Section):
+    """Inversion-DPO and its baselines."""
+
+    model: str = Field("embedded", description="`embedded`, a diffusers folder, or a Hub id.")
+    revision: str | None = Field(None, description="Revision of a Hub model.")
+    objective: Literal["inversion-dpo", "diffusion-dpo", "sft"] = Field(
+        "inversion-dpo", description="What is optimised."
+    )
+    residual: Literal["implied", "endpoint", "reference"] = Field(
+        "endpoint", description="What inversion-dpo measures the noise against."
+    )
+    beta: float = Field(
+        2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
+    )
+    weighting: Literal["uniform", "snr"] = Field(
+        "uniform", description="Weight of each trajectory point; `snr` caps the noisy end."
+    )
+    num_inversion_steps: Count = Field(20, description="Steps of the inversion grid (N).")
+    num_points: Count | None = Field(
+        4, description="Trajectory points a pair and step (K); none takes all N, the exact loss."
+    )
+    inversion_guidance_scale: Guidance = Field(1.0, description="Guidance during inversion.")
+    tuning: Literal["lora", "full"] = Field("lora", description="Train a LoRA or all weights.")
+    lora_rank: Count = Field(16, description="Rank of the LoRA.")
+    lora_targets: tuple[str, ...] = Field(
+        ("to_q", "to_k", "to_v", "to_out.0"), min_length=1, description="Layers the LoRA adapts."
+    )
+    learning_rate: float = Field(1e-4, gt=0, allow_inf_nan=False, description="Peak rate.")
+    lr_scheduler: Literal["constant", "cosine"] = Field("constant", description="After warm-up.")
+    warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    batch_size: Count = Field(16, description="Pairs a micro-batch.")
+    gradient_accumulation_steps: Count = Field(1, description="Micro-batches an optimiser step.")
+    max_steps: Count = Field(200, description="Optimiser steps.")
+    validate_every: Count = Field(50, description="Steps between looks at the validation pairs.")
+    seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
+    dtype: Dtype = Field("float32", description="Precision of the frozen parts.")
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+
+
+class EvalConfig(Section):
+    """Which prompts and samples compare two models."""
+
+    num_prompts: Count = Field(128, description="Held-out prompts; one picture each.")
+    seed: Seed = Field(1, description="Seed of prompts and pictures, the same for both models.")
+
+
+class Config(Section):
+    """Everything that decides a run, in the order of the stages."""
+
+    prompts: PromptsConfig = PromptsConfig()
+    generate: GenerateConfig = GenerateConfig()
+    annotate: AnnotateConfig = AnnotateConfig()
+    score: ScoreConfig = ScoreConfig()
+    pair: PairConfig = PairConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()

@@ -1,0 +1,22 @@
+"""Content hashes: the same content gives the same id on any machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no blanks, so that equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def content_id(*parts: Any) -> str:
+    """32 hexadecimal digits over the canonical JSON of `parts`."""
+    return hashlib.sha256(canonical_json(list(parts)).encode()).hexdigest()[:32]
+
+
+def derived_seed(*parts: Any) -> int:
+    """A seed in 0 .. 2**63 - 1 that depends on `parts` alone, for one candidate or one scene."""
+    return int.from_bytes(hashlib.sha256(canonical_json(list(parts)).encode()).digest()[:8]) >> 1

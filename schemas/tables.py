@@ -1,0 +1,104 @@
+"""The columns of every table. Parquet files hold exactly these, whatever made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+
+Record = dict[str, Any]
+"""One row of a table: column name to value."""
+
+OK = "ok"
+REJECTED = "rejected"
+
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+_OUTCOME = [("status", pa.string()), ("error", pa.string())]
+
+PROMPTS = pa.schema(
+    [
+        pa.field("prompt_id", pa.string(), nullable=False),
+        ("prompt", pa.string()),
+        ("graph", pa.string()),
+        ("source", pa.string()),
+        ("split_group", pa.string()),
+        *_OUTCOME,
+    ]
+)
+
+CANDIDATES = pa.schema(
+    [
+        pa.field("candidate_id", pa.string(), nullable=False),
+        ("prompt_id", pa.string()),
+        ("image", IMAGE),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("seed", pa.int64()),
+        ("model", pa.string()),
+        ("revision", pa.string()),
+        ("steps", pa.int32()),
+        ("guidance_scale", pa.float64()),
+        ("scheduler", pa.string()),
+        ("phash", pa.string()),
+        *_OUTCOME,
+    ]
+)
+
+ANNOTATIONS = pa.schema(
+    [
+        pa.field("candidate_id", pa.string(), nullable=False),
+        ("graph", pa.string()),
+        ("annotator", pa.string()),
+        ("revision", pa.string()),
+        *_OUTCOME,
+    ]
+)
+
+SCORES = pa.schema(
+    [
+        pa.field("candidate_id", pa.string(), nullable=False),
+        ("score", pa.float64()),
+        ("components", pa.map_(pa.string(), pa.float64())),
+        ("scorer", pa.string()),
+        ("revision", pa.string()),
+        *_OUTCOME,
+    ]
+)
+
+
+def pairs_schema(scorers: Iterable[str]) -> pa.Schema:
+    """Pairs, with one column of chosen minus rejected raw score for each scorer."""
+    return pa.schema(
+        [
+            pa.field("pair_id", pa.string(), nullable=False),
+            ("prompt_id", pa.string()),
+            ("chosen_id", pa.string()),
+            ("rejected_id", pa.string()),
+            ("margin", pa.float64()),
+            *((f"delta_{name}", pa.float64()) for name in scorers),
+            ("split", pa.string()),
+        ]
+    )
+
+
+def dataset_schema(scores: Iterable[str]) -> pa.Schema:
+    """The published set; `scores` names the flat float columns, as `chosen_<name>` each."""
+    return pa.schema(
+        [
+            pa.field("pair_id", pa.string(), nullable=False),
+            ("prompt", pa.string()),
+            ("chosen", IMAGE),
+            ("rejected", IMAGE),
+            ("graph", pa.string()),
+            ("chosen_graph", pa.string()),
+            ("rejected_graph", pa.string()),
+            ("margin", pa.float64()),
+            *((f"{side}_{name}", pa.float64()) for name in scores for side in ("chosen", "rejected")),
+            ("chosen_seed", pa.int64()),
+            ("rejected_seed", pa.int64()),
+            ("model", pa.string()),
+            ("revision", pa.string()),
+        ]
+    )
