@@ -1,0 +1,150 @@
+"""The rules of the house, each a function from a checkout to what breaks it.
+
+A problem is one line that names the file. `test_layout.py` runs the rules on this checkout, and on
+bad examples that every rule must find.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOMS = ("curate", "data_cards", "schemas", "train")
+FOLDERS = {".ci", "benchmarks", "docs", "invdpo", "tests", "tools", *ROOMS}
+PASSING = {".git", ".venv", "build", "demo", "dist", "work", "__pycache__"}
+"""What set-up, caches and runs leave; never in git."""
+MAY_IMPORT = {
+    "schemas": {"schemas"},
+    "curate": {"curate", "schemas", "data_cards"},
+    "train": {"train", "schemas", "data_cards"},
+    "data_cards": {"data_cards", "schemas"},
+}
+"""Which rooms the files of a room may import; `invdpo/` and the rest may know all."""
+FACE = {"cli", "demo", "options", "output"}
+"""Modules of the command line; no room may lean on them."""
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 60
+HOMES = re.compile(r"(?<![\w.])/(?:home|root|Users|work)/\w")
+TEXT = {".cfg", ".j2", ".json", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ""}
+
+
+def files(root: Path, pattern: str = "*") -> Iterator[Path]:
+    """Files of the checkout, without links, caches and what runs leave behind."""
+    for path in sorted(root.rglob(pattern)):
+        parts = path.relative_to(root).parts
+        if any(_passing(part) for part in parts[:-1]) or path.is_symlink():
+            continue
+        if path.is_file() and not (parts[0] == "invdpo" and parts[1] in ROOMS):
+            yield path
+
+
+def _passing(name: str) -> bool:
+    return name in PASSING or name.endswith(("_cache", ".egg-info")) or name == ".hypothesis"
+
+
+def unlisted_folders(root: Path) -> list[str]:
+    """Top-level folders that no rule knows."""
+    found = {path.name for path in root.iterdir() if path.is_dir() and not _passing(path.name)}
+    return [f"{name}/: an unlisted folder at the top level" for name in sorted(found - FOLDERS)]
+
+
+def missing_links(root: Path) -> list[str]:
+    """Rooms without their relative link in `invdpo/`."""
+    links = {room: root / "invdpo" / room for room in ROOMS}
+    return [
+        f"invdpo/{room}: not a link to ../{room}"
+        for room, link in links.items()
+        if not link.is_symlink() or link.readlink() != Path("..") / room
+    ]
+
+
+def unlisted_packages(root: Path) -> list[str]:
+    """Packages that pyproject.toml forgets, or names in vain."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = set(project["tool"]["setuptools"]["packages"])
+    rooms = [path for room in ROOMS for path in files(root / room, "__init__.py")]
+    there = {".".join(("invdpo", *path.relative_to(root).parts[:-1])) for path in rooms}
+    wrong = sorted(listed ^ (there | {"invdpo"}))
+    return [f"pyproject.toml: packages and folders disagree about {name}" for name in wrong]
+
+
+def folders_without_init(root: Path) -> list[str]:
+    """Folders of code that are no package, so that the wheel would lack them."""
+    folders = {path.parent for room in ROOMS for path in files(root / room, "*.py")}
+    return [
+        f"{folder.relative_to(root)}/: no __init__.py"
+        for folder in sorted(folders)
+        if not (folder / "__init__.py").exists()
+    ]
+
+
+def wrong_imports(root: Path) -> list[str]:
+    """Relative imports, imports without the prefix, and imports across a wall between rooms."""
+    problems = []
+    for path in files(root, "*.py"):
+        where = path.relative_to(root)
+        allowed = MAY_IMPORT.get(where.parts[0], {*ROOMS})
+        for line, name in _imports(path):
+            top, _, rest = name.partition(".")
+            room = rest.partition(".")[0]
+            if not top:
+                problems.append(f"{where}:{line}: a relative import")
+            elif top in ROOMS:
+                problems.append(f"{where}:{line}: import {name} lacks the invdpo. prefix")
+            elif top == "invdpo" and room in ROOMS and room not in allowed:
+                problems.append(f"{where}:{line}: {where.parts[0]} may not import invdpo.{room}")
+            elif top == "invdpo" and room in FACE and where.parts[0] in ROOMS:
+                problems.append(f"{where}:{line}: {where.parts[0]} may not import invdpo.{room}")
+    return problems
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of every import, those inside functions too; relative ones start `.`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def long_code(root: Path) -> list[str]:
+    """Files and functions that outgrew their one idea."""
+    problems = []
+    for path in files(root, "*.py"):
+        where, text = path.relative_to(root), path.read_text(encoding="utf-8")
+        lines = len(text.splitlines())
+        if lines > LONGEST_FILE:
+            problems.append(f"{where}: {lines} lines, at most {LONGEST_FILE}")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = (node.end_lineno or node.lineno) - node.lineno + 1
+                if length > LONGEST_FUNCTION:
+                    problems.append(f"{where}: {node.name} has {length} lines")
+    return problems
+
+
+def machine_paths(root: Path) -> list[str]:
+    """Lines that name a folder of somebody's machine."""
+    problems = []
+    for path in files(root):
+        if path.suffix not in TEXT:
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            if HOMES.search(line) or str(root) in line:
+                problems.append(f"{path.relative_to(root)}:{number}: a path of this machine")
+    return problems
+
+
+RULES = (
+    unlisted_folders,
+    missing_links,
+    unlisted_packages,
+    folders_without_init,
+    wrong_imports,
+    long_code,
+    machine_paths,
+)

@@ -1,0 +1,112 @@
+"""The rules of the house hold here, and each of them finds what it is there to find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import layout
+
+ROOT = Path(__file__).parents[1]
+Rule = Callable[[Path], list[str]]
+
+IMPORTS = {
+    "curate/bad.py": ("from invdpo.train import loop", "curate may not import invdpo.train"),
+    "train/bad.py": ("def f() -> None:\n    import invdpo.curate.score", "may not import"),
+    "train/also_bad.py": ("from invdpo import curate", "train may not import invdpo.curate"),
+    "schemas/bad.py": ("import invdpo.data_cards", "schemas may not import invdpo.data_cards"),
+    "data_cards/bad.py": ("from invdpo.curate import x", "data_cards may not import"),
+    "curate/face.py": ("from invdpo.cli import main", "curate may not import invdpo.cli"),
+    "tests/bad.py": ("import curate.score", "lacks the invdpo. prefix"),
+    "invdpo/bad.py": ("from schemas import SceneGraph", "lacks the invdpo. prefix"),
+    "tools/bad.py": ("from . import other", "a relative import"),
+    "curate/engines/bad.py": ("from ..score import x", "a relative import"),
+}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A small checkout that keeps every rule."""
+    write(tmp_path, "pyproject.toml", f"[tool.setuptools]\npackages = {packages()}\n")
+    for room in layout.ROOMS:
+        write(tmp_path, f"{room}/__init__.py", "")
+    write(tmp_path, "invdpo/__init__.py", "")
+    for room in layout.ROOMS:
+        (tmp_path / "invdpo" / room).symlink_to(Path("..") / room)
+    return tmp_path
+
+
+def packages() -> list[str]:
+    return ["invdpo", *(f"invdpo.{room}" for room in layout.ROOMS)]
+
+
+def write(root: Path, name: str, text: str) -> None:
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text(text, encoding="utf-8")
+
+
+@pytest.mark.parametrize("rule", layout.RULES, ids=lambda rule: rule.__name__)
+def test_this_checkout_keeps_the_rule(rule: Rule) -> None:
+    assert rule(ROOT) == []
+
+
+@pytest.mark.parametrize("rule", layout.RULES, ids=lambda rule: rule.__name__)
+def test_a_small_good_house_passes(rule: Rule, house: Path) -> None:
+    write(house, "curate/good.py", "from invdpo.schemas import errors\nimport numpy\n")
+    assert rule(house) == []
+
+
+def test_unlisted_folder(house: Path) -> None:
+    (house / "misc").mkdir()
+    assert layout.unlisted_folders(house) == ["misc/: an unlisted folder at the top level"]
+
+
+def test_link_replaced_by_a_folder(house: Path) -> None:
+    (house / "invdpo" / "train").unlink()
+    (house / "invdpo" / "train").mkdir()
+    assert layout.missing_links(house) == ["invdpo/train: not a link to ../train"]
+
+
+def test_package_missing_in_pyproject(house: Path) -> None:
+    write(house, "curate/new/__init__.py", "")
+    assert layout.unlisted_packages(house) == [
+        "pyproject.toml: packages and folders disagree about invdpo.curate.new"
+    ]
+
+
+def test_package_listed_in_vain(house: Path) -> None:
+    (house / "train/__init__.py").unlink()
+    assert "invdpo.train" in layout.unlisted_packages(house)[0]
+
+
+def test_folder_of_code_without_init(house: Path) -> None:
+    write(house, "curate/new/stage.py", "")
+    assert layout.folders_without_init(house) == ["curate/new/: no __init__.py"]
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_wrong_import(house: Path, name: str) -> None:
+    code, expected = IMPORTS[name]
+    write(house, name, code + "\n")
+    problems = layout.wrong_imports(house)
+    assert len(problems) == 1
+    assert problems[0].startswith(name)
+    assert expected in problems[0]
+
+
+def test_long_file(house: Path) -> None:
+    write(house, "curate/long.py", "x = 1\n" * (layout.LONGEST_FILE + 1))
+    assert layout.long_code(house) == ["curate/long.py: 301 lines, at most 300"]
+
+
+def test_long_function(house: Path) -> None:
+    write(house, "curate/long.py", "def f() -> None:\n" + "    x = 1\n" * 60)
+    assert layout.long_code(house) == ["curate/long.py: f has 61 lines"]
+
+
+@pytest.mark.parametrize("text", ["see /" + "home/ann/data", "{root}/x", "a=/" + "root/m"])
+def test_path_of_a_machine(house: Path, text: str) -> None:
+    write(house, "docs/note.md", f"fine\n{text.format(root=house)}\n")
+    assert layout.machine_paths(house) == ["docs/note.md:2: a path of this machine"]
