@@ -1,0 +1,10 @@
+"""Scorers, one small file each; importing this package enters them into `SCORERS`.
+
+To add one, write a file with a class of the `Scorer` protocol and name it here.
+"""
+
+from invdpo.curate.scorers import clip as clip
+from invdpo.curate.scorers import composition as composition
+from invdpo.curate.scorers.base import SCORERS, Case, Judged, Scorer
+
+__all__ = ["SCORERS", "Case", "Judged", "Scorer"]

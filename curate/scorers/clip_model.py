@@ -1,0 +1,149 @@
+"""Finds and loads open_clip models: the embedded one, a folder, or a name with its weights.
+
+Weights in folders and files must be safetensors; pickles are refused. Weights that a tag or a
+Hub id names are fetched by open_clip, which prefers safetensors and else unpickles tensors only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from invdpo.curate.shapes import bundle
+from invdpo.schemas import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG = "open_clip_config.json"
+PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+PREFERRED = ("open_clip_model.safetensors", "model.safetensors")
+HUB = "hf-hub:"
+
+
+class Source(NamedTuple):
+    """Where a model's architecture and weights come from."""
+
+    architecture: str
+    """As `open_clip.create_model` takes it, with its schema."""
+    weights: Path | None = None
+    """A safetensors file."""
+    tag: str | None = None
+    """Of open_clip's own pretrained weights, when there is no file."""
+
+    def revision(self) -> str:
+        """Hash of the weights' content, or the names of what open_clip fetches."""
+        if self.weights is None:
+            return ":".join(part for part in (self.architecture, self.tag) if part)
+        with self.weights.open("rb") as file:
+            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
+
+
+class ClipModel(NamedTuple):
+    """A loaded model in evaluation mode."""
+
+    network: Any
+    preprocess: Callable[[Any], torch.Tensor]
+    """RGB picture to 3×H×W."""
+    tokenize: Callable[[list[str]], torch.Tensor]
+    """n texts to n×L token ids."""
+
+
+def find(model: str, pretrained: str | None) -> Source:
+    """Resolve a configured model without loading it.
+
+    Raises `ModelError` for an unknown name or tag, a folder without configuration or weights, or
+    weights that are a pickle.
+    """
+    if model == "embedded":
+        return _folder(bundle.clip_path())
+    if Path(model).is_dir():
+        return _folder(Path(model))
+    if model.startswith(HUB):
+        return Source(model)
+    return _named(model, pretrained)
+
+
+def load(source: Source, device: str) -> ClipModel:
+    """Load in float32. Raises `ModelError` when the weights do not fit or can't be fetched."""
+    import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    try:
+        network = _network(source)
+        tokenize = open_clip.get_tokenizer(source.architecture)
+    except Exception as error:  # open_clip raises whatever its parts raise
+        first = str(error).strip().splitlines()[:1]
+        what = source.weights or source.architecture
+        raise ModelError(f"{what}: open_clip can't load it: {''.join(first)}") from error
+    preprocess = image_transform_v2(
+        PreprocessCfg(**network.visual.preprocess_cfg), is_train=False
+    )
+    return ClipModel(network.to(device).eval(), preprocess, tokenize)
+
+
+def _network(source: Source) -> Any:  # noqa: ANN401
+    import open_clip
+
+    if source.weights is None:
+        return open_clip.create_model(
+            source.architecture, source.tag, require_pretrained=True, weights_only=True
+        )
+    network = open_clip.create_model(source.architecture, load_weights=False)
+    open_clip.load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
+    return network
+
+
+def _folder(folder: Path) -> Source:
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{folder}: no {CONFIG}. Give an open_clip model folder.")
+    return Source(f"local-dir:{folder}", weights=_weights_in(folder))
+
+
+def _weights_in(folder: Path) -> Path:
+    found = sorted(folder.glob("*.safetensors"))
+    chosen = next((folder / name for name in PREFERRED if folder / name in found), None)
+    if chosen or len(found) == 1:
+        return chosen or found[0]
+    if found:
+        names = ", ".join(path.name for path in found)
+        raise ModelError(f"{folder}: which weights? Found {names}; name one {PREFERRED[0]}.")
+    if pickles := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES):
+        raise _pickle(f"{folder}: {pickles[0]}")
+    raise ModelError(f"{folder}: no weights. Expected {PREFERRED[0]}.")
+
+
+def _named(model: str, pretrained: str | None) -> Source:
+    import open_clip
+
+    if model not in open_clip.list_models():
+        raise ModelError(f"Unknown clip_model {model!r}. {_suggest(model)}")
+    tags = open_clip.list_pretrained_tags_by_model(model)
+    if pretrained in tags:
+        return Source(model, tag=pretrained)
+    allowed = f"Give one of its tags ({', '.join(tags) or 'it has none'}) or a safetensors file."
+    if pretrained is None:
+        raise ModelError(f"clip_model {model!r} needs clip_pretrained. {allowed}")
+    path = Path(pretrained)
+    if path.suffix in PICKLES:
+        raise _pickle(pretrained)
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise ModelError(f"clip_pretrained {pretrained!r} was not found. {allowed}")
+    return Source(model, weights=path)
+
+
+def _suggest(model: str) -> str:
+    import open_clip
+
+    names = get_close_matches(model, open_clip.list_models(), n=5, cutoff=0.4)
+    known = f"an open_clip name such as {', '.join(names or ['ViT-B-32', 'ViT-L-14'])}"
+    return f"Give `embedded`, a folder with {CONFIG}, {HUB}owner/name, or {known}."
+
+
+def _pickle(what: str) -> ModelError:
+    return ModelError(
+        f"{what} is a pickle, which can run code and is refused. Convert the weights to safetensors."
+    )

@@ -1,0 +1,111 @@
+"""`composition`: how far the observed scene graph is what the prompt asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from invdpo.curate.scorers.base import GRAPH, OBSERVED, SCORERS, Case, Judged
+from invdpo.curate.scorers.facts import Assignment, Fact, facts
+from invdpo.curate.scorers.overlap import entity_iou, relation_iou, sg_iou
+from invdpo.schemas import Item, SceneGraph
+from invdpo.schemas.config import ScoreConfig
+
+
+def composition(intended: SceneGraph, observed: SceneGraph) -> dict[str, float]:
+    """All figures of agreement, 0..1 each; both graphs must have no `problems()`.
+
+    `satisfied`: share of intended facts that hold (`facts`), the score; `attributes`, `counts`:
+    the same of attribute facts and of count facts, 1 where none is stated; `all_right`: 1 when every
+    fact holds, which also means that nothing else is there; the three IoUs as in `overlap`.
+    """
+    judged, _ = facts(intended, observed)
+    return {
+        "satisfied": _share(judged),
+        "entity_iou": entity_iou(intended, observed),
+        "relation_iou": relation_iou(intended, observed),
+        "sg_iou": sg_iou(intended, observed),
+        "attributes": _share(fact for fact in judged if fact.kind == "attribute"),
+        "counts": _share(fact for fact in judged if fact.kind in ("count", "total")),
+        "all_right": float(all(fact.holds for fact in judged)),
+    }
+
+
+def wrong_facts(intended: SceneGraph, observed: SceneGraph) -> list[str]:
+    """What is wrong in plain words, most basic first; empty when the picture is exactly right.
+
+    What follows from a missing object (its relations, say) is not told again.
+    """
+    judged, chosen = facts(intended, observed)
+    wrong = [fact for fact in judged if not fact.holds]
+    lines = [
+        *_missing(intended, judged, chosen),
+        *_attributes(intended, observed, wrong, chosen),
+        *_counts(intended, observed),
+        *_relations(intended, wrong, chosen),
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _share(judged: Iterable[Fact]) -> float:
+    holds = [fact.holds for fact in judged]
+    return sum(holds) / len(holds) if holds else 1.0
+
+
+def _missing(intended: SceneGraph, judged: list[Fact], chosen: Assignment) -> Iterator[str]:
+    """Objects of which there is none; too few of one kind is told by its count."""
+    unlike = {fact.items[0] for fact in judged if fact.kind == "attribute" and not fact.holds}
+    found = {i.phrase for i in intended.items if i.item_id in chosen and i.item_id not in unlike}
+    for item in intended.items:
+        if item.item_id not in chosen and item.phrase not in found:
+            yield f"no {item.phrase}"
+
+
+def _attributes(
+    intended: SceneGraph, observed: SceneGraph, wrong: list[Fact], chosen: Assignment
+) -> Iterator[str]:
+    for fact in wrong:
+        if fact.kind == "attribute" and fact.items[0] in chosen:
+            seen = observed.item(chosen[fact.items[0]])
+            looks = f"{', '.join(seen.attributes)}, " if seen.attributes else ""
+            yield f"{seen.label} is {looks}not {fact.detail}"
+
+
+def _counts(intended: SceneGraph, observed: SceneGraph) -> Iterator[str]:
+    asked = Counter(item.label for item in intended.items)
+    seen = Counter(item.label for item in observed.items)
+    for label, n in asked.items():
+        if seen[label] not in (0, n):
+            yield f"{seen[label]} {label}{'' if seen[label] == 1 else 's'}, asked for {n}"
+    extra: list[Item] = [item for item in observed.items if item.label not in asked]
+    yield from (f"{item.phrase} not asked for" for item in extra)
+
+
+def _relations(intended: SceneGraph, wrong: list[Fact], chosen: Assignment) -> Iterator[str]:
+    for fact in wrong:
+        if fact.kind == "relation" and all(item in chosen for item in fact.items):
+            one, other = (intended.item(item).phrase for item in fact.items)
+            yield f"{one} is not {fact.detail} {other}"
+
+
+@SCORERS.register("composition")
+class CompositionScorer:
+    """Share of the intended facts that the observed scene graph satisfies, 0..1."""
+
+    name = "composition"
+    needs: Sequence[str] = (GRAPH, OBSERVED)
+    higher_is_better = True
+    comparable_across_prompts = True
+    revision = "1"
+    """Raised whenever the rules give another figure for the same graphs."""
+
+    def __init__(self, config: ScoreConfig) -> None:
+        """Takes the configuration like every scorer, and needs nothing of it."""
+
+    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+        """`satisfied` as the score, the other figures of `composition` as its components."""
+        return [self._judge(case) for case in cases]
+
+    def _judge(self, case: Case) -> Judged:
+        figures = composition(case.graph, case.observed_graph)
+        return Judged(figures.pop("satisfied"), figures)

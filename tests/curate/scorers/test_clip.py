@@ -1,0 +1,135 @@
+"""The CLIP scorer on a tiny random model: order, batches, texts, and refusals."""
+
+import pickle
+import shutil
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.scorers.clip_model import find
+from invdpo.schemas import ModelError, PluginError
+from invdpo.schemas.config import ScoreConfig
+
+
+@pytest.fixture(scope="module")
+def cases(pictures: list[bytes]) -> list[Case]:
+    """32 cases of 8 prompts."""
+    return [
+        Case({"prompt": f"picture {n // 4}", "image": {"bytes": data, "path": None}})
+        for n, data in enumerate(pictures)
+    ]
+
+
+def config(folder: Path) -> ScoreConfig:
+    return ScoreConfig(clip_model=str(folder), device="cpu")
+
+
+def scores(folder: Path, given: list[Case]) -> list[float]:
+    return [judged.score for judged in SCORERS["clip"](config(folder))(given)]
+
+
+def test_is_the_cosine_open_clip_gives(clip_folder: Path, cases: list[Case]) -> None:
+    import open_clip
+    import torch
+
+    name = f"local-dir:{clip_folder}"
+    network, preprocess = open_clip.create_model_from_pretrained(name)
+    case = cases[0]
+    with torch.no_grad():
+        image = network.eval().encode_image(preprocess(case.image)[None])
+        text = network.encode_text(open_clip.get_tokenizer(name)([case.prompt]))
+    expected = torch.cosine_similarity(image, text).item()
+    assert scores(clip_folder, [case])[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_batch_and_order_do_not_matter(clip_folder: Path, cases: list[Case]) -> None:
+    together = scores(clip_folder, cases)
+    alone = [scores(clip_folder, [case])[0] for case in cases[:5]]
+    assert together[:5] == pytest.approx(alone, abs=1e-5)
+    assert scores(clip_folder, cases[::-1])[::-1] == pytest.approx(together, abs=1e-5)
+
+
+def test_each_prompt_is_encoded_once(clip_folder: Path, cases: list[Case]) -> None:
+    scorer = SCORERS["clip"](config(clip_folder))
+    scorer(cases[:1])
+    network = scorer._model.network  # type: ignore[attr-defined]
+    with patch.object(network, "encode_text", wraps=network.encode_text) as encode:
+        scorer(cases[:10])
+        scorer(cases[10:16])
+    assert sum(len(call.args[0]) for call in encode.call_args_list) == 3
+
+
+def test_revision_follows_the_content(clip_folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(clip_folder, copy)
+    revision = find(str(clip_folder), None).revision()
+    assert revision.startswith("sha256:")
+    assert find(str(copy), None).revision() == revision
+    weights = copy / "open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert find(str(copy), None).revision() != revision
+
+
+def test_named_model(clip_folder: Path) -> None:
+    assert find("ViT-B-32", "openai").revision() == "ViT-B-32:openai"
+    weights = clip_folder / "open_clip_model.safetensors"
+    assert find("ViT-B-32", str(weights)).revision().startswith("sha256:")
+
+
+def test_pickles_are_refused(clip_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(clip_folder / "open_clip_config.json", tmp_path)
+    weights = tmp_path / "open_clip_pytorch_model.bin"
+    weights.write_bytes(pickle.dumps({}))
+    with pytest.raises(ModelError, match="is a pickle"):
+        find(str(tmp_path), None)
+    with pytest.raises(ModelError, match="is a pickle"):
+        find("ViT-B-32", str(weights))
+
+
+def test_a_pickle_beside_safetensors_is_not_opened(
+    clip_folder: Path, tmp_path: Path, cases: list[Case]
+) -> None:
+    folder = tmp_path / "both"
+    shutil.copytree(clip_folder, folder)
+    (folder / "open_clip_pytorch_model.bin").write_bytes(b"\x80 would fail to load")
+    assert scores(folder, cases[:1]) == scores(clip_folder, cases[:1])
+
+
+@pytest.mark.parametrize(
+    ("model", "pretrained", "text"),
+    [
+        ("no-such-model", None, "Unknown clip_model 'no-such-model'"),
+        ("ViT-B-33", None, "ViT-B-32"),
+        ("ViT-B-32", None, "needs clip_pretrained"),
+        ("ViT-B-32", "no-such-tag", "was not found. Give one of its tags"),
+    ],
+)
+def test_unknown_models(model: str, pretrained: str | None, text: str) -> None:
+    with pytest.raises(ModelError, match=text):
+        find(model, pretrained)
+
+
+def test_folders_without_what_is_needed(clip_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no open_clip_config\.json"):
+        find(str(tmp_path), None)
+    shutil.copy(clip_folder / "open_clip_config.json", tmp_path)
+    with pytest.raises(ModelError, match="no weights"):
+        find(str(tmp_path), None)
+
+
+def test_weights_of_another_architecture(
+    clip_folder: Path, tmp_path: Path, cases: list[Case]
+) -> None:
+    folder = tmp_path / "wider"
+    shutil.copytree(clip_folder, folder)
+    text = (folder / "open_clip_config.json").read_text()
+    (folder / "open_clip_config.json").write_text(text.replace('"width": 32', '"width": 48'))
+    with pytest.raises(ModelError, match="can't load it"):
+        scores(folder, cases[:1])
+
+
+def test_unknown_scorer_lists_the_known() -> None:
+    with pytest.raises(PluginError, match="Known: clip, composition"):
+        SCORERS["beauty"]

@@ -1,0 +1,130 @@
+"""The score stage: one row out for each row in, and a reason for every rejection."""
+
+import io
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from invdpo.curate.score import Score
+from invdpo.curate.scorers import SCORERS, Case, Judged
+from invdpo.schemas import Item, PluginError, SceneGraph
+from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.tables import SCORES, Record
+
+GRAPH = SceneGraph(items=(Item(item_id=0, label="circle", attributes=("red",)),)).to_json()
+
+
+def png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(file, "PNG")
+    return file.getvalue()
+
+
+def row(name: str, **changes: Any) -> Record:
+    good = {
+        "candidate_id": name,
+        "prompt": "a red circle",
+        "graph": GRAPH,
+        "observed_graph": GRAPH,
+        "image": {"bytes": png(), "path": None},
+        "status": "ok",
+        "error": None,
+    }
+    return good | changes
+
+
+class Fixed:
+    """Says what it is told to say; counts the pictures it sees."""
+
+    name = "fixed"
+    needs = ("image",)
+    higher_is_better = True
+    comparable_across_prompts = True
+    revision = "7"
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.values = iter(values)
+        self.batches: list[int] = []
+
+    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+        self.batches.append(len(cases))
+        return [Judged(next(self.values)) for case in cases if case.image.mode == "RGB"]
+
+
+@pytest.fixture
+def fixed() -> Iterator[Fixed]:
+    scorer = Fixed([1.0, math.nan, math.inf, -math.inf, 2.0])
+    SCORERS.register("fixed")(lambda config: scorer)
+    yield scorer
+    del SCORERS._entries["fixed"]
+
+
+def test_not_finite_scores_are_rejected(fixed: Fixed) -> None:
+    rows = [row(str(n)) for n in range(5)]
+    out = list(Score("fixed", ScoreConfig(batch_size=2))(rows))
+    assert [r["score"] for r in out] == [1.0, None, None, None, 2.0]
+    assert [r["status"] for r in out] == ["ok", "rejected", "rejected", "rejected", "ok"]
+    assert out[1]["error"] == "the score is nan"
+    assert fixed.batches == [2, 2, 1]
+    assert {(r["scorer"], r["revision"]) for r in out} == {("fixed", "7")}
+
+
+def test_undecodable_images_keep_their_row(fixed: Fixed) -> None:
+    cut = {"bytes": png()[:-20], "path": None}
+    rows = [
+        row("0", image=cut), row("1"), row("2", image={"bytes": b"no picture", "path": None}),
+        row("3", image=None), row("4", image={"bytes": None, "path": None}),
+        row("5", status="rejected", error="out of memory"),
+    ]
+    out = list(Score("fixed", ScoreConfig())(rows))
+    assert [r["candidate_id"] for r in out] == list("012345")
+    assert [r["score"] for r in out] == [None, 1.0, None, None, None, None]
+    assert out[0]["error"].startswith("the image can't be decoded: ")
+    assert out[2]["error"] == "the image can't be decoded: cannot identify image file"
+    assert out[3]["error"] == out[4]["error"] == "no image"
+    assert out[5]["error"] == "candidate rejected: out of memory"
+
+
+def test_composition_needs_both_graphs() -> None:
+    dangling = '{"items":[{"item_id":0,"label":"a"}],"relations":[{"item1":0,"relation":"on","item2":9}]}'
+    rows = [
+        row("0", image=None),
+        row("1", graph=None),
+        row("2", observed_graph=None, observed_error="the image can't be decoded"),
+        row("3", observed_graph=None),
+        row("4", graph="{}"),
+        row("5", graph=dangling),
+        row("6", observed_graph="{"),
+    ]
+    out = list(Score("composition", ScoreConfig())(rows))
+    assert out[0]["score"] == 1.0
+    assert dict(out[0]["components"])["all_right"] == 1.0
+    assert [r["error"] for r in out[1:6]] == [
+        "no intended scene graph",
+        "annotation rejected: the image can't be decoded",
+        "no observed scene graph",
+        "the intended scene graph has no items",
+        "intended graph: relation 'on' names item 9, which does not exist",
+    ]
+    assert out[6]["error"].startswith("observed graph: the text: Invalid JSON")
+
+
+def test_rows_fit_the_schema(fixed: Fixed) -> None:
+    out = [*Score("fixed", ScoreConfig())([row("0"), row("1")]),
+           *Score("composition", ScoreConfig())([row("2"), row("3", graph=None)])]
+    table = pa.Table.from_pylist(out, schema=SCORES)
+    assert table.num_rows == 4
+    assert table["score"].null_count == 2
+
+
+def test_unknown_scorer_is_refused_at_once() -> None:
+    with pytest.raises(PluginError, match="Unknown scorer 'beauty'. Known: clip, composition"):
+        Score("beauty", ScoreConfig())
+
+
+def test_no_rows_no_output() -> None:
+    assert list(Score("composition", ScoreConfig())([])) == []
