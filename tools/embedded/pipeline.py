@@ -1,0 +1,78 @@
+"""Trains text encoder and noise predictor on the latents of a trained autoencoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from embedded import data, diffusion, judge, prepare, text, vae, words
+from embedded.export import export
+from embedded.whiten import whiten
+from invdpo.schemas import SceneGraph
+
+
+class Trainer:
+    """Holds the parts of the pipeline while the noise predictor grows."""
+
+    def __init__(self, work: Path, bundle: Path, seed: int, count: int) -> None:
+        self.work, self.bundle, self.seed = work, bundle, seed
+        self.tokenizer: CLIPTokenizer = words.build()
+        self.training = prepare.scenes(work, count, seed + 1)
+        self.vae = AutoencoderKL.from_pretrained(work / "vae").eval()
+        self.latents = whiten(self.vae, self._latents())
+        self.encoder = self._encoder()
+
+    def _latents(self) -> torch.Tensor:
+        """The raw latents of all training scenes, from the file if it is there."""
+        file = self.work / "latents.safetensors"
+        if not file.exists():
+            save_file({"latents": vae.encode(self.vae, self.training.images.numpy())}, file)
+        return load_file(file)["latents"]
+
+    def _encoder(self, seconds: float = 100) -> CLIPTextModel:
+        if (self.work / "text").exists():
+            return CLIPTextModel.from_pretrained(self.work / "text").eval()
+        model = text.build(self.tokenizer)
+        text.train(model, self.training.ids, self.training.places, seconds=seconds, seed=self.seed)
+        model.save_pretrained(self.work / "text")
+        return model.eval()
+
+    def embed(self, captions: list[str]) -> torch.Tensor:
+        """B×T×D text states."""
+        return text.embed(self.encoder, text.tokens(self.tokenizer, captions))
+
+    def train(self, seconds: float, every: float) -> None:
+        """Train the noise predictor; after each spell measure it and export the whole pipeline."""
+        wanted = data.make("validation", 128, self.seed + 2)
+        self.given, self.empty = self.embed(wanted.captions), self.embed([""])[0]
+        self.graphs: list[SceneGraph] = wanted.graphs
+        unet = diffusion.train(
+            self.latents,
+            text.embed(self.encoder, self.training.ids),
+            self.empty,
+            seconds=seconds,
+            seed=self.seed,
+            folder=self.work,
+            every=every,
+            inspect=self.inspect,
+        )
+        self.inspect(unet, -1)
+
+    def inspect(self, unet: UNet2DConditionModel, step: int) -> None:
+        """Measure on 128 validation prompts and export."""
+        latents = diffusion.sample(unet, self.given, self.empty, seed=0)
+        objects, full = judge.share(self.graphs, vae.decode(self.vae, latents))
+        print(f"== step {step}: objects right {objects:.3f}, fully right {full:.3f}", flush=True)
+        for folder in (self.work / f"bundle-{step}", self.bundle):
+            export(
+                folder,
+                vae=self.vae,
+                encoder=self.encoder,
+                tokenizer=self.tokenizer,
+                unet=unet,
+                scheduler=diffusion.scheduler(),
+            )

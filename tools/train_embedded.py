@@ -1,0 +1,58 @@
+"""Trains the embedded world's models from nothing: autoencoder, pipeline, CLIP."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from embedded import clip, data, judge, negatives, prepare, vae, words
+from embedded.pipeline import Trainer
+
+from invdpo.curate.shapes.bundle import clip_path, model_path
+
+SEED = 2026
+
+
+def train_vae(given: argparse.Namespace) -> None:
+    """The autoencoder, and how many scenes survive it."""
+    images = data.make("train", 24_000, SEED).images
+    model = vae.train(images, seconds=given.seconds, seed=SEED, folder=given.work / "vae")
+    scenes = data.make("validation", 512, SEED + 1)
+    objects, full = judge.share(scenes.graphs, vae.decode(model, vae.encode(model, scenes.images)))
+    print(f"reconstructions of 512 scenes: objects right {objects:.3f}, fully right {full:.3f}")
+
+
+def train_pipeline(given: argparse.Namespace) -> None:
+    """Text encoder and noise predictor, exported into the repository."""
+    trainer = Trainer(given.work, given.out or model_path(), SEED, given.scenes)
+    trainer.train(given.seconds, given.every)
+
+
+def train_clip(given: argparse.Namespace) -> None:
+    """The CLIP model, and how well it tells right captions from wrong ones."""
+    tokenizer = words.build()
+    scenes = prepare.scenes(given.work, given.scenes, SEED + 1)
+    model = clip.train(tokenizer, scenes.images, scenes.ids, seconds=given.seconds, seed=SEED)
+    clip.export(given.out or clip_path(), model, tokenizer)
+    for change in (negatives.swap_colours, negatives.turn_relation, negatives.change_object):
+        share, count = clip.accuracy(model, tokenizer, change, SEED + 3)
+        print(f"{change.__name__}: right caption preferred {share:.3f} of {count}")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=sorted(PARTS))
+    parser.add_argument("--work", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--out", type=Path, help="where to export; by default the package")
+    parser.add_argument("--seconds", type=float, required=True, help="time to train for")
+    parser.add_argument("--every", type=float, default=480, help="seconds between measurements")
+    parser.add_argument("--scenes", type=int, default=96_000, help="training scenes to render")
+    return parser.parse_args()
+
+
+PARTS = {"vae": train_vae, "pipeline": train_pipeline, "clip": train_clip}
+
+if __name__ == "__main__":
+    options = arguments()
+    PARTS[options.part](options)
