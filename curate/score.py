@@ -27,6 +27,11 @@ class Score:
         self._batch_size = config.batch_size
         self.needs: Sequence[str] = self._scorer.needs
 
+    @property
+    def revision(self) -> str:
+        """The scorer's."""
+        return self._scorer.revision
+
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         """One row of the scores table a candidate, in order; what can't be judged is rejected."""
         source = iter(rows)

@@ -1,0 +1,169 @@
+"""Parts: Parquet files that are either whole or not there, and know what made them.
+
+A part is written under a temporary name in its folder, flushed to disk and renamed, so that a
+kill at any moment leaves the part or nothing. Its Parquet metadata carries the configuration that
+decided its rows (the fingerprint), and its pages carry checksums.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from invdpo import __version__
+from invdpo.schemas import WorkspaceError
+from invdpo.schemas.ids import canonical_json, content_id
+
+Fingerprint = dict[str, Any]
+"""What decided a table's rows: section name -> key -> value, those of the steps before included."""
+
+CONFIG, CONFIG_HASH, VERSION, NOTES = (
+    b"invdpo.config", b"invdpo.config_hash", b"invdpo.version", b"invdpo.notes",
+)  # fmt: skip
+REPAIR = "Run the same command with --repair to remake it."
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class Header(NamedTuple):
+    """What a part says of itself without its rows being read."""
+
+    rows: int
+    fingerprint: Fingerprint
+    notes: dict[str, Any]
+
+
+def write_part(
+    path: Path, table: pa.Table, fingerprint: Fingerprint, notes: dict[str, Any] | None = None
+) -> None:
+    """Write a part whole or not at all. Raises `WorkspaceError` (disk full, read-only folder)."""
+    metadata = {
+        CONFIG: canonical_json(fingerprint),
+        CONFIG_HASH: content_id(fingerprint),
+        VERSION: __version__,
+        NOTES: canonical_json(notes or {}),
+    }
+    with replacing(path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            temporary,
+            write_page_index=True,
+            write_page_checksum=True,
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; on leaving, what lies there is flushed and becomes `path`.
+
+    When the block fails or is interrupted nothing is left, and an older `path` stays as it was.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _flush(temporary)
+            os.replace(temporary, path)
+            _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in `folder`."""
+    with storage_errors(folder):
+        for path in folder.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def read_header(path: Path) -> Header:
+    """Rows, fingerprint and notes of a part. Raises `WorkspaceError` when it is damaged."""
+    with _damage(path):
+        metadata = pq.read_metadata(path)
+        extra = metadata.metadata or {}
+        fingerprint = json.loads(extra[CONFIG])
+        return Header(metadata.num_rows, fingerprint, json.loads(extra.get(NOTES, b"{}")))
+
+
+def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a part, checksums verified. Raises `WorkspaceError` when it is damaged."""
+    with _damage(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read(columns=list(columns) if columns is not None else None)
+
+
+def list_parts(folder: Path) -> list[Path]:
+    """The parts of a folder in order; none when the folder is not there."""
+    return sorted(folder.glob("part-*.parquet"))
+
+
+def differences(found: Fingerprint, wanted: Fingerprint) -> list[str]:
+    """One line for each key whose value differs between two fingerprints."""
+    old, new = _flat(found), _flat(wanted)
+    return [
+        f"{key}: {_show(old, key)} in the workspace, {_show(new, key)} asked for"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk, a read-only folder and the like into `WorkspaceError`."""
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(_storage_text(path, error)) from error
+
+
+def _storage_text(path: Path, error: OSError) -> str:
+    if error.errno in _FULL:
+        return f"{path}: the disk is full. Free some space and run the same command again."
+    if error.errno in _READ_ONLY:
+        return f"{path}: can't be written (read-only). Give a folder that you may write to."
+    return f"{path}: {error.strerror or error}."
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise WorkspaceError(f"{path}: not found.") from None
+    except PermissionError:
+        raise WorkspaceError(f"{path}: you may not read this file.") from None
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
+        text = f"{path}: damaged, or no table of invdpo ({reason}). {REPAIR}"
+        raise WorkspaceError(text) from error
+
+
+def _flush(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _flat(value: Fingerprint, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            flat |= _flat(inner, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = inner
+    return flat
+
+
+def _show(values: dict[str, Any], key: str) -> str:
+    return canonical_json(values[key]) if key in values else "nothing"

@@ -1,0 +1,149 @@
+"""A text-to-image pipeline behind one call: prompts and seeds in, pictures out.
+
+The same prompt and seed give the same picture whatever else is sampled with them. Seeds do that
+by one generator each; but the kernels below also round differently for another batch size
+(measured on CPU: 1e-6, enough to change a byte in a quarter of the pictures), while place and
+neighbours in a batch play no part (0 of 64 pictures). So every batch is filled up to one size.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invdpo.curate.attempts import describe
+from invdpo.curate.models import Source, find_lora, find_model
+from invdpo.schemas import ModelError
+from invdpo.schemas.config import GenerateConfig
+
+Shot = tuple[str, int]
+"""A prompt and the seed of its noise."""
+
+Picture = NDArray[np.float32]
+"""H×W×3, 0..1; not finite where the model failed."""
+
+
+class Sampler:
+    """Made from the configuration; loads its model at the first picture.
+
+    Everything that needs the model raises `ModelError` when it can't be used.
+    """
+
+    def __init__(self, config: GenerateConfig) -> None:
+        self._config = config
+
+    @cached_property
+    def model(self) -> Source:
+        """The model that was found."""
+        return find_model(self._config.model, self._config.revision)
+
+    @cached_property
+    def lora(self) -> Source | None:
+        """The LoRA on it."""
+        return find_lora(self._config.lora)
+
+    @property
+    def revision(self) -> str:
+        """Of all weights at work, those of the LoRA included."""
+        return f"{self.model.revision}+{self.lora.revision}" if self.lora else self.model.revision
+
+    @property
+    def scheduler(self) -> str:
+        """Class of the model's own scheduler."""
+        return type(self._pipeline.scheduler).__name__
+
+    def __call__(self, shots: Sequence[Shot]) -> list[Picture]:
+        """One picture a shot; at most `batch_size` of them."""
+        import torch
+
+        filled = [*shots, *[shots[-1]] * (self._config.batch_size - len(shots))]
+        try:
+            with torch.inference_mode():
+                images = self._pipeline(**self._arguments(filled)).images
+        except torch.OutOfMemoryError as error:
+            text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
+            raise ModelError(text) from error
+        return [np.asarray(image, dtype=np.float32) for image in images[: len(shots)]]
+
+    def _arguments(self, shots: Sequence[Shot]) -> dict[str, Any]:
+        import torch
+
+        return {
+            "prompt": [prompt for prompt, _ in shots],
+            "generator": [torch.Generator("cpu").manual_seed(seed) for _, seed in shots],
+            "num_inference_steps": self._config.num_inference_steps,
+            "guidance_scale": self._config.guidance_scale,
+            "width": self._config.width,
+            "height": self._config.height,
+            "output_type": "np",
+        }
+
+    @cached_property
+    def _pipeline(self) -> Any:
+        pipeline = load(self.model, self._config.dtype)
+        if self.lora is not None:
+            try:
+                pipeline.load_lora_weights(self.lora.location, use_safetensors=True)
+            except Exception as error:
+                text = f"{self._config.lora}: this LoRA does not fit the model ({describe(error)})."
+                raise ModelError(text) from error
+        return pipeline.to(torch_device(self._config.device))
+
+
+def torch_device(name: str) -> str:
+    """A device's name; `auto` is the accelerator when there is one."""
+    import torch
+
+    if name != "auto":
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load(source: Source, dtype: str) -> Any:
+    """The pipeline, silent and in the precision asked for. Raises `ModelError`."""
+    import diffusers
+    import torch
+
+    pipelines: Any = diffusers.DiffusionPipeline
+    try:
+        with quiet():
+            pipeline = pipelines.from_pretrained(
+                source.location,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                **({} if source.location != source.name else {"revision": source.revision}),
+            )
+    except Exception as error:
+        raise ModelError(f"{source.location}: can't be loaded ({describe(error)}).") from error
+    if "prompt" not in inspect.signature(type(pipeline).__call__).parameters:
+        kind = type(pipeline).__name__
+        raise ModelError(f"{source.location}: {kind} takes no prompt; expected text-to-image.")
+    pipeline.set_progress_bar_config(disable=True)
+    for name in ("unet", "vae"):
+        if (module := getattr(pipeline, name, None)) is not None:
+            module.to(memory_format=torch.channels_last)
+    return pipeline
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' own loading bars off the terminal."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    libraries = [diffusers_logging, transformers_logging]
+    shown = [library.is_progress_bar_enabled() for library in libraries]
+    for library in libraries:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, was_shown in zip(libraries, shown, strict=True):
+            if was_shown:
+                library.enable_progress_bar()

@@ -1,0 +1,130 @@
+"""The workspace: one folder that holds a run, where everything lies in it, and its lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+from filelock import FileLock, Timeout
+
+from invdpo.curate.parts import list_parts, read_part, replacing, storage_errors
+from invdpo.schemas import WorkspaceError
+from invdpo.schemas.config import Config
+from invdpo.schemas.load import dump_config
+
+
+class Workspace:
+    """A folder of tables. Making one touches nothing on disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._lock = FileLock(self.root / ".lock", timeout=0)
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved configuration of the run."""
+        return self.root / "invdpo.yaml"
+
+    @property
+    def prompts_path(self) -> Path:
+        """The table of prompts."""
+        return self.root / "prompts.parquet"
+
+    @property
+    def candidates_dir(self) -> Path:
+        """Parts of candidates."""
+        return self.root / "candidates"
+
+    def annotations_dir(self, annotator: str) -> Path:
+        """Parts of one annotator."""
+        return self.root / "annotations" / annotator
+
+    def scores_dir(self, scorer: str) -> Path:
+        """Parts of one scorer."""
+        return self.root / "scores" / scorer
+
+    @property
+    def pairs_path(self) -> Path:
+        """The table of pairs."""
+        return self.root / "pairs.parquet"
+
+    @property
+    def report_path(self) -> Path:
+        """What the pairing kept and dropped, and why."""
+        return self.root / "pairs.report.json"
+
+    @property
+    def dataset_dir(self) -> Path:
+        """The data set to publish and to train on."""
+        return self.root / "dataset"
+
+    def iter_parts(self, folder: Path) -> list[Path]:
+        """The parts of a table. Raises `WorkspaceError` naming the command that makes it."""
+        parts = list_parts(folder)
+        if not parts:
+            raise WorkspaceError(f"{folder}: not there yet. First run: {self.command(folder)}")
+        return parts
+
+    def read_table(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+        """A whole table, one file or a folder of parts. Raises `WorkspaceError` as `iter_parts`."""
+        if path.suffix == ".parquet":
+            return read_part(self.need(path), columns)
+        return pa.concat_tables(read_part(part, columns) for part in self.iter_parts(path))
+
+    def need(self, path: Path) -> Path:
+        """`path` itself. Raises `WorkspaceError` naming the command that makes it."""
+        if not path.exists():
+            raise WorkspaceError(f"{path}: not there yet. First run: {self.command(path)}")
+        return path
+
+    def save_config(self, config: Config) -> None:
+        """Write the resolved configuration, whole or not at all."""
+        with replacing(self.config_path) as temporary:
+            temporary.write_text(dump_config(config), encoding="utf-8")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out; may be nested. Raises `WorkspaceError` when one is at work."""
+        with storage_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _acquire(self) -> None:
+        holder = self.root / ".lock.pid"
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise WorkspaceError(
+                f"{self.root}: process {_pid(holder)} is working on this workspace. "
+                "Wait until it ends, stop it, or use another workspace."
+            ) from None
+        try:
+            holder.write_text(str(os.getpid()))
+        except OSError:
+            self._lock.release()
+            raise
+
+    def command(self, path: Path) -> str:
+        """The command whose result `path` is."""
+        inside = path.relative_to(self.root).parts
+        steps = {
+            "prompts.parquet": "prompts",
+            "candidates": "generate",
+            "annotations": "annotate",
+            "scores": "score",
+        }
+        return f"invdpo curate {steps.get(inside[0], 'pair')}"
+
+
+def _pid(holder: Path) -> str:
+    try:
+        return holder.read_text()
+    except OSError:
+        return "another"
