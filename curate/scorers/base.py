@@ -108,7 +108,7 @@ def decode(data: bytes) -> Image.Image:
         raise DataError(f"the image can't be decoded: {text}") from None
 
 
-def _present(row: Mapping[str, Any], key: str, otherwise: str) -> Any:  # noqa: ANN401
+def _present(row: Mapping[str, Any], key: str, otherwise: str) -> Any:
     value = row.get(key)
     if value is None:
         raise DataError(otherwise)

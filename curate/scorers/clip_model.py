@@ -79,13 +79,11 @@ def load(source: Source, device: str) -> ClipModel:
         first = str(error).strip().splitlines()[:1]
         what = source.weights or source.architecture
         raise ModelError(f"{what}: open_clip can't load it: {''.join(first)}") from error
-    preprocess = image_transform_v2(
-        PreprocessCfg(**network.visual.preprocess_cfg), is_train=False
-    )
+    preprocess = image_transform_v2(PreprocessCfg(**network.visual.preprocess_cfg), is_train=False)
     return ClipModel(network.to(device).eval(), preprocess, tokenize)
 
 
-def _network(source: Source) -> Any:  # noqa: ANN401
+def _network(source: Source) -> Any:
     import open_clip
 
     if source.weights is None:
@@ -145,5 +143,5 @@ def _suggest(model: str) -> str:
 
 def _pickle(what: str) -> ModelError:
     return ModelError(
-        f"{what} is a pickle, which can run code and is refused. Convert the weights to safetensors."
+        f"{what} is a pickle, which can run code: refused. Convert the weights to safetensors."
     )

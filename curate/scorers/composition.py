@@ -16,8 +16,8 @@ def composition(intended: SceneGraph, observed: SceneGraph) -> dict[str, float]:
     """All figures of agreement, 0..1 each; both graphs must have no `problems()`.
 
     `satisfied`: share of intended facts that hold (`facts`), the score; `attributes`, `counts`:
-    the same of attribute facts and of count facts, 1 where none is stated; `all_right`: 1 when every
-    fact holds, which also means that nothing else is there; the three IoUs as in `overlap`.
+    the same of attribute facts and of count facts, 1 where none is stated; `all_right`: 1 when
+    every fact holds, so nothing else is there either; the three IoUs as in `overlap`.
     """
     judged, _ = facts(intended, observed)
     return {

@@ -65,7 +65,7 @@ def facts(intended: SceneGraph, observed: SceneGraph) -> tuple[list[Fact], Assig
 
 def _scene(intended: SceneGraph, observed: SceneGraph) -> _Scene:
     return _Scene(
-        [(item.item_id, name) for item in intended.items for name in dict.fromkeys(item.attributes)],
+        [(i.item_id, name) for i in intended.items for name in dict.fromkeys(i.attributes)],
         list(dict.fromkeys((r.item1, r.relation, r.item2) for r in intended.relations)),
         {(item.item_id, name) for item in observed.items for name in item.attributes},
         {(r.item1, r.relation, r.item2) for r in observed.relations},
@@ -98,9 +98,7 @@ def _assign(intended: SceneGraph, observed: SceneGraph, scene: _Scene) -> Assign
     return max(options, key=lambda chosen: _gain(scene, chosen))
 
 
-def _groups(
-    intended: SceneGraph, observed: SceneGraph
-) -> Iterator[tuple[list[int], list[int]]]:
+def _groups(intended: SceneGraph, observed: SceneGraph) -> Iterator[tuple[list[int], list[int]]]:
     """Intended and observed item ids of every label that occurs in both."""
     found = defaultdict(list)
     for item in observed.items:

@@ -76,8 +76,11 @@ def test_not_finite_scores_are_rejected(fixed: Fixed) -> None:
 def test_undecodable_images_keep_their_row(fixed: Fixed) -> None:
     cut = {"bytes": png()[:-20], "path": None}
     rows = [
-        row("0", image=cut), row("1"), row("2", image={"bytes": b"no picture", "path": None}),
-        row("3", image=None), row("4", image={"bytes": None, "path": None}),
+        row("0", image=cut),
+        row("1"),
+        row("2", image={"bytes": b"no picture", "path": None}),
+        row("3", image=None),
+        row("4", image={"bytes": None, "path": None}),
         row("5", status="rejected", error="out of memory"),
     ]
     out = list(Score("fixed", ScoreConfig())(rows))
@@ -90,7 +93,8 @@ def test_undecodable_images_keep_their_row(fixed: Fixed) -> None:
 
 
 def test_composition_needs_both_graphs() -> None:
-    dangling = '{"items":[{"item_id":0,"label":"a"}],"relations":[{"item1":0,"relation":"on","item2":9}]}'
+    relation = '{"item1":0,"relation":"on","item2":9}'
+    dangling = f'{{"items":[{{"item_id":0,"label":"a"}}],"relations":[{relation}]}}'
     rows = [
         row("0", image=None),
         row("1", graph=None),
@@ -114,15 +118,17 @@ def test_composition_needs_both_graphs() -> None:
 
 
 def test_rows_fit_the_schema(fixed: Fixed) -> None:
-    out = [*Score("fixed", ScoreConfig())([row("0"), row("1")]),
-           *Score("composition", ScoreConfig())([row("2"), row("3", graph=None)])]
+    out = [
+        *Score("fixed", ScoreConfig())([row("0"), row("1")]),
+        *Score("composition", ScoreConfig())([row("2"), row("3", graph=None)]),
+    ]
     table = pa.Table.from_pylist(out, schema=SCORES)
     assert table.num_rows == 4
     assert table["score"].null_count == 2
 
 
 def test_unknown_scorer_is_refused_at_once() -> None:
-    with pytest.raises(PluginError, match="Unknown scorer 'beauty'. Known: clip, composition"):
+    with pytest.raises(PluginError, match=r"Unknown scorer 'beauty'\. Known: clip, composition"):
         Score("beauty", ScoreConfig())
 
 

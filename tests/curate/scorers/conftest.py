@@ -11,10 +11,18 @@ from PIL import Image
 CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {
-        "image_size": 32, "layers": 1, "width": 32, "head_width": 16, "patch_size": 8,
+        "image_size": 32,
+        "layers": 1,
+        "width": 32,
+        "head_width": 16,
+        "patch_size": 8,
     },
     "text_cfg": {
-        "context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1,
+        "context_length": 16,
+        "vocab_size": 49408,
+        "width": 16,
+        "heads": 2,
+        "layers": 1,
     },
 }
 
@@ -33,7 +41,8 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {name: value.contiguous() for name, value in network.state_dict().items()},
         folder / "open_clip_model.safetensors",
     )
-    text = json.dumps({"model_cfg": CONFIG, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}})
+    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    text = json.dumps({"model_cfg": CONFIG, "preprocess_cfg": preprocess})
     (folder / "open_clip_config.json").write_text(text)
     return folder
 

@@ -1,0 +1,128 @@
+"""Brings prompts, candidates and scores together: which candidates can be ranked, and why not.
+
+n candidates, in the order of their ids, so that nothing depends on how parts were cut or ordered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from invdpo.schemas import DataError
+from invdpo.schemas.tables import REJECTED
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+class Pool(NamedTuple):
+    """The candidates that every ranked scorer has judged."""
+
+    ids: NDArray[np.object_]
+    """Candidate ids, n."""
+    prompt: Ints
+    """Row of each candidate's prompt in the prompts table, n."""
+    look: NDArray[np.object_]
+    """Perceptual hashes, n; None where there is none."""
+    raw: dict[str, Floats]
+    """Raw scores of every scorer, n each; NaN where one that is not ranked has none."""
+
+
+class Sieve:
+    """Notes for each of n rows the first reason to drop it."""
+
+    def __init__(self, size: int) -> None:
+        self._reasons: list[str] = []
+        self._code = np.full(size, -1, dtype=np.int64)
+
+    def drop(self, rows: Bools, reason: str) -> None:
+        """Drop rows (n booleans) that are still kept."""
+        self._code[rows & (self._code < 0)] = len(self._reasons)
+        self._reasons.append(reason)
+
+    @property
+    def kept(self) -> Bools:
+        """Rows without a reason, n booleans."""
+        return self._code < 0
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each reason dropped, in the order they were tried, zeros left out."""
+        found = np.bincount(self._code[~self.kept], minlength=len(self._reasons))
+        return {name: int(n) for name, n in zip(self._reasons, found, strict=True) if n}
+
+    def reasons(self) -> NDArray[np.object_]:
+        """Each row's reason, None where it is kept."""
+        return np.array([*self._reasons, None], dtype=object)[self._code]
+
+
+def gather(
+    prompts: pa.Table, candidates: pa.Table, scores: Mapping[str, pa.Table], ranked: Collection[str]
+) -> tuple[Pool, dict[str, int]]:
+    """The candidates that can be ranked by all of `ranked`, and how many were dropped and why.
+
+    Raises `DataError` when an id stands twice in a table that it is the key of.
+    """
+    candidates = _sorted_by_key(candidates)
+    ids, prompt = candidates["candidate_id"], _rows(candidates["prompt_id"], prompts, "prompt_id")
+    sieve = Sieve(len(candidates))
+    sieve.drop(_rejected(candidates), "candidate rejected")
+    sieve.drop(prompt < 0, "its prompt is not in the prompts table")
+    raw = {name: _scores(sieve, ids, table, name, ranked) for name, table in scores.items()}
+    kept = sieve.kept
+    pool = Pool(
+        ids=_objects(ids)[kept],
+        prompt=prompt[kept],
+        look=_objects(candidates["phash"])[kept],
+        raw={name: values[kept] for name, values in raw.items()},
+    )
+    return pool, sieve.counts()
+
+
+def _sorted_by_key(candidates: pa.Table) -> pa.Table:
+    columns = ["candidate_id", "prompt_id", "phash", "status"]
+    table = candidates.select(columns).sort_by("candidate_id").combine_chunks()
+    _check_key(table, "candidate_id", "candidates")
+    return table
+
+
+def _check_key(table: pa.Table, key: str, what: str) -> None:
+    if doubled := len(table) - pc.count_distinct(table[key]).as_py():
+        raise DataError(f"{what}: {doubled} rows repeat the {key} of another. Remake the table.")
+
+
+def _rows(keys: pa.ChunkedArray, table: pa.Table, key: str) -> Ints:
+    """The row of `table` that holds each key, -1 where there is none."""
+    _check_key(table, key, f"table with {key}")
+    found = pc.index_in(keys, value_set=table[key].combine_chunks())
+    rows: Ints = pc.fill_null(found, -1).to_numpy().astype(np.int64)
+    return rows
+
+
+def _rejected(table: pa.Table) -> Bools:
+    return np.asarray(pc.fill_null(pc.equal(table["status"], REJECTED), False).to_numpy())
+
+
+def _scores(
+    sieve: Sieve, ids: pa.ChunkedArray, table: pa.Table, name: str, ranked: Collection[str]
+) -> Floats:
+    """Raw scores aligned with `ids`, n; NaN where missing, which drops when `name` is ranked."""
+    row = _rows(ids, table, "candidate_id")
+    # One row more than there are, so that index -1 reads "missing" even from an empty table.
+    values = np.append(table["score"].to_numpy().astype(np.float64), np.nan)[row]
+    rejected = np.append(_rejected(table), False)[row]
+    usable = np.isfinite(values) & ~rejected
+    if name in ranked:
+        sieve.drop(row < 0, f"no {name} score")
+        sieve.drop(rejected, f"rejected by {name}")
+        sieve.drop(~usable, f"{name} score not finite")
+    return np.where(usable, values, np.nan)
+
+
+def _objects(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    return np.asarray(column.to_numpy(), dtype=object)
