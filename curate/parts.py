@@ -82,7 +82,8 @@ def remove_stale(folder: Path) -> None:
     """Remove the temporary files that a killed process left in `folder`."""
     with storage_errors(folder):
         for path in folder.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
+            if path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> Header:

@@ -19,6 +19,7 @@ from invdpo.curate.annotate import Annotate
 from invdpo.curate.engines import InputPart, MakeStage
 from invdpo.curate.generate import Generate
 from invdpo.curate.lineage import descendant, fingerprint_of, missing_parts, part_size
+from invdpo.curate.pair import pair_workspace
 from invdpo.curate.parts import Fingerprint, read_header, remove_stale, write_part
 from invdpo.curate.prompts import PROMPT_SOURCES, collect
 from invdpo.curate.runner import RunOptions, StepResult, is_done, plan_stage, run_plan, tally
@@ -125,6 +126,12 @@ def _score(ws: Workspace, config: Config, options: RunOptions, stage: Score) -> 
     make = partial(Score, stage.name, config.score)
     folder = ws.scores_dir(stage.name)
     return _run(ws, config, options, f"score {stage.name}", make, parts, folder, upstream | own)
+
+
+def pair(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
+    """Cut winner/loser pairs and write the data set. Raises `DataError` for too few pairs."""
+    with _working(ws, options):
+        return pair_workspace(ws, config, options)
 
 
 def _candidates(ws: Workspace) -> Fingerprint:

@@ -1,0 +1,105 @@
+"""SIGKILL in the middle of each step, then the same step again: nothing lost, nothing doubled."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from invdpo.curate.workspace import Workspace
+from tests.curate.killable import OPTIONS, STEPS
+from tests.curate.tiny import tiny_config
+
+ROOT = Path(__file__).parents[2]
+TABLES = {
+    "prompts": "prompts.parquet",
+    "generate": "candidates",
+    "annotate": "annotations/shapes",
+    "score": "scores/composition",
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which every step ran to its end."""
+    root = tmp_path_factory.mktemp("undisturbed") / "work"
+    for step in STEPS.values():
+        step(Workspace(root), tiny_config(tiny_model), OPTIONS)
+    return root
+
+
+def before(step: str, whole: Path, root: Path) -> Workspace:
+    """A copy of the workspace as it was before `step`."""
+    names = list(TABLES)
+    for name in names[: names.index(step)]:
+        source, target = whole / TABLES[name], root / TABLES[name]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy(source, target)
+    return Workspace(root)
+
+
+def run_and_kill(step: str, ws: Workspace, model: Path, mark: str, count: int) -> None:
+    """Start the step as a process and kill it right after its `count`-th `mark`."""
+    command = [sys.executable, "-m", "tests.curate.killable", step, str(ws.root), str(model)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        seen = 0
+        for line in process.stdout:
+            seen += line.strip() == mark
+            if seen == count:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL, f"ended before its {count}th {mark}"
+
+
+def rows(ws: Workspace, step: str) -> pa.Table:
+    return ws.read_table(ws.root / TABLES[step])
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+@pytest.mark.parametrize(
+    ("step", "mark", "count"),
+    [
+        ("prompts", "row", 7),
+        # Flushes come as: configuration, its folder, part, its folder, part, its folder, ...
+        ("prompts", "flush", 3),
+        ("generate", "row", 9),
+        ("generate", "flush", 5),
+        ("annotate", "row", 15),
+        ("annotate", "flush", 7),
+        ("score", "row", 23),
+        ("score", "flush", 5),
+    ],
+)
+def test_killed_and_started_again(
+    step: str, mark: str, count: int, undisturbed: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    ws = before(step, undisturbed, tmp_path / "work")
+    run_and_kill(step, ws, tiny_model, mark, count)
+    table = ws.root / TABLES[step]
+    folder = table if step != "prompts" else ws.root
+    if mark == "flush":
+        assert list(folder.glob(".*.tmp")), "killed between writing and renaming"
+    done = len(list(table.glob("*.parquet"))) if step != "prompts" else int(table.exists())
+    assert done < 4 if step != "prompts" else not done
+
+    result = STEPS[step](ws, tiny_config(tiny_model), OPTIONS)
+    result = result[0] if isinstance(result, list) else result
+
+    whole = rows(Workspace(undisturbed), step)
+    assert rows(ws, step).equals(whole)
+    assert result.resumed == done * 6
+    assert result.made + result.resumed == whole.num_rows
+    key = whole.column(0).to_pylist()
+    assert len(set(key)) == len(key)
+    assert not list(folder.glob(".*.tmp"))
