@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from invdpo.curate.attempts import Failure, attempt
 from invdpo.curate.scorers import SCORERS, Case, Judged
 from invdpo.schemas.config import ScoreConfig
 from invdpo.schemas.tables import OK, REJECTED, SCORES, Record
@@ -29,7 +30,7 @@ class Score:
 
     @property
     def revision(self) -> str:
-        """The scorer's."""
+        """The scorer's. Raises `ModelError` when its model can't be found."""
         return self._scorer.revision
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
@@ -42,16 +43,18 @@ class Score:
         cases = [Case(row) for row in rows]
         problems = [self._problem(*pair) for pair in zip(rows, cases, strict=True)]
         fit = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
-        judged = iter(self._scorer(fit) if fit else ())
+        judged = iter(attempt(self._scorer, fit))
         for row, problem in zip(rows, problems, strict=True):
-            yield self._reject(row, problem) if problem else self._accept(row, next(judged))
+            yield self._reject(row, problem) if problem else self._judge(row, next(judged))
 
     def _problem(self, row: Record, case: Case) -> str | None:
         if row.get("status") == REJECTED:
             return f"candidate rejected: {row.get('error')}"
         return case.problem(self.needs)
 
-    def _accept(self, row: Record, judged: Judged) -> Record:
+    def _judge(self, row: Record, judged: Judged | Failure) -> Record:
+        if isinstance(judged, Failure):
+            return self._reject(row, judged.reason)
         if not math.isfinite(judged.score):
             return self._reject(row, f"the score is {judged.score}")
         components = sorted((name, float(value)) for name, value in judged.components.items())
@@ -73,7 +76,7 @@ class Score:
             "score": score,
             "components": components,
             "scorer": self.name,
-            "revision": self._scorer.revision,
+            "revision": self.revision,
             "status": status,
             "error": error,
         }

@@ -18,9 +18,12 @@ NONE = "no candidate"
 UNUSABLE = "no usable candidate"
 ONE = "one usable candidate"
 EQUAL = "all candidates score the same"
-ALIKE = "best and worst look the same"
+ALIKE = "best and worst look and score the same"
 MARGIN = "margin below min_margin"
 BEYOND = "more pairs than target_pairs"
+
+NEAR = 0.01
+"""Raw scores this share of their size apart, or less, do not tell two look-alikes apart."""
 
 
 class Extremes(NamedTuple):
@@ -61,9 +64,18 @@ def sift(pool: Pool, found: Extremes, had_any: Bools, min_margin: float) -> Siev
 
 
 def _alike(pool: Pool, found: Extremes, kept: Bools) -> Bools:
+    """Prompts whose best and worst can't be told apart, p.
+
+    A perceptual hash is blind to colour, so the raw scores must agree, too.
+    """
+    best, worst = found.best[kept], found.worst[kept]
+    same = (pool.look[best] == pool.look[worst]) & (pool.look[best] != None)  # noqa: E711
+    for raw in pool.raw.values():
+        one, other = raw[best], raw[worst]
+        near = np.abs(one - other) <= NEAR * np.maximum(np.abs(one), np.abs(other))
+        same &= near | np.isnan(one - other)
     alike = np.zeros(len(kept), dtype=bool)
-    best, worst = pool.look[found.best[kept]], pool.look[found.worst[kept]]
-    alike[kept] = (best == worst) & (best != None)  # noqa: E711 (element by element)
+    alike[kept] = same
     return alike
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from invdpo.curate.images import decode
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import ScoreConfig
 from invdpo.schemas.plugins import Registry
@@ -46,8 +46,7 @@ class Case:
     @cached_property
     def image(self) -> Image.Image:
         """The decoded picture, RGB. Raises `DataError` when it can't be decoded."""
-        image = _present(self._row, IMAGE, "no image")
-        return decode(_present(image, "bytes", "no image"))
+        return decode((self._row.get(IMAGE) or {}).get("bytes"))
 
     @cached_property
     def graph(self) -> SceneGraph:
@@ -94,18 +93,6 @@ class Scorer(Protocol):
 
 
 SCORERS: Registry[Callable[[ScoreConfig], Scorer]] = Registry("scorer")
-
-
-def decode(data: bytes) -> Image.Image:
-    """Read PNG, JPEG or WebP bytes to RGB. Raises `DataError` when they are no whole picture."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        text = str(error).split(" <")[0]
-        raise DataError(f"the image can't be decoded: {text}") from None
 
 
 def _present(row: Mapping[str, Any], key: str, otherwise: str) -> Any:

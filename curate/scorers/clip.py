@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from invdpo.curate.sampler import torch_device
 from invdpo.curate.scorers import clip_model
 from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
 from invdpo.schemas.config import ScoreConfig
@@ -53,11 +54,7 @@ class ClipScorer:
 
     @cached_property
     def _device(self) -> str:
-        import torch
-
-        if self._config.device != "auto":
-            return self._config.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return torch_device(self._config.device)
 
     @cached_property
     def _model(self) -> clip_model.ClipModel:

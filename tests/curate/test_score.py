@@ -86,9 +86,9 @@ def test_undecodable_images_keep_their_row(fixed: Fixed) -> None:
     out = list(Score("fixed", ScoreConfig())(rows))
     assert [r["candidate_id"] for r in out] == list("012345")
     assert [r["score"] for r in out] == [None, 1.0, None, None, None, None]
-    assert out[0]["error"].startswith("the image can't be decoded: ")
-    assert out[2]["error"] == "the image can't be decoded: cannot identify image file"
-    assert out[3]["error"] == out[4]["error"] == "no image"
+    assert out[0]["error"].startswith("image can't be decoded: ")
+    assert out[2]["error"] == "image can't be decoded: not a known image format"
+    assert out[3]["error"] == out[4]["error"] == "image can't be decoded: no bytes"
     assert out[5]["error"] == "candidate rejected: out of memory"
 
 
@@ -130,6 +130,20 @@ def test_rows_fit_the_schema(fixed: Fixed) -> None:
 def test_unknown_scorer_is_refused_at_once() -> None:
     with pytest.raises(PluginError, match=r"Unknown scorer 'beauty'\. Known: clip, composition"):
         Score("beauty", ScoreConfig())
+
+
+def test_a_scorer_that_fails_on_one_row_costs_that_row(fixed: Fixed) -> None:
+    class Picky(Fixed):
+        def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+            return [Judged(1 / (case.image.width - 5)) for case in cases]
+
+    SCORERS.register("fixed")(lambda config: Picky([]))
+    file = io.BytesIO()
+    Image.new("RGB", (5, 5)).save(file, "PNG")
+    odd = row("1", image={"bytes": file.getvalue(), "path": None})
+    out = list(Score("fixed", ScoreConfig())([row("0"), odd, row("2")]))
+    assert [r["score"] for r in out] == [-1.0, None, -1.0]
+    assert out[1]["error"] == "ZeroDivisionError: division by zero"
 
 
 def test_no_rows_no_output() -> None:

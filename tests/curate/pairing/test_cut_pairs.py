@@ -138,9 +138,9 @@ def test_every_reason_is_counted() -> None:
         "d0": math.nan,
         "d1": 1,
         "e0": None,
-        "f0": 0,
-        "f1": 1,
-        "f2": 2,
+        "f0": 100,
+        "f1": 100.5,
+        "f2": 101,
         "g0": 1,
         "h0": 1,
         "h1": 1,
@@ -167,7 +167,7 @@ def test_every_reason_is_counted() -> None:
         "p2": "all candidates score the same",
         "p3": "one usable candidate",
         "p4": "no usable candidate",
-        "p5": "best and worst look the same",
+        "p5": "best and worst look and score the same",
         "p6": "no candidate",
         "p7": "margin below min_margin",
     }
@@ -293,3 +293,10 @@ def test_objects_are_counted() -> None:
     assert report["objects"] == {"1": {"prompts": 3, "pairs": 3}}
     _, report = cut_pairs(prompts(3, graph=None), rows, scores, config())
     assert report["objects"] == {"unknown": {"prompts": 3, "pairs": 3}}
+
+
+def test_look_alikes_that_score_apart_are_a_pair() -> None:
+    """The hash sees no colour: a red and a blue circle at one place are a good pair."""
+    table = candidates({"x": "p0", "y": "p0"}, x="same", y="same")
+    pairs, _ = cut_pairs(prompts(1), table, {"a": scored({"x": 0.5, "y": 1})}, config())
+    assert pairs["chosen_id"].to_pylist() == ["y"]
