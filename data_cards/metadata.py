@@ -1,0 +1,60 @@
+"""The YAML head of a card, as the Hub defines it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Stats = Mapping[str, Any]
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+"""The Hub's size categories below a million rows."""
+
+
+def dataset_metadata(stats: Stats) -> dict[str, Any]:
+    """Licence, task, files and features of a data set."""
+    counts = {name: int(stats.get(f"num_{name}", 0)) for name in ("train", "validation")}
+    files = [
+        {"split": name, "path": f"data/{name}-*.parquet"} for name, n in counts.items() if n
+    ]
+    head = {
+        "pretty_name": " ".join(str(stats["name"]).split()),
+        "license": _license(stats),
+        "language": ["en"],
+        "task_categories": ["text-to-image"],
+        "annotations_creators": ["machine-generated"],
+        "size_categories": [_size(sum(counts.values()))],
+        "tags": ["preference", "dpo", "scene-graph", "synthetic", "invdpo"],
+        "configs": [{"config_name": "default", "data_files": files}],
+    }
+    if stats.get("features"):
+        head["dataset_info"] = {"features": [dict(feature) for feature in stats["features"]]}
+    return head
+
+
+def model_metadata(stats: Stats) -> dict[str, Any]:
+    """Licence and library of a tuned model, and its base model and data set if on the Hub."""
+    lora = stats.get("tuning", "lora") == "lora"
+    head: dict[str, Any] = {
+        "license": _license(stats),
+        "library_name": "diffusers",
+        "pipeline_tag": "text-to-image",
+        "tags": ["text-to-image", *(["lora"] if lora else []), "dpo", "inversion-dpo", "invdpo"],
+    }
+    if "base_model_id" in stats:
+        head["base_model"] = stats["base_model_id"]
+        head["base_model_relation"] = "adapter" if lora else "finetune"
+    if "dataset_id" in stats:
+        head["datasets"] = [stats["dataset_id"]]
+    return head
+
+
+def _license(stats: Stats) -> str:
+    """As given; the embedded world is ours, and anything else follows a model we don't know."""
+    models = stats.get("models") or [stats.get("base_model")]
+    ours = all(model == "embedded" for model in models)
+    return str(stats.get("license") or ("apache-2.0" if ours else "other"))
+
+
+def _size(rows: int) -> str:
+    return next((name for limit, name in SIZES if rows < limit), "n>1M")

@@ -1,0 +1,150 @@
+"""Cards: whole ones as golden files, and metadata that survives any name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invdpo.data_cards import render_dataset_card, render_model_card
+from invdpo.data_cards.render import code, plain
+
+GOLDEN = Path(__file__).parent / "golden"
+
+DATASET: dict[str, Any] = {
+    "name": "shapes",
+    "num_train": 1200,
+    "num_validation": 130,
+    "scorers": ["composition", "clip"],
+    "models": ["embedded"],
+    "config_hash": "0123456789abcdef0123456789abcdef",
+    "features": [
+        {"name": "prompt", "dtype": "string"},
+        {"name": "chosen", "dtype": "image"},
+        {"name": "chosen_clip", "dtype": "float64"},
+    ],
+    "dropped": {"margin below 1.0": 31, "all candidates equal": 4},
+}
+MODEL: dict[str, Any] = {
+    "name": "shapes-tuned",
+    "base_model": "embedded",
+    "dataset": "work/dataset",
+    "objective": "inversion-dpo (endpoint)",
+    "config": {"beta": 2000.0, "lora_rank": 16},
+    "figures": [{"measure": "fully right", "base": 0.5, "tuned": 0.625, "95 %": "+0.05 … +0.20"}],
+}
+
+
+def head(card: str) -> dict[str, Any]:
+    """The metadata, as the Hub cuts it out."""
+    _, metadata, _ = card.split("---\n", 2)
+    parsed: dict[str, Any] = yaml.safe_load(metadata)
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("name", "card"),
+    [("dataset.md", render_dataset_card(DATASET)), ("model.md", render_model_card(MODEL))],
+)
+def test_golden(name: str, card: str) -> None:
+    assert card == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_dataset_metadata_is_what_the_hub_defines() -> None:
+    from huggingface_hub import DatasetCard
+
+    data = DatasetCard(render_dataset_card(DATASET)).data.to_dict()
+    assert data["license"] == "apache-2.0"
+    assert data["task_categories"] == ["text-to-image"]
+    assert data["annotations_creators"] == ["machine-generated"]
+    assert data["size_categories"] == ["1K<n<10K"]
+    assert data["configs"][0]["data_files"] == [
+        {"split": "train", "path": "data/train-*.parquet"},
+        {"split": "validation", "path": "data/validation-*.parquet"},
+    ]
+    assert data["dataset_info"]["features"][1] == {"name": "chosen", "dtype": "image"}
+
+
+def test_features_are_those_of_datasets() -> None:
+    from datasets import DatasetInfo
+
+    info = DatasetInfo._from_yaml_dict(head(render_dataset_card(DATASET))["dataset_info"])
+    assert info.features is not None
+    assert {name: type(kind).__name__ for name, kind in info.features.items()} == {
+        "prompt": "Value", "chosen": "Image", "chosen_clip": "Value",
+    }  # fmt: skip
+
+
+def test_a_split_without_rows_has_no_files() -> None:
+    files = head(render_dataset_card(DATASET | {"num_validation": 0}))["configs"][0]["data_files"]
+    assert [entry["split"] for entry in files] == ["train"]
+
+
+@pytest.mark.parametrize(
+    ("models", "given", "expected"),
+    [
+        (["embedded"], None, "apache-2.0"),
+        (["org/sdxl"], None, "other"),
+        (["embedded", "org/sdxl"], None, "other"),
+        (["org/sdxl"], "openrail++", "openrail++"),
+    ],
+)
+def test_the_licence_follows_the_generator(
+    models: list[str], given: str | None, expected: str
+) -> None:
+    card = render_dataset_card(DATASET | {"models": models, "license": given})
+    assert head(card)["license"] == expected
+
+
+def test_only_what_is_on_the_hub_is_linked() -> None:
+    local = head(render_model_card(MODEL))
+    assert not {"base_model", "datasets"} & local.keys()
+    linked = head(render_model_card(MODEL | {"base_model_id": "org/m", "dataset_id": "org/d"}))
+    assert linked["base_model"] == "org/m"
+    assert linked["base_model_relation"] == "adapter"
+    assert linked["datasets"] == ["org/d"]
+
+
+def test_full_tuning_is_no_lora() -> None:
+    card = render_model_card(MODEL | {"tuning": "full"})
+    assert "lora" not in head(card)["tags"]
+    assert "load_lora_weights" not in card
+
+
+def test_a_card_needs_its_figures() -> None:
+    from jinja2 import UndefinedError
+
+    with pytest.raises(UndefinedError, match="config_hash"):
+        render_dataset_card({k: v for k, v in DATASET.items() if k != "config_hash"})
+
+
+NASTY = st.text(min_size=1) | st.sampled_from(
+    ["{{ 7 * 7 }}", "{% for %}", "a: b", "- x\n---\ny", "#", "`|`", "yes", "1e5", "<script>"]
+)
+
+
+@settings(max_examples=50)
+@given(name=NASTY, scorer=NASTY, model=NASTY)
+def test_no_name_breaks_the_metadata(name: str, scorer: str, model: str) -> None:
+    card = render_dataset_card(DATASET | {"name": name, "scorers": [scorer], "models": [model]})
+    metadata = head(card)
+    assert metadata["pretty_name"] == " ".join(name.split())
+    assert metadata["tags"] == head(render_dataset_card(DATASET))["tags"]
+
+
+def test_a_name_is_no_template() -> None:
+    card = render_dataset_card(DATASET | {"name": "{{ 7 * 7 }}", "scorers": ["{% endfor %}"]})
+    assert "# {{ 7 * 7 }}\n" in card
+    assert "chosen_{% endfor %}" in card
+
+
+@settings(max_examples=50)
+@given(NASTY)
+def test_inline_text_stays_in_its_line_and_cell(text: str) -> None:
+    for shown in (plain(text), code(text)):
+        assert len(shown.splitlines()) <= 1
+        assert "|" not in shown.replace("\\|", "")
