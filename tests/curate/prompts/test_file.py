@@ -1,0 +1,134 @@
+"""Prompt files of every form, good and bad."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invdpo.curate.prompts import PROMPT_SOURCES, collect
+from invdpo.curate.prompts.file import FileSource
+from invdpo.schemas import ConfigError, DataError, PluginError
+from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.tables import Record
+
+
+def read(tmp_path: Path, name: str, data: str | bytes) -> tuple[list[Record], int]:
+    path = tmp_path / name
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    source = FileSource(PromptsConfig(source="file", path=str(path)))
+    return collect(source(), "file", 400)
+
+
+def test_text_one_prompt_a_line(tmp_path: Path) -> None:
+    text = "\ufeffa red circle to the left of a blue square\r\n\n a cat \u2028 on a mat \na cat\n"
+    rows, doubled = read(tmp_path, "p.txt", text)
+    assert [row["prompt"] for row in rows] == [
+        "a red circle to the left of a blue square", "a cat \u2028 on a mat", "a cat",
+    ]  # fmt: skip
+    assert json.loads(rows[0]["graph"])["relations"][0]["relation"] == "left of"
+    assert rows[1]["graph"] is None
+    assert {row["status"] for row in rows} == {"ok"}
+    assert doubled == 0
+
+
+def test_doubled_prompts_are_dropped_and_counted(tmp_path: Path) -> None:
+    rows, doubled = read(tmp_path, "p.txt", "a cat\na dog\na cat\na cat\n")
+    assert [row["prompt"] for row in rows] == ["a cat", "a dog"]
+    assert doubled == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"\n \n\t", b"\xef\xbb\xbf"])
+def test_empty_file(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(DataError, match=r"p\.txt: empty\. Expected text with one prompt a line"):
+        read(tmp_path, "p.txt", data)
+
+
+def test_not_utf8_names_byte_and_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"p\.txt: not UTF-8 at byte 9 \(line 2\)"):
+        read(tmp_path, "p.txt", b"a cat\ncaf\xe9\n")
+
+
+def test_too_long_line_is_rejected_and_the_others_go_on(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "p.txt", f"a cat\n{'x' * 100_000}\na dog\n")
+    assert [row["status"] for row in rows] == ["ok", "rejected", "ok"]
+    assert rows[1]["error"] == "longer than 10,000 characters (line 2)"
+    assert len(rows[1]["prompt"]) == 100_000
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    graph = {"items": [{"item_id": 0, "label": "cat"}], "relations": []}
+    lines = [
+        json.dumps({"prompt": "a cat", "graph": graph}),
+        json.dumps({"prompt": "a cat", "graph": json.dumps(graph)}),
+        "{broken",
+        json.dumps({"text": "no prompt"}),
+        json.dumps(["a list"]),
+        json.dumps({"prompt": "a dog", "graph": {"items": "none"}}),
+        json.dumps({"prompt": "  "}),
+        json.dumps({"prompt": "a bird", "graph": {"relations": [
+            {"item1": 0, "relation": "on", "item2": 1}]}}),
+    ]  # fmt: skip
+    rows, doubled = read(tmp_path, "p.jsonl", "\n".join(lines))
+    assert doubled == 1
+    assert json.loads(rows[0]["graph"]) == graph
+    assert [row["status"] for row in rows] == ["ok"] + ["rejected"] * 6
+    assert rows[1]["error"] == "not JSON (line 3)"
+    assert rows[4]["error"].startswith("scene graph: items:")
+    assert rows[5]["error"] == "no prompt text (line 7)"
+    assert "which does not exist" in rows[6]["error"]
+    assert len({row["prompt_id"] for row in rows}) == len(rows)
+
+
+def test_csv(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "p.csv", 'id,prompt\n1,"a cat, and\na dog"\n2,a bird\n3\n')
+    assert [row["prompt"] for row in rows] == ["a cat, and\na dog", "a bird", None]
+    assert rows[2]["status"] == "rejected"
+    long, _ = read(tmp_path, "q.csv", f"prompt\n{'x' * 200_000}\na bird\n")
+    assert [row["status"] for row in long] == ["rejected", "ok"]
+    with pytest.raises(DataError, match="no column `prompt`; found: id, text"):
+        read(tmp_path, "r.csv", "id,text\n1,a\n")
+
+
+def laion() -> dict[str, Any]:
+    return {
+        "img_id": "482027", "name": "482027.jpg", "caption_ori": "Woman on a chair",
+        "score": "6.7", "url": "https://example.org/a.jpg",
+        "items": [
+            {"item_id": 0, "label": "woman", "attributes": ["young"], "global_item_id": 3},
+            {"item_id": 1, "label": "chair", "attributes": [], "global_item_id": 4},
+        ],
+        "relations": [{"triple_id": 0, "item1": 0, "relation": "sits on", "item2": 1,
+                       "global_relation_id": 9}],
+    }  # fmt: skip
+
+
+def test_laion_sg_file(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "laion.json", json.dumps([laion(), {"prompt": "a cat"}]))
+    assert rows[0]["prompt"] == "Woman on a chair"
+    assert json.loads(rows[0]["graph"]) == laion()
+    assert rows[1]["graph"] is None
+    with pytest.raises(DataError, match="expected a list"):
+        read(tmp_path, "laion.json", "{}")
+    with pytest.raises(DataError, match="not JSON"):
+        read(tmp_path, "laion.json", "[{]")
+
+
+def test_fingerprint_follows_the_content_not_the_place(tmp_path: Path) -> None:
+    prints = []
+    for name, text in [("a.txt", "a cat"), ("b.txt", "a cat"), ("c.txt", "a dog")]:
+        (tmp_path / name).write_text(text)
+        config = PromptsConfig(source="file", path=str(tmp_path / name))
+        prints.append(FileSource(config).fingerprint())
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_no_file_and_unknown_source(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"prompts\.path: missing"):
+        FileSource(PromptsConfig(source="file"))
+    with pytest.raises(DataError, match="No such file"):
+        FileSource(PromptsConfig(source="file", path=str(tmp_path / "none.txt")))
+    with pytest.raises(DataError, match="directory"):
+        FileSource(PromptsConfig(source="file", path=str(tmp_path)))
+    with pytest.raises(PluginError, match="Known: file, shapes"):
+        PROMPT_SOURCES["web"]

@@ -1,0 +1,60 @@
+"""Prompts of the embedded world."""
+
+import pytest
+
+from invdpo.curate.prompts import collect, split_group
+from invdpo.curate.prompts.shapes import ShapesSource
+from invdpo.curate.shapes import world
+from invdpo.schemas import ConfigError, Item, Relation, SceneGraph
+from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.tables import Record
+
+
+def rows(count: int, **changes: object) -> list[Record]:
+    config = PromptsConfig.model_validate({"num_prompts": count, **changes})
+    return collect(ShapesSource(config)(), "shapes", count)[0]
+
+
+def test_distinct_repeatable_and_parsed() -> None:
+    first = rows(300)
+    assert rows(300) == first
+    assert len({row["prompt"] for row in first}) == len({row["prompt_id"] for row in first}) == 300
+    assert rows(100) == first[:100]
+    assert rows(100, seed=1) != first[:100]
+    for row in first:
+        seen, meant = world.parse(row["prompt"]), SceneGraph.from_json(row["graph"])
+        assert seen is not None
+        assert split_group("", seen) == split_group("", meant) == row["split_group"]
+
+
+def test_splits_share_no_composition() -> None:
+    groups = {
+        split: {row["split_group"] for row in rows(300, split=split)}
+        for split in ("train", "validation", "heldout")
+    }
+    assert not groups["train"] & groups["heldout"]
+    assert not groups["train"] & groups["validation"]
+
+
+def test_one_composition_one_group_however_it_is_told() -> None:
+    told = [
+        "a red circle to the left of a blue square",
+        "a blue square to the right of a red circle",
+    ]
+    groups = {split_group(prompt, world.parse(prompt)) for prompt in told}
+    assert len(groups) == 1
+    other = "a blue square to the left of a red circle"
+    assert split_group(other, world.parse(other)) not in groups
+    assert split_group("A  Cat", None) == split_group("a cat", None) != split_group("a dog", None)
+
+
+def test_foreign_relations_keep_their_direction() -> None:
+    items = (Item(item_id=0, label="man"), Item(item_id=1, label="horse"))
+    one = SceneGraph(items=items, relations=(Relation(item1=0, relation="rides", item2=1),))
+    other = SceneGraph(items=items, relations=(Relation(item1=1, relation="rides", item2=0),))
+    assert split_group("", one) != split_group("", other)
+
+
+def test_path_without_use_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"prompts\.path"):
+        ShapesSource(PromptsConfig(path="x.txt"))

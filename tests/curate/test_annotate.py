@@ -1,0 +1,67 @@
+"""The annotate stage: one row a candidate, whatever the candidate is."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from invdpo.curate.annotate import Annotate
+from invdpo.curate.annotators import ANNOTATORS
+from invdpo.curate.images import encode
+from invdpo.curate.shapes import scenes, world
+from invdpo.curate.shapes.render import render
+from invdpo.schemas import PluginError, SceneGraph
+
+
+def candidate(name: str, data: bytes | None, **others: Any) -> dict[str, Any]:
+    return {"candidate_id": name, "image": {"bytes": data, "path": None}, "status": "ok", **others}
+
+
+def picture() -> bytes:
+    rng = np.random.default_rng(0)
+    graph = world.parse("a red circle to the left of a blue square")
+    assert graph is not None
+    return encode(render(scenes.layout(graph, rng), rng))
+
+
+def test_every_candidate_has_its_row() -> None:
+    rejected = {"candidate_id": "d", "image": None, "status": "rejected", "error": "a reason"}
+    rows = list(
+        Annotate("shapes")(
+            [candidate("a", picture()), candidate("b", b"junk"), candidate("c", None), rejected]
+        )
+    )
+    assert [row["candidate_id"] for row in rows] == list("abcd")
+    assert [row["status"] for row in rows] == ["ok", "rejected", "rejected", "rejected"]
+    seen = json.loads(rows[0]["graph"])
+    assert {(i["label"], i["attributes"][0]) for i in seen["items"]} == {
+        ("circle", "red"), ("square", "blue"),
+    }  # fmt: skip
+    assert rows[1]["error"] == "image can't be decoded: not a known image format"
+    assert rows[3]["error"] == "candidate rejected: a reason"
+
+
+class Moody:
+    """Fails on pictures that are 1 pixel wide."""
+
+    name, revision, extra = "moody", "1", None
+
+    def __call__(self, images: Sequence[Image.Image]) -> list[SceneGraph]:
+        if any(image.width == 1 for image in images):
+            raise ValueError("too thin")
+        return [SceneGraph() for _ in images]
+
+
+def test_failing_annotator_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANNOTATORS._entries, "moody", Moody)
+    thin, wide = (encode(np.zeros((4, width, 3), dtype=np.uint8)) for width in (1, 4))
+    rows = list(Annotate("moody")([candidate("a", wide), candidate("b", thin)]))
+    assert [row["error"] for row in rows] == [None, "ValueError: too thin"]
+
+
+def test_unknown_annotator() -> None:
+    with pytest.raises(PluginError, match=r"Unknown annotator 'yolo'. Known: shapes"):
+        Annotate("yolo")
