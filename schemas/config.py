@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 HOW: dict[str, Any] = {"fingerprint": False}
 
@@ -20,9 +20,23 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 class Section(BaseModel):
-    """A frozen group of options that refuses unknown keys."""
+    """A frozen group of options that refuses unknown keys, NaN and infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_yes_for_one(cls, value: Any, info: ValidationInfo) -> Any:
+        """YAML's `yes` and `on` are true, which would pass for the number 1."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if kind is bool or (isinstance(kind, type) and issubclass(kind, Section)):
+            return value
+        inner = value.values() if isinstance(value, dict) else [value]
+        if any(isinstance(part, bool) for part in inner):
+            raise ValueError("expected a number or a text, not true or false; quote a text")
+        return value
 
     def fingerprint(self) -> dict[str, Any]:
         """The values that decide the result, in JSON's types."""
@@ -113,8 +127,9 @@ class TrainConfig(Section):
     beta: float = Field(
         2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
     )
-    weighting: Literal["uniform", "snr"] = Field(
-        "uniform", description="Weight of each trajectory point; `snr` caps the noisy end."
+    weighting: Literal["uniform", "snr", "min_snr"] = Field(
+        "uniform",
+        description="Weight of each point: `snr` fades the noisy end out, `min_snr` the clean end.",
     )
     num_inversion_steps: Count = Field(20, description="Steps of the inversion grid (N).")
     num_points: Count | None = Field(
@@ -132,9 +147,17 @@ class TrainConfig(Section):
     weight_decay: float = Field(0.01, ge=0, description="AdamW's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     batch_size: Count = Field(16, description="Pairs a micro-batch.")
+    unet_batch_size: Count = Field(
+        128, description="UNet samples in one call or graph; lower it to save memory.",
+        json_schema_extra=HOW,
+    )
     gradient_accumulation_steps: Count = Field(1, description="Micro-batches an optimiser step.")
     max_steps: Count = Field(200, description="Optimiser steps.")
     validate_every: Count = Field(50, description="Steps between looks at the validation pairs.")
+    keep: Literal["best", "last"] = Field(
+        "best", description="Weights to end with: least validation loss, or the last step's."
+    )
+    save_every: Count | None = Field(None, description="Steps between kept checkpoints, if any.")
     seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
     dtype: Dtype = Field("float32", description="Precision of the frozen parts.")
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)

@@ -1,0 +1,24 @@
+"""Post-training: inversion, trajectory cache, objective, gradient and loop.
+
+An evening's read, in this order: `objective` and `schedule` (the mathematics), `inversion`,
+`cache` on top of `store` (phase one), `sampling` and `gradient` (one step), `tuning` (what moves),
+`loop` and `run` (phase two). Importing the package is light; torch comes with the first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from invdpo.train.run import TrainResult, train
+
+__all__ = ["TrainResult", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load `train` and `TrainResult` when they are first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from invdpo.train import run
+
+    return getattr(run, name)

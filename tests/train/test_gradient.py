@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from invdpo.train.adapters import StableDiffusion
+from invdpo.train.gradient import Goal, Predict, accumulate, all_errors, sample_errors
+from invdpo.train.objective import OBJECTIVES
+from invdpo.train.sampling import Batch
+
+B, K = 3, 5
+
+
+@pytest.fixture(scope="module")
+def adapter(pipeline: Path) -> Any:
+    made = StableDiffusion(pipeline, torch.device("cpu"), torch.float32)
+    made.unet.double().requires_grad_(True)
+    return made
+
+
+@pytest.fixture
+def predict(adapter: Any) -> Predict:
+    adapter.unet.zero_grad(set_to_none=True)
+    return lambda x, t, told: adapter.predict(adapter.unet, x, t, told)  # type: ignore[no-any-return]
+
+
+def batch(sides: int) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    return Batch(
+        x=draw(B, sides, K, 4, 4, 4),
+        target=draw(B, sides, K, 4, 4, 4),
+        timesteps=torch.randint(0, 1000, (B, K), generator=generator),
+        weight=draw(B, K).abs(),
+        reference_error=draw(B, sides, K).abs() + 1,
+        conditioning={"encoder_hidden_states": draw(B, 6, 16)},
+    )
+
+
+def full_graph(predict: Predict, goal: Goal, some: Batch, unet: torch.nn.Module) -> list[Tensor]:
+    """All samples in one graph, the loss as it is written down, plain autograd."""
+    error = sample_errors(predict, some, 0, B * some.width).view(some.x.shape[:3])
+    loss = goal.objective.loss(goal.score(error, some)).mean()
+    return list(torch.autograd.grad(loss, [p for p in unet.parameters()], allow_unused=True))
+
+
+@pytest.mark.parametrize("name", OBJECTIVES.names())
+@pytest.mark.parametrize("limit", [1, 3, 10, 20, 1000])
+def test_flat_memory_gradient_is_the_full_graphs(
+    name: str, limit: int, adapter: Any, predict: Predict
+) -> None:
+    goal = Goal(OBJECTIVES[name], beta=3.0)
+    some = batch(goal.objective.sides)
+    expected = full_graph(predict, goal, some, adapter.unet)
+    parameters = list(adapter.unet.parameters())
+    error = accumulate(predict, some, goal, parameters, limit, 1 / B)
+    assert error.shape == (B, goal.objective.sides, K)
+    for p, gradient in zip(parameters, expected, strict=True):
+        if gradient is None:
+            assert p.grad is None
+        else:
+            assert p.grad is not None
+            assert (p.grad - gradient).norm() <= 1e-9 * gradient.norm() + 1e-12
+
+
+def test_gradients_add_to_those_already_there(adapter: Any, predict: Predict) -> None:
+    goal, some = Goal(OBJECTIVES["inversion-dpo"], 3.0), batch(2)
+    parameters = list(adapter.unet.parameters())
+    for _ in range(2):
+        accumulate(predict, some, goal, parameters, 4, 0.5)
+    twice = [p.grad.clone() for p in parameters if p.grad is not None]
+    adapter.unet.zero_grad(set_to_none=True)
+    accumulate(predict, some, goal, parameters, 1000, 1.0)
+    once = [p.grad for p in parameters if p.grad is not None]
+    for a, b in zip(twice, once, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_errors_do_not_depend_on_how_they_are_cut(predict: Predict) -> None:
+    some = batch(2)
+    torch.testing.assert_close(all_errors(predict, some, 7), all_errors(predict, some, 1000))
+
+
+@pytest.mark.parametrize("points", [4, 32])
+def test_peak_of_saved_tensors_does_not_grow_with_the_points(
+    points: int, adapter: Any, predict: Predict
+) -> None:
+    alive = peak = 0
+
+    class Held:
+        def __init__(self, tensor: Tensor) -> None:
+            nonlocal alive, peak
+            self.tensor, self.bytes = tensor, tensor.nbytes
+            alive += self.bytes
+            peak = max(peak, alive)
+
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= self.bytes
+
+    some = batch(2)
+    repeat = torch.arange(points) % K
+    grown = Batch(
+        some.x[:, :, repeat], some.target[:, :, repeat], some.timesteps[:, repeat],
+        some.weight[:, repeat], some.reference_error[:, :, repeat], some.conditioning,
+    )
+    goal, parameters = Goal(OBJECTIVES["inversion-dpo"], 3.0), list(adapter.unet.parameters())
+    with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
+        accumulate(predict, grown, goal, parameters, 2, 1.0)
+    reached, peak = peak, 0
+    with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
+        accumulate(predict, some, goal, parameters, 2, 1.0)
+    assert reached <= 1.05 * peak

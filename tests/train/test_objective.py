@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from invdpo.schemas.errors import PluginError
+from invdpo.train.objective import (
+    OBJECTIVES,
+    diffusion_dpo_loss,
+    inversion_dpo_loss,
+    noise_error,
+    reward,
+    sft_loss,
+)
+
+
+def errors() -> tuple[Tensor, Tensor, Tensor]:
+    """One pair, two points: E_θ − E_0 is (−1, −2) for the winner and (+3, 0) for the loser."""
+    error = torch.tensor([[[1.0, 2.0], [5.0, 4.0]]])
+    reference = torch.tensor([[[2.0, 4.0], [2.0, 4.0]]])
+    return error, reference, torch.tensor([[0.5, 1.5]])
+
+
+def test_noise_error_is_the_mean_over_the_latent() -> None:
+    prediction, target = torch.zeros(2, 3, 1, 2, 2), torch.full((2, 3, 1, 2, 2), 3.0)
+    assert torch.equal(noise_error(prediction, target), torch.full((2, 3), 9.0))
+
+
+def test_reward_in_closed_form() -> None:
+    """Winner: −(4/2)·mean(0.5·−1, 1.5·−2) = −2·(−1.75) = 3.5; loser: −2·mean(1.5, 0) = −1.5."""
+    assert reward(*errors(), beta=4.0).tolist() == [[3.5, -1.5]]
+
+
+@pytest.mark.parametrize("loss", [inversion_dpo_loss, diffusion_dpo_loss])
+def test_loss_in_closed_form(loss: object) -> None:
+    """s = 3.5 + 1.5 = 5, and −log σ(5) = log(1 + e^−5)."""
+    assert callable(loss)
+    assert loss(*errors(), 4.0).item() == pytest.approx(math.log1p(math.exp(-5)), rel=1e-6)
+
+
+def test_sft_is_the_winners_weighted_error() -> None:
+    """mean(0.5·1, 1.5·2) = 1.75, whatever the loser does."""
+    error, _, weight = errors()
+    assert sft_loss(error, weight).item() == pytest.approx(1.75)
+    assert sft_loss(error[:, :1], weight).item() == pytest.approx(1.75)
+
+
+def test_beta_zero_gives_ln_2() -> None:
+    assert inversion_dpo_loss(*errors(), 0.0).item() == pytest.approx(math.log(2))
+
+
+def test_swapping_winner_and_loser_flips_the_sign() -> None:
+    error, reference, weight = errors()
+    score = OBJECTIVES["inversion-dpo"].score
+    swapped = score(error.flip(1), reference.flip(1), weight, 4.0)
+    assert swapped.item() == -score(error, reference, weight, 4.0).item()
+
+
+def test_loss_is_finite_far_out() -> None:
+    error, reference, weight = errors()
+    losses = [inversion_dpo_loss(e, reference, weight, 1e6) for e in (error, error.flip(1))]
+    assert all(torch.isfinite(loss).all() for loss in losses)
+
+
+def test_unknown_objective_lists_the_known() -> None:
+    with pytest.raises(PluginError, match="diffusion-dpo, inversion-dpo, sft"):
+        OBJECTIVES["dpo"]
