@@ -13,6 +13,8 @@ Record = dict[str, Any]
 OK = "ok"
 REJECTED = "rejected"
 
+SIDES = ("chosen", "rejected")
+
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 _OUTCOME = [("status", pa.string()), ("error", pa.string())]
@@ -95,7 +97,7 @@ def dataset_schema(scores: Iterable[str]) -> pa.Schema:
             ("chosen_graph", pa.string()),
             ("rejected_graph", pa.string()),
             ("margin", pa.float64()),
-            *((f"{side}_{name}", pa.float64()) for name in scores for side in ("chosen", "rejected")),
+            *((f"{side}_{name}", pa.float64()) for name in scores for side in SIDES),
             ("chosen_seed", pa.int64()),
             ("rejected_seed", pa.int64()),
             ("model", pa.string()),

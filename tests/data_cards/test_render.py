@@ -138,7 +138,7 @@ def test_no_name_breaks_the_metadata(name: str, scorer: str, model: str) -> None
 
 def test_a_name_is_no_template() -> None:
     card = render_dataset_card(DATASET | {"name": "{{ 7 * 7 }}", "scorers": ["{% endfor %}"]})
-    assert "# {{ 7 * 7 }}\n" in card
+    assert "# {{ 7 \\* 7 }}\n" in card
     assert "chosen_{% endfor %}" in card
 
 

@@ -1,0 +1,54 @@
+"""`invdpo`: the commands. Each resolves its configuration, calls one function, shows the result."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from invdpo import __version__, curating, tuning
+
+ORDER = ("demo", "curate", "train", "eval")
+
+
+class InOrder(TyperGroup):
+    """Lists the commands as they are used, not as they were entered."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """Names, in the order of the help page."""
+        return [name for name in ORDER if name in self.commands]
+
+
+app = typer.Typer(
+    cls=InOrder,
+    help="From a diffusion model's samples to a preference data set to an aligned model.",
+    epilog="Start with: invdpo demo",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.add_typer(curating.app, name="curate")
+tuning.enter(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"invdpo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """From a diffusion model's samples to a preference data set to an aligned model."""
+
+
+def main() -> None:
+    """Entry point of the `invdpo` script."""
+    app(prog_name="invdpo")

@@ -1,0 +1,126 @@
+"""Every field of the configuration as a flag: name, help, default and choices from one place.
+
+Values pass as text to the configuration, which checks them together with those of the files, so
+that all that is wrong is told at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from invdpo.schemas.config import Config, Section
+
+METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "A,B,...", dict: "NAME=NUMBER"}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One field of one section, and what the command line calls it."""
+
+    section: str
+    field: str
+    name: str
+    """Name of the parameter; with dashes that of the flag."""
+    info: FieldInfo
+
+    @property
+    def kind(self) -> Any:
+        """The field's plain type: int, float, str, bool, tuple, dict or a Literal."""
+        return _plain(self.info.annotation)
+
+    @property
+    def option(self) -> str:
+        """As typed: `--num-prompts`; a mapping's is singular, `--weight composition=1`."""
+        dashed = self.name.replace("_", "-")
+        if self.kind is dict:
+            return f"--{dashed.removesuffix('s')}"
+        return f"--{dashed}/--no-{dashed}" if self.kind is bool else f"--{dashed}"
+
+    def parameter(self) -> inspect.Parameter:
+        """The flag for Typer; None or an empty list means that it was not given."""
+        default = self.info.default
+        shown = f"{self.info.description}" + ("" if default is None else f" [{_text(default)}]")
+        metavar = None if self.kind is bool else METAVARS.get(self.kind) or _choices(self.kind)
+        option = typer.Option(self.option, help=shown, metavar=metavar, show_default=False)
+        taken = {bool: bool | None, tuple: list[str] | None, dict: list[str] | None}
+        annotation = Annotated[taken.get(self.kind, str | None), option]
+        kind = inspect.Parameter.KEYWORD_ONLY
+        return inspect.Parameter(self.name, kind, default=None, annotation=annotation)
+
+    def value(self, given: Any) -> Any:
+        """What the configuration is told; `none` empties a field that may be empty."""
+        if isinstance(given, str):
+            empty = given.lower() == "none" and NoneType in get_args(self.info.annotation)
+            return None if empty else given
+        if self.kind is tuple:
+            return [name.strip() for text in given for name in text.split(",")]
+        if self.kind is dict:
+            pairs = (text.partition("=") for texts in given for text in texts.split(","))
+            return {name.strip(): number.strip() for name, _, number in pairs}
+        return given
+
+
+def flags(wanted: Iterable[str]) -> list[Flag]:
+    """The flags of sections, `generate`, and of single fields, `generate.model`.
+
+    Where two share a name, the section's name goes before it.
+    """
+    found = [
+        (section, field, info)
+        for section, _, only in (entry.partition(".") for entry in wanted)
+        for field, info in section_class(section).model_fields.items()
+        if only in ("", field)
+    ]
+    counts = Counter(field for _, field, _ in found)
+    return [
+        Flag(section, field, f"{section}_{field}" if counts[field] > 1 else field, info)
+        for section, field, info in found
+    ]
+
+
+def section_class(name: str) -> type[Section]:
+    """The class of a section of the configuration."""
+    found = Config.model_fields[name].annotation
+    if not (isinstance(found, type) and issubclass(found, Section)):
+        raise KeyError(name)
+    return found
+
+
+def overrides(known: Sequence[Flag], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Section -> field -> value, for the flags that were given."""
+    values: dict[str, dict[str, Any]] = {}
+    for flag in known:
+        if given.get(flag.name) not in (None, []):
+            values.setdefault(flag.section, {})[flag.field] = flag.value(given[flag.name])
+    return values
+
+
+def _plain(annotation: Any) -> Any:
+    """`Annotated[int, ...] | None` is int, `tuple[str, ...]` is tuple; a Literal stays."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _plain(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return next(_plain(part) for part in get_args(annotation) if part is not NoneType)
+    return annotation if origin in (None, Literal) else origin
+
+
+def _choices(kind: Any) -> str:
+    return "|".join(str(choice) for choice in get_args(kind))
+
+
+def _text(default: Any) -> str:
+    """A default as the flag would be given."""
+    if isinstance(default, dict):
+        return ",".join(f"{name}={number:g}" for name, number in default.items())
+    if isinstance(default, tuple):
+        return ",".join(str(part) for part in default)
+    return f"{default:g}" if isinstance(default, float) else str(default)

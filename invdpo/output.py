@@ -1,0 +1,61 @@
+"""The only place that prints: results to stdout, notes and errors to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a command's words go; `as_json` makes the result one JSON document."""
+
+    as_json: bool = False
+
+    def result(self, data: Mapping[str, Any], text: str) -> None:
+        """What was asked for: `data` for machines, `text` for people."""
+        print(_json(data) if self.as_json else text)
+
+    def note(self, text: str) -> None:
+        """What is good to know, but not the result."""
+        print(text, file=sys.stderr, flush=True)
+
+    def error(self, text: str, kind: str) -> None:
+        """Why the command failed, and what to do."""
+        if self.as_json:
+            print(_json({"error": {"kind": kind, "text": text}}))
+        print(f"Error: {text}", file=sys.stderr, flush=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns in line, numbers to the right, two blanks between; no blanks at line ends."""
+    cells = [tuple(header), *(tuple(_cell(value) for value in row) for row in rows)]
+    columns = list(zip(*cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    right = [all(map(_numeric, column[1:])) for column in columns]
+    lines = (
+        "  ".join(
+            cell.rjust(width) if is_number else cell.ljust(width)
+            for cell, width, is_number in zip(row, widths, right, strict=True)
+        ).rstrip()
+        for row in cells
+    )
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else "–" if value is None else str(value)
+
+
+def _numeric(cell: str) -> bool:
+    return cell == "–" or cell.replace(",", "").lstrip("-").replace(".", "", 1)[:1].isdigit()
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    # NaN is no JSON, so it is refused here rather than at the reader's.
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str)

@@ -1,0 +1,159 @@
+"""`invdpo train` and `invdpo eval`: tune a model on pairs, and see whether it got better."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from invdpo.command import Job, command
+from invdpo.output import table
+from invdpo.schemas import DataError
+from invdpo.schemas.config import TrainConfig
+
+if TYPE_CHECKING:
+    from invdpo.curate.evaluation import Evaluation, ModelSpec
+    from invdpo.train import TrainResult
+
+EMBEDDED = "embedded"
+SAMPLING = (
+    "eval", "prompts.source", "prompts.path", "generate.model", "generate.revision",
+    "generate.num_inference_steps", "generate.guidance_scale", "generate.width",
+    "generate.height", "generate.dtype", "generate.batch_size", "generate.device",
+    "score.scorers", "score.annotator",
+)  # fmt: skip
+"""What an evaluation may change; candidates, seeds and LoRA are its own business."""
+GRID = 12
+"""Prompts in the picture grid."""
+
+Dataset = Annotated[Path, typer.Argument(help="Data-set folder.", metavar="DATASET")]
+Tuned = Annotated[
+    Path, typer.Argument(help="LoRA (folder or file) or model folder.", metavar="TUNED")
+]
+Weights = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for the weights.", metavar="FOLDER")
+]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option(help="Trajectory cache, shared by runs; beside the output when not given.",
+                 metavar="FOLDER", show_default=False),
+]  # fmt: skip
+Folder = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Folder for pictures and figures; in TUNED if not given.",
+                 metavar="FOLDER", show_default=False),
+]  # fmt: skip
+
+
+def enter(app: typer.Typer) -> None:
+    """Add both commands to the command line."""
+    train_example = "invdpo train work/dataset --output tuned --learning-rate 5e-5"
+    command(app, "train", "train", example=train_example)(train)
+    eval_example = "invdpo eval tuned --output evaluation --num-prompts 24"
+    command(app, "eval", *SAMPLING, example=eval_example)(evaluate)
+
+
+def train(job: Job, dataset: Dataset, output: Weights, cache_dir: CacheDir = None) -> None:
+    """Tune a model on pairs with Inversion-DPO or a baseline."""
+    from invdpo.train import train as tune
+
+    config = job.config(dataset.parent / "invdpo.yaml").train
+    result = tune(dataset, output, _located(config), cache_dir=cache_dir)
+    _write_card(dataset, config, result)
+    for note in result.notes:
+        job.out.note(note)
+    job.out.result(result.to_dict(), _trained(result))
+    job.out.note(f"Next: invdpo eval {shlex.quote(str(output))}")
+
+
+def _located(config: TrainConfig) -> TrainConfig:
+    """The configuration with the folder of the bundled model in place of its name."""
+    if config.model != EMBEDDED:
+        return config
+    from invdpo.curate.shapes import bundle
+
+    return config.model_copy(update={"model": str(bundle.model_path())})
+
+
+def _trained(result: TrainResult) -> str:
+    loss = "none" if result.best_loss is None else f"{result.best_loss:.4f}"
+    rows = [
+        ("weights", str(result.output)),
+        ("pairs", f"{result.pairs:,} to train on, {result.validation_pairs:,} for validation"),
+        ("steps", f"{result.steps:,}; the weights are those of step {result.best_step:,}"),
+        ("validation loss", loss),
+        ("seconds", f"{result.cache_seconds:.1f} for trajectories, {result.seconds:.1f} for steps"),
+    ]
+    return "\n".join(f"{name:<16} {value}" for name, value in rows)
+
+
+def _write_card(dataset: Path, config: TrainConfig, result: TrainResult) -> None:
+    from invdpo.data_cards import render_model_card
+
+    objective = config.objective
+    if objective == "inversion-dpo":
+        objective = f"{objective} ({config.residual})"
+    figures = {
+        "pairs": result.pairs,
+        "steps": result.steps,
+        "step of these weights": result.best_step,
+        "validation loss": "none" if result.best_loss is None else result.best_loss,
+    }
+    stats = {
+        "name": result.output.resolve().name,
+        "base_model": config.model,
+        "dataset": f"{dataset.parent.resolve().name}/{dataset.name}",
+        "objective": objective,
+        "tuning": config.tuning,
+        "config": config.model_dump(mode="json"),
+        "figures": [{"figure": name, "value": value} for name, value in figures.items()],
+    }
+    (result.output / "README.md").write_text(render_model_card(stats), encoding="utf-8")
+
+
+def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
+    """Compare a tuned model with its base on held-out prompts."""
+    from invdpo.curate.evaluation import ModelSpec, evaluate_models
+    from invdpo.curate.grid import write_grid
+    from invdpo.curate.runner import RunOptions
+
+    config = job.config()
+    base = ModelSpec(config.generate.model, config.generate.revision)
+    found = _tuned(tuned, base)
+    folder = output or (tuned if tuned.is_dir() else tuned.parent) / "evaluation"
+    evaluation = evaluate_models(folder, config, base, found, RunOptions())
+    write_grid(folder / "grid.png", evaluation.results[:GRID])
+    data = {"folder": str(folder), "grid": str(folder / "grid.png"), "figures": evaluation.rows()}
+    _write_figures(folder / "evaluation.json", data)
+    job.out.result(data, _compared(evaluation, folder))
+
+
+def _tuned(path: Path, base: ModelSpec) -> ModelSpec:
+    """A folder with a pipeline in it is a model; anything else is a LoRA on the base model."""
+    from invdpo.curate.evaluation import ModelSpec
+
+    if not path.exists():
+        raise DataError(f"{path}: no such folder. Give what `invdpo train` wrote to its --output.")
+    if (path / "model_index.json").exists():
+        return ModelSpec(str(path))
+    return ModelSpec(base.model, base.revision, lora=str(path))
+
+
+def _write_figures(path: Path, data: dict[str, Any]) -> None:
+    from invdpo.curate.parts import replacing
+
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
+
+
+def _compared(evaluation: Evaluation, folder: Path) -> str:
+    header = ("figure", "base", "tuned", "difference", "95 % interval", "better", "worse", "p")
+    rows = [
+        (name, c.base.value, c.tuned.value, f"{c.difference.value:+.3f}",
+         f"{c.difference.low:+.3f} … {c.difference.high:+.3f}", c.better, c.worse, c.p_value)
+        for name, c in evaluation.comparisons.items()
+    ]  # fmt: skip
+    return f"{table(header, rows)}\n\nPictures, base beside tuned: {folder / 'grid.png'}"
