@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,14 @@ from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
 from embedded import data, negatives, text
+from embedded.fast import float_attention
+from embedded.steps import Progress, cosine
+from embedded.vae import to_tensor
 from embedded.words import LENGTH
 from invdpo.curate.shapes import world
 from invdpo.schemas import SceneGraph
 
+RATE = 1e-3
 WRONG = 2
 """K: wrong captions for each picture of a batch."""
 PREPROCESS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic"}
@@ -73,7 +76,7 @@ def loss_of(
 
     images B×3×H×W in -1..1, ids B×T, wrong B×K×T.
     """
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16), float_attention():
         picture = model.encode_image(images, normalize=True).float()
         words = model.encode_text(torch.cat([ids, wrong.flatten(0, 1)]), normalize=True).float()
     scale = model.logit_scale.exp().clamp(max=100)
@@ -92,30 +95,27 @@ def train(
     images: torch.Tensor,
     ids: torch.Tensor,
     *,
-    seconds: float,
+    steps: int,
     seed: int,
     batch: int = 96,
 ) -> open_clip.CLIP:
-    """Train for a fixed time; images N×H×W×3 uint8, ids N×T."""
+    """Train with a cosine rate; images N×H×W×3 uint8, ids N×T."""
     torch.manual_seed(seed)
     model = open_clip.CLIP(**config(tokenizer))
     wrong = wrong_ids(tokenizer, graphs_of(tokenizer, ids), seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
-    begin, step, total = time.monotonic(), 0, 0.0
-    while (done := (time.monotonic() - begin) / seconds) < 1:
-        rate = min(1, (step + 1) / 200) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
-        optimiser.param_groups[0]["lr"] = 1e-3 * rate
+    optimiser = torch.optim.AdamW(
+        model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.02, fused=True
+    )
+    progress = Progress("clip", steps)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = RATE * cosine(step, steps, warm_up=200)
         rows = torch.randint(len(ids), (batch,))
-        pixels = images[rows].permute(0, 3, 1, 2).float().div(127.5).sub(1)
-        loss = loss_of(model, pixels, ids[rows], wrong[rows])
+        loss = loss_of(model, to_tensor(images[rows]), ids[rows], wrong[rows])
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        step, total = step + 1, total + loss.item()
-        if step % 100 == 0:
-            print(f"clip step {step} {done:.0%} loss {total / 100:.4f}", flush=True)
-            total = 0.0
+        progress.show(step, loss)
     return model.eval()
 
 
@@ -128,8 +128,7 @@ def accuracy(
     rng = np.random.default_rng(seed)
     wrong = [negatives.negative(graph, change, rng) for graph in scenes.graphs]
     kept = [n for n, caption in enumerate(wrong) if caption is not None]
-    pixels = torch.from_numpy(scenes.images[kept]).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-    picture = model.encode_image(pixels, normalize=True)
+    picture = model.encode_image(to_tensor(torch.from_numpy(scenes.images[kept])), normalize=True)
     right, other = (
         model.encode_text(text.tokens(tokenizer, captions), normalize=True)
         for captions in ([scenes.captions[n] for n in kept], [str(wrong[n]) for n in kept])

@@ -32,11 +32,12 @@ def export(
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder, safe_serialization=True)
-    _ask_for_float32(folder / "text_encoder" / "config.json")
+    # The dtype that the configuration names is the one that transformers loads.
+    _change(folder / "text_encoder" / "config.json", dtype="float32")
+    _change(folder / "vae" / "config.json", _name_or_path="")
 
 
-def _ask_for_float32(config: Path) -> None:
-    """Name float32 in the configuration, which is the dtype that transformers loads."""
-    content = json.loads(config.read_text())
-    content["dtype"] = "float32"
+def _change(config: Path, **values: str) -> None:
+    """Set some values of a configuration file."""
+    content = json.loads(config.read_text()) | values
     config.write_text(json.dumps(content, indent=2) + "\n")

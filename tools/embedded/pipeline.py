@@ -9,10 +9,12 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from embedded import data, diffusion, judge, prepare, text, vae, words
+from embedded import data, diffusion, growth, judge, prepare, text, vae, words
 from embedded.export import export
 from embedded.whiten import whiten
 from invdpo.schemas import SceneGraph
+
+TEXT_STEPS = 1150
 
 
 class Trainer:
@@ -30,14 +32,16 @@ class Trainer:
         """The raw latents of all training scenes, from the file if it is there."""
         file = self.work / "latents.safetensors"
         if not file.exists():
-            save_file({"latents": vae.encode(self.vae, self.training.images.numpy())}, file)
+            save_file({"latents": vae.encode(self.vae, self.training.images)}, file)
         return load_file(file)["latents"]
 
-    def _encoder(self, seconds: float = 100) -> CLIPTextModel:
+    def _encoder(self) -> CLIPTextModel:
+        """The trained text encoder, from its folder if it is there."""
         if (self.work / "text").exists():
             return CLIPTextModel.from_pretrained(self.work / "text").eval()
         model = text.build(self.tokenizer)
-        text.train(model, self.training.ids, self.training.places, seconds=seconds, seed=self.seed)
+        ids, places = self.training.ids, self.training.places
+        text.train(model, ids, places, steps=TEXT_STEPS, seed=self.seed)
         model.save_pretrained(self.work / "text")
         return model.eval()
 
@@ -45,22 +49,20 @@ class Trainer:
         """B×T×D text states."""
         return text.embed(self.encoder, text.tokens(self.tokenizer, captions))
 
-    def train(self, seconds: float, every: float) -> None:
+    def train(self, *, steps: int, stop_at: int, every: int) -> None:
         """Train the noise predictor; after each spell measure it and export the whole pipeline."""
         wanted = data.make("validation", 128, self.seed + 2)
         self.given, self.empty = self.embed(wanted.captions), self.embed([""])[0]
         self.graphs: list[SceneGraph] = wanted.graphs
-        unet = diffusion.train(
-            self.latents,
-            text.embed(self.encoder, self.training.ids),
-            self.empty,
-            seconds=seconds,
+        contexts = text.embed(self.encoder, self.training.ids)
+        growth.train(
+            growth.Latents(self.latents, contexts, self.empty),
+            steps=steps,
+            stop_at=stop_at,
             seed=self.seed,
-            folder=self.work,
             every=every,
             inspect=self.inspect,
         )
-        self.inspect(unet, -1)
 
     def inspect(self, unet: UNet2DConditionModel, step: int) -> None:
         """Measure on 128 validation prompts and export."""

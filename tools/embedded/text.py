@@ -7,18 +7,19 @@ away. Legend: B batch, T = `LENGTH` tokens, D width, S = 3 slots (objects in ord
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import torch
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from embedded.steps import Progress
 from embedded.words import LENGTH
 from invdpo.curate.shapes.scenes import Placed
 from invdpo.curate.shapes.world import COLOURS, SHAPES
 
 WIDTH = 96
+RATE = 1.5e-3
 SLOTS = 3
 
 
@@ -86,25 +87,23 @@ class Reader(torch.nn.Module):
 
 
 def train(
-    model: CLIPTextModel, ids: torch.Tensor, target: torch.Tensor, *, seconds: float, seed: int
+    model: CLIPTextModel, ids: torch.Tensor, target: torch.Tensor, *, steps: int, seed: int
 ) -> None:
-    """Train encoder and reader for a fixed time; ids N×T, target N×S×4."""
+    """Train encoder and reader with a linearly falling rate; ids N×T, target N×S×4."""
     torch.manual_seed(seed)
     reader = Reader()
     weights = [*model.parameters(), *reader.parameters()]
-    optimiser = torch.optim.AdamW(weights, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.01)
-    begin, step = time.monotonic(), 0
-    while (done := (time.monotonic() - begin) / seconds) < 1:
-        optimiser.param_groups[0]["lr"] = 1.5e-3 * min(1, (step + 1) / 200) * (1.02 - done)
+    optimiser = torch.optim.AdamW(weights, lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    progress = Progress("text", steps)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 200) * (1.02 - step / steps)
         batch = torch.randint(len(ids), (128,))
         loss = reader.loss(model(ids[batch]).last_hidden_state, target[batch])
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimiser.step()
-        step += 1
-        if step % 200 == 0:
-            print(f"text step {step} {done:.0%} loss {loss.item():.4f}", flush=True)
+        progress.show(step, loss)
 
 
 @torch.no_grad()

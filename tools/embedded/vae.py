@@ -5,8 +5,6 @@ Legend: B batch, H = W = 64 pixels, C latent channels, h = w = 8.
 
 from __future__ import annotations
 
-import math
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +13,10 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
 from embedded.fast import float_norms
+from embedded.steps import Progress, cosine
 
 CHANNELS = 6
+RATE = 2e-3
 KL_WEIGHT = 2e-4
 OBJECT_WEIGHT = 3.0
 """How much more a saturated pixel counts: the ground fills most of every picture."""
@@ -35,9 +35,9 @@ def build() -> AutoencoderKL:
     ).to(memory_format=torch.channels_last)
 
 
-def to_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
+def to_tensor(images: torch.Tensor) -> torch.Tensor:
     """B×H×W×3 uint8 to B×3×H×W in -1..1."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    return images.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def to_images(pixels: torch.Tensor) -> NDArray[np.uint8]:
@@ -65,36 +65,36 @@ def loss_of(vae: AutoencoderKL, x: torch.Tensor, noise: torch.Tensor) -> torch.T
 
 
 def train(
-    images: NDArray[np.uint8], *, seconds: float, seed: int, folder: Path, batch: int = 16
+    images: torch.Tensor, *, steps: int, seed: int, folder: Path, batch: int = 16
 ) -> AutoencoderKL:
-    """Train for a fixed time, with a one-cycle rate over that time; keeps a checkpoint."""
+    """Train with a cosine rate on N×H×W×3 uint8; keeps a checkpoint in the folder."""
     torch.manual_seed(seed)
     vae = build()
     float_norms(vae)
-    optimiser = torch.optim.AdamW(vae.parameters(), lr=1.0, betas=(0.9, 0.99), weight_decay=1e-3)
-    begin, step = time.monotonic(), 0
-    while (done := (time.monotonic() - begin) / seconds) < 1:
-        optimiser.param_groups[0]["lr"] = (
-            2e-3 * min(1, (step + 1) / 100) * (0.02 + 0.98 * math.cos(math.pi / 2 * done) ** 2)
-        )
-        x = to_tensor(images[torch.randint(len(images), (batch,)).numpy()])
+    optimiser = torch.optim.AdamW(
+        vae.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True
+    )
+    progress = Progress("vae", steps)
+    for step in range(steps):
+        optimiser.param_groups[0]["lr"] = RATE * cosine(step, steps, warm_up=100)
+        x = to_tensor(images[torch.randint(len(images), (batch,))])
         x = x.contiguous(memory_format=torch.channels_last)
         loss = loss_of(vae, x, torch.randn(batch, CHANNELS, 8, 8))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimiser.step()
-        step += 1
-        if step % 100 == 0:
-            print(f"vae step {step} {done:.0%} loss {loss.item():.4f}", flush=True)
+        progress.show(step, loss)
+        if (step + 1) % 200 == 0:
             vae.save_pretrained(folder)
     vae.save_pretrained(folder)
     return vae.eval()
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, images: NDArray[np.uint8], batch: int = 256) -> torch.Tensor:
-    """The latents' modes, unscaled: N×C×h×w."""
+def encode(vae: AutoencoderKL, images: torch.Tensor, batch: int = 256) -> torch.Tensor:
+    """The latents' modes, unscaled: N×C×h×w, of N×H×W×3 uint8."""
+    vae.to(memory_format=torch.channels_last)
     parts = [
         vae.encode(to_tensor(images[n : n + batch])).latent_dist.mode()
         for n in range(0, len(images), batch)

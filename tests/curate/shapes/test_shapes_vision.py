@@ -66,7 +66,7 @@ def clutter(picture: NDArray[np.float64], rng: np.random.Generator) -> NDArray[n
     return spoilt
 
 
-@pytest.mark.parametrize(("spoil", "floor"), [(blur, 0.98), (noise, 0.98), (clutter, 0.8)])
+@pytest.mark.parametrize(("spoil", "floor"), [(blur, 0.99), (noise, 0.99), (clutter, 0.97)])
 def test_spoilt_pictures(spoil: Spoil, floor: float) -> None:
     rng = np.random.default_rng(12)
     spoilt = [
