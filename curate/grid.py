@@ -82,7 +82,7 @@ def _pen(draw: ImageDraw.ImageDraw) -> _Pen:
 
 def _cell(result: Result, pen: _Pen) -> _Cell:
     base, tuned = (
-        [line for fact in outcome.wrong for line in wrap(pen, f"- {fact}", PICTURE)]
+        [line for fact in outcome.wrong for line in _hanging(wrap(pen, f"- {fact}", PICTURE - 8))]
         for outcome in (result.base, result.tuned)
     )
     return _Cell(result, wrap(pen, result.prompt, CELL), (base, tuned))
@@ -98,6 +98,10 @@ def wrap(pen: _Pen, text: str, width: int) -> list[str]:
         else:
             lines.append(word)
     return [_cut(pen, line, width) for line in lines]
+
+
+def _hanging(lines: list[str]) -> list[str]:
+    return [lines[0], *(f"  {line}" for line in lines[1:])]
 
 
 def _cut(pen: _Pen, line: str, width: int) -> str:

@@ -75,7 +75,7 @@ def sign_test(better: int, worse: int) -> float:
     """Two-sided exact probability of a split at least this uneven if both were as likely."""
     total = better + worse
     tail = sum(math.comb(total, k) for k in range(min(better, worse) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, 2 * tail / (1 << total))
 
 
 def _require(total: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
@@ -15,18 +14,13 @@ from invdpo.schemas import ConfigError
 def ranked(weights: Mapping[str, float], scorers: Iterable[str]) -> dict[str, float]:
     """The weights that are not zero, divided by the sum of their absolute values.
 
-    Raises `ConfigError` that lists every unknown scorer and every weight that is no number.
+    Raises `ConfigError` that lists every unknown scorer, or when all weights are 0.
     """
     known = sorted(scorers)
     wrong = [
         f"pair.weights.{name}: no such scores in this workspace; there are: {', '.join(known)}"
         for name in weights
         if name not in known
-    ]
-    wrong += [
-        f"pair.weights.{name}: found {weight}; a finite number is allowed"
-        for name, weight in weights.items()
-        if not math.isfinite(weight)
     ]
     total = sum(abs(weight) for weight in weights.values())
     if not wrong and total == 0:

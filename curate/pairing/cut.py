@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from invdpo.curate.pairing import report as reports
 from invdpo.curate.pairing.combine import combine, directed, ranked
@@ -38,6 +39,8 @@ class _Cut(NamedTuple):
     sieve: Sieve
     rows: Ints
     """Prompts that give a pair, m."""
+    ids: NDArray[np.object_]
+    """Pair ids, m."""
 
     def ends(self, raw: Floats) -> tuple[Floats, Floats]:
         """A scorer's raw scores of the chosen and of the rejected candidates, m each."""
@@ -67,9 +70,10 @@ def cut_pairs(
     found = extremes(pool, combine(pool, len(prompts), weights), len(prompts))
     sieve = sift(pool, found, _had_any(prompts, candidates), config.min_margin)
     rows = np.flatnonzero(sieve.kept)
-    keep_target(sieve, rows, pair_ids(pool, found, rows), config.target_pairs)
-    rows = np.flatnonzero(sieve.kept)
-    cut = _Cut(prompts, pool, dropped, weights, found, sieve, rows)
+    ids = pair_ids(pool, found, rows)
+    keep_target(sieve, rows, ids, config.target_pairs)
+    kept = sieve.kept[rows]
+    cut = _Cut(prompts, pool, dropped, weights, found, sieve, rows[kept], ids[kept])
     pairs = _table(cut, config)
     return pairs, _report(cut, config, pairs, lower_is_better)
 
@@ -84,7 +88,7 @@ def _table(cut: _Cut, config: PairConfig) -> pa.Table:
     group = pc.coalesce(paired["split_group"], paired["prompt_id"]).to_numpy()
     ends = {name: cut.ends(raw) for name, raw in cut.pool.raw.items()}
     columns = {
-        "pair_id": pair_ids(cut.pool, cut.found, cut.rows),
+        "pair_id": cut.ids,
         "prompt_id": paired["prompt_id"],
         "chosen_id": cut.pool.ids[cut.found.best[cut.rows]],
         "rejected_id": cut.pool.ids[cut.found.worst[cut.rows]],

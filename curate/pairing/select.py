@@ -33,7 +33,7 @@ class Extremes(NamedTuple):
     worst: Ints
     margin: Floats
     """Difference of their combined scores, p; 0 where there is no candidate."""
-    count: Ints
+    usable: Ints
     """Usable candidates, p."""
 
 
@@ -53,10 +53,10 @@ def extremes(pool: Pool, combined: Floats, prompts: int) -> Extremes:
 
 def sift(pool: Pool, found: Extremes, had_any: Bools, min_margin: float) -> Sieve:
     """Which prompts give a pair; `had_any` tells those that had a candidate at all, p."""
-    sieve = Sieve(len(found.count))
+    sieve = Sieve(len(found.usable))
     sieve.drop(~had_any, NONE)
-    sieve.drop(found.count == 0, UNUSABLE)
-    sieve.drop(found.count == 1, ONE)
+    sieve.drop(found.usable == 0, UNUSABLE)
+    sieve.drop(found.usable == 1, ONE)
     sieve.drop(found.margin <= TOLERANCE, EQUAL)
     sieve.drop(_alike(pool, found, sieve.kept), ALIKE)
     sieve.drop(found.margin < min_margin, MARGIN)

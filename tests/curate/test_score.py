@@ -41,7 +41,7 @@ class Fixed:
     """Says what it is told to say; counts the pictures it sees."""
 
     name = "fixed"
-    needs = ("image",)
+    needs: Sequence[str] = ("image",)
     higher_is_better = True
     comparable_across_prompts = True
     revision = "7"
