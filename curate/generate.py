@@ -11,18 +11,25 @@ import numpy as np
 from invdpo.curate.attempts import Failure, attempt
 from invdpo.curate.images import encode, perceptual_hash
 from invdpo.curate.sampler import Picture, Sampler
+from invdpo.schemas import ConfigError
 from invdpo.schemas.config import GenerateConfig
 from invdpo.schemas.ids import content_id, derived_seed
 from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record
 
 
 class Generate:
-    """Samples `num_candidates` pictures a prompt; batches go across prompts."""
+    """Samples `num_candidates` pictures a prompt; batches go across prompts.
+
+    Raises `ConfigError` for a width without a height.
+    """
 
     name = "generate"
     schema = CANDIDATES
 
     def __init__(self, config: GenerateConfig) -> None:
+        if (config.width is None) != (config.height is None):
+            # Some pipelines would silently ignore the one that is given.
+            raise ConfigError("generate.width, generate.height: give both or neither.")
         self._config = config
         self._sampler = Sampler(config)
 

@@ -164,7 +164,7 @@ def _run(
         ws.save_config(config)
     result = run_plan(make_stage, plan)
     missing = missing_parts(ws, fingerprint) if step != "generate" else 0
-    note = f"{missing} parts of candidates are still to be generated"
+    note = f"parts of candidates still to be generated: {missing}"
     return replace(result, notes=(note,)) if missing else result
 
 

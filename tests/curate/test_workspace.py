@@ -27,9 +27,9 @@ def test_second_process_is_refused(tmp_path: Path) -> None:
     process.start()
     try:
         pid = ours.recv()
-        with pytest.raises(WorkspaceError, match=f"process {pid} is working"):
-            with Workspace(tmp_path).lock():
-                pass
+        refused = pytest.raises(WorkspaceError, match=f"process {pid} is working")
+        with refused, Workspace(tmp_path).lock():
+            pass
         ours.send("enough")
         process.join()
         with Workspace(tmp_path).lock():
@@ -63,16 +63,14 @@ def test_read_only_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(WorkspaceError, match="read-only"):
-        with Workspace(tmp_path / "new").lock():
-            pass
+    with pytest.raises(WorkspaceError, match="read-only"), Workspace(tmp_path / "new").lock():
+        pass
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "work").write_text("not a folder")
-    with pytest.raises(WorkspaceError, match="work"):
-        with Workspace(tmp_path / "work").lock():
-            pass
+    with pytest.raises(WorkspaceError, match="work"), Workspace(tmp_path / "work").lock():
+        pass
 
 
 def test_missing_tables_name_their_commands(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""Names of models: what is found, and what is refused with the missing piece named."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from invdpo.curate import models
+from invdpo.schemas import ConfigError, ModelError
+
+
+@pytest.fixture
+def folder(tiny_model: Path, tmp_path: Path) -> Path:
+    """A copy of the pipeline to be damaged."""
+    return Path(shutil.copytree(tiny_model, tmp_path / "model"))
+
+
+def test_folder_is_known_by_content(tiny_model: Path, folder: Path) -> None:
+    one, other = models.find_model(str(tiny_model)), models.find_model(str(folder))
+    assert one.revision == other.revision
+    assert (one.name, other.name) == ("pipeline", "model")
+    (folder / "README.md").write_text("words change nothing")
+    assert models.folder_revision(folder) == one.revision
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(scheduler.read_text().replace("0.02", "0.03"))
+    assert models.folder_revision(folder) != one.revision
+
+
+def test_unknown_name_tells_what_is_allowed() -> None:
+    with pytest.raises(ModelError, match=r"Unknown model 'sdxl'. Allowed: `embedded`, an existing"):
+        models.find_model("sdxl")
+
+
+def test_revision_is_for_the_hub(tiny_model: Path) -> None:
+    with pytest.raises(ConfigError, match=r"generate\.revision: found 'main'"):
+        models.find_model(str(tiny_model), "main")
+
+
+def test_folder_that_is_no_pipeline(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(ModelError, match=r"no model_index\.json.*found: notes\.txt"):
+        models.find_model(str(tmp_path))
+    (tmp_path / "model_index.json").write_text("{broken")
+    with pytest.raises(ModelError, match="can't be read"):
+        models.find_model(str(tmp_path))
+
+
+def test_missing_weights_and_missing_folder(folder: Path) -> None:
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"unet: no weights; expected a \.safetensors file"):
+        models.find_model(str(folder))
+    shutil.rmtree(folder / "unet")
+    with pytest.raises(ModelError, match=r"the folder 'unet'.*is missing"):
+        models.find_model(str(folder))
+
+
+def test_pickle_is_refused(folder: Path) -> None:
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(ModelError, match=r"vae: found diffusion_pytorch_model\.bin, a pickle"):
+        models.find_model(str(folder))
+    pickle = folder / "model.ckpt"
+    pickle.write_bytes(b"")
+    with pytest.raises(ModelError, match="a pickle, which can run code, is refused"):
+        models.find_model(str(pickle))
+
+
+def test_lora(tmp_path: Path) -> None:
+    assert models.find_lora(None) is None
+    with pytest.raises(ModelError, match="no such LoRA"):
+        models.find_lora(str(tmp_path / "none"))
+    with pytest.raises(ModelError, match="no LoRA weights"):
+        models.find_lora(str(tmp_path))
+    (tmp_path / "pytorch_lora_weights.bin").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"found pytorch_lora_weights\.bin, a pickle"):
+        models.find_lora(str(tmp_path))
+    (tmp_path / "pytorch_lora_weights.safetensors").write_bytes(b"1")
+    found = models.find_lora(str(tmp_path))
+    assert found is not None
+    assert found.location.endswith(".safetensors")
+    (tmp_path / "other.safetensors").write_bytes(b"2")
+    with pytest.raises(ModelError, match="several weight files"):
+        models.find_lora(str(tmp_path))
+
+
+def test_unreachable_hub_uses_the_copy_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def offline(*_: object, **__: object) -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", offline)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
+    with pytest.raises(ModelError, match="the Hub can't be reached, and no copy is here"):
+        models.find_model("organisation/name")
+    index = tmp_path / "abc123" / "model_index.json"
+    index.parent.mkdir()
+    index.write_text(json.dumps({}))
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: str(index))
+    assert models.find_model("organisation/name").revision == "abc123"
