@@ -7,7 +7,9 @@ Hub id names are fetched by open_clip, which prefers safetensors and else unpick
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -90,9 +92,21 @@ def _network(source: Source) -> Any:
         return open_clip.create_model(
             source.architecture, source.tag, require_pretrained=True, weights_only=True
         )
-    network = open_clip.create_model(source.architecture, load_weights=False)
+    with _quiet():
+        network = open_clip.create_model(source.architecture, load_weights=False)
     open_clip.load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
     return network
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep open_clip from warning of random weights, which are replaced at once."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _folder(folder: Path) -> Source:

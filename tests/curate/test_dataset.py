@@ -38,14 +38,6 @@ def table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=schema)
 
 
-@pytest.fixture(autouse=True)
-def _card(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(data_cards, "render_dataset_card"):
-        monkeypatch.setattr(
-            data_cards, "render_dataset_card", lambda stats: "# card\n", raising=False
-        )
-
-
 @pytest.fixture
 def ws(tmp_path: Path) -> Workspace:
     """30 prompts of 3 candidates, in 3 parts; two scorers."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -110,58 +111,33 @@ def test_conflicts_and_agreement() -> None:
     assert report["margins"]["max"] == pytest.approx(2)
 
 
+EVERY_REASON = """
+a0 p0 0      a1 p0 1                       a pair
+b0 p1 1                                    one candidate
+c0 p2 2      c1 p2 2                       all equal
+d0 p3 nan    d1 p3 1                       not finite, so one is left
+e0 p4 none   e1 p4 -                       rejected and missing: none left
+f0 p5 100    f1 p5 100.5   f2 p5 101       best and worst look and score the same
+g0 p9 1                                    unknown prompt
+h0 p7 1      h1 p7 1       h2 p7 1         small margin, by the second scorer alone
+"""
+"""Candidate, prompt and score, up to three in a line; p6 has no candidate."""
+
+
 def test_every_reason_is_counted() -> None:
-    names = {
-        "a0": "p0",
-        "a1": "p0",  # a pair
-        "b0": "p1",  # one candidate
-        "c0": "p2",
-        "c1": "p2",  # all equal
-        "d0": "p3",
-        "d1": "p3",  # not finite, so one is left
-        "e0": "p4",
-        "e1": "p4",  # rejected and missing: none left
-        "f0": "p5",
-        "f1": "p5",
-        "f2": "p5",  # best and worst look the same
-        "g0": "p9",  # unknown prompt
-        "h0": "p7",
-        "h1": "p7",
-        "h2": "p7",  # small margin under weights
-    }
-    one = {
-        "a0": 0,
-        "a1": 1,
-        "b0": 1,
-        "c0": 2,
-        "c1": 2,
-        "d0": math.nan,
-        "d1": 1,
-        "e0": None,
-        "f0": 100,
-        "f1": 100.5,
-        "f2": 101,
-        "g0": 1,
-        "h0": 1,
-        "h1": 1,
-        "h2": 1,
-    }
-    two = {"h0": 1, "h1": 2, "h2": 2} | {n: 0.0 for n in names if n[0] != "h"}
+    cells = [c.split() for c in re.findall(r"\w\d p\d \S+", EVERY_REASON)]
+    names = {name: prompt for name, prompt, _ in cells}
+    one = {n: None if v == "none" else float(v) for n, _, v in cells if v != "-"}
+    two = {n: 1.0 if n in ("h1", "h2") else 0.0 for n in names}
     table = candidates(names, f0="same", f2="same")
     scores = {"a": scored(one), "b": scored(two, "b")}
     weights = {"a": 4.0, "b": 1.0}
     pairs, report = cut_pairs(prompts(8), table, scores, config(weights=weights, min_margin=1))
     assert pairs["prompt_id"].to_pylist() == ["p0"]
-    assert report["candidates"] == {
-        "total": 16,
-        "usable": 12,
-        "dropped": {
-            "its prompt is not in the prompts table": 1,
-            "no a score": 1,
-            "rejected by a": 1,
-            "a score not finite": 1,
-        },
-    }
+    dropped = report["candidates"].pop("dropped")
+    assert report["candidates"] == {"total": 16, "usable": 12}
+    reasons = ("its prompt is not in the prompts table", "no a score", "rejected by a")
+    assert dropped == dict.fromkeys((*reasons, "a score not finite"), 1)
     assert report["prompts_without_pair"] == {
         "p1": "one usable candidate",
         "p2": "all candidates score the same",

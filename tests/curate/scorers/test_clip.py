@@ -4,10 +4,14 @@ import shutil
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
+from invdpo.curate.images import encode
 from invdpo.curate.scorers import SCORERS, Case
 from invdpo.curate.scorers.clip_model import find
+from invdpo.curate.shapes import scenes, world
+from invdpo.curate.shapes.render import render
 from invdpo.schemas import ModelError, PluginError
 from invdpo.schemas.config import ScoreConfig
 
@@ -127,6 +131,27 @@ def test_weights_of_another_architecture(
     (folder / "open_clip_config.json").write_text(text.replace('"width": 32', '"width": 48'))
     with pytest.raises(ModelError, match="can't load it"):
         scores(folder, cases[:1])
+
+
+def test_the_embedded_model_knows_its_world(caplog: pytest.LogCaptureFixture) -> None:
+    """Rendered scenes fit their own captions better than the next scene's."""
+    rng = np.random.default_rng(1)
+    graphs = [scenes.sample_graph(rng, "heldout") for _ in range(8)]
+    pictures = [encode(render(scenes.layout(graph, rng), rng)) for graph in graphs]
+    captions = [world.caption(graph) for graph in graphs]
+    scorer = SCORERS["clip"](ScoreConfig(device="cpu"))
+    right, wrong = (
+        [judged.score for judged in scorer(_cases(texts, pictures))]
+        for texts in (captions, captions[1:] + captions[:1])
+    )
+    assert all(a > b for a, b in zip(right, wrong, strict=True))
+    assert scorer.revision.startswith("sha256:")
+    assert not caplog.records
+
+
+def _cases(prompts: list[str], pictures: list[bytes]) -> list[Case]:
+    rows = zip(prompts, pictures, strict=True)
+    return [Case({"prompt": text, "image": {"bytes": data}}) for text, data in rows]
 
 
 def test_unknown_scorer_lists_the_known() -> None:
