@@ -35,7 +35,8 @@ def append_line(path: Path, line: str) -> None:
 def replace_contents(folder: Path, fill: Callable[[Path], None], *, stale: str = "") -> None:
     """Let `fill` write into a fresh folder, then move each thing it wrote to its place in `folder`.
 
-    A file called `stale`, by which an earlier run's weights would be found, is removed. Raises `WorkspaceError` when the disk refuses.
+    A file called `stale`, by which an earlier run's weights would be found, is removed.
+    Raises `WorkspaceError` when the disk refuses.
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

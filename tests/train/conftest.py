@@ -1,98 +1,11 @@
-"""A tiny random Stable Diffusion pipeline and a small data set, made once a session."""
-
 from __future__ import annotations
 
-import io
-import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-import torch
-from PIL import Image
 
 from invdpo.schemas.config import TrainConfig
-from invdpo.schemas.tables import IMAGE
-
-PROMPTS = ("a red circle", "a blue square", "a green star above a red circle")
-
-
-def build_pipeline(folder: Path, prediction_type: str = "epsilon") -> Path:
-    """Save an untrained pipeline: 16x16 pictures, 4x4 latents, 24 channels at most."""
-    from diffusers import (
-        AutoencoderKL,
-        DDIMScheduler,
-        StableDiffusionPipeline,
-        UNet2DConditionModel,
-    )
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
-
-    torch.manual_seed(0)
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    words = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
-    files = {"vocab.json": json.dumps({w: i for i, w in enumerate(words)}), "merges.txt": "#version: 0.2\n"}
-    words_folder = folder.with_name(f"{folder.name}-words")
-    words_folder.mkdir(parents=True)
-    for name, text in files.items():
-        (words_folder / name).write_text(text)
-    tokenizer = CLIPTokenizer.from_pretrained(str(words_folder), model_max_length=16)
-    text = CLIPTextConfig(
-        vocab_size=len(words), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=16, projection_dim=16,
-        bos_token_id=len(words) - 2, eos_token_id=len(words) - 1,
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(8, 8, 8), norm_num_groups=4, layers_per_block=1, latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
-        sample_size=16, scaling_factor=0.5,
-    )
-    unet = UNet2DConditionModel(
-        sample_size=4, block_out_channels=(16, 24), layers_per_block=1, norm_num_groups=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=16, attention_head_dim=2,
-    )
-    StableDiffusionPipeline(
-        vae=vae, unet=unet, text_encoder=CLIPTextModel(text), tokenizer=tokenizer,
-        scheduler=DDIMScheduler(
-            beta_schedule="scaled_linear", prediction_type=prediction_type, clip_sample=False,
-            set_alpha_to_one=False,
-        ),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(folder)
-    return folder
-
-
-def png(seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def write_pairs(dataset: Path, split: str, rows: list[dict[str, Any]]) -> Path:
-    table = pa.Table.from_pylist(
-        rows,
-        pa.schema(
-            [("pair_id", pa.string()), ("prompt", pa.string()), ("chosen", IMAGE), ("rejected", IMAGE)]
-        ),
-    )
-    path = dataset / "data" / f"{split}-00000-of-00001.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path)
-    return path
-
-
-def row(number: int, chosen: bytes | None = None, rejected: bytes | None = None) -> dict[str, Any]:
-    return {
-        "pair_id": f"pair{number}",
-        "prompt": PROMPTS[number % len(PROMPTS)],
-        "chosen": {"bytes": chosen or png(2 * number), "path": None},
-        "rejected": {"bytes": rejected or png(2 * number + 1), "path": None},
-    }
+from tests.train.tiny import build_pipeline, row, write_pairs
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +29,13 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config(pipeline: Path) -> TrainConfig:
     return TrainConfig(
-        model=str(pipeline), num_inversion_steps=4, num_points=2, batch_size=2, max_steps=3,
-        lora_rank=2, warmup_steps=0, learning_rate=1e-2, device="cpu",
+        model=str(pipeline),
+        num_inversion_steps=4,
+        num_points=2,
+        batch_size=2,
+        max_steps=3,
+        lora_rank=2,
+        warmup_steps=0,
+        learning_rate=1e-2,
+        device="cpu",
     )

@@ -12,7 +12,7 @@ from invdpo.train.gradient import Goal, Predict, accumulate, all_errors, sample_
 from invdpo.train.objective import OBJECTIVES
 from invdpo.train.sampling import Batch
 
-B, K = 3, 5
+B, K = 2, 4
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def adapter(pipeline: Path) -> Any:
 @pytest.fixture
 def predict(adapter: Any) -> Predict:
     adapter.unet.zero_grad(set_to_none=True)
-    return lambda x, t, told: adapter.predict(adapter.unet, x, t, told)  # type: ignore[no-any-return]
+    return lambda x, t, told: adapter.predict(adapter.unet, x, t, told)
 
 
 def batch(sides: int) -> Batch:
@@ -48,11 +48,11 @@ def full_graph(predict: Predict, goal: Goal, some: Batch, unet: torch.nn.Module)
     """All samples in one graph, the loss as it is written down, plain autograd."""
     error = sample_errors(predict, some, 0, B * some.width).view(some.x.shape[:3])
     loss = goal.objective.loss(goal.score(error, some)).mean()
-    return list(torch.autograd.grad(loss, [p for p in unet.parameters()], allow_unused=True))
+    return list(torch.autograd.grad(loss, list(unet.parameters()), allow_unused=True))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES.names())
-@pytest.mark.parametrize("limit", [1, 3, 10, 20, 1000])
+@pytest.mark.parametrize("limit", [3, 8, 1000])
 def test_flat_memory_gradient_is_the_full_graphs(
     name: str, limit: int, adapter: Any, predict: Predict
 ) -> None:
@@ -88,7 +88,7 @@ def test_errors_do_not_depend_on_how_they_are_cut(predict: Predict) -> None:
     torch.testing.assert_close(all_errors(predict, some, 7), all_errors(predict, some, 1000))
 
 
-@pytest.mark.parametrize("points", [4, 32])
+@pytest.mark.parametrize("points", [5, 16])
 def test_peak_of_saved_tensors_does_not_grow_with_the_points(
     points: int, adapter: Any, predict: Predict
 ) -> None:
@@ -108,8 +108,12 @@ def test_peak_of_saved_tensors_does_not_grow_with_the_points(
     some = batch(2)
     repeat = torch.arange(points) % K
     grown = Batch(
-        some.x[:, :, repeat], some.target[:, :, repeat], some.timesteps[:, repeat],
-        some.weight[:, repeat], some.reference_error[:, :, repeat], some.conditioning,
+        some.x[:, :, repeat],
+        some.target[:, :, repeat],
+        some.timesteps[:, repeat],
+        some.weight[:, repeat],
+        some.reference_error[:, :, repeat],
+        some.conditioning,
     )
     goal, parameters = Goal(OBJECTIVES["inversion-dpo"], 3.0), list(adapter.unet.parameters())
     with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):

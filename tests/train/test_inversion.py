@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -20,7 +22,7 @@ def test_linear_noise_in_closed_form() -> None:
     walk = invert(linear, LATENT, GRID)
     factor = 1.0
     levels = GRID.alpha_bar.tolist()
-    for i, (a, b) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(levels)):
         torch.testing.assert_close(walk.implied[:, i], 0.5 * factor * LATENT)
         factor *= b**0.5 * (1 - (1 - a) ** 0.5 / 2) / a**0.5 + (1 - b) ** 0.5 / 2
         torch.testing.assert_close(walk.x[:, i], factor * LATENT)

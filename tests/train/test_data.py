@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from invdpo.schemas.errors import DataError
+from invdpo.train.data import decode, image_id, read_images, read_pairs
+from tests.train.tiny import png, row, write_pairs
+
+
+def test_pairs_and_their_pictures(tmp_path: Path) -> None:
+    write_pairs(tmp_path, "train", [row(0), row(1)])
+    pairs = read_pairs(tmp_path, "train").pairs
+    assert [(p.pair_id, p.prompt) for p in pairs] == [
+        ("pair0", "a red circle"),
+        ("pair1", "a blue square"),
+    ]
+    images = dict(read_images(tmp_path, "train", {pairs[1].chosen}))
+    assert images == {image_id(png(2)): png(2)}
+
+
+def test_what_is_skipped_is_counted_with_its_first_row(tmp_path: Path) -> None:
+    rows = [row(0), row(1, png(5), png(5)), {**row(2), "chosen": None}, {**row(3), "prompt": None}]
+    write_pairs(tmp_path, "train", rows)
+    found = read_pairs(tmp_path, "train")
+    assert len(found.pairs) == 1
+    assert found.skipped == {"chosen equals rejected": 1, "image missing": 1, "prompt missing": 1}
+    assert found.examples["chosen equals rejected"].endswith("row 1")
+
+
+def test_a_split_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert read_pairs(tmp_path, "validation").pairs == []
+
+
+def test_missing_columns_are_named(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"caption": ["x"], "prompt": ["x"]}), tmp_path / "train-0.parquet")
+    with pytest.raises(DataError, match="column chosen, rejected missing; found caption, prompt"):
+        read_pairs(tmp_path, "train")
+
+
+def test_a_truncated_file_is_named(tmp_path: Path) -> None:
+    path = write_pairs(tmp_path, "train", [row(0)])
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=path.name):
+        read_pairs(tmp_path, "train")
+
+
+@pytest.mark.parametrize("content", [b"no picture", png(0)[:60]])
+def test_what_is_no_picture_can_not_be_decoded(content: bytes) -> None:
+    with pytest.raises((OSError, ValueError)):
+        decode(content)

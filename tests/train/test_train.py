@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from invdpo.schemas.config import TrainConfig
+from invdpo.schemas.errors import ConfigError, DataError
+from invdpo.train import TrainResult, train
+from invdpo.train.loop import Loop, rate
+from invdpo.train.sampling import step_pairs
+from tests.train.tiny import png, row, write_pairs
+
+WEIGHTS = "pytorch_lora_weights.safetensors"
+
+
+@pytest.fixture
+def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> Any:
+    def go(name: str = "out", data: Path = dataset, **changes: Any) -> TrainResult:
+        return train(
+            data,
+            tmp_path / name,
+            config.model_copy(update=changes),
+            cache_dir=cache_dir,
+            progress=False,
+        )
+
+    return go
+
+
+def weights(result: TrainResult) -> dict[str, torch.Tensor]:
+    return load_file(result.output / WEIGHTS)
+
+
+def lines(result: TrainResult) -> list[dict[str, float]]:
+    text = (result.output / "metrics.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("objective", ["inversion-dpo", "diffusion-dpo", "sft"])
+def test_every_objective_trains_and_reports(run: Any, objective: str) -> None:
+    result = run(objective=objective, validate_every=2)
+    rows = lines(result)
+    assert [r["step"] for r in rows] == [1, 2, 3]
+    assert all(math.isfinite(v) for r in rows for v in r.values())
+    assert {"loss", "grad_norm", "learning_rate", "seconds", "forwards"} <= rows[0].keys()
+    assert ("rewards/accuracies" in rows[0]) == (objective != "sft")
+    assert ["validation/loss" in r for r in rows] == [False, True, True]
+    samples = 3 * 2 * {"inversion-dpo": 4, "diffusion-dpo": 8, "sft": 2}[objective]
+    assert result.forwards == rows[-1]["forwards"] == samples
+    assert any(t.abs().max() > 0 for t in weights(result).values())
+    assert json.loads((result.output / "training.json").read_text())["result"]["steps"] == 3
+
+
+@pytest.mark.parametrize("residual", ["implied", "endpoint"])
+def test_the_first_loss_is_ln_2_and_a_step_moves(run: Any, residual: str) -> None:
+    result = run(residual=residual)
+    assert lines(result)[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
+    assert lines(result)[0]["grad_norm"] > 0
+
+
+def test_residual_reference_has_zero_gradient_and_says_so(run: Any) -> None:
+    result = run(residual="reference")
+    assert all(
+        r["grad_norm"] < 1e-3 and r["loss"] == pytest.approx(math.log(2)) for r in lines(result)
+    )
+    assert any("zero gradient" in note for note in result.notes)
+    assert any("no step beat the base model" in note for note in result.notes)
+
+
+def test_the_same_seed_gives_the_same_weights(run: Any) -> None:
+    first, again, other = (weights(run(n, seed=s)) for n, s in (("a", 0), ("b", 0), ("c", 1)))
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+@pytest.mark.parametrize("objective", ["inversion-dpo", "diffusion-dpo"])
+def test_batch_1_accumulated_8_times_is_batch_8(run: Any, objective: str) -> None:
+    common = {"objective": objective, "keep": "last", "beta": 10.0, "learning_rate": 1e-3}
+    whole = weights(run("whole", batch_size=8, **common))
+    parts = weights(run("parts", batch_size=1, gradient_accumulation_steps=8, **common))
+    few = weights(run("few", batch_size=8, unet_batch_size=3, **common))
+    for name, expected in whole.items():
+        torch.testing.assert_close(parts[name], expected, atol=2e-5, rtol=1e-3)
+        torch.testing.assert_close(few[name], expected, atol=2e-5, rtol=1e-3)
+
+
+def test_training_lowers_the_loss_on_the_pairs(run: Any) -> None:
+    result = run(max_steps=25, num_points=None, batch_size=6, beta=200.0, tuning="full",
+                 learning_rate=1e-3)  # fmt: skip
+    rows = lines(result)
+    assert rows[-1]["loss"] < 0.8 * math.log(2)
+    assert rows[-1]["rewards/margins"] > 0
+
+
+def test_the_best_weights_are_kept(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses, look = iter([0.5, 0.2, 0.9]), Loop.look
+
+    def staged(self: Loop, validation: Any) -> dict[str, float]:
+        value, goal = next(losses), self.goal
+        objective = replace(goal.objective, loss=lambda s: torch.full_like(s, value))
+        self.goal = replace(goal, objective=objective)
+        try:
+            return look(self, validation)
+        finally:
+            self.goal = goal
+
+    monkeypatch.setattr(Loop, "look", staged)
+    result = run(validate_every=1, save_every=1)
+    assert (result.best_step, result.best_loss) == (2, pytest.approx(0.2))
+    kept = load_file(result.output / "checkpoints" / "step-000002" / WEIGHTS)
+    assert all(torch.equal(kept[k], v) for k, v in weights(result).items())
+
+
+def test_a_cached_run_needs_no_encoders(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("first").cache_seconds >= 0
+    from invdpo.train.adapters import StableDiffusion
+
+    def load(self: Any, kind: Any, name: str) -> Any:
+        assert name == "unet"
+        return real(self, kind, name)
+
+    real = StableDiffusion._load
+    monkeypatch.setattr(StableDiffusion, "_load", load)
+    assert run("second").cache_forwards == 0
+
+
+def test_no_encoder_or_reference_is_alive_while_training(
+    run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import gc
+
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    alive: list[int] = []
+    step = Loop.step
+
+    def counted(self: Loop, pairs: Any) -> dict[str, float]:
+        gc.collect()
+        kinds = (AutoencoderKL, CLIPTextModel, UNet2DConditionModel)
+        alive[:] = [sum(isinstance(o, k) for o in gc.get_objects()) for k in kinds]
+        return step(self, pairs)
+
+    gc.collect()
+    before = sum(isinstance(o, UNet2DConditionModel) for o in gc.get_objects())
+    monkeypatch.setattr(Loop, "step", counted)
+    run(inversion_guidance_scale=1.5, max_steps=1)
+    assert alive[2] - before == 1
+    assert alive[:2] == [0, 0]
+
+
+def test_unusable_rows_are_skipped_and_named(run: Any, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    bad = b"\x89PNG no more"
+    write_pairs(data, "train", [row(0), row(1, chosen=bad), row(2, png(9), png(9))])
+    result = run(data=data)
+    assert result.pairs == 1
+    assert result.skipped == {"image unreadable": 1, "chosen equals rejected": 1}
+    assert any("image unreadable" in n and "row 1" in n for n in result.notes)
+    assert any("last step" in n for n in result.notes)
+    assert result.best_loss is None
+
+
+@pytest.mark.parametrize("rows", [[], [row(0, png(1), png(1))], [row(0, b"x", b"y")]])
+def test_no_usable_pair_is_an_error(run: Any, tmp_path: Path, rows: list[Any]) -> None:
+    write_pairs(tmp_path / "data", "train", rows)
+    with pytest.raises(DataError, match=r"no pairs|no usable pair"):
+        run(data=tmp_path / "data")
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Loop, list[torch.Tensor]]] = []
+    step = Loop.step
+
+    def poisoned(self: Loop, pairs: Any) -> dict[str, float]:
+        seen.append((self, [p.detach().clone() for p in self.tuning.parameters]))
+        self.goal = replace(self.goal, beta=math.nan)
+        return step(self, pairs)
+
+    monkeypatch.setattr(Loop, "step", poisoned)
+    with pytest.raises(DataError, match=r"Step 1: the loss of pair pair\d .*row \d"):
+        run()
+    loop, before = seen[0]
+    assert all(torch.equal(p, b) for p, b in zip(loop.tuning.parameters, before, strict=True))
+
+
+def test_an_unknown_device_is_told(run: Any) -> None:
+    with pytest.raises(ConfigError, match="device: found 'abacus'"):
+        run(device="abacus")
+
+
+def test_every_pair_comes_once_an_epoch() -> None:
+    pairs: Any = list(range(10))
+    taken = [p for step in range(5) for p in step_pairs(pairs, 4, step, seed=0)]
+    assert set(taken[:10]) == set(taken[10:]) == set(pairs)
+    assert taken[:10] != taken[10:]
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    config = TrainConfig(warmup_steps=4, max_steps=12, lr_scheduler="cosine")
+    rates = [rate(s, config) for s in range(12)]
+    assert rates[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert rates[8] == pytest.approx(0.5)
+    assert 0 < rates[11] < rates[10]
+    constant = config.model_copy(update={"lr_scheduler": "constant"})
+    assert rate(11, constant) == 1
+
+
+def test_importing_the_room_is_light() -> None:
+    code = "import sys, invdpo.train; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
