@@ -25,6 +25,7 @@ __all__ = [
     "Result",
     "compare",
     "evaluate_models",
+    "judge",
     "wilson",
 ]
 
@@ -107,7 +108,7 @@ def evaluate_models(
     ones, of a file its first ones. Resumes like every step. Raises what the steps raise.
     """
     sides = [
-        _judge(Workspace(folder / name), _config(config, spec), options)
+        judge(Workspace(folder / name), config, spec, options)
         for name, spec in (("base", base), ("tuned", tuned))
     ]
     results = tuple(_results(*sides))
@@ -131,8 +132,11 @@ def _config(config: Config, spec: ModelSpec) -> Config:
     )
 
 
-def _judge(ws: Workspace, config: Config, options: RunOptions) -> dict[str, tuple[str, Outcome]]:
-    """Prompt and outcome by prompt id."""
+def judge(
+    ws: Workspace, config: Config, spec: ModelSpec, options: RunOptions
+) -> dict[str, tuple[str, Outcome]]:
+    """What one model makes of the evaluation's prompts: prompt and outcome by prompt id."""
+    config = _config(config, spec)
     steps.make_prompts(ws, config, options)
     steps.generate(ws, config, options)
     steps.annotate(ws, config, options)

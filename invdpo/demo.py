@@ -30,13 +30,13 @@ SHOWN = 12
 
 
 def demo_config(*, quick: bool = False) -> Config:
-    """What the demo runs; `quick` only shows that every step works, at a fiftieth of the size."""
-    size = 1 if quick else 48
+    """What the demo runs; `quick` only shows that every step works, at a thirtieth of the size."""
+    size = 1 if quick else 32
     return Config(
         prompts=PromptsConfig(num_prompts=12 * size),
-        generate=GenerateConfig(num_candidates=8, num_inference_steps=12),
+        generate=GenerateConfig(num_candidates=6, num_inference_steps=12),
         pair=PairConfig(min_margin=1.0),
-        train=TrainConfig(max_steps=3 * size, validate_every=max(1, 3 * size // 6)),
+        train=TrainConfig(max_steps=4 * size, validate_every=2 * size),
         eval=EvalConfig(num_prompts=8 * size),
     )
 

@@ -1,0 +1,50 @@
+"""Which objective improves the embedded model most, against steps and against seconds.
+
+Every variant trains on the same pairs, from the same base, with the same number of optimiser steps and
+pairs a step, once a seed; checkpoints on the way are judged on the same held-out prompts and
+seeds. Prints a table; everything is kept in the folder, so an interrupted run goes on.
+
+    python benchmarks/embedded.py --folder bench
+    python benchmarks/embedded.py --folder bench --only endpoint --seeds 1 --set beta=500
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from invdpo.schemas.config import Config, EvalConfig, GenerateConfig, PairConfig, PromptsConfig
+from study import VARIANTS, Plan, Study
+from tables import markdown
+
+CONFIG = Config(
+    prompts=PromptsConfig(num_prompts=1800, split="train", seed=11),
+    generate=GenerateConfig(num_candidates=8, num_inference_steps=12, seed=11),
+    pair=PairConfig(min_margin=1.0, validation_fraction=0.1),
+    eval=EvalConfig(num_prompts=512, seed=1),
+)
+
+
+def main() -> None:
+    """Read the flags, run what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--folder", type=Path, default=Path("bench"), help="where all is kept")
+    parser.add_argument("--seeds", type=int, default=3, help="runs a variant")
+    parser.add_argument("--steps", type=int, default=200, help="optimiser steps a run")
+    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), help="some variants alone")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of all variants")
+    given = parser.parse_args()
+    changes = dict(text.split("=", 1) for text in given.set)
+    names = given.only or list(VARIANTS)
+    plan = Plan(given.folder, CONFIG, given.steps, given.every, changes)
+    study = Study(plan, note=lambda text: print(text, file=sys.stderr, flush=True))
+    study.curate()
+    base = study.judge_base()
+    runs = [study.run(name, seed) for name in names for seed in range(given.seeds)]
+    print(markdown(base, runs, study.facts()))
+
+
+if __name__ == "__main__":
+    main()
