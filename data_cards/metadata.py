@@ -17,7 +17,7 @@ def dataset_metadata(stats: Stats) -> dict[str, Any]:
     files = [
         {"split": name, "path": f"data/{name}-*.parquet"} for name, n in counts.items() if n
     ]
-    head = {
+    head: dict[str, Any] = {
         "pretty_name": " ".join(str(stats["name"]).split()),
         "license": _license(stats),
         "language": ["en"],

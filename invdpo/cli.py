@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from invdpo import __version__, curating, tuning
+from invdpo.command import Job, command
 
 ORDER = ("demo", "curate", "train", "eval")
 
@@ -15,7 +17,7 @@ ORDER = ("demo", "curate", "train", "eval")
 class InOrder(TyperGroup):
     """Lists the commands as they are used, not as they were entered."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names, in the order of the help page."""
         return [name for name in ORDER if name in self.commands]
 
@@ -32,6 +34,21 @@ app = typer.Typer(
 )
 app.add_typer(curating.app, name="curate")
 tuning.enter(app)
+
+
+@command(app, "demo", example="invdpo demo --workspace demo")
+def demo(
+    job: Job,
+    workspace: Annotated[Path, typer.Option(help="Folder for all it makes.")] = Path("demo"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only show that every step works, in seconds.")
+    ] = False,
+) -> None:
+    """The whole path in the embedded world, in minutes."""
+    from invdpo.demo import run_demo
+
+    result = run_demo(workspace, note=job.out.note, quick=quick)
+    job.out.result(result.to_dict(), result.text())
 
 
 def _version(wanted: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,7 +143,7 @@ def _summary(results: Sequence[StepResult]) -> str:
 def _next(name: str, work: Path) -> str:
     """The command that goes on from a step."""
     folder = shlex.quote(str(work))
-    follow = {before: after for before, after in zip(ORDER, ORDER[1:], strict=False)}
+    follow = dict(pairwise(ORDER))
     if name in follow:
         return f"invdpo curate {follow[name]} {folder}"
     return f"invdpo train {shlex.quote(str(work / 'dataset'))} --output tuned"

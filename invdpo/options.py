@@ -50,8 +50,8 @@ class Flag:
         shown = f"{self.info.description}" + ("" if default is None else f" [{_text(default)}]")
         metavar = None if self.kind is bool else METAVARS.get(self.kind) or _choices(self.kind)
         option = typer.Option(self.option, help=shown, metavar=metavar, show_default=False)
-        taken = {bool: bool | None, tuple: list[str] | None, dict: list[str] | None}
-        annotation = Annotated[taken.get(self.kind, str | None), option]
+        taken: Any = {bool: bool | None, tuple: list[str] | None, dict: list[str] | None}
+        annotation: Any = Annotated.__class_getitem__((taken.get(self.kind, str | None), option))
         kind = inspect.Parameter.KEYWORD_ONLY
         return inspect.Parameter(self.name, kind, default=None, annotation=annotation)
 

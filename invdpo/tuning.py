@@ -93,9 +93,7 @@ def _trained(result: TrainResult) -> str:
 def _write_card(dataset: Path, config: TrainConfig, result: TrainResult) -> None:
     from invdpo.data_cards import render_model_card
 
-    objective = config.objective
-    if objective == "inversion-dpo":
-        objective = f"{objective} ({config.residual})"
+    residual = f" ({config.residual})" if config.objective == "inversion-dpo" else ""
     figures = {
         "pairs": result.pairs,
         "steps": result.steps,
@@ -106,7 +104,7 @@ def _write_card(dataset: Path, config: TrainConfig, result: TrainResult) -> None
         "name": result.output.resolve().name,
         "base_model": config.model,
         "dataset": f"{dataset.parent.resolve().name}/{dataset.name}",
-        "objective": objective,
+        "objective": f"{config.objective}{residual}",
         "tuning": config.tuning,
         "config": config.model_dump(mode="json"),
         "figures": [{"figure": name, "value": value} for name, value in figures.items()],

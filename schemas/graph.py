@@ -23,7 +23,7 @@ Triple = tuple[str, str, str]
 class _Model(BaseModel):
     """Keeps fields it does not know, so that foreign records come back as they were."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that were given, in JSON's types; defaults that nobody set stay away."""
