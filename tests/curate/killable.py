@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate import steps
+from invdpo.curate.annotate import Annotate
+from invdpo.curate.generate import Generate
+from invdpo.curate.prompts.shapes import ShapesSource
 from invdpo.curate.runner import RunOptions
+from invdpo.curate.score import Score
 from invdpo.curate.workspace import Workspace
 from tests.curate.tiny import tiny_config
 
@@ -46,14 +50,13 @@ def telling(call: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
 
 def slow_down() -> None:
     """Make stages and flushes tell and dawdle."""
-    from invdpo.curate.prompts.shapes import ShapesSource
-
-    for stage in (steps.Generate, steps.Annotate, steps.Score, ShapesSource):
-        stage.__call__ = telling(stage.__call__)  # type: ignore[method-assign, assignment]
+    stages: tuple[Any, ...] = (Generate, Annotate, Score, ShapesSource)
+    for stage in stages:
+        stage.__call__ = telling(stage.__call__)
     fsync = os.fsync
 
-    def slow_fsync(handle: int) -> None:
-        fsync(handle)
+    def slow_fsync(fd: Any) -> None:
+        fsync(fd)
         tell("flush")
 
     os.fsync = slow_fsync

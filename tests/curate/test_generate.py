@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from invdpo.curate import sampler as sampling
 from invdpo.curate.generate import Generate, remake
 from invdpo.curate.images import decode
-from invdpo.curate.sampler import Picture, Sampler, Shot
+from invdpo.curate.models import find_model
+from invdpo.curate.sampler import Picture, Sampler, Shot, load
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config import GenerateConfig
 from invdpo.schemas.tables import Record
@@ -151,7 +151,7 @@ def make_lora(model: str, folder: Path) -> None:
     from peft import LoraConfig
     from peft.utils import get_peft_model_state_dict
 
-    pipeline = sampling.load(sampling.find_model(model), "float32")
+    pipeline = load(find_model(model), "float32")
     pipeline.unet.add_adapter(
         LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     )

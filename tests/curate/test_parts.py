@@ -77,7 +77,7 @@ def test_failing_disk(
         raise OSError(code, os.strerror(code))
 
     if where == "write":
-        monkeypatch.setattr(parts.pq, "write_table", fail)
+        monkeypatch.setattr("pyarrow.parquet.write_table", fail)
     else:
         monkeypatch.setattr(os, where, fail)
     with pytest.raises(WorkspaceError, match=words) as caught:

@@ -32,8 +32,9 @@ def model(tiny_model: Path) -> Path:
 
 
 def run(step: Any, ws: Workspace, config: Config, options: RunOptions = OPTIONS) -> StepResult:
-    result = step(ws, config, options)
-    return result[0] if isinstance(result, list) else result
+    result: Any = step(ws, config, options)
+    only: StepResult = result[0] if isinstance(result, list) else result
+    return only
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def draw(_: Sampler, shots: list[Shot]) -> list[Picture]:
         graph, rng = world.parse(prompt), np.random.default_rng(seed)
         assert graph is not None
         scene = scenes.layout(graph, rng) if seed % 2 == 0 else ()
-        pictures.append(render(scene, rng).astype(np.float32) / 255)
+        pictures.append(np.float32(1 / 255) * render(scene, rng).astype(np.float32))
     return pictures
 
 
