@@ -1,8 +1,8 @@
 """Which objective improves the embedded model most, against steps and against seconds.
 
-Every variant trains on the same pairs, from the same base, with the same number of optimiser steps and
-pairs a step, once a seed; checkpoints on the way are judged on the same held-out prompts and
-seeds. Prints a table; everything is kept in the folder, so an interrupted run goes on.
+Every variant trains on the same pairs, from the same base, with the same number of optimiser
+steps and pairs a step, once a seed; checkpoints on the way are judged on the same held-out prompts
+and seeds. Prints a table; everything is kept in the folder, so an interrupted run goes on.
 
     python benchmarks/embedded.py --folder bench
     python benchmarks/embedded.py --folder bench --only endpoint --seeds 1 --set beta=500
@@ -14,9 +14,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from invdpo.schemas.config import Config, EvalConfig, GenerateConfig, PairConfig, PromptsConfig
 from study import VARIANTS, Plan, Study
 from tables import markdown
+
+from invdpo.schemas.config import Config, EvalConfig, GenerateConfig, PairConfig, PromptsConfig
 
 CONFIG = Config(
     prompts=PromptsConfig(num_prompts=1800, split="train", seed=11),

@@ -97,7 +97,7 @@ class Study:
         return {
             "prompts": config.prompts.num_prompts,
             "candidates": config.prompts.num_prompts * config.generate.num_candidates,
-            "pairs": report["pairs"],
+            "pairs": report["pairs"]["total"],
             "held-out prompts": config.eval.num_prompts,
             "steps": self._plan.steps,
             **COMMON,
@@ -135,9 +135,7 @@ class Study:
     def _train(self, config: TrainConfig, output: Path) -> None:
         from invdpo.train import train
 
-        train(
-            self._pairs.dataset_dir, output, config, cache_dir=self._plan.folder / "trajectories"
-        )
+        train(self._pairs.dataset_dir, output, config, cache_dir=self._plan.folder / "trajectories")
 
     def _points(self, name: str, output: Path) -> list[Point]:
         lines = (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

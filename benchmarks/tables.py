@@ -8,8 +8,9 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from invdpo.curate.intervals import mean, wilson
 from study import Point, Right, Run
+
+from invdpo.curate.intervals import mean, wilson
 
 
 def markdown(base: Right, runs: Sequence[Run], facts: Mapping[str, object]) -> str:
@@ -20,7 +21,9 @@ def markdown(base: Right, runs: Sequence[Run], facts: Mapping[str, object]) -> s
         "; ".join(f"{key}: {value}" for key, value in facts.items()),
         f"Base model: {share.value:.3f} [{share.low:.3f}, {share.high:.3f}] exactly right.",
     ]
-    rows = [_row(name, some, step, base) for name, some in _by_variant(runs) for step in _steps(some)]
+    rows = [
+        _row(name, some, step, base) for name, some in _by_variant(runs) for step in _steps(some)
+    ]
     chosen = [_chosen(name, some, base) for name, some in _by_variant(runs)]
     return "\n\n".join([*head, _table(HEAD, rows), CHOSEN, _table(HEAD, chosen)])
 
@@ -76,7 +79,9 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _processor() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+            names = [
+                line.split(":", 1)[1].strip() for line in file if line.startswith("model name")
+            ]
     except OSError:
         names = []
     return names[0] if names else platform.machine()

@@ -89,7 +89,8 @@ class Sampler:
         pipeline = load(self.model, self._config.dtype)
         if self.lora is not None:
             try:
-                pipeline.load_lora_weights(self.lora.location, use_safetensors=True)
+                with quiet():
+                    pipeline.load_lora_weights(self.lora.location, use_safetensors=True)
             except Exception as error:
                 text = f"{self._config.lora}: this LoRA does not fit the model ({describe(error)})."
                 raise ModelError(text) from error
@@ -133,17 +134,21 @@ def load(source: Source, dtype: str) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' own loading bars off the terminal."""
+    """Keep the libraries' own loading bars, and remarks on what is no fault, off the terminal."""
     from diffusers.utils import logging as diffusers_logging
     from transformers.utils import logging as transformers_logging
 
     libraries = [diffusers_logging, transformers_logging]
     shown = [library.is_progress_bar_enabled() for library in libraries]
+    verbosity = [library.get_verbosity() for library in libraries]
     for library in libraries:
         library.disable_progress_bar()
+        library.set_verbosity_error()
     try:
         yield
     finally:
+        for library, level in zip(libraries, verbosity, strict=True):
+            library.set_verbosity(level)
         for library, was_shown in zip(libraries, shown, strict=True):
             if was_shown:
                 library.enable_progress_bar()
