@@ -81,7 +81,7 @@ def pair(job: Job, work: Work) -> None:
 
 
 @command(app, "run", *ORDER, shared=Stepping,
-         example="invdpo curate run work --num-prompts 24 --generate-seed 7")  # fmt: skip
+         example="invdpo curate run work --num-prompts 24 --num-candidates 6")  # fmt: skip
 def run(job: Job, work: Work) -> None:
     """All five steps; what is done is not done again."""
     _steps(job, work, *ORDER)

