@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 
 from invdpo.schemas.config import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
-from invdpo.train.adapters import load_adapter
+from invdpo.train.adapters import ModelAdapter, load_adapter
 from invdpo.train.cache import Cache, Filler
 from invdpo.train.data import Pair, Pairs, read_pairs
 from invdpo.train.files import write_atomically
@@ -89,50 +89,82 @@ def train(
         ConfigError: Options that don't fit the model or this machine.
         WorkspaceError: A folder that can't be written.
     """
-    objective, device = OBJECTIVES[config.objective], pick_device(config.device)
-    adapter = load_adapter(config.model, config.revision, device, getattr(torch, config.dtype))
+    adapter = load_adapter(
+        config.model, config.revision, pick_device(config.device), getattr(torch, config.dtype)
+    )
+    root = cache_dir or output.parent / "trajectories"
+    ready = prepare(adapter, dataset, config, root, shown=progress)
+    objective = OBJECTIVES[config.objective]
+    tuning = start_tuning(adapter, config, keep_reference=objective.live_reference)
+    loop = Loop(adapter, tuning, Sampler(ready.cache, config, adapter.alpha_bar), config, output)
+    metrics = loop.run(ready.train, ready.validation, shown=progress, on_step=on_step)
+    if objective.sides == 2 and ready.validation and loop.progress.best_loss >= math.log(2):
+        ready.note("The validation loss never fell below ln 2: no step beat the base model.")
+    result = _result(ready, loop, metrics)
+    report = {"config": config.model_dump(mode="json"), "model": adapter.fingerprint}
+    report |= {"result": result.to_dict()}
+    write_atomically(output / "training.json", json.dumps(report, indent=1).encode())
+    return result
+
+
+@dataclass
+class Ready:
+    """What phase one hands to phase two."""
+
+    cache: Cache
+    train: list[Pair]
+    validation: list[Pair]
+    skipped: Counter[str]
+    seconds: float
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Log what the user should know, and keep it for the result."""
+        log.warning(text)
+        self.notes.append(text)
+
+
+def prepare(
+    adapter: ModelAdapter, dataset: Path, config: TrainConfig, root: Path, *, shown: bool
+) -> Ready:
+    """Phase one: read the pairs, fill the cache, free the encoders. Raises as `train` does."""
+    began = time.perf_counter()
     found = {split: read_pairs(dataset, split) for split in SPLITS}
     if not found["train"].pairs:
         raise DataError(_no_pairs(dataset, found["train"]))
-    began = time.perf_counter()
-    root = cache_dir or output.parent / "trajectories"
-    filler = Filler(adapter, config, root, inverts=objective.inverts, shown=progress)
+    inverts = OBJECTIVES[config.objective].inverts
+    filler = Filler(adapter, config, root, inverts=inverts, shown=shown)
     cache = filler.fill(dataset, {split: some.pairs for split, some in found.items()})
-    cache_seconds = time.perf_counter() - began
+    adapter.drop_encoders()
     usable = {split: _readable(some, cache) for split, some in found.items()}
     if not usable["train"]:
         raise DataError(_no_pairs(dataset, found["train"]))
-    notes = [*_notes(config, found, cache), *_truncation(adapter.truncated)]
-    for note in notes:
-        log.warning(note)
-    adapter.drop_encoders()
-    tuning = start_tuning(adapter, config, keep_reference=objective.live_reference)
-    loop = Loop(adapter, tuning, Sampler(cache, config, adapter.alpha_bar), config, output)
-    metrics = loop.run(usable["train"], usable["validation"], shown=progress, on_step=on_step)
+    skipped = sum((some.skipped for some in found.values()), Counter[str]())
+    seconds = time.perf_counter() - began
+    ready = Ready(cache, usable["train"], usable["validation"], skipped, seconds)
+    for text in _notes(config, found, cache, adapter.truncated):
+        ready.note(text)
+    return ready
+
+
+def _result(ready: Ready, loop: Loop, metrics: Metrics) -> TrainResult:
     done = loop.progress
-    if objective.sides == 2 and done.best_loss >= math.log(2):
-        notes.append("The validation loss never fell below ln 2: no step beat the base model.")
-        log.warning(notes[-1])
-    result = TrainResult(
-        output=output,
+    return TrainResult(
+        output=loop.output,
         steps=done.step,
         best_step=done.best_step,
-        best_loss=done.best_loss if usable["validation"] else None,
-        pairs=len(usable["train"]),
-        validation_pairs=len(usable["validation"]),
-        skipped=dict(sum((some.skipped for some in found.values()), Counter())),
-        notes=tuple(notes),
-        cache_seconds=round(cache_seconds, 3),
-        cache_forwards=cache.forwards,
+        best_loss=done.best_loss if ready.validation else None,
+        pairs=len(ready.train),
+        validation_pairs=len(ready.validation),
+        skipped=dict(ready.skipped),
+        notes=tuple(ready.notes),
+        cache_seconds=round(ready.seconds, 3),
+        cache_forwards=ready.cache.forwards,
         seconds=round(done.seconds, 3),
         validation_seconds=round(done.validation_seconds, 3),
         forwards=done.forwards,
         metrics=metrics,
     )
-    report = {"config": config.model_dump(mode="json"), "model": adapter.fingerprint}
-    report |= {"result": result.to_dict()}
-    write_atomically(output / "training.json", json.dumps(report, indent=1).encode())
-    return result
 
 
 def pick_device(name: str) -> torch.device:
@@ -157,7 +189,7 @@ def _readable(found: Pairs, cache: Cache) -> list[Pair]:
     return kept
 
 
-def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache) -> list[str]:
+def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache, truncated: int) -> list[str]:
     notes = [
         f"{split}: {count} rows skipped, {reason} (first: {some.examples[reason]})."
         for split, some in found.items()
@@ -165,6 +197,8 @@ def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache) -> list[s
     ]
     if cache.damaged():
         notes.append(f"{cache.damaged()} damaged cache shards were made again.")
+    if truncated:
+        notes.append(f"{truncated} prompts were longer than the text encoder takes and were cut.")
     if not found["validation"].pairs:
         notes.append("No validation pairs: the last step's weights are kept.")
     if config.objective == "inversion-dpo" and config.residual == "reference":
@@ -173,11 +207,6 @@ def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache) -> list[s
             "starts, so nothing will move; choose `endpoint` or `implied` to train."
         )
     return notes
-
-
-def _truncation(count: int) -> list[str]:
-    text = f"{count} prompts were longer than the text encoder takes and were cut."
-    return [text] if count else []
 
 
 def _no_pairs(dataset: Path, found: Pairs) -> str:

@@ -14,6 +14,7 @@ from torch import Tensor
 from invdpo.schemas.errors import ConfigError, ModelError
 
 MIN_SNR_GAMMA = 5.0
+CLEAN_CAP = 20.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ def weights(name: str, alpha_bar: Tensor) -> Tensor:
         "uniform": torch.ones_like(alpha_bar),
         "snr": alpha_bar,
         "min_snr": MIN_SNR_GAMMA / snr.clamp(min=MIN_SNR_GAMMA),
+        "clean": (1 / snr).clamp(max=CLEAN_CAP),
     }[name]
     return (raw / raw.mean()).float()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -15,63 +16,22 @@ from PIL import Image
 
 from invdpo.schemas.tables import IMAGE
 
+WORDS = [c + end for end in ("", "</w>") for c in ascii_lowercase]
+WORDS += ["<|startoftext|>", "<|endoftext|>"]
 PROMPTS = ("a red circle", "a blue square", "a green star above a red circle")
 
 
 def build_pipeline(folder: Path, prediction_type: str = "epsilon") -> Path:
     """Save an untrained pipeline: 16x16 pictures, 4x4 latents, 24 channels at most."""
     import diffusers
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
     torch.manual_seed(0)
     parts: Any = diffusers
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    words = [*letters, *(f"{c}</w>" for c in letters), "<|startoftext|>", "<|endoftext|>"]
-    files = {
-        "vocab.json": json.dumps({w: i for i, w in enumerate(words)}),
-        "merges.txt": "#version: 0.2\n",
-    }
-    words_folder = folder.with_name(f"{folder.name}-words")
-    words_folder.mkdir(parents=True)
-    for name, text in files.items():
-        (words_folder / name).write_text(text)
-    tokenizer = CLIPTokenizer.from_pretrained(str(words_folder), model_max_length=16)
-    text_config = CLIPTextConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        projection_dim=16,
-        bos_token_id=len(words) - 2,
-        eos_token_id=len(words) - 1,
-    )
-    vae = parts.AutoencoderKL(
-        block_out_channels=(8, 8, 8),
-        norm_num_groups=4,
-        layers_per_block=1,
-        latent_channels=4,
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        sample_size=16,
-        scaling_factor=0.5,
-    )
-    unet = parts.UNet2DConditionModel(
-        sample_size=4,
-        block_out_channels=(16, 24),
-        layers_per_block=1,
-        norm_num_groups=4,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=16,
-        attention_head_dim=2,
-    )
     parts.StableDiffusionPipeline(
-        vae=vae,
-        unet=unet,
-        text_encoder=CLIPTextModel(text_config),
-        tokenizer=tokenizer,
+        vae=_vae(parts),
+        unet=_unet(parts),
+        text_encoder=_text_encoder(),
+        tokenizer=_tokenizer(folder.with_name(f"{folder.name}-words")),
         scheduler=parts.DDIMScheduler(
             beta_schedule="scaled_linear",
             prediction_type=prediction_type,
@@ -84,6 +44,58 @@ def build_pipeline(folder: Path, prediction_type: str = "epsilon") -> Path:
         requires_safety_checker=False,
     ).save_pretrained(folder)
     return folder
+
+
+def _vae(parts: Any) -> Any:
+    return parts.AutoencoderKL(
+        block_out_channels=(8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        layers_per_block=1,
+        norm_num_groups=4,
+        latent_channels=4,
+        sample_size=16,
+        scaling_factor=0.5,
+    )
+
+
+def _unet(parts: Any) -> Any:
+    return parts.UNet2DConditionModel(
+        sample_size=4,
+        block_out_channels=(16, 24),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=16,
+        attention_head_dim=2,
+    )
+
+
+def _text_encoder() -> Any:
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    config = CLIPTextConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        projection_dim=16,
+        bos_token_id=len(WORDS) - 2,
+        eos_token_id=len(WORDS) - 1,
+    )
+    return CLIPTextModel(config)
+
+
+def _tokenizer(folder: Path) -> Any:
+    from transformers import CLIPTokenizer
+
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps({word: i for i, word in enumerate(WORDS)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return CLIPTokenizer.from_pretrained(str(folder), model_max_length=16)
 
 
 def png(seed: int) -> bytes:
