@@ -20,8 +20,10 @@ from tables import markdown
 from invdpo.schemas.config import Config, EvalConfig, GenerateConfig, PairConfig, PromptsConfig
 
 CONFIG = Config(
-    prompts=PromptsConfig(num_prompts=1800, split="train", seed=11),
-    generate=GenerateConfig(num_candidates=8, num_inference_steps=12, seed=11),
+    prompts=PromptsConfig(num_prompts=1400, split="train", seed=11),
+    generate=GenerateConfig(
+        num_candidates=8, num_inference_steps=12, guidance_scale=2.0, seed=11, batch_size=32
+    ),
     pair=PairConfig(min_margin=1.0, validation_fraction=0.1),
     eval=EvalConfig(num_prompts=512, seed=1),
 )
@@ -32,14 +34,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("bench"), help="where all is kept")
     parser.add_argument("--seeds", type=int, default=3, help="runs a variant")
-    parser.add_argument("--steps", type=int, default=200, help="optimiser steps a run")
-    parser.add_argument("--every", type=int, default=50, help="steps between checkpoints")
+    parser.add_argument(
+        "--at", type=int, nargs="+", default=[30, 60, 120], help="steps at which runs are judged"
+    )
     parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), help="some variants alone")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of all variants")
     given = parser.parse_args()
     changes = dict(text.split("=", 1) for text in given.set)
     names = given.only or list(VARIANTS)
-    plan = Plan(given.folder, CONFIG, given.steps, given.every, changes)
+    plan = Plan(given.folder, CONFIG, sorted(given.at), changes)
     study = Study(plan, note=lambda text: print(text, file=sys.stderr, flush=True))
     study.curate()
     base = study.judge_base()

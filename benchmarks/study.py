@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,12 @@ from invdpo.schemas.ids import content_id
 from invdpo.schemas.load import check
 
 COMMON: dict[str, Any] = {
+    "learning_rate": 1e-3,
+    "beta": 2000,
+    "weighting": "min_snr",
     "lora_rank": 16,
     "batch_size": 16,
+    "num_inversion_steps": 20,
     "num_points": 2,
     "warmup_steps": 10,
     "keep": "best",
@@ -45,8 +50,8 @@ class Plan:
 
     folder: Path
     config: Config
-    steps: int
-    every: int
+    at: Sequence[int]
+    """Optimiser steps whose checkpoints are judged; the last one ends a run."""
     changes: Mapping[str, str]
 
 
@@ -59,6 +64,7 @@ class Point:
     """Of training steps up to here, without validation."""
     forwards: int
     """UNet sample-forwards of training steps up to here."""
+    validation_loss: float
     right: Right
 
 
@@ -70,7 +76,7 @@ class Run:
     seed: int
     points: tuple[Point, ...]
     best_step: int
-    """The step with the least loss on the validation pairs."""
+    """The judged step with the least loss on the validation pairs."""
     cache_seconds: float
 
 
@@ -99,7 +105,7 @@ class Study:
             "candidates": config.prompts.num_prompts * config.generate.num_candidates,
             "pairs": report["pairs"]["total"],
             "held-out prompts": config.eval.num_prompts,
-            "steps": self._plan.steps,
+            "steps": max(self._plan.at),
             **COMMON,
             **self._plan.changes,
         }
@@ -118,15 +124,16 @@ class Study:
             self._train(config, output)
         result = json.loads((output / "training.json").read_text(encoding="utf-8"))["result"]
         points = tuple(self._points(name, output))
+        best = min(points, key=lambda point: point.validation_loss).step
         shown = " ".join(f"{p.step}:{sum(p.right.values()) / len(p.right):.3f}" for p in points)
-        self._note(f"{name} {shown} best {result['best_step']} {dict(self._plan.changes)}")
-        return Run(variant, seed, points, result["best_step"], result["cache_seconds"])
+        self._note(f"{name} {shown} best {best} {dict(self._plan.changes)}")
+        return Run(variant, seed, points, best, result["cache_seconds"])
 
     def _lengths(self, seed: int) -> dict[str, Any]:
-        every = self._plan.every
+        every = math.gcd(*self._plan.at)
         return {
             "model": str(bundle.model_path()),
-            "max_steps": self._plan.steps,
+            "max_steps": max(self._plan.at),
             "validate_every": every,
             "save_every": every,
             "seed": seed,
@@ -141,11 +148,12 @@ class Study:
         lines = (output / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         metrics = {int(row["step"]): row for row in map(json.loads, lines)}
         found = []
-        for folder in sorted((output / "checkpoints").iterdir()):
-            step = int(folder.name.removeprefix("step-"))
+        for step in self._plan.at:
+            folder = output / "checkpoints" / f"step-{step:06d}"
             right = self._judge(f"{name}-{step:04d}", _spec(folder))
             row = metrics[step]
-            found.append(Point(step, row["seconds"], row["forwards"], right))
+            loss = row["validation/loss"]
+            found.append(Point(step, row["seconds"], row["forwards"], loss, right))
         return found
 
     def _judge(self, name: str, spec: ModelSpec) -> Right:

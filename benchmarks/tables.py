@@ -32,7 +32,7 @@ HEAD = (
     "variant", "step", "accuracy, mean of seeds", "gain over base [95 %]", "each seed",
     "train seconds", "UNet sample-forwards",
 )  # fmt: skip
-CHOSEN = "At the step with the least validation loss, what `keep: best` leaves in the output:"
+CHOSEN = "At the judged step with the least validation loss, as `keep: best` chooses:"
 
 
 def _by_variant(runs: Sequence[Run]) -> Iterable[tuple[str, list[Run]]]:

@@ -127,9 +127,10 @@ class TrainConfig(Section):
     beta: float = Field(
         2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
     )
-    weighting: Literal["uniform", "snr", "min_snr"] = Field(
+    weighting: Literal["uniform", "snr", "min_snr", "clean"] = Field(
         "uniform",
-        description="Weight of each point: `snr` fades the noisy end out, `min_snr` the clean end.",
+        description="Weight of each point: `snr` fades the noisy end out, `min_snr` the clean end; "
+        "`clean` weighs errors as those of the clean picture.",
     )
     num_inversion_steps: Count = Field(20, description="Steps of the inversion grid (N).")
     num_points: Count | None = Field(
