@@ -102,9 +102,12 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> 
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     parts = tmp_path / "work" / "candidates"
-    wait_for(parts / "part-00001.parquet", process)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        wait_for(parts / "part-00001.parquet", process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert out == ""
     assert f"To go on from there:\n  invdpo {' '.join(words)}\n" in err
@@ -120,4 +123,4 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 280
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert path.exists(), process.communicate(timeout=10)[1]
+    assert path.exists(), f"status {process.poll()}"
