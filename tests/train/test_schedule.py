@@ -37,11 +37,11 @@ def test_grid_that_does_not_fit_is_refused(steps: int) -> None:
         make_grid(alphas(CONFIG), steps)
 
 
-@pytest.mark.parametrize("name", ["uniform", "snr", "min_snr"])
+@pytest.mark.parametrize("name", ["uniform", "snr", "min_snr", "clean"])
 def test_weights_have_mean_one(name: str) -> None:
     omega = weights(name, make_grid(alphas(CONFIG), 20).alpha_bar[1:])
     assert omega.mean().item() == pytest.approx(1, rel=1e-6)
-    slope = {"uniform": 0, "snr": -1, "min_snr": 1}[name]
+    slope = {"uniform": 0, "snr": -1, "min_snr": 1, "clean": 1}[name]
     assert torch.sign(omega[-1] - omega[0]).item() == slope
 
 
