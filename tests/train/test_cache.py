@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from invdpo.schemas.config import TrainConfig
 from invdpo.train.adapters import load_adapter
@@ -65,7 +65,8 @@ def test_a_damaged_shard_is_made_again_alike(
     cache, _ = fill(config, tmp_path, dataset, 2)
     assert cache.trajectories is not None
     path = next(cache.trajectories.folder.glob("*.safetensors"))
-    content, before = path.read_bytes(), load_file(path)
+    content = path.read_bytes()
+    before = load(content)
     path.write_bytes(content[:-4])
     again, _ = fill(config, tmp_path, dataset, 2)
     assert again.damaged() == 1
