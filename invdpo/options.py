@@ -51,7 +51,8 @@ class Flag:
         metavar = None if self.kind is bool else METAVARS.get(self.kind) or _choices(self.kind)
         option = typer.Option(self.option, help=shown, metavar=metavar, show_default=False)
         taken: Any = {bool: bool | None, tuple: list[str] | None, dict: list[str] | None}
-        annotation: Any = Annotated.__class_getitem__((taken.get(self.kind, str | None), option))
+        form: Any = Annotated  # made at run time, so no type alias
+        annotation = form[taken.get(self.kind, str | None), option]
         kind = inspect.Parameter.KEYWORD_ONLY
         return inspect.Parameter(self.name, kind, default=None, annotation=annotation)
 

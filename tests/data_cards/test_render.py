@@ -57,7 +57,8 @@ def test_golden(name: str, card: str) -> None:
 def test_dataset_metadata_is_what_the_hub_defines() -> None:
     from huggingface_hub import DatasetCard
 
-    data = DatasetCard(render_dataset_card(DATASET)).data.to_dict()
+    card: Any = DatasetCard(render_dataset_card(DATASET))
+    data = card.data.to_dict()
     assert data["license"] == "apache-2.0"
     assert data["task_categories"] == ["text-to-image"]
     assert data["annotations_creators"] == ["machine-generated"]
