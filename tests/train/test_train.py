@@ -141,21 +141,21 @@ def test_no_encoder_or_reference_is_alive_while_training(
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
 
-    alive: list[int] = []
-    step = Loop.step
+    step, seen = Loop.step, []
 
-    def counted(self: Loop, pairs: Any) -> dict[str, float]:
+    def alive() -> list[int]:
         gc.collect()
         kinds = (AutoencoderKL, CLIPTextModel, UNet2DConditionModel)
-        alive[:] = [sum(isinstance(o, k) for o in gc.get_objects()) for k in kinds]
+        return [sum(isinstance(o, kind) for o in gc.get_objects()) for kind in kinds]
+
+    def counted(self: Loop, pairs: Any) -> dict[str, float]:
+        seen.append(alive())
         return step(self, pairs)
 
-    gc.collect()
-    before = sum(isinstance(o, UNet2DConditionModel) for o in gc.get_objects())
+    before = alive()  # other tests of this process keep pipelines of their own
     monkeypatch.setattr(Loop, "step", counted)
     run(inversion_guidance_scale=1.5, max_steps=1)
-    assert alive[2] - before == 1
-    assert alive[:2] == [0, 0]
+    assert [now - then for now, then in zip(seen[-1], before, strict=True)] == [0, 0, 1]
 
 
 def test_unusable_rows_are_skipped_and_named(run: Any, tmp_path: Path) -> None:
