@@ -19,7 +19,9 @@ class Failure:
     reason: str
 
 
-def attempt(work: Callable[[Sequence[A]], Sequence[B]], batch: Sequence[A]) -> list[B | Failure]:
+def attempt(
+    work: Callable[[Sequence[A]], Sequence[B | Failure]], batch: Sequence[A]
+) -> list[B | Failure]:
     """`work` on the batch; when that fails, on each element alone, keeping what succeeds.
 
     Errors of ours pass on. A failure that all of several elements share is no element's fault:
@@ -39,7 +41,7 @@ def attempt(work: Callable[[Sequence[A]], Sequence[B]], batch: Sequence[A]) -> l
         return alone
 
 
-def _alone(work: Callable[[Sequence[A]], Sequence[B]], element: A) -> B | Failure:
+def _alone(work: Callable[[Sequence[A]], Sequence[B | Failure]], element: A) -> B | Failure:
     try:
         return work([element])[0]
     except (InvdpoError, MemoryError):

@@ -91,19 +91,21 @@ def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
 
 def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
     """Read a scene graph off every candidate, with each annotator."""
-    stages = {name: Annotate(name) for name in config.annotate.annotators}
-    columns = ("candidate_id", "image", "status", "error")
+    stages = [Annotate(name, config.annotate) for name in config.annotate.annotators]
     with _working(ws, options):
-        candidates = _candidates(ws)
-        parts = _parts(ws, columns)
-        return [
-            _run(
-                ws, config, options, f"annotate {name}", partial(Annotate, name), parts,
-                ws.annotations_dir(name),
-                candidates | {"annotate": {"annotator": name, "revision": stage.revision}},
-            )
-            for name, stage in stages.items()
-        ]  # fmt: skip
+        return [_annotate(ws, config, options, stage) for stage in stages]
+
+
+def _annotate(ws: Workspace, config: Config, options: RunOptions, stage: Annotate) -> StepResult:
+    columns = ["candidate_id", "prompt_id", "status", "error"]
+    columns += ["image"] if "image" in stage.needs else []
+    worded = {"prompt", "graph"} & {*stage.needs}
+    parts = _parts(ws, columns, ws.prompts_path if worded else None)
+    own = {"annotate": {"annotator": stage.name, "revision": stage.revision}}
+    make = partial(Annotate, stage.name, config.annotate)
+    folder = ws.annotations_dir(stage.name)
+    upstream = _candidates(ws)
+    return _run(ws, config, options, f"annotate {stage.name}", make, parts, folder, upstream | own)
 
 
 def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:

@@ -77,6 +77,8 @@ class AnnotateConfig(Section):
     """Which annotators read scene graphs off the candidates."""
 
     annotators: tuple[str, ...] = Field(("shapes",), min_length=1, description="Annotator names.")
+    batch_size: Count = Field(32, description="Images annotated together.", json_schema_extra=HOW)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
 
 
 class ScoreConfig(Section):

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from invdpo.curate.attempts import Failure
+from invdpo.curate.case import Case
 from invdpo.schemas import SceneGraph
+from invdpo.schemas.config import AnnotateConfig
 from invdpo.schemas.plugins import Registry
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 
 class Annotator(Protocol):
-    """Reads scene graphs off pictures; loads its model, if any, in the first call."""
+    """Reads scene graphs off pictures; made from the configuration, loads its model when called."""
 
     name: str
-    revision: str
-    """Which weights or rules give these graphs."""
-    extra: str | None
-    """The extra of this package that it needs."""
+    needs: Sequence[str]
+    """Which of image, prompt and graph must be there; cases without come out rejected."""
 
-    def __call__(self, images: Sequence[Image.Image]) -> list[SceneGraph]:
-        """What each RGB picture shows, in order. May raise when one of them can't be read."""
+    @property
+    def revision(self) -> str:
+        """Which weights, rules and settings give these graphs."""
+        ...
+
+    def __call__(self, cases: Sequence[Case]) -> Sequence[SceneGraph | Failure]:
+        """What each picture shows, in order; a `Failure` with the reason where it can't be told."""
         ...
 
 
-ANNOTATORS: Registry[Callable[[], Annotator]] = Registry("annotator")
+ANNOTATORS: Registry[Callable[[AnnotateConfig], Annotator]] = Registry("annotator")

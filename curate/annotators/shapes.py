@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from invdpo.curate.annotators.base import ANNOTATORS
+from invdpo.curate.case import IMAGE, Case
 from invdpo.schemas import SceneGraph
-
-if TYPE_CHECKING:
-    from PIL import Image
+from invdpo.schemas.config import AnnotateConfig
 
 
 @ANNOTATORS.register("shapes")
@@ -17,14 +15,17 @@ class ShapesAnnotator:
     """Coloured shapes, their boxes and relations; knows nothing of the prompt."""
 
     name = "shapes"
+    needs: Sequence[str] = (IMAGE,)
     revision = "1"
     """Raised whenever the same picture would give another graph."""
-    extra: str | None = None
 
-    def __call__(self, images: Sequence[Image.Image]) -> list[SceneGraph]:
+    def __init__(self, config: AnnotateConfig) -> None:
+        """Nothing of the configuration plays a part."""
+
+    def __call__(self, cases: Sequence[Case]) -> list[SceneGraph]:
         """One graph a picture."""
         import numpy as np
 
         from invdpo.curate.shapes.vision import observe
 
-        return [observe(np.asarray(image)) for image in images]
+        return [observe(np.asarray(case.image)) for case in cases]

@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.annotators import ANNOTATORS
+from invdpo.curate.case import Case
 from invdpo.curate.images import encode
 from invdpo.curate.shapes import scenes, world
 from invdpo.curate.shapes.render import render
 from invdpo.schemas import PluginError, SceneGraph
+from invdpo.schemas.config import AnnotateConfig
+
+CONFIG = AnnotateConfig()
 
 
 def candidate(name: str, data: bytes | None, **others: Any) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def picture() -> bytes:
 def test_every_candidate_has_its_row() -> None:
     rejected = {"candidate_id": "d", "image": None, "status": "rejected", "error": "a reason"}
     rows = list(
-        Annotate("shapes")(
+        Annotate("shapes", CONFIG)(
             [candidate("a", picture()), candidate("b", b"junk"), candidate("c", None), rejected]
         )
     )
@@ -47,21 +50,24 @@ def test_every_candidate_has_its_row() -> None:
 class Moody:
     """Fails on pictures that are 1 pixel wide."""
 
-    name, revision, extra = "moody", "1", None
+    name, revision = "moody", "1"
+    needs: Sequence[str] = ("image",)
 
-    def __call__(self, images: Sequence[Image.Image]) -> list[SceneGraph]:
-        if any(image.width == 1 for image in images):
+    def __init__(self, config: AnnotateConfig) -> None: ...
+
+    def __call__(self, cases: Sequence[Case]) -> list[SceneGraph]:
+        if any(case.image.width == 1 for case in cases):
             raise ValueError("too thin")
-        return [SceneGraph() for _ in images]
+        return [SceneGraph() for _ in cases]
 
 
 def test_failing_annotator_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ANNOTATORS._entries, "moody", Moody)
     thin, wide = (encode(np.zeros((4, width, 3), dtype=np.uint8)) for width in (1, 4))
-    rows = list(Annotate("moody")([candidate("a", wide), candidate("b", thin)]))
+    rows = list(Annotate("moody", CONFIG)([candidate("a", wide), candidate("b", thin)]))
     assert [row["error"] for row in rows] == [None, "ValueError: too thin"]
 
 
 def test_unknown_annotator() -> None:
     with pytest.raises(PluginError, match=r"Unknown annotator 'yolo'. Known: shapes"):
-        Annotate("yolo")
+        Annotate("yolo", CONFIG)

@@ -14,6 +14,7 @@ from invdpo.curate.shapes import scenes, world
 from invdpo.curate.shapes.render import render
 from invdpo.schemas import ModelError, PluginError
 from invdpo.schemas.config import ScoreConfig
+from tests.curate.scorers.judged import values
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def config(folder: Path) -> ScoreConfig:
 
 
 def scores(folder: Path, given: list[Case]) -> list[float]:
-    return [judged.score for judged in SCORERS["clip"](config(folder))(given)]
+    return values(SCORERS["clip"](config(folder))(given))
 
 
 def test_is_the_cosine_open_clip_gives(clip_folder: Path, cases: list[Case]) -> None:
@@ -141,7 +142,7 @@ def test_the_embedded_model_knows_its_world(caplog: pytest.LogCaptureFixture) ->
     captions = [world.caption(graph) for graph in graphs]
     scorer = SCORERS["clip"](ScoreConfig(device="cpu"))
     right, wrong = (
-        [judged.score for judged in scorer(_cases(texts, pictures))]
+        values(scorer(_cases(texts, pictures)))
         for texts in (captions, captions[1:] + captions[:1])
     )
     assert all(a > b for a, b in zip(right, wrong, strict=True))
