@@ -16,6 +16,7 @@ help:
 	@echo "make demo    the whole path in the embedded world, results in $(WORKSPACE)/"
 	@echo "make test    the tests          make lint    ruff"
 	@echo "make types   mypy, strict       make bench   the benchmark of benchmarks/embedded.py"
+	@echo "             (the other benchmarks: $(BIN)/python benchmarks/NAME.py --help)"
 	@echo "make clean   remove $(VENV), caches and demo/"
 
 demo: $(READY)

@@ -11,7 +11,8 @@ from typer.main import get_command
 
 from invdpo.cli import app
 
-DOCS = Path(__file__).parents[1] / "docs"
+TESTS = Path(__file__).parent
+DOCS = TESTS.parent / "docs"
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9_-]*)")
 ROOMS = ("objective", "schedule", "inversion", "gradient", "sampling")
 
@@ -38,6 +39,13 @@ def test_options_of_moving_are_options_of_train() -> None:
 @pytest.mark.parametrize("line", ["| `--theirs` | `--beta` | |", "| a | `--beta` | as `--beta` |"])
 def test_first_columns_are_left_out(line: str) -> None:
     assert set(FLAG.findall(ours(line))) == {"beta"}
+
+
+def test_tests_that_moving_names_are_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (DOCS / "moving.md").read_text(encoding="utf-8")))
+    assert len(named) >= 14
+    tests = "".join(p.read_text(encoding="utf-8") for p in (TESTS / "train").rglob("test_*.py"))
+    assert {name for name in named if f"\ndef {name}(" not in tests} == set()
 
 
 def test_functions_of_the_objective_page_exist() -> None:

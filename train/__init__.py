@@ -1,9 +1,12 @@
 """Post-training: inversion, trajectory cache, objective, gradient and loop.
 
 An evening's read, in this order: `objective` and `schedule` (the mathematics), `inversion`,
-`cache` on top of `store`, `filling` and `sizes` (phase one), `sampling` and `gradient` (one step),
-`tuning` (what moves), `loop` and `run` (phase two); beside them `estimate` and `check`, which only
-tell. Importing the package is light; torch comes with the first use.
+`gradient` and `sampling` (one step); `data`, `intake` and `buckets` (what comes in), `models` (one
+file a family); `cache` on top of `store`, `filling` and `sizes` (phase one); `tuning` and
+`optimizers` (what moves); `setup`, `prepare` and `loop`, led by `run` (phase two), with `team` for
+several processes and `state` and `resume` for going on. Beside them `estimate`, `check` and
+`memory_advice`, which only tell, and `trackers`, `curves` and `pictures`, which show. Importing
+the package is light; torch comes with the first use.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,13 +24,10 @@ ROOT = Path(__file__).parents[2]
 
 def launch(world: int, data: Path, out: Path, config: TrainConfig, **more: str) -> str:
     """Run the training in `world` processes; what they said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     command = [
-        sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={world}",
-        f"--master_port={port}", "-m", "tests.train.worker", str(data), str(out),
-        str(out.parent / "cache"), config.model_dump_json(),
+        sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}",
+        "-m", "tests.train.worker", str(data), str(out), str(out.parent / "cache"),
+        config.model_dump_json(),
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **more}, check=False
@@ -78,7 +74,8 @@ def test_two_processes_come_to_what_one_comes_to(
     changes = {"beta": 50.0, "learning_rate": 1e-3, "validate_every": 2, "keep": "last"}
     one = config.model_copy(update=changes | CASES[case])
     both = one.model_copy(update={"batch_size": 1})
-    assert launch(2, shapes, tmp_path / "both", both) == ""
+    if said := launch(2, shapes, tmp_path / "both", both):
+        pytest.fail(said)
     train(shapes, tmp_path / "one", one, progress=False)
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "both")
     assert ours.keys() == theirs.keys()
