@@ -73,7 +73,7 @@ def measure(
         step_seconds=backward / samples,
         weights_bytes=sum(p.nbytes for p in adapter.unet.parameters()),
         moving_bytes=3 * sum(p.nbytes for p in tuning.parameters),
-        graph_bytes=_graph_bytes(lambda: _step(adapter, tuning, latent, steps, told)),
+        graph_bytes=_graph_bytes(lambda: _step(adapter, tuning, latent, steps, told), tuning.unet),
     )
 
 
@@ -101,13 +101,14 @@ def _timed(call: Callable[[], None], device: torch.device) -> float:
     return seconds
 
 
-def _graph_bytes(call: Callable[[], None]) -> int:
-    """Bytes of the distinct tensors, parameters apart, that autograd keeps for backward."""
+def _graph_bytes(call: Callable[[], None], network: torch.nn.Module) -> int:
+    """Bytes that autograd keeps for backward; weights, and views of them, are there anyway."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        if not isinstance(tensor, torch.nn.Parameter):
-            storage = tensor.untyped_storage()
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
