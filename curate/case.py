@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from invdpo.curate.images import decode
 from invdpo.schemas import DataError, SceneGraph
+from invdpo.schemas.tables import REJECTED
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,11 +22,19 @@ OBSERVED = "observed_graph"
 class Case:
     """One candidate; each property is read when it is first asked for, and kept.
 
-    Built from a candidate's row with `prompt`, `graph` and `observed_graph` (JSON or null) added.
+    Built from a candidate's row with `prompt` and `graph` of its prompt and `observed_graph` (and
+    `observed_error`, when it was rejected) of its annotation added, as far as they are needed.
     """
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
+        self.prepared: dict[str, Any] = {}
+        """Scorer -> what it has made of the picture ahead of its call."""
+
+    @property
+    def candidate_id(self) -> str:
+        """The key of its row."""
+        return str(self._row["candidate_id"])
 
     @cached_property
     def prompt(self) -> str:
@@ -54,6 +63,8 @@ class Case:
 
     def problem(self, needs: Sequence[str]) -> str | None:
         """Why this case lacks something of `needs`, or None when all of it can be read."""
+        if self._row.get("status") == REJECTED:
+            return f"candidate rejected: {self._row.get('error')}"
         try:
             for name in needs:
                 getattr(self, name)

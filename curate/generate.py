@@ -25,6 +25,8 @@ class Generate:
 
     name = "generate"
     schema = CANDIDATES
+    needs: Sequence[str] = ()
+    chunk = None
 
     def __init__(self, config: GenerateConfig) -> None:
         if (config.width is None) != (config.height is None):
@@ -41,6 +43,9 @@ class Generate:
             "revision": self._sampler.model.revision,
             "lora": lora.revision if lora else None,
         }
+
+    def prepare(self, row: Record) -> None:
+        """Nothing is done ahead."""
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         """K rows a prompt, in order; raises `ModelError` when the model can't be used."""

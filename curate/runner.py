@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 
-from invdpo.curate.engines import ENGINES, InputPart, MakeStage, Task
-from invdpo.curate.engines.base import reason
+from invdpo.curate.engines import ENGINES, InputPart, MakeStage, Outcome, Output, Task
+from invdpo.curate.engines.work import reason
 from invdpo.curate.parts import (
     Fingerprint,
     differences,
@@ -71,87 +71,124 @@ class StepResult:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be made, and what is there already."""
+class Goal:
+    """One table to make, and the stage that makes it."""
 
+    stage: str
+    """Its name, by which it can be made."""
     step: str
+    """What users are told it is."""
     sink: Path
-    tasks: Sequence[Task]
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of one goal is there already, and what is to be made."""
+
+    goal: Goal
+    wanted: Sequence[InputPart]
     obsolete: Sequence[Path]
     """Parts that the input no longer has; removed before the first new part is made."""
     resumed: int
     rejections: Counter[str]
-    options: RunOptions
 
     @property
     def planned(self) -> int:
         """Rows to be made."""
-        return sum(task.part.planned for task in self.tasks)
+        return sum(part.planned for part in self.wanted)
+
+    def output(self, part: InputPart) -> Output:
+        """The file that becomes of an input part."""
+        return Output(self.goal.stage, self.goal.sink / part.name, self.goal.fingerprint)
 
 
-def run_stage(
-    make_stage: MakeStage,
-    source: Sequence[InputPart],
-    sink: Path,
-    fingerprint: Fingerprint,
-    options: RunOptions,
-    *,
-    step: str,
-) -> StepResult:
-    """Turn every part of `source` into the part of the same name in `sink`.
+def run_goals(
+    make_stage: MakeStage, source: Sequence[InputPart], goals: Sequence[Goal], options: RunOptions
+) -> list[StepResult]:
+    """Turn every part of `source` into the part of the same name of every goal.
 
-    Raises `WorkspaceError` when parts on disk are damaged or of another configuration, or can't be
-    written. After any interruption the same call goes on where it stopped.
+    The source is read once for all goals. Raises `WorkspaceError` when parts on disk are damaged or
+    of another configuration, or can't be written; and what a stage raised, once the others are
+    done. After any interruption the same call goes on where it stopped.
     """
-    return run_plan(make_stage, plan_stage(source, sink, fingerprint, options, step=step))
+    plans = [plan_goal(source, goal, options) for goal in goals]
+    return run_plans(make_stage, source, plans, options)
 
 
-def plan_stage(
-    source: Sequence[InputPart],
-    sink: Path,
-    fingerprint: Fingerprint,
-    options: RunOptions,
-    *,
-    step: str,
-) -> Plan:
-    """Look at what is there. Changes nothing; raises as `run_stage` does."""
-    tasks: list[Task] = []
+def plan_goal(source: Sequence[InputPart], goal: Goal, options: RunOptions) -> Plan:
+    """Look at what is there. Changes nothing; raises as `run_goals` does."""
+    wanted: list[InputPart] = []
     resumed, rejections = 0, Counter[str]()
     for part in source:
-        target = sink / part.name
-        if is_done(target, fingerprint, options):
+        target = goal.sink / part.name
+        if is_done(target, goal.fingerprint, options):
             rows, rejected = tally(target)
             resumed += rows
             rejections += rejected
         else:
-            tasks.append(Task(part, target, fingerprint))
-    obsolete = _obsolete(source, sink, options)
-    return Plan(step, sink, tasks, obsolete, resumed, rejections, options)
+            wanted.append(part)
+    obsolete = _obsolete(source, goal.sink, options)
+    return Plan(goal, wanted, obsolete, resumed, rejections)
 
 
-def run_plan(make_stage: MakeStage, plan: Plan) -> StepResult:
-    """Make what the plan says; on a dry run only tell it."""
+def run_plans(
+    make_stage: MakeStage, source: Sequence[InputPart], plans: Sequence[Plan], options: RunOptions
+) -> list[StepResult]:
+    """Make what the plans say; on a dry run only tell it."""
     begin = time.monotonic()
-    rejections = Counter(plan.rejections)
-    made = 0
-    if not plan.options.dry_run:
-        _clear(plan)
-        engine = ENGINES[plan.options.engine]
-        total = plan.resumed + plan.planned
-        show = plan.options.progress and bool(plan.tasks)
-        with progress(plan.step, total, plan.resumed, show=show) as tick:
-            for outcome in engine(make_stage, plan.tasks, tick) if plan.tasks else ():
-                made += outcome.rows
-                rejections += outcome.rejections
+    made: dict[str, list[Outcome]] = {plan.goal.stage: [] for plan in plans}
+    if not options.dry_run:
+        for plan in plans:
+            _clear(plan)
+        for outcome in _outcomes(make_stage, _tasks(source, plans), plans, options):
+            made[outcome.stage].append(outcome)
+        if errors := [o.error for all_of in made.values() for o in all_of if o.error is not None]:
+            raise errors[0]
+    whole = time.monotonic() - begin
+    return [
+        _result(plan, made[plan.goal.stage], options, whole if len(plans) == 1 else None)
+        for plan in plans
+    ]
+
+
+def _tasks(source: Sequence[InputPart], plans: Sequence[Plan]) -> list[Task]:
+    """For each part the files that are wanted of it."""
+    wanted = [{part.name for part in plan.wanted} for plan in plans]
+    tasks = []
+    for part in source:
+        pairs = zip(plans, wanted, strict=True)
+        if outputs := tuple(plan.output(part) for plan, names in pairs if part.name in names):
+            tasks.append(Task(part, outputs))
+    return tasks
+
+
+def _outcomes(
+    make_stage: MakeStage, tasks: Sequence[Task], plans: Sequence[Plan], options: RunOptions
+) -> Iterator[Outcome]:
+    if not tasks:
+        return
+    label = ", ".join(plan.goal.step for plan in plans if plan.wanted)
+    resumed = sum(plan.resumed for plan in plans)
+    total = resumed + sum(plan.planned for plan in plans)
+    with progress(label, total, resumed, show=options.progress) as tick:
+        yield from ENGINES[options.engine](make_stage, tasks, tick)
+
+
+def _result(
+    plan: Plan, made: Sequence[Outcome], options: RunOptions, seconds: float | None
+) -> StepResult:
+    """`seconds` of the whole run, where it had this goal only; else those spent on it."""
+    rejections = sum((outcome.rejections for outcome in made), Counter(plan.rejections))
     return StepResult(
-        step=plan.step,
-        path=str(plan.sink),
-        made=made,
+        step=plan.goal.step,
+        path=str(plan.goal.sink),
+        made=sum(outcome.rows for outcome in made),
         resumed=plan.resumed,
-        planned=plan.planned if plan.options.dry_run else 0,
+        planned=plan.planned if options.dry_run else 0,
         rejected=rejections.total(),
         rejections=dict(rejections.most_common()),
-        seconds=time.monotonic() - begin,
+        seconds=sum(outcome.seconds for outcome in made) if seconds is None else seconds,
     )
 
 
@@ -200,7 +237,7 @@ def _obsolete(source: Sequence[InputPart], sink: Path, options: RunOptions) -> l
 
 
 def _clear(plan: Plan) -> None:
-    remove_stale(plan.sink)
-    with storage_errors(plan.sink):
+    remove_stale(plan.goal.sink)
+    with storage_errors(plan.goal.sink):
         for path in plan.obsolete:
             path.unlink()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
+from invdpo.curate.case import GRAPH, IMAGE, OBSERVED, PROMPT, Case
 from invdpo.curate.parts import read_part
 from invdpo.schemas.tables import Record
+
+KEY = "candidate_id"
+AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class PromptSlice:
         """Candidates that come out."""
         return self.count * self.fan_out
 
-    def rows(self) -> list[Record]:
-        """The prompts."""
+    def rows(self, needs: Set[str] = frozenset()) -> list[Record]:
+        """The prompts, whole."""
         rows: list[Record] = read_part(self.path).slice(self.offset, self.count).to_pylist()
         return rows
 
@@ -41,36 +47,43 @@ def cut(path: Path, total: int, size: int, fan_out: int) -> list[PromptSlice]:
 
 @dataclass(frozen=True)
 class CandidatePart:
-    """One part of candidates, as it is or joined with what a scorer needs."""
+    """One part of candidates, joined with what annotators and scorers need."""
 
     path: Path
     planned: int
-    columns: Sequence[str]
-    prompts: Path | None = None
-    """Adds `prompt` and `graph`."""
+    prompts: Path
     annotations: Path | None = None
-    """The annotations of the same candidates; adds `observed_graph` and `observed_error`."""
+    """The annotations of the same candidates."""
 
     @property
     def name(self) -> str:
         """The same as the candidates'."""
         return self.path.name
 
-    def rows(self) -> Iterator[Record]:
-        """The candidates, in order."""
-        prompts = _by_key(self.prompts, "prompt_id", ["prompt", "graph"])
-        observed = _by_key(self.annotations, "candidate_id", ["graph", "error"])
-        for row in read_part(self.path, self.columns).to_pylist():
-            if self.prompts:
-                prompt = prompts.get(row["prompt_id"], {})
-                row |= {"prompt": prompt.get("prompt"), "graph": prompt.get("graph")}
-            if self.annotations:
-                seen = observed.get(row["candidate_id"], {})
-                row |= {"observed_graph": seen.get("graph"), "observed_error": seen.get("error")}
-            yield row
+    def rows(self, needs: Set[str] = frozenset()) -> Iterator[Case]:
+        """The candidates, in order, with what `needs` names of `Case`'s properties."""
+        columns = ["candidate_id", "prompt_id", "status", "error"]
+        rows = read_part(self.path, [*columns, IMAGE] if IMAGE in needs else columns)
+        prompts = self._prompts() if {PROMPT, GRAPH} & needs else {}
+        observed = self._observed() if OBSERVED in needs else {}
+        for row in _rows(rows):
+            yield Case({**row, **prompts.get(row["prompt_id"], {}), **observed.get(row[KEY], {})})
+
+    def _prompts(self) -> dict[str, Record]:
+        return _by_key(self.prompts, "prompt_id", {"prompt": PROMPT, "graph": GRAPH})
+
+    def _observed(self) -> dict[str, Record]:
+        names = {"graph": OBSERVED, "error": "observed_error"}
+        return _by_key(self.annotations, KEY, names) if self.annotations else {}
 
 
-def _by_key(path: Path | None, key: str, columns: Sequence[str]) -> dict[str, Record]:
-    if path is None:
-        return {}
-    return {row[key]: row for row in read_part(path, [key, *columns]).to_pylist()}
+def _rows(table: pa.Table) -> Iterator[Record]:
+    """Rows as Python's objects, some at a time: pictures would be in memory twice."""
+    for batch in table.to_batches(max_chunksize=AT_A_TIME):
+        yield from batch.to_pylist()
+
+
+def _by_key(path: Path, key: str, names: Mapping[str, str]) -> dict[str, Record]:
+    """Key -> the columns of `names`, called as it says."""
+    rows = read_part(path, [key, *names]).to_pylist()
+    return {row[key]: {new: row[old] for old, new in names.items()} for row in rows}

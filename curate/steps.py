@@ -16,18 +16,27 @@ from pathlib import Path
 import pyarrow as pa
 
 from invdpo.curate.annotate import Annotate
+from invdpo.curate.case import OBSERVED
 from invdpo.curate.engines import InputPart, MakeStage
 from invdpo.curate.generate import Generate
 from invdpo.curate.lineage import descendant, fingerprint_of, missing_parts, part_size
 from invdpo.curate.pair import pair_workspace
 from invdpo.curate.parts import Fingerprint, read_header, remove_stale, write_part
 from invdpo.curate.prompts import PROMPT_SOURCES, collect
-from invdpo.curate.runner import RunOptions, StepResult, is_done, plan_stage, run_plan, tally
+from invdpo.curate.runner import (
+    Goal,
+    RunOptions,
+    StepResult,
+    is_done,
+    plan_goal,
+    run_plans,
+    tally,
+)
 from invdpo.curate.score import Score
 from invdpo.curate.sources import CandidatePart, cut
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
-from invdpo.schemas.config import Config
+from invdpo.schemas.config import AnnotateConfig, Config, GenerateConfig, ScoreConfig
 from invdpo.schemas.tables import OK, PROMPTS, Record
 
 
@@ -85,49 +94,59 @@ def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
         total = read_header(ws.prompts_path).rows
         source = cut(ws.prompts_path, total, size, section.num_candidates)
         own = {"generate": Generate(section).fingerprint(), "layout": {"part_size": size}}
-        make = partial(Generate, section)
-        return _run(ws, config, options, "generate", make, source, ws.candidates_dir, prompts | own)
+        goal = Goal(Generate.name, "generate", ws.candidates_dir, prompts | own)
+        return _run(ws, config, options, partial(_generator, section), source, [goal])[0]
+
+
+def _generator(config: GenerateConfig, name: str) -> Generate:
+    return Generate(config)
 
 
 def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
-    """Read a scene graph off every candidate, with each annotator."""
-    stages = [Annotate(name, config.annotate) for name in config.annotate.annotators]
+    """Read a scene graph off every candidate, with all annotators in one pass."""
+    make = partial(_annotator, config.annotate)
+    stages = [make(name) for name in dict.fromkeys(config.annotate.annotators)]
     with _working(ws, options):
-        return [_annotate(ws, config, options, stage) for stage in stages]
+        candidates = _candidates(ws)
+        goals = [
+            Goal(
+                stage.name, f"annotate {stage.name}", ws.annotations_dir(stage.name),
+                candidates | {"annotate": {"annotator": stage.name, "revision": stage.revision}},
+            )
+            for stage in stages
+        ]  # fmt: skip
+        return _run(ws, config, options, make, _parts(ws), goals)
 
 
-def _annotate(ws: Workspace, config: Config, options: RunOptions, stage: Annotate) -> StepResult:
-    columns = ["candidate_id", "prompt_id", "status", "error"]
-    columns += ["image"] if "image" in stage.needs else []
-    worded = {"prompt", "graph"} & {*stage.needs}
-    parts = _parts(ws, columns, ws.prompts_path if worded else None)
-    own = {"annotate": {"annotator": stage.name, "revision": stage.revision}}
-    make = partial(Annotate, stage.name, config.annotate)
-    folder = ws.annotations_dir(stage.name)
-    upstream = _candidates(ws)
-    return _run(ws, config, options, f"annotate {stage.name}", make, parts, folder, upstream | own)
+def _annotator(config: AnnotateConfig, name: str) -> Annotate:
+    return Annotate(name, config)
 
 
 def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
-    """Judge every candidate by each scorer; those before the one that fails keep their scores."""
-    stages = {name: Score(name, config.score) for name in config.score.scorers}
+    """Judge every candidate by each scorer, in one pass; those that don't fail keep their scores.
+
+    Raises what a scorer raised, once the others are done.
+    """
+    make = partial(_scorer, config.score)
+    stages = [make(name) for name in dict.fromkeys(config.score.scorers)]
     with _working(ws, options):
-        return [_score(ws, config, options, stage) for stage in stages.values()]
+        upstream, annotations = _candidates(ws), None
+        if any(OBSERVED in stage.needs for stage in stages):
+            annotations = ws.annotations_dir(config.score.annotator)
+        seen = descendant(ws, annotations, upstream) if annotations else upstream
+        goals = [
+            Goal(
+                stage.name, f"score {stage.name}", ws.scores_dir(stage.name),
+                (seen if OBSERVED in stage.needs else upstream)
+                | {"score": {"scorer": stage.name, "revision": stage.revision}},
+            )
+            for stage in stages
+        ]  # fmt: skip
+        return _run(ws, config, options, make, _parts(ws, annotations), goals)
 
 
-def _score(ws: Workspace, config: Config, options: RunOptions, stage: Score) -> StepResult:
-    upstream = _candidates(ws)
-    annotations = None
-    if "observed_graph" in stage.needs:
-        annotations = ws.annotations_dir(config.score.annotator)
-        upstream = descendant(ws, annotations, upstream)
-    columns = ["candidate_id", "prompt_id", "status", "error"]
-    columns += ["image"] if "image" in stage.needs else []
-    parts = _parts(ws, columns, ws.prompts_path, annotations)
-    own = {"score": {"scorer": stage.name, "revision": stage.revision}}
-    make = partial(Score, stage.name, config.score)
-    folder = ws.scores_dir(stage.name)
-    return _run(ws, config, options, f"score {stage.name}", make, parts, folder, upstream | own)
+def _scorer(config: ScoreConfig, name: str) -> Score:
+    return Score(name, config)
 
 
 def pair(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -141,33 +160,32 @@ def _candidates(ws: Workspace) -> Fingerprint:
     return descendant(ws, ws.candidates_dir, fingerprint_of(ws, ws.prompts_path))
 
 
-def _parts(
-    ws: Workspace, columns: Sequence[str], prompts: Path | None = None, joined: Path | None = None
-) -> list[CandidatePart]:
+def _parts(ws: Workspace, annotations: Path | None = None) -> list[CandidatePart]:
     return [
         CandidatePart(
             part,
             read_header(part).rows,
-            columns,
-            prompts,
-            ws.need(joined / part.name) if joined else None,
+            ws.prompts_path,
+            ws.need(annotations / part.name) if annotations else None,
         )
         for part in ws.iter_parts(ws.candidates_dir)
     ]
 
 
 def _run(
-    ws: Workspace, config: Config, options: RunOptions, step: str, make_stage: MakeStage,
-    source: Sequence[InputPart], sink: Path, fingerprint: Fingerprint,
-) -> StepResult:  # fmt: skip
+    ws: Workspace, config: Config, options: RunOptions, make_stage: MakeStage,
+    source: Sequence[InputPart], goals: Sequence[Goal],
+) -> list[StepResult]:  # fmt: skip
     """Plan, then record the configuration, then work: a refused run leaves no trace."""
-    plan = plan_stage(source, sink, fingerprint, options, step=step)
+    plans = [plan_goal(source, goal, options) for goal in goals]
     if not options.dry_run:
         ws.save_config(config)
-    result = run_plan(make_stage, plan)
-    missing = missing_parts(ws, fingerprint) if step != "generate" else 0
-    note = f"parts of candidates still to be generated: {missing}"
-    return replace(result, notes=(note,)) if missing else result
+    results = run_plans(make_stage, source, plans, options)
+    if goals[0].stage == Generate.name:
+        return results
+    missing = missing_parts(ws, goals[0].fingerprint)
+    notes = (f"parts of candidates still to be generated: {missing}",) if missing else ()
+    return [replace(result, notes=notes) for result in results]
 
 
 @contextmanager

@@ -1,38 +1,53 @@
-"""What an engine is given: tasks, each an input part and the file its output becomes."""
+"""What an engine is given: tasks, each an input part and the files that stages make of it.
+
+Several stages may read the same input: its rows are then read once and pass through all of them.
+"""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from invdpo.curate.parts import Fingerprint, write_part
+from invdpo.curate.parts import Fingerprint
 from invdpo.curate.progress import Tick
+from invdpo.schemas import InvdpoError
 from invdpo.schemas.plugins import Registry
-from invdpo.schemas.tables import REJECTED, Record
+from invdpo.schemas.tables import Record
 
 
 class Stage(Protocol):
     """A pure step over rows; made from configuration alone, loads its model in the first call."""
 
     name: str
+    needs: Sequence[str]
+    """What of the input it reads; see `InputPart.rows`."""
+
+    @property
+    def chunk(self) -> int | None:
+        """Rows it likes to be given at a time; a whole part when None."""
+        ...
 
     @property
     def schema(self) -> pa.Schema:
         """Of the rows that come out."""
         ...
 
-    def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
+    def prepare(self, row: Any, /) -> None:
+        """What can be done for one row ahead of the call, in another thread; never raises."""
+        ...
+
+    def __call__(self, rows: Iterable[Any], /) -> Iterator[Record]:
         """Rows out, in the order of the rows in; what can't be processed has status `rejected`."""
         ...
 
 
-MakeStage = Callable[[], Stage]
+MakeStage = Callable[[str], Stage]
+"""Makes the stage of a name; can be pickled."""
 
 
 class InputPart(Protocol):
@@ -40,7 +55,7 @@ class InputPart(Protocol):
 
     @property
     def name(self) -> str:
-        """File name of the output part."""
+        """File name of the output parts."""
         ...
 
     @property
@@ -48,66 +63,50 @@ class InputPart(Protocol):
         """How many rows will come out."""
         ...
 
-    def rows(self) -> Iterable[Record]:
-        """The rows that go in."""
+    def rows(self, needs: Set[str]) -> Iterable[Any]:
+        """The rows that go in, with at least what `needs` names."""
         ...
 
 
 @dataclass(frozen=True)
-class Task:
-    """One part to make."""
+class Output:
+    """One file to make, by the stage of this name."""
 
-    part: InputPart
+    stage: str
     target: Path
     fingerprint: Fingerprint
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One part made."""
+class Task:
+    """One part to read, and the files to make of it."""
 
-    rows: int
-    rejections: Counter[str]
-    seconds: float
+    part: InputPart
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One file made, or why its stage gave up."""
+
+    stage: str
+    rows: int = 0
+    rejections: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    error: InvdpoError | None = None
 
 
 class Engine(Protocol):
-    """Runs a stage over tasks, here or elsewhere; outcomes come in any order."""
+    """Runs stages over tasks, here or elsewhere; outcomes come in any order."""
 
     def __call__(
         self, make_stage: MakeStage, tasks: Sequence[Task], tick: Tick
     ) -> Iterator[Outcome]:
-        """Make every task's part; `tick` is told the rows as they are done."""
+        """Make every task's files; `tick` is told the rows as they are done.
+
+        A stage that raises an error of ours is left out of what follows; the others go on.
+        """
         ...
 
 
 ENGINES: Registry[Engine] = Registry("engine")
-
-
-def perform(stage: Stage, task: Task, tick: Tick) -> Outcome:
-    """Run the stage over one part and write what comes out, whole or not at all."""
-    begin = time.monotonic()
-    made = _Counting(tick)
-    rows = list(made.watch(stage(task.part.rows())))
-    write_part(task.target, pa.Table.from_pylist(rows, stage.schema), task.fingerprint)
-    return Outcome(len(rows), made.rejections, time.monotonic() - begin)
-
-
-@dataclass
-class _Counting:
-    tick: Tick
-    rejections: Counter[str] = field(default_factory=Counter)
-
-    def watch(self, rows: Iterator[Record]) -> Iterator[Record]:
-        for row in rows:
-            if row.get("status") == REJECTED:
-                self.rejections[reason(row)] += 1
-            self.tick(1)
-            yield row
-
-
-def reason(row: dict[str, Any]) -> str:
-    """Why a row was rejected, without the place that ` (line 7)` names, so that equals add up."""
-    text = str(row.get("error") or "no reason given")
-    head, bracket, _ = text.rpartition(" (line ")
-    return head if bracket else text

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from invdpo.curate.engines.base import ENGINES, MakeStage, Outcome, Task, perform
+from invdpo.curate.engines.ahead import read_ahead
+from invdpo.curate.engines.base import ENGINES, MakeStage, Outcome, Task
+from invdpo.curate.engines.work import Stages, Work
 from invdpo.curate.progress import Tick
 
 
 @ENGINES.register("local")
 def local(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Outcome]:
     """The default engine; needs nothing installed."""
-    stage = make_stage()
-    for task in tasks:
-        yield perform(stage, task, tick)
+    stages = Stages(make_stage)
+    work: Work | None = None
+    for chunk in read_ahead(tasks, stages):
+        if work is None or chunk.first:
+            work = Work(stages, chunk.task, tick)
+        work.feed(chunk.rows)
+        if chunk.last:
+            yield from work.finish()

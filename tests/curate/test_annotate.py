@@ -19,8 +19,9 @@ from invdpo.schemas.config import AnnotateConfig
 CONFIG = AnnotateConfig()
 
 
-def candidate(name: str, data: bytes | None, **others: Any) -> dict[str, Any]:
-    return {"candidate_id": name, "image": {"bytes": data, "path": None}, "status": "ok", **others}
+def candidate(name: str, data: bytes | None, **others: Any) -> Case:
+    row = {"candidate_id": name, "image": {"bytes": data, "path": None}, "status": "ok"}
+    return Case(row | others)
 
 
 def picture() -> bytes:
@@ -31,7 +32,7 @@ def picture() -> bytes:
 
 
 def test_every_candidate_has_its_row() -> None:
-    rejected = {"candidate_id": "d", "image": None, "status": "rejected", "error": "a reason"}
+    rejected = candidate("d", None, status="rejected", error="a reason")
     rows = list(
         Annotate("shapes", CONFIG)(
             [candidate("a", picture()), candidate("b", b"junk"), candidate("c", None), rejected]

@@ -1,6 +1,6 @@
 """The runner over a toy stage: resume, refusal, repair, overwrite, counts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 
 from invdpo.curate.engines import ENGINES
 from invdpo.curate.parts import list_parts, read_part
-from invdpo.curate.runner import RunOptions, StepResult, run_stage
+from invdpo.curate.runner import Goal, RunOptions, StepResult, run_goals
 from invdpo.schemas import PluginError, WorkspaceError
 from invdpo.schemas.tables import Record
 
@@ -31,7 +31,7 @@ class Numbers:
     def planned(self) -> int:
         return 3
 
-    def rows(self) -> list[Record]:
+    def rows(self, needs: Set[str] = frozenset()) -> list[Record]:
         return [{"n": 3 * self.index + k} for k in range(3)]
 
 
@@ -40,9 +40,13 @@ class Square:
 
     name = "square"
     schema = SCHEMA
+    needs: Sequence[str] = ()
+    chunk = 2
 
     def __init__(self, fatal: int | None = None) -> None:
         self._fatal = fatal
+
+    def prepare(self, row: Record) -> None: ...
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:
@@ -60,7 +64,8 @@ def run(
 ) -> StepResult:  # fmt: skip
     source = [Numbers(n) for n in range(count)]
     fingerprint = {"square": {"power": power}}
-    return run_stage(lambda: Square(fatal), source, folder, fingerprint, options, step="square")
+    goal = Goal("square", "square", folder, fingerprint)
+    return run_goals(lambda name: Square(fatal), source, [goal], options)[0]
 
 
 def contents(folder: Path) -> list[int]:

@@ -13,7 +13,7 @@ from invdpo.curate.score import Score
 from invdpo.curate.scorers import SCORERS, Case, Judged
 from invdpo.schemas import Item, PluginError, SceneGraph
 from invdpo.schemas.config import ScoreConfig
-from invdpo.schemas.tables import SCORES, Record
+from invdpo.schemas.tables import SCORES
 
 GRAPH = SceneGraph(items=(Item(item_id=0, label="circle", attributes=("red",)),)).to_json()
 
@@ -24,7 +24,7 @@ def png() -> bytes:
     return file.getvalue()
 
 
-def row(name: str, **changes: Any) -> Record:
+def row(name: str, **changes: Any) -> Case:
     good = {
         "candidate_id": name,
         "prompt": "a red circle",
@@ -34,7 +34,7 @@ def row(name: str, **changes: Any) -> Record:
         "status": "ok",
         "error": None,
     }
-    return good | changes
+    return Case(good | changes)
 
 
 class Fixed:

@@ -26,6 +26,7 @@ def launch(world: int, data: Path, out: Path, config: TrainConfig, **more: str) 
     """Run the training in `world` processes; what they said."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}",
+        f"--log-dir={out.parent / 'logs'}",
         "-m", "tests.train.worker", str(data), str(out), str(out.parent / "cache"),
         config.model_dump_json(),
     ]  # fmt: skip
