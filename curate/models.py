@@ -40,7 +40,7 @@ def find_model(model: str, revision: str | None = None) -> Source:
     """What a configured name means. Raises `ModelError` or `ConfigError` saying what is allowed."""
     path = bundle.model_path() if model == EMBEDDED else Path(model)
     if model != EMBEDDED and HUB_ID.fullmatch(model) and not path.exists():
-        return Source(model, model, _commit(model, revision))
+        return Source(model, model, commit_of(model, revision))
     if revision is not None:
         text = f"generate.revision: found {revision!r}; only models of the Hub have one."
         raise ConfigError(text)
@@ -126,8 +126,11 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _commit(model: str, revision: str | None) -> str:
-    """The commit that a branch or tag of a Hub repository means now, or meant when last fetched."""
+def commit_of(model: str, revision: str | None, file: str = INDEX) -> str:
+    """The commit that a branch or tag of a Hub repository means now, or meant when last fetched.
+
+    `file` is one that every copy of the repository has. Raises `ModelError` without any copy.
+    """
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
@@ -136,7 +139,7 @@ def _commit(model: str, revision: str | None) -> str:
     except RepositoryNotFoundError:
         raise ModelError(f"{model}: neither a folder here nor a model on the Hub.") from None
     except (HfHubHTTPError, OSError) as error:
-        cached = try_to_load_from_cache(model, INDEX, revision=revision)
+        cached = try_to_load_from_cache(model, file, revision=revision)
         if isinstance(cached, str):
             return Path(cached).parent.name
         text = f"{model}: the Hub can't be reached, and no copy is here ({describe(error)})."

@@ -94,6 +94,26 @@ class ScoreConfig(Section):
     clip_pretrained: str | None = Field(
         None, description="open_clip weights tag or safetensors file for a named clip_model."
     )
+    pickscore_model: str = Field(
+        "yuvalkirstain/PickScore_v1", description="Model of `pickscore`: a Hub id or a folder."
+    )
+    pickscore_processor: str = Field(
+        "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+        description="Image processor and tokenizer of `pickscore`: a Hub id or a folder.",
+    )
+    hpsv2_version: Literal["2.0", "2.1"] = Field("2.1", description="Version of `hpsv2`.")
+    hpsv2_checkpoint: str | None = Field(
+        None, description="File with the weights of `hpsv2`; xswu/HPSv2 of the Hub if not given."
+    )
+    hpsv2_architecture: str = Field(
+        "ViT-H-14", description="open_clip architecture of that file."
+    )
+    aesthetic_head: str | None = Field(
+        None, description="File with the layers of `aesthetic`, sac+logos+ava1-l14-linearMSE.pth."
+    )
+    aesthetic_clip: str = Field(
+        "ViT-L-14-quickgelu", description="open_clip model under those layers, or a folder."
+    )
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=HOW)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
 

@@ -71,18 +71,32 @@ def find(model: str, pretrained: str | None) -> Source:
 
 def load(source: Source, device: str) -> ClipModel:
     """Load in float32. Raises `ModelError` when the weights do not fit or can't be fetched."""
-    import open_clip
-    from open_clip.transform import PreprocessCfg, image_transform_v2
-
     try:
-        network = _network(source)
-        tokenize = open_clip.get_tokenizer(source.architecture)
+        found = _whole(_network(source), source.architecture)
     except Exception as error:  # open_clip raises whatever its parts raise
         first = str(error).strip().splitlines()[:1]
         what = source.weights or source.architecture
         raise ModelError(f"{what}: open_clip can't load it: {''.join(first)}") from error
+    return found._replace(network=found.network.to(device).eval())
+
+
+def blank(architecture: str) -> ClipModel:
+    """A named model without weights, on the CPU. Raises `ModelError` for an unknown name."""
+    import open_clip
+
+    if architecture not in open_clip.list_models():
+        raise ModelError(f"Unknown open_clip architecture {architecture!r}.")
+    with _quiet():
+        network = open_clip.create_model(architecture, load_weights=False)
+    return _whole(network, architecture)
+
+
+def _whole(network: Any, architecture: str) -> ClipModel:
+    import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
     preprocess = image_transform_v2(PreprocessCfg(**network.visual.preprocess_cfg), is_train=False)
-    return ClipModel(network.to(device).eval(), preprocess, tokenize)
+    return ClipModel(network, preprocess, open_clip.get_tokenizer(architecture))
 
 
 def _network(source: Source) -> Any:

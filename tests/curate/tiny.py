@@ -37,7 +37,7 @@ def save_pipeline(folder: Path) -> Path:
             norm_num_groups=4,
         ),
         text_encoder=_text_encoder(),
-        tokenizer=_tokenizer(folder.with_name(f"{folder.name}-vocabulary")),
+        tokenizer=save_tokenizer(folder.with_name(f"{folder.name}-vocabulary")),
         scheduler=parts.DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
@@ -65,7 +65,7 @@ def _text_encoder() -> Any:
     )
 
 
-def _tokenizer(folder: Path) -> Any:
+def save_tokenizer(folder: Path) -> Any:
     """Spells words out letter by letter, so that it needs no vocabulary."""
     from transformers import CLIPTokenizer
 

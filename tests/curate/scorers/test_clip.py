@@ -58,7 +58,7 @@ def test_batch_and_order_do_not_matter(clip_folder: Path, cases: list[Case]) -> 
 def test_each_prompt_is_encoded_once(clip_folder: Path, cases: list[Case]) -> None:
     scorer = SCORERS["clip"](config(clip_folder))
     scorer(cases[:1])
-    network = scorer._model.network  # type: ignore[attr-defined]
+    network = scorer.towers.model.network  # type: ignore[attr-defined]
     with patch.object(network, "encode_text", wraps=network.encode_text) as encode:
         scorer(cases[:10])
         scorer(cases[10:16])
@@ -156,5 +156,5 @@ def _cases(prompts: list[str], pictures: list[bytes]) -> list[Case]:
 
 
 def test_unknown_scorer_lists_the_known() -> None:
-    with pytest.raises(PluginError, match="Known: clip, composition"):
+    with pytest.raises(PluginError, match=r"Known: .*clip, composition"):
         SCORERS["beauty"]

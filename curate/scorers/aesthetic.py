@@ -1,0 +1,115 @@
+"""`aesthetic`: LAION's aesthetic predictor 2, a few layers on the CLIP ViT-L/14 embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from invdpo.curate.sampler import torch_device
+from invdpo.curate.scorers import clip_model
+from invdpo.curate.scorers.base import IMAGE, SCORERS, Case, Judged
+from invdpo.curate.scorers.towers import OpenClip
+from invdpo.curate.scorers.weights import digest, read_tensors
+from invdpo.schemas import ConfigError, ModelError
+from invdpo.schemas.config import ScoreConfig
+
+if TYPE_CHECKING:
+    import torch
+
+HEAD = "sac+logos+ava1-l14-linearMSE.pth"
+PLACES = (0, 2, 4, 6, 7)
+"""Of the linear layers among the released ones; dropouts stand between, activations nowhere."""
+
+Layers = list[tuple["torch.Tensor", "torch.Tensor"]]
+"""Weight (out×in) and bias (out) of each layer."""
+
+
+@SCORERS.register("aesthetic")
+class AestheticScorer:
+    """About 1..10, whatever the prompt."""
+
+    name = "aesthetic"
+    needs: Sequence[str] = (IMAGE,)
+    higher_is_better = True
+    comparable_across_prompts = True
+
+    def __init__(self, config: ScoreConfig) -> None:
+        self._config = config
+        self._lock = Lock()
+
+    @cached_property
+    def revision(self) -> str:
+        """Hash of the head, and the CLIP under it."""
+        return f"sha256:{digest(self._file)} on {self._source.revision()}"
+
+    @cached_property
+    def _file(self) -> Path:
+        place = self._config.aesthetic_head
+        if place is None:
+            raise ConfigError(
+                f"score.aesthetic_head: missing. Give LAION's file {HEAD}, which the repository "
+                "christophschuhmann/improved-aesthetic-predictor on GitHub holds."
+            )
+        if not Path(place).is_file():
+            raise ModelError(f"score.aesthetic_head: {place!r} is not there. Give the file {HEAD}.")
+        return Path(place)
+
+    @cached_property
+    def _source(self) -> clip_model.Source:
+        tag = "openai" if self._config.aesthetic_clip == "ViT-L-14-quickgelu" else None
+        return clip_model.find(self._config.aesthetic_clip, tag)
+
+    @cached_property
+    def _clip(self) -> OpenClip:
+        device = torch_device(self._config.device)
+        return OpenClip(clip_model.load(self._source, device), device)
+
+    @cached_property
+    def _layers(self) -> Layers:
+        layers = read_head(self._file)
+        return [(w.to(self._clip.device), b.to(self._clip.device)) for w, b in layers]
+
+    def prepare(self, case: Case) -> torch.Tensor:
+        """The picture as CLIP takes it."""
+        with self._lock:
+            clip = self._clip
+        return clip.pixels(case.image)
+
+    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+        """One score a case."""
+        import torch
+        from torch.nn.functional import linear
+
+        ready = [case.prepared.pop(self.name, None) for case in cases]
+        pixels = [self.prepare(c) if r is None else r for c, r in zip(cases, ready, strict=True)]
+        with torch.inference_mode():
+            hidden = self._clip.images(torch.stack(pixels).to(self._clip.device))
+            _check_width(hidden, self._layers, self._config)
+            for weight, bias in self._layers:
+                hidden = linear(hidden, weight, bias)
+        return [Judged(value) for value in hidden[:, 0].double().tolist()]
+
+
+def read_head(path: Path) -> Layers:
+    """The layers of a released head. Raises `ModelError` when it is none."""
+    tensors = read_tensors(path)
+    names = {f"layers.{place}.{kind}" for place in PLACES for kind in ("weight", "bias")}
+    if names != tensors.keys():
+        found = ", ".join(sorted(tensors)[:4])
+        raise ModelError(f"{path}: no aesthetic head; expected layers.0.weight …, found {found}.")
+    layers = [(tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float())
+              for p in PLACES]  # fmt: skip
+    widths = [weight.shape[0] for weight, _ in layers]
+    if any(w.shape[1] != before for (w, _), before in zip(layers[1:], widths, strict=False)):
+        raise ModelError(f"{path}: the layers don't fit each other.")
+    return layers
+
+
+def _check_width(embedding: torch.Tensor, layers: Layers, config: ScoreConfig) -> None:
+    wanted, found = layers[0][0].shape[1], embedding.shape[1]
+    if wanted != found:
+        text = f"score.aesthetic_clip: {config.aesthetic_clip} gives {found} numbers a picture; "
+        raise ModelError(f"{text}this head takes {wanted}.")

@@ -1,0 +1,54 @@
+"""`brisque`: how unnatural a picture looks by its local statistics (Mittal and others, 2012)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
+
+from invdpo.curate.scorers.base import IMAGE, SCORERS, Case, Judged
+from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.plugins import require
+
+
+@SCORERS.register("brisque")
+class BrisqueScorer:
+    """About 0..100, lower is better. Raises `PluginError` without the extra `quality`."""
+
+    name = "brisque"
+    needs: Sequence[str] = (IMAGE,)
+    higher_is_better = False
+    comparable_across_prompts = True
+
+    def __init__(self, config: ScoreConfig) -> None:
+        """Nothing of the configuration plays a part."""
+
+    @cached_property
+    def revision(self) -> str:
+        """The package that carries the weights."""
+        for module in ("brisque", "cv2"):
+            require(module, "quality", "the scorer brisque")
+        return f"brisque {version('brisque')}"
+
+    @cached_property
+    def _measure(self) -> Any:
+        from brisque import BRISQUE
+
+        measure = BRISQUE(url=False)
+        scaled = measure.scale_features
+        # the package's features are arrays of one number, which numpy 2.4 no longer takes for one
+        measure.scale_features = lambda features: scaled([_number(value) for value in features])
+        return measure
+
+    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+        """One score a case."""
+        import numpy as np
+
+        return [Judged(float(self._measure.score(np.asarray(case.image)))) for case in cases]
+
+
+def _number(value: Any) -> float:
+    import numpy as np
+
+    return float(np.asarray(value, dtype=np.float64).reshape(()))

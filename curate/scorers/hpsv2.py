@@ -1,0 +1,77 @@
+"""`hpsv2`: Human Preference Score 2.0 and 2.1 (arXiv 2306.09341), an open_clip ViT-H-14."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invdpo.curate.sampler import torch_device
+from invdpo.curate.scorers import clip_model
+from invdpo.curate.scorers.base import SCORERS
+from invdpo.curate.scorers.towers import CosineScorer, OpenClip
+from invdpo.curate.scorers.weights import digest, fill, find_file, read_tensors
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+REPOSITORY = "xswu/HPSv2"
+FILES = {"2.0": "HPS_v2_compressed.pt", "2.1": "HPS_v2.1_compressed.pt"}
+
+
+@SCORERS.register("hpsv2")
+class HpsScorer(CosineScorer):
+    """Cosine, mostly .2...4; compares pictures of one prompt."""
+
+    name = "hpsv2"
+    comparable_across_prompts = False
+
+    @cached_property
+    def revision(self) -> str:
+        """Version, and hash of the checkpoint."""
+        return f"hpsv2 {self._config.hpsv2_version} sha256:{digest(self._checkpoint)}"
+
+    @cached_property
+    def _checkpoint(self) -> Path:
+        file = FILES[self._config.hpsv2_version]
+        return find_file(
+            self._config.hpsv2_checkpoint, REPOSITORY, file, "score.hpsv2_checkpoint"
+        )
+
+    def load(self) -> OpenClip:
+        """The checkpoint in the architecture it was released for."""
+        device = torch_device(self._config.device)
+        found = clip_model.blank(self._config.hpsv2_architecture)
+        fill(found.network, read_tensors(self._checkpoint), self._checkpoint)
+        size = found.network.visual.image_size
+        preprocess = Letterbox(size if isinstance(size, int) else size[0])
+        model = found._replace(network=found.network.to(device).eval(), preprocess=preprocess)
+        return OpenClip(model, device)
+
+
+class Letterbox:
+    """The released transform: the whole picture, resized as a tensor, with black at the sides.
+
+    Bicubic with antialiasing, as torchvision does by default since 0.17; earlier ones left it out.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """An RGB picture to 3×size×size."""
+        from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms import functional as change
+
+        pixels: Any = change.to_tensor(image)
+        scale = self._size / max(pixels.shape[1:])
+        if scale != 1:
+            inner = [round(side * scale) for side in pixels.shape[1:]]
+            pixels = change.resize(pixels, inner, InterpolationMode.BICUBIC, antialias=True)
+            down, right = (self._size - side for side in inner)
+            sides = [right // 2, down // 2, right - right // 2, down - down // 2]
+            pixels = change.pad(pixels, sides)
+        made: torch.Tensor = change.normalize(pixels, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+        return made

@@ -1,0 +1,91 @@
+"""`pickscore`: PickScore (arXiv 2305.01569), a CLIP-H trained on people's choices."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from invdpo.curate.attempts import describe
+from invdpo.curate.sampler import torch_device
+from invdpo.curate.scorers.base import SCORERS
+from invdpo.curate.scorers.towers import CosineScorer
+from invdpo.curate.scorers.weights import Weights, find_weights
+from invdpo.schemas import ModelError
+from invdpo.schemas.quiet import quiet
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+
+class TransformersClip(NamedTuple):
+    """The towers of a transformers CLIP."""
+
+    network: Any
+    processor: Any
+    device: str
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """By the model's own image processor."""
+        made = self.processor.image_processor(images=image, return_tensors="pt")
+        pixels: torch.Tensor = made["pixel_values"][0]
+        return pixels
+
+    def images(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Unit embeddings, n×d."""
+        return _unit(self.network.get_image_features(pixel_values=pixels))
+
+    def texts(self, texts: list[str]) -> torch.Tensor:
+        """Unit embeddings, n×d; what is beyond the encoder's length is cut off."""
+        tokens = self.processor.tokenizer(
+            texts, padding="max_length", truncation=True,
+            max_length=self.network.config.text_config.max_position_embeddings, return_tensors="pt",
+        ).to(self.device)  # fmt: skip
+        return _unit(self.network.get_text_features(**tokens))
+
+
+def _unit(found: Any) -> torch.Tensor:
+    """Transformers 5 gives an object that holds the embedding, earlier ones gave the embedding."""
+    embeddings = getattr(found, "pooler_output", found)
+    unit: torch.Tensor = embeddings / embeddings.norm(dim=-1, keepdim=True)
+    return unit
+
+
+@SCORERS.register("pickscore")
+class PickScorer(CosineScorer):
+    """exp(logit_scale) · cosine, about 15..25; compares pictures of one prompt."""
+
+    name = "pickscore"
+    comparable_across_prompts = False
+
+    @cached_property
+    def revision(self) -> str:
+        """Model and processor with their revisions."""
+        return f"{self._weights.told} processor={self._processor.told}"
+
+    @cached_property
+    def _weights(self) -> Weights:
+        return find_weights(self._config.pickscore_model, "score.pickscore_model")
+
+    @cached_property
+    def _processor(self) -> Weights:
+        return find_weights(self._config.pickscore_processor, "score.pickscore_processor")
+
+    def load(self) -> TransformersClip:
+        """The configured model; its own scale becomes the factor."""
+        from transformers import AutoProcessor, CLIPModel
+
+        try:
+            with quiet():
+                network: Any = CLIPModel.from_pretrained(
+                    self._weights.place, use_safetensors=True, **self._weights.options
+                )
+                processor = AutoProcessor.from_pretrained(
+                    self._processor.place, **self._processor.options
+                )
+        except Exception as error:
+            text = f"{self._weights.name}: can't be loaded as a CLIP ({describe(error)})."
+            raise ModelError(text) from error
+        self.factor = network.logit_scale.exp().item()
+        device = torch_device(self._config.device)
+        return TransformersClip(network.to(device).eval(), processor, device)

