@@ -114,6 +114,18 @@ class ScoreConfig(Section):
     aesthetic_clip: str = Field(
         "ViT-L-14-quickgelu", description="open_clip model under those layers, or a folder."
     )
+    imagereward_folder: str | None = Field(
+        None, description="Folder with ImageReward.pt and med_config.json; THUDM/ImageReward of "
+        "the Hub if not given.",
+    )
+    imagereward_tokenizer: str = Field(
+        "google-bert/bert-base-uncased", description="Tokenizer of `imagereward`: BERT's."
+    )
+    vqascore_model: str = Field(
+        "llava-hf/llava-1.5-7b-hf",
+        description="Model of `vqascore`: any image-text-to-text model, a Hub id or a folder.",
+    )
+    vqascore_dtype: Dtype = Field("float32", description="Precision of that model.")
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=HOW)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
 

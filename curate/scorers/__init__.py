@@ -8,8 +8,10 @@ from invdpo.curate.scorers import brisque as brisque
 from invdpo.curate.scorers import clip as clip
 from invdpo.curate.scorers import composition as composition
 from invdpo.curate.scorers import hpsv2 as hpsv2
+from invdpo.curate.scorers import imagereward as imagereward
 from invdpo.curate.scorers import nsfw as nsfw
 from invdpo.curate.scorers import pickscore as pickscore
+from invdpo.curate.scorers import vqascore as vqascore
 from invdpo.curate.scorers.base import SCORERS, Case, Judged, Scorer
 
 __all__ = ["SCORERS", "Case", "Judged", "Scorer"]

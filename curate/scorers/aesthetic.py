@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
@@ -95,11 +95,15 @@ class AestheticScorer:
 
 def read_head(path: Path) -> Layers:
     """The layers of a released head. Raises `ModelError` when it is none."""
-    tensors = read_tensors(path)
+    return head_layers(read_tensors(path), path)
+
+
+def head_layers(tensors: Mapping[str, torch.Tensor], path: Path) -> Layers:
+    """The same of tensors that were read from `path`; ImageReward's head has this form, too."""
     names = {f"layers.{place}.{kind}" for place in PLACES for kind in ("weight", "bias")}
     if names != tensors.keys():
         found = ", ".join(sorted(tensors)[:4])
-        raise ModelError(f"{path}: no aesthetic head; expected layers.0.weight …, found {found}.")
+        raise ModelError(f"{path}: no head of five layers; found {found}.")
     layers = [(tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float())
               for p in PLACES]  # fmt: skip
     widths = [weight.shape[0] for weight, _ in layers]

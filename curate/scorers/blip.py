@@ -1,0 +1,134 @@
+"""BLIP as ImageReward was released: a ViT, and a BERT that looks at it, in transformers' classes.
+
+The released names of the tensors are translated; every tensor is used or knowingly left out.
+B pictures or texts, P patches and the class token, L tokens, W the text encoder's width.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from invdpo.curate.scorers.weights import fill
+from invdpo.schemas import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+VISION, TEXT = "blip.visual_encoder.", "blip.text_encoder."
+UNUSED = re.compile(r"blip\.(vision|text)_proj\.|.*position_ids$")
+"""Tensors of the checkpoint that play no part in the score."""
+RENAMED = (
+    ("cls_token", "embeddings.class_embedding"),
+    ("pos_embed", "embeddings.position_embedding"),
+    ("patch_embed.proj", "embeddings.patch_embedding"),
+    ("norm1", "layer_norm1"),
+    ("norm2", "layer_norm2"),
+    ("attn.qkv", "self_attn.qkv"),
+    ("attn.proj", "self_attn.projection"),
+    ("blocks.", "encoder.layers."),
+)
+HEAD_WIDTH = 64
+"""Numbers of each attention head of the ViT, in all released sizes."""
+
+
+class Blip(NamedTuple):
+    """Both networks, and the side of the pictures that the first one takes."""
+
+    vision: Any
+    text: Any
+    size: int
+
+    def look(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What the ViT sees, B×3×size×size to B×P×width."""
+        seen: torch.Tensor = self.vision(pixel_values=pixels).last_hidden_state
+        return seen
+
+    def read(self, tokens: Mapping[str, torch.Tensor], seen: torch.Tensor) -> torch.Tensor:
+        """The first token of each text after reading it in sight of its picture, B×W."""
+        import torch
+
+        everywhere = torch.ones(seen.shape[:-1], dtype=torch.long, device=seen.device)
+        output = self.text(
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            encoder_hidden_states=seen,
+            encoder_attention_mask=everywhere,
+        )
+        first: torch.Tensor = output.last_hidden_state[:, 0]
+        return first
+
+
+def build(tensors: Mapping[str, torch.Tensor], text_config: Path, source: Path) -> Blip:
+    """The networks with the tensors of a checkpoint, read from `source`.
+
+    Sizes are read off the tensors and the released `med_config.json`. Raises `ModelError` naming
+    what is missing, too much, or of another size.
+    """
+    vision = _vision(tensors, source)
+    fill(vision, {_renamed(n): v for n, v in _below(tensors, VISION).items()}, source)
+    text = _text(text_config, vision.config.hidden_size)
+    fill(text, _below(tensors, TEXT), source)
+    return Blip(vision.eval(), text.eval(), vision.config.image_size)
+
+
+def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix) and not UNUSED.match(name)
+    }
+
+
+def _renamed(name: str) -> str:
+    for old, new in RENAMED:
+        name = name.replace(old, new)
+    return re.sub(r"^norm\.", "post_layernorm.", name)
+
+
+def _vision(tensors: Mapping[str, torch.Tensor], source: Path) -> Any:
+    from transformers import BlipVisionConfig, BlipVisionModel
+
+    try:
+        patches = tensors[f"{VISION}patch_embed.proj.weight"]
+        places = tensors[f"{VISION}pos_embed"].shape[1] - 1
+        inner = tensors[f"{VISION}blocks.0.mlp.fc1.weight"].shape[0]
+    except KeyError as error:
+        raise ModelError(f"{source}: no ImageReward checkpoint; it lacks {error}.") from None
+    width, patch = patches.shape[0], patches.shape[-1]
+    depth = len({n.split(".")[3] for n in tensors if n.startswith(f"{VISION}blocks.")})
+    config = BlipVisionConfig(
+        hidden_size=width,
+        intermediate_size=inner,
+        num_hidden_layers=depth,
+        num_attention_heads=max(1, width // HEAD_WIDTH),
+        image_size=patch * round(places**0.5),
+        patch_size=patch,
+        layer_norm_eps=1e-6,
+    )
+    return BlipVisionModel(config)
+
+
+def _text(path: Path, vision_width: int) -> Any:
+    from transformers import BlipTextConfig, BlipTextModel
+
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        config = BlipTextConfig(
+            **{
+                name: told[name]
+                for name in (
+                    "hidden_size", "intermediate_size", "num_hidden_layers",
+                    "num_attention_heads", "vocab_size", "max_position_embeddings",
+                    "layer_norm_eps", "hidden_act",
+                )
+            },
+            encoder_hidden_size=vision_width,
+            is_decoder=True,
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: no configuration of BLIP's text encoder ({error!r}).") from None
+    return BlipTextModel(config, add_pooling_layer=False)

@@ -1,0 +1,118 @@
+"""`imagereward`: ImageReward (arXiv 2304.05977), BLIP with a head trained on people's rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from invdpo.curate.attempts import describe
+from invdpo.curate.sampler import torch_device
+from invdpo.curate.scorers.aesthetic import Layers, head_layers
+from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
+from invdpo.curate.scorers.blip import Blip, build
+from invdpo.curate.scorers.weights import digest, find_file, read_tensors
+from invdpo.schemas import ModelError
+from invdpo.schemas.config import ScoreConfig
+
+if TYPE_CHECKING:
+    import torch
+
+REPOSITORY = "THUDM/ImageReward"
+WEIGHTS, CONFIG = "ImageReward.pt", "med_config.json"
+MEAN, STD = 0.16717362830052426, 1.0333394966054072
+TOKENS = 35
+"""Texts are padded or cut to this length."""
+
+
+class _Model(NamedTuple):
+    blip: Blip
+    layers: Layers
+    tokenizer: Any
+    device: str
+
+
+@SCORERS.register("imagereward")
+class ImageRewardScorer:
+    """About -2..2, standardised over the authors' data; compares pictures of one prompt."""
+
+    name = "imagereward"
+    needs: Sequence[str] = (IMAGE, PROMPT)
+    higher_is_better = True
+    comparable_across_prompts = False
+
+    def __init__(self, config: ScoreConfig) -> None:
+        self._config = config
+        self._lock = Lock()
+        self._loaded: _Model | None = None
+
+    @cached_property
+    def revision(self) -> str:
+        """Hash of the checkpoint."""
+        return f"imagereward sha256:{digest(self._file(WEIGHTS))}"
+
+    def _file(self, name: str) -> Path:
+        folder = self._config.imagereward_folder
+        place = str(Path(folder) / name) if folder else None
+        return find_file(place, REPOSITORY, name, "score.imagereward_folder")
+
+    @property
+    def _model(self) -> _Model:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> _Model:
+        path = self._file(WEIGHTS)
+        tensors = read_tensors(path)
+        device = torch_device(self._config.device)
+        blip = build(tensors, self._file(CONFIG), path)
+        blip = blip._replace(vision=blip.vision.to(device), text=blip.text.to(device))
+        head = {n.removeprefix("mlp."): v for n, v in tensors.items() if n.startswith("mlp.")}
+        layers = [(w.to(device), b.to(device)) for w, b in head_layers(head, path)]
+        return _Model(blip, layers, self._tokenizer(), device)
+
+    def _tokenizer(self) -> Any:
+        """BERT's, with BLIP's two more words, which no prompt holds."""
+        from transformers import AutoTokenizer
+
+        place = self._config.imagereward_tokenizer
+        try:
+            tokenizer: Any = AutoTokenizer.from_pretrained(place)
+        except Exception as error:
+            text = f"score.imagereward_tokenizer: {place}: can't be loaded ({describe(error)})."
+            raise ModelError(text) from error
+        return tokenizer
+
+    def prepare(self, case: Case) -> torch.Tensor:
+        """The middle of the picture, 3×size×size, as CLIP takes it."""
+        from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+        from torchvision.transforms import InterpolationMode
+        from torchvision.transforms import functional as change
+
+        size = self._model.blip.size
+        resized: Any = change.resize(case.image, [size], InterpolationMode.BICUBIC)
+        pixels = change.to_tensor(change.center_crop(resized, [size, size]))
+        made: torch.Tensor = change.normalize(pixels, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
+        return made
+
+    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+        """One reward a case."""
+        import torch
+        from torch.nn.functional import linear
+
+        model = self._model
+        ready = [case.prepared.pop(self.name, None) for case in cases]
+        pixels = [self.prepare(c) if r is None else r for c, r in zip(cases, ready, strict=True)]
+        tokens = model.tokenizer(
+            [case.prompt for case in cases], padding="max_length", truncation=True,
+            max_length=TOKENS, return_tensors="pt",
+        ).to(model.device)  # fmt: skip
+        with torch.inference_mode():
+            hidden = model.blip.read(tokens, model.blip.look(torch.stack(pixels).to(model.device)))
+            for weight, bias in model.layers:
+                hidden = linear(hidden, weight, bias)
+        return [Judged((value - MEAN) / STD) for value in hidden[:, 0].double().tolist()]

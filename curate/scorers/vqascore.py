@@ -1,0 +1,149 @@
+"""`vqascore`: the chance that a vision-language model says yes (VQAScore, arXiv 2404.01291).
+
+Any image-text-to-text model of transformers. The score is the probability, over the whole
+vocabulary, that the answer to "Does this figure show …?" begins with the first token of "Yes".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from invdpo.curate.attempts import describe
+from invdpo.curate.sampler import torch_device
+from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
+from invdpo.curate.scorers.weights import Weights, find_weights
+from invdpo.schemas import ModelError
+from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.quiet import quiet
+
+if TYPE_CHECKING:
+    import torch
+
+ANSWER = "Yes"
+
+
+class _Model(NamedTuple):
+    network: Any
+    processor: Any
+    device: str
+    answer: int
+    """The first token of the answer."""
+
+
+def question(prompt: str) -> str:
+    """What is asked; the prompt is put in as it is, whatever stands in it."""
+    return 'Does this figure show "' + prompt + '"? Please answer yes or no.'
+
+
+@SCORERS.register("vqascore")
+class VqaScorer:
+    """0..1. Raises `ModelError` in the first call when the model can't be loaded."""
+
+    name = "vqascore"
+    needs: Sequence[str] = (IMAGE, PROMPT)
+    higher_is_better = True
+    comparable_across_prompts = True
+
+    def __init__(self, config: ScoreConfig) -> None:
+        self._config = config
+        self._lock = Lock()
+        self._loaded: _Model | None = None
+
+    @cached_property
+    def revision(self) -> str:
+        """Model with revision, and its precision."""
+        return f"{self._weights.told} {self._config.vqascore_dtype}"
+
+    @cached_property
+    def _weights(self) -> Weights:
+        return find_weights(self._config.vqascore_model, "score.vqascore_model")
+
+    @property
+    def _model(self) -> _Model:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> _Model:
+        import torch
+        from transformers import AutoModelForImageTextToText, AutoProcessor
+
+        place, options = self._weights.place, self._weights.options
+        try:
+            with quiet():
+                network: Any = AutoModelForImageTextToText.from_pretrained(
+                    place, use_safetensors=True,
+                    dtype=getattr(torch, self._config.vqascore_dtype), **options,
+                )  # fmt: skip
+                processor: Any = AutoProcessor.from_pretrained(place, **options)
+        except Exception as error:
+            text = f"{self._weights.name}: no image-text-to-text model ({describe(error)})."
+            raise ModelError(text) from error
+        # an answer that goes on with the question needs all questions to end at the same place;
+        # for an encoder the text must stay beside the picture
+        processor.tokenizer.padding_side = "left" if _decoder_start(network) is None else "right"
+        answer = processor.tokenizer(ANSWER, add_special_tokens=False)["input_ids"][0]
+        device = torch_device(self._config.device)
+        return _Model(network.to(device).eval(), processor, device, answer)
+
+    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+        """One chance a case."""
+        import torch
+
+        model = self._model
+        given = model.processor(
+            images=[case.image for case in cases],
+            text=[self._asked(case.prompt) for case in cases],
+            padding=True,
+            return_tensors="pt",
+        ).to(model.device)
+        given = {
+            name: value.to(model.network.dtype) if value.is_floating_point() else value
+            for name, value in given.items()
+        }
+        with torch.inference_mode():
+            chances = self._first_token(given).float().softmax(dim=-1)[:, model.answer]
+        return [Judged(chance) for chance in chances.double().tolist()]
+
+    def _asked(self, prompt: str) -> str:
+        """The question as the model was taught to be asked."""
+        model = self._model
+        if not getattr(model.processor, "chat_template", None):
+            return f"{self._image_word()}{question(prompt)}"
+        content = [{"type": "image"}, {"type": "text", "text": question(prompt)}]
+        turns = [{"role": "user", "content": content}]
+        asked: str = model.processor.apply_chat_template(turns, add_generation_prompt=True)
+        return asked
+
+    def _image_word(self) -> str:
+        """The word that stands for the picture, where the processor does not put it in itself."""
+        processor = self._model.processor
+        word = getattr(processor, "image_token", None)
+        return f"{word}\n" if word and not hasattr(processor, "num_query_tokens") else ""
+
+    def _first_token(self, given: dict[str, Any]) -> torch.Tensor:
+        """Logits of the answer's first token, n×vocabulary."""
+        import torch
+
+        network = self._model.network
+        start = _decoder_start(network)
+        if start is None:
+            logits: torch.Tensor = network(**given).logits[:, -1]
+            return logits
+        begun = torch.full((len(given["input_ids"]), 1), start, device=self._model.device)
+        first: torch.Tensor = network(**given, decoder_input_ids=begun).logits[:, -1]
+        return first
+
+
+def _decoder_start(network: Any) -> int | None:
+    """The token that a decoder of its own begins with; None for models that go on with the text."""
+    parts = (network.config.get_text_config(), network.config)
+    if not any(getattr(part, "is_encoder_decoder", False) for part in parts):
+        return None
+    names = ("decoder_start_token_id", "pad_token_id")
+    found = (getattr(part, name, None) for name in names for part in parts)
+    return next((int(token) for token in found if token is not None), 0)

@@ -1,0 +1,117 @@
+"""ImageReward on small weights with the released names, against what its own code made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.scorers.aesthetic import head_layers
+from invdpo.curate.scorers.blip import build
+from invdpo.curate.scorers.imagereward import MEAN, STD
+from invdpo.schemas import ModelError
+from invdpo.schemas.config import ScoreConfig
+from tests.curate.scorers.judged import values
+from tests.curate.scorers.released_blip import save, tensors
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The released files, and a tokenizer of BERT's kind that knows few words."""
+    from transformers import BertTokenizer
+
+    made = save(tmp_path_factory.mktemp("imagereward"))
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "picture", "of"]
+    (made / "vocab.txt").write_text("\n".join(words + [f"w{n}" for n in range(56)]))
+    tokenizer: Any = BertTokenizer(str(made / "vocab.txt"))
+    tokenizer.save_pretrained(made / "tokenizer")
+    return made
+
+
+def config(folder: Path) -> ScoreConfig:
+    return ScoreConfig(
+        device="cpu", imagereward_folder=str(folder),
+        imagereward_tokenizer=str(folder / "tokenizer"),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cases(pictures: list[bytes]) -> list[Case]:
+    return [
+        Case({"prompt": f"a {'red ' * (n % 5)}cat", "image": {"bytes": data}})
+        for n, data in enumerate(pictures)
+    ]
+
+
+def test_rewards_are_those_of_the_released_code(folder: Path) -> None:
+    """The numbers below were printed by the released networks, given the same tensors and inputs.
+
+    That is `ImageReward/models/BLIP` of THUDM/ImageReward at c1392c6, in evaluation mode, float32.
+    """
+    state = tensors()
+    blip = build(state, folder / "med_config.json", folder / "ImageReward.pt")
+    pixels = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    ids = torch.tensor(
+        [[2, 5, 6, 7, 3, 0, 0, 0], [2, 9, 10, 11, 12, 13, 3, 0], [2, 40, 3, 0, 0, 0, 0, 0]]
+    )
+    with torch.no_grad():
+        seen = blip.look(pixels)
+        first = blip.read({"input_ids": ids, "attention_mask": (ids > 0).long()}, seen)
+    assert seen.mean().item() == pytest.approx(0.0057468, abs=1e-5)
+    assert seen.std().item() == pytest.approx(0.3089844, abs=1e-5)
+    expected = [
+        [0.30442771, -0.30786240, -0.40661827],
+        [0.26237175, -0.32507846, -0.40685549],
+        [0.29020062, -0.30106583, -0.40617704],
+    ]
+    torch.testing.assert_close(first[:, :3], torch.tensor(expected), atol=1e-5, rtol=0)
+    head = {n.removeprefix("mlp."): v for n, v in state.items() if n.startswith("mlp.")}
+    hidden = first
+    for weight, bias in head_layers(head, folder):
+        hidden = hidden @ weight.T + bias
+    rewards = ((hidden[:, 0] - MEAN) / STD).tolist()
+    assert rewards == pytest.approx([-0.21183877, -0.21005885, -0.20911853], abs=1e-5)
+
+
+def test_batch_and_order_do_not_matter(folder: Path, cases: list[Case]) -> None:
+    scorer = SCORERS["imagereward"](config(folder))
+    together = values(scorer(cases))
+    assert len({round(value, 7) for value in together}) > 16
+    alone = [values(scorer([case]))[0] for case in cases[:4]]
+    assert together[:4] == pytest.approx(alone, abs=1e-5)
+    assert values(scorer(cases[::-1]))[::-1] == pytest.approx(together, abs=1e-5)
+
+
+def test_the_prompt_plays_a_part(folder: Path, pictures: list[bytes]) -> None:
+    image = {"bytes": pictures[0]}
+    given = [Case({"prompt": text, "image": image}) for text in ("a cat", "a red picture")]
+    one, other = values(SCORERS["imagereward"](config(folder))(given))
+    assert one != pytest.approx(other, abs=1e-6)
+
+
+def test_long_prompts_are_cut_at_35_tokens(folder: Path, pictures: list[bytes]) -> None:
+    image = {"bytes": pictures[0]}
+    given = [Case({"prompt": "cat " * n, "image": image}) for n in (33, 500)]
+    one, other = values(SCORERS["imagereward"](config(folder))(given))
+    assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_missing_tensor_is_told(folder: Path, tmp_path: Path, cases: list[Case]) -> None:
+    save(tmp_path)
+    state = tensors()
+    del state["blip.text_encoder.encoder.layer.1.crossattention.self.key.bias"]
+    torch.save(state, tmp_path / "ImageReward.pt")
+    bad = config(folder).model_copy(update={"imagereward_folder": str(tmp_path)})
+    with pytest.raises(ModelError, match=r"lacks encoder\.layer\.1\.crossattention\.self\.key"):
+        SCORERS["imagereward"](bad)(cases[:1])
+
+
+def test_another_checkpoint_is_told(folder: Path, tmp_path: Path, cases: list[Case]) -> None:
+    save(tmp_path)
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "ImageReward.pt")
+    bad = config(folder).model_copy(update={"imagereward_folder": str(tmp_path)})
+    with pytest.raises(ModelError, match="no ImageReward checkpoint; it lacks"):
+        SCORERS["imagereward"](bad)(cases[:1])
