@@ -46,6 +46,11 @@ class Case:
         """The decoded picture, RGB. Raises `DataError` when it can't be decoded."""
         return decode((self._row.get(IMAGE) or {}).get("bytes"))
 
+    @property
+    def image_bytes(self) -> bytes:
+        """The picture as it is stored. Raises `DataError` when there is none."""
+        return bytes(_present(self._row.get(IMAGE) or {}, "bytes", "image: no bytes"))
+
     @cached_property
     def graph(self) -> SceneGraph:
         """What the prompt asks for. Raises `DataError` when missing, empty or inconsistent."""

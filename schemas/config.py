@@ -126,6 +126,21 @@ class ScoreConfig(Section):
         description="Model of `vqascore`: any image-text-to-text model, a Hub id or a folder.",
     )
     vqascore_dtype: Dtype = Field("float32", description="Precision of that model.")
+    remote_url: str | None = Field(
+        None, description="Address of the server of `remote`.", json_schema_extra=HOW
+    )
+    remote_needs: tuple[Literal["image", "prompt", "graph", "observed_graph"], ...] = Field(
+        ("image", "prompt"), min_length=1, description="What `remote` is told of a candidate."
+    )
+    remote_lower_is_better: bool = Field(False, description="Whether low scores of it are good.")
+    remote_key_variable: str = Field(
+        "INVDPO_REMOTE_KEY", description="Environment variable with its key, if it wants one.",
+        json_schema_extra=HOW,
+    )
+    remote_timeout: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="Seconds to wait for its answer.",
+        json_schema_extra=HOW,
+    )
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=HOW)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
 

@@ -11,6 +11,7 @@ from invdpo.curate.scorers import hpsv2 as hpsv2
 from invdpo.curate.scorers import imagereward as imagereward
 from invdpo.curate.scorers import nsfw as nsfw
 from invdpo.curate.scorers import pickscore as pickscore
+from invdpo.curate.scorers import remote as remote
 from invdpo.curate.scorers import vqascore as vqascore
 from invdpo.curate.scorers.base import SCORERS, Case, Judged, Scorer
 

@@ -1,0 +1,1 @@
+"""Asking other machines over HTTP: patiently, within bounds, without giving secrets away."""
