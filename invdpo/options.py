@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import typer
 from pydantic.fields import FieldInfo
 
-from invdpo.schemas.config import Config, Section
+from invdpo.schemas.config import Config
+from invdpo.schemas.section import Section
 
 METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "A,B,...", dict: "NAME=NUMBER"}
 

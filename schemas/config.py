@@ -7,51 +7,38 @@ invalidates a workspace.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field
 
-HOW: dict[str, Any] = {"fingerprint": False}
-
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-Guidance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-Dtype = Literal["float32", "bfloat16", "float16"]
-
-
-class Section(BaseModel):
-    """A frozen group of options that refuses unknown keys, NaN and infinity."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_yes_for_one(cls, value: Any, info: ValidationInfo) -> Any:
-        """YAML's `yes` and `on` are true, which would pass for the number 1."""
-        kind = cls.model_fields[str(info.field_name)].annotation
-        if kind is bool or (isinstance(kind, type) and issubclass(kind, Section)):
-            return value
-        inner = value.values() if isinstance(value, dict) else [value]
-        if any(isinstance(part, bool) for part in inner):
-            raise ValueError("expected a number or a text, not true or false; quote a text")
-        return value
-
-    def fingerprint(self) -> dict[str, Any]:
-        """The values that decide the result, in JSON's types."""
-        how = {n for n, f in type(self).model_fields.items() if f.json_schema_extra == HOW}
-        return self.model_dump(mode="json", exclude=how)
+from invdpo.schemas.section import HOW, Count, Dtype, Guidance, Section, Seed
 
 
 class PromptsConfig(Section):
     """Where prompts and their intended scene graphs come from."""
 
-    source: str = Field("shapes", description="Prompt source: `shapes`, or `file` with a path.")
-    path: str | None = Field(None, description="File to read when the source is `file`.")
+    source: str = Field(
+        "shapes", description="Prompt source: `shapes`, `scenes`, `file` with a path, or `hub`."
+    )
+    path: str | None = Field(
+        None, description="File to read when the source is `file`; OWNER/NAME when it is `hub`."
+    )
+    column: str | None = Field(
+        None, description="Column with the prompts of a table; `prompt` or `caption_ori` if not "
+        "given.",
+    )
+    parser: Literal["auto", "rules", "none"] = Field(
+        "auto", description="What reads scene graphs off prompts that come without: the language "
+        "of the embedded world and then `rules`, rules alone, or nothing.",
+    )
+    vocabulary: str | None = Field(
+        None, description="YAML file with the words of `scenes`; ours if not given."
+    )
+    hub_split: str = Field("train", description="Split of the data set on the Hub.")
+    hub_revision: str | None = Field(None, description="Revision of the data set on the Hub.")
     num_prompts: Count = Field(400, description="How many prompts to sample or, at most, to read.")
     split: Literal["train", "validation", "heldout"] = Field(
-        "train", description="Part of the embedded world's combinations to sample from."
+        "train", description="Part of the combinations to sample from, for `shapes` and `scenes`."
     )
     seed: Seed = Field(0, description="Seed of the prompt sampler.")
 

@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from invdpo.schemas.config import Config, Section
+from invdpo.schemas.config import Config
 from invdpo.schemas.errors import ConfigError
+from invdpo.schemas.section import Section
 
 S = TypeVar("S", bound=Section)
 Values = dict[str, Any]

@@ -1,6 +1,8 @@
 """Prompt sources, one small file each; importing this package enters them into `PROMPT_SOURCES`."""
 
 from invdpo.curate.prompts import file as file
+from invdpo.curate.prompts import hub as hub
+from invdpo.curate.prompts import scenes as scenes
 from invdpo.curate.prompts import shapes as shapes
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft, PromptSource, collect, split_group
 

@@ -1,7 +1,7 @@
-"""`file`: prompts of a text file, JSON lines, CSV, or a LAION-SG file with its scene graphs.
+"""`file`: prompts of a text file or of a table, with the scene graphs that stand beside them.
 
-The file's ending decides: `.jsonl`, `.csv` and `.json` are read as such, all others as text with
-one prompt a line.
+The file's ending decides: `.jsonl`, `.csv`, `.json` and `.parquet` are read as such, all others as
+text with one prompt a line. Records may have a `graph`, be LAION-SG's, or GenEval's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.shapes import world
-from invdpo.schemas import ConfigError, DataError, SceneGraph
+from invdpo.curate.prompts.records import Reader
+from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config import PromptsConfig
 
-FORMATS = "text with one prompt a line, .jsonl, .csv with a column `prompt`, or LAION-SG .json"
+FORMATS = "text with one prompt a line, .jsonl, .csv, .parquet, or LAION-SG .json"
 
 
 @PROMPT_SOURCES.register("file")
@@ -34,23 +34,26 @@ class FileSource:
         self._config = config
         self._path = Path(config.path)
         self._data = _read(self._path)
+        self._reader = Reader(config)
 
     def fingerprint(self) -> dict[str, Any]:
         """The file's content counts, not where it lies; seed and split play no part."""
-        digest = hashlib.sha256(self._data).hexdigest()
         return {
             "source": self.name,
             "num_prompts": self._config.num_prompts,
-            "file_sha256": digest,
-        }
+            "file_sha256": hashlib.sha256(self._data).hexdigest(),
+        } | self._reader.fingerprint()
 
     def __call__(self) -> Iterator[Draft]:
         """The prompts in the file's order; those that can't be used with an error."""
+        if self._path.suffix.lower() == ".parquet":
+            yield from _parquet(self._path, self._data, self._reader)
+            return
         text = _text(self._path, self._data)
         if not text.strip():
             raise DataError(f"{self._path}: empty. Expected {FORMATS}.")
-        reader = READERS.get(self._path.suffix.lower(), _lines)
-        return reader(self._path, text)
+        read = READERS.get(self._path.suffix.lower(), _lines)
+        yield from read(self._path, text, self._reader)
 
 
 def _read(path: Path) -> bytes:
@@ -70,14 +73,14 @@ def _text(path: Path, data: bytes) -> str:
         raise DataError(text) from None
 
 
-def _lines(path: Path, text: str) -> Iterator[Draft]:
+def _lines(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
     # Not str.splitlines, which also cuts at characters that may stand inside a prompt.
     for number, line in enumerate(text.split("\n"), start=1):
         if prompt := line.strip():
-            yield Draft(prompt, world.parse(prompt), line=number)
+            yield reader.line(prompt, number)
 
 
-def _json_lines(path: Path, text: str) -> Iterator[Draft]:
+def _json_lines(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -86,23 +89,21 @@ def _json_lines(path: Path, text: str) -> Iterator[Draft]:
         except (ValueError, RecursionError):
             yield Draft(None, error="not JSON", line=number)
         else:
-            yield _draft(record, number)
+            yield reader.record(record, number)
 
 
-def _csv(path: Path, text: str) -> Iterator[Draft]:
+def _csv(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
     csv.field_size_limit(max(len(text), 131_072))
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if "prompt" not in (reader.fieldnames or ()):
-        found = ", ".join(reader.fieldnames or ()) or "none"
-        raise DataError(f"{path}: no column `prompt`; found: {found}.")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    reader.column(list(rows.fieldnames or ()), str(path))
     try:
-        for record in reader:
-            yield _draft(record, reader.line_num)
+        for record in rows:
+            yield reader.record(record, rows.line_num)
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}: not CSV: {error}.") from None
+        raise DataError(f"{path}: line {rows.line_num}: not CSV: {error}.") from None
 
 
-def _json(path: Path, text: str) -> Iterator[Draft]:
+def _json(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
     try:
         records = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -110,35 +111,30 @@ def _json(path: Path, text: str) -> Iterator[Draft]:
     if not isinstance(records, list) or not records:
         raise DataError(f"{path}: expected a list of LAION-SG records or of {{'prompt': ...}}.")
     for number, record in enumerate(records, start=1):
-        yield _draft(record, number)
+        yield reader.record(record, number)
 
 
-READERS: Mapping[str, Callable[[Path, str], Iterator[Draft]]] = {
+def _parquet(path: Path, data: bytes, reader: Reader) -> Iterator[Draft]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
+            names = file.schema_arrow.names
+            column = reader.column(names, str(path))
+            kept = [n for n in (column, "graph") if n in names]
+            number = 0
+            for batch in file.iter_batches(1_000, columns=list(dict.fromkeys(kept))):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield reader.record(record, number)
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{path}: damaged, or no Parquet file ({first}).") from None
+
+
+READERS: Mapping[str, Callable[[Path, str, Reader], Iterator[Draft]]] = {
     ".jsonl": _json_lines,
     ".csv": _csv,
     ".json": _json,
 }
-
-
-def _draft(record: object, number: int) -> Draft:
-    """A record with `prompt` (and perhaps `graph`), or a LAION-SG record."""
-    if not isinstance(record, dict):
-        return Draft(None, error="not a record with a `prompt`", line=number)
-    prompt = record.get("prompt", record.get("caption_ori"))
-    if not isinstance(prompt, str):
-        return Draft(None, error="no `prompt` and no `caption_ori`", line=number)
-    try:
-        return Draft(prompt.strip(), _graph(prompt, record), line=number)
-    except DataError as error:
-        return Draft(prompt.strip(), error=str(error), line=number)
-
-
-def _graph(prompt: str, record: dict[str, Any]) -> SceneGraph | None:
-    graph = record.get("graph")
-    if isinstance(graph, str) and graph.strip():
-        return SceneGraph.from_json(graph)
-    if isinstance(graph, dict):
-        return SceneGraph.from_dict(graph)
-    if "items" in record:
-        return SceneGraph.from_dict(record)
-    return world.parse(prompt)

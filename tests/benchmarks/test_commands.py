@@ -82,3 +82,19 @@ def test_no_accelerator_is_said_in_a_line() -> None:
     done = run("accelerator.py")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("torch sees no accelerator")
+
+
+def test_parsing_counts_what_agrees(tmp_path: Path) -> None:
+    lines = [
+        '{"prompt": "two cows", "include": [{"class": "cow", "count": 2}]}',
+        '{"prompt": "a dog", "include": [{"class": "cat", "count": 1}]}',
+        '{"prompt": "dogs that sleep", "include": [{"class": "dog", "count": 1}]}',
+    ]
+    (tmp_path / "prompts_few.jsonl").write_text("\n".join(lines))
+    (tmp_path / "colour_train.txt").write_text("a red cat\nsomething is going on here\n")
+    done = run("parsing.py", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    found = rows(done.stdout)
+    assert ["objects", "3", "2", "0.500", "0.333"] in found
+    assert ["positions", "0", "0", "none", "none"] in found
+    assert next(row for row in found if row[0] == "colour")[1:4] == ["2", "0.500", "0.500"]

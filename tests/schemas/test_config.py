@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invdpo.schemas.config import Config, GenerateConfig, PairConfig, Section, TrainConfig
+from invdpo.schemas.config import Config, GenerateConfig, PairConfig, TrainConfig
+from invdpo.schemas.section import Section
 
 SECTIONS = {name: type(getattr(Config(), name)) for name in Config.model_fields}
 

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from invdpo.curate.prompts import PROMPT_SOURCES, collect
@@ -86,7 +88,7 @@ def test_csv(tmp_path: Path) -> None:
     assert rows[2]["status"] == "rejected"
     long, _ = read(tmp_path, "q.csv", f"prompt\n{'x' * 200_000}\na bird\n")
     assert [row["status"] for row in long] == ["rejected", "ok"]
-    with pytest.raises(DataError, match="no column `prompt`; found: id, text"):
+    with pytest.raises(DataError, match=r"no column `prompt` or .*; found: id, text\."):
         read(tmp_path, "r.csv", "id,text\n1,a\n")
 
 
@@ -107,7 +109,7 @@ def test_laion_sg_file(tmp_path: Path) -> None:
     rows, _ = read(tmp_path, "laion.json", json.dumps([laion(), {"prompt": "a cat"}]))
     assert rows[0]["prompt"] == "Woman on a chair"
     assert json.loads(rows[0]["graph"]) == laion()
-    assert rows[1]["graph"] is None
+    assert [i["label"] for i in json.loads(rows[1]["graph"])["items"]] == ["cat"]
     with pytest.raises(DataError, match="expected a list"):
         read(tmp_path, "laion.json", "{}")
     with pytest.raises(DataError, match="not JSON"):
@@ -130,5 +132,80 @@ def test_no_file_and_unknown_source(tmp_path: Path) -> None:
         FileSource(PromptsConfig(source="file", path=str(tmp_path / "none.txt")))
     with pytest.raises(DataError, match="directory"):
         FileSource(PromptsConfig(source="file", path=str(tmp_path)))
-    with pytest.raises(PluginError, match="Known: file, shapes"):
+    with pytest.raises(PluginError, match="Known: file, hub, scenes, shapes"):
         PROMPT_SOURCES["web"]
+
+
+def test_column_of_ones_own(tmp_path: Path) -> None:
+    text = "id,words\n1,a red cat\n"
+    (tmp_path / "p.csv").write_text(text)
+    rows = collected(tmp_path / "p.csv", column="words")
+    assert [row["prompt"] for row in rows] == ["a red cat"]
+    table = pa.table({"words": ["a red cat", None, "two dogs"], "image": [b"x"] * 3})
+    pq.write_table(table, tmp_path / "p.parquet")
+    rows = collected(tmp_path / "p.parquet", column="words")
+    assert [row["status"] for row in rows] == ["ok", "rejected", "ok"]
+    assert len(json.loads(rows[2]["graph"])["items"]) == 2
+    with pytest.raises(DataError, match="no column `text`; found: image, words"):
+        collected(tmp_path / "p.parquet", column="text")
+    (tmp_path / "p.parquet").write_bytes(b"PAR1 broken")
+    with pytest.raises(DataError, match="damaged, or no Parquet file"):
+        collected(tmp_path / "p.parquet", column="words")
+
+
+def test_parser_by_option(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a dog next to a cat\na red circle above a blue square\n")
+    for parser, count in (("none", 0), ("rules", 2), ("auto", 2)):
+        graphs = [row["graph"] for row in collected(tmp_path / "p.txt", parser=parser)]
+        assert sum(graph is not None for graph in graphs) == count
+    prints = {
+        str(FileSource(settings(tmp_path / "p.txt", parser=parser)).fingerprint())
+        for parser in ("none", "rules", "auto")
+    }
+    assert len(prints) == 3
+
+
+def test_genevals_lines(tmp_path: Path) -> None:
+    lines = [
+        {"tag": "counting", "include": [{"class": "cow", "count": 3}], "prompt": "three cows"},
+        {"tag": "broken", "include": [{"class": "cow", "count": -3}], "prompt": "no cows"},
+    ]
+    (tmp_path / "p.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    good, bad = collected(tmp_path / "p.jsonl")
+    assert [i["label"] for i in json.loads(good["graph"])["items"]] == ["cow"] * 3
+    assert bad["error"].startswith("include[0]: expected class, count")
+
+
+def test_ten_thousand_relations(tmp_path: Path) -> None:
+    items = [{"item_id": n, "label": "cat"} for n in range(100)]
+    relations = [
+        {"item1": n % 100, "relation": "near", "item2": n // 100} for n in range(10_000)
+    ]
+    graph = {"items": items, "relations": relations}
+    (tmp_path / "p.jsonl").write_text(json.dumps({"prompt": "cats", "graph": graph}))
+    (row,) = collected(tmp_path / "p.jsonl")
+    assert row["status"] == "ok"
+    assert len(json.loads(row["graph"])["relations"]) == 10_000
+
+
+def test_a_data_set_in_the_hubs_form(tmp_path: Path) -> None:
+    table = pa.table({"caption": ["a red cat", "two dogs"], "image": [b"x", b"y"]})
+    (tmp_path / "data").mkdir()
+    pq.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
+    config = PromptsConfig(source="hub", path=str(tmp_path))
+    rows, _ = collect(PROMPT_SOURCES["hub"](config)(), "hub", 10)
+    assert [row["prompt"] for row in rows] == ["a red cat", "two dogs"]
+    wrong = config.model_copy(update={"hub_split": "test"})
+    with pytest.raises(DataError, match="split 'test' can't be opened"):
+        list(PROMPT_SOURCES["hub"](wrong)())
+    with pytest.raises(ConfigError, match=r"prompts\.path: missing"):
+        PROMPT_SOURCES["hub"](PromptsConfig(source="hub"))
+
+
+def settings(path: Path, **more: Any) -> PromptsConfig:
+    return PromptsConfig.model_validate({"source": "file", "path": str(path), **more})
+
+
+def collected(path: Path, **more: Any) -> list[dict[str, Any]]:
+    rows, _ = collect(FileSource(settings(path, **more))(), "file", 100)
+    return rows

@@ -1,0 +1,72 @@
+"""The words of prompts, read from YAML: ours (`words.yaml`) or a user's own file of that form."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from invdpo.schemas import DataError
+
+OURS = Path(__file__).with_name("words.yaml")
+Words = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sampling(_Part):
+    """What prompts are sampled from."""
+
+    animate: Words
+    animate_attributes: Words
+    """Adjectives that suit them, of whatever kind."""
+    things: Words
+    attributes: dict[str, Words]
+    """Kind -> adjectives."""
+    spatial: Words
+    """Predicates, which must stand among the relations."""
+    activities: Words
+    """What animate objects do to things."""
+    counts: Annotated[tuple[Annotated[int, Field(ge=2, le=10)], ...], Field(min_length=1)]
+
+
+class Vocabulary(_Part):
+    """All words, as `words.yaml` lays them out."""
+
+    attributes: dict[str, Words]
+    numbers: dict[str, int]
+    plurals: dict[str, str]
+    unchanged: tuple[str, ...]
+    function_words: tuple[str, ...]
+    openings: tuple[str, ...]
+    relations: dict[str, tuple[str, ...]]
+    activities: tuple[str, ...]
+    sampling: Sampling
+
+
+def read_vocabulary(path: str | None = None) -> Vocabulary:
+    """Our words, or those of a file. Raises `DataError` that names the file and the key."""
+    return _read(Path(path) if path else OURS)
+
+
+@cache
+def _read(path: Path) -> Vocabulary:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        made = Vocabulary.model_validate(found)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{path}: can't be read as a vocabulary: {first}.") from None
+    except ValidationError as error:
+        first_one = error.errors()[0]
+        key = ".".join(str(part) for part in first_one["loc"]) or "the file"
+        raise DataError(f"{path}: {key}: {first_one['msg']}. See {OURS.name}.") from None
+    unknown = [name for name in made.sampling.spatial if not made.relations.get(name)]
+    if unknown:
+        raise DataError(f"{path}: sampling.spatial: {unknown[0]!r} has no phrase in `relations`.")
+    return made
