@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from invdpo.curate.attempts import Failure, attempt
 from invdpo.curate.images import encode, perceptual_hash
-from invdpo.curate.sampler import Picture, Sampler
+from invdpo.curate.sampler import Picture, Sampler, Shot, Size
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import GenerateConfig
 from invdpo.schemas.ids import content_id, derived_seed
@@ -32,13 +33,19 @@ class Generate:
         if (config.width is None) != (config.height is None):
             # Some pipelines would silently ignore the one that is given.
             raise ConfigError("generate.width, generate.height: give both or neither.")
+        self._sizes = sizes(config)
         self._config = config
         self._sampler = Sampler(config)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What decides the pictures; models by name and revision, not by place."""
+        """What decides the pictures; models by name and revision, not by place.
+
+        Options that came later count only when they are used, so that older workspaces stay valid.
+        """
         lora = self._sampler.lora
-        return self._config.fingerprint() | {
+        told = self._config.fingerprint()
+        unused = {name for name in LATER if not told[name]}
+        return {name: value for name, value in told.items() if name not in unused} | {
             "model": self._sampler.model.name,
             "revision": self._sampler.model.revision,
             "lora": lora.revision if lora else None,
@@ -54,8 +61,27 @@ class Generate:
             for row in rows
             for k in range(self._config.num_candidates)
         )
+        if len(self._sizes) > 1:
+            yield from self._by_size(list(shots))
+            return
         while batch := list(islice(shots, self._config.batch_size)):
             yield from self._candidates(batch)
+
+    def _by_size(self, shots: Sequence[Record]) -> Iterator[Record]:
+        """The same in order, while every batch holds pictures of one size."""
+        made: dict[int, Record] = {}
+        for size in self._sizes:
+            numbers = iter(n for n, shot in enumerate(shots) if self._size(shot["seed"]) == size)
+            while some := list(islice(numbers, self._config.batch_size)):
+                made |= zip(some, self._candidates([shots[n] for n in some]), strict=True)
+        yield from (made[n] for n in range(len(shots)))
+
+    def _size(self, seed: int) -> Size | None:
+        """The size that a candidate's seed chooses."""
+        return self._sizes[seed % len(self._sizes)] if self._sizes else None
+
+    def _shot(self, prompt: str, seed: int) -> Shot:
+        return Shot(prompt, seed, self._size(seed))
 
     def remake(self, candidate: Mapping[str, Any], prompt: str) -> bytes:
         """The picture of one candidate's row again, as PNG; needs the row's configuration.
@@ -63,11 +89,11 @@ class Generate:
         The same bytes on the same machine and `batch_size`; elsewhere pixels may differ by one
         level in 255.
         """
-        picture = self._sampler([(prompt, candidate["seed"])])[0]
+        picture = self._sampler([self._shot(prompt, candidate["seed"])])[0]
         return encode(_levels(picture))
 
     def _candidates(self, shots: Sequence[Record]) -> Iterator[Record]:
-        fit = [(s["prompt"], s["seed"]) for s in shots if s.get("status") != REJECTED]
+        fit = [self._shot(s["prompt"], s["seed"]) for s in shots if s.get("status") != REJECTED]
         pictures = iter(attempt(self._sampler, fit))
         for shot in shots:
             if shot.get("status") == REJECTED:
@@ -104,8 +130,29 @@ class Generate:
             "guidance_scale": config.guidance_scale,
             "scheduler": self._sampler.scheduler,
         }
-        candidate_id = content_id(origin, config.width, config.height, config.dtype)
+        size = self._size(shot["seed"]) or (None, None)
+        later = [config.negative_prompt] if config.negative_prompt else []
+        candidate_id = content_id(origin, *size, config.dtype, *later)
         return {"candidate_id": candidate_id, "model": self._sampler.model.name} | origin
+
+
+LATER = ("resolutions", "negative_prompt", "scheduler")
+
+
+def sizes(config: GenerateConfig) -> list[Size]:
+    """The sizes candidates may have; none for the model's own. Raises `ConfigError`."""
+    if config.width is not None and config.height is not None:
+        if config.resolutions:
+            raise ConfigError("generate.resolutions: give either these or width and height.")
+        return [(config.width, config.height)]
+    found = []
+    for text in config.resolutions:
+        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
+        if match is None:
+            expected = "sizes such as 1024x1024"
+            raise ConfigError(f"generate.resolutions: found {text!r}; expected {expected}.")
+        found.append((int(match[1]), int(match[2])))
+    return list(dict.fromkeys(found))
 
 
 def remake(candidate: Mapping[str, Any], prompt: str, config: GenerateConfig) -> bytes:

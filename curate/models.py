@@ -104,6 +104,16 @@ def _components(folder: Path) -> dict[str, tuple[str, str]]:
     return {name: (str(entry[0]), str(entry[-1])) for name, entry in entries.items()}
 
 
+def absent(location: str) -> dict[str, None]:
+    """The pieces that a folder's index says are left out on purpose, such as SD 3's T5.
+
+    `from_pretrained` wants some of them named.
+    """
+    path = Path(location) / INDEX
+    index = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {name: None for name, entry in index.items() if entry == [None, None]}
+
+
 def _lacking(place: str, what: str, files: Iterable[Path]) -> str:
     pickles = [file.name for file in files if file.suffix in PICKLES]
     if pickles:

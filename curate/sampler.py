@@ -12,19 +12,30 @@ import inspect
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.attempts import describe
-from invdpo.curate.models import Source, find_lora, find_model
-from invdpo.schemas import ModelError
+from invdpo.curate.models import Source, absent, find_lora, find_model
+from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config import GenerateConfig
 from invdpo.schemas.quiet import quiet
 
-Shot = tuple[str, int]
-"""A prompt and the seed of its noise."""
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+class Shot(NamedTuple):
+    """A picture to be drawn."""
+
+    prompt: str
+    seed: int
+    """Of its noise."""
+    size: Size | None = None
+    """The model's own when None; the same for all of a batch."""
+
 
 Picture = NDArray[np.float32]
 """H×W×3, 0..1; not finite where the model failed."""
@@ -75,14 +86,18 @@ class Sampler:
     def _arguments(self, shots: Sequence[Shot]) -> dict[str, Any]:
         import torch
 
+        width, height = shots[0].size or (None, None)
+        negative = self._config.negative_prompt
+        more = {} if negative is None else {"negative_prompt": [negative] * len(shots)}
         return {
-            "prompt": [prompt for prompt, _ in shots],
-            "generator": [torch.Generator("cpu").manual_seed(seed) for _, seed in shots],
+            "prompt": [shot.prompt for shot in shots],
+            "generator": [torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
             "num_inference_steps": self._config.num_inference_steps,
             "guidance_scale": self._config.guidance_scale,
-            "width": self._config.width,
-            "height": self._config.height,
+            "width": width,
+            "height": height,
             "output_type": "np",
+            **more,
         }
 
     @cached_property
@@ -97,7 +112,47 @@ class Sampler:
                     f"{self._config.lora}: this LoRA does not fit the model {self._config.model} "
                     f"({_misfit(error)}). Give the model that it was trained on."
                 ) from error
-        return pipeline.to(torch_device(self._config.device))
+        pipeline.scheduler = chosen_scheduler(pipeline, self._config.scheduler)
+        self._check_arguments(pipeline)
+        return self._placed(pipeline)
+
+    def _check_arguments(self, pipeline: Any) -> None:
+        """Pipelines refuse what they don't know only when they are called."""
+        known = inspect.signature(type(pipeline).__call__).parameters
+        if self._config.negative_prompt is not None and "negative_prompt" not in known:
+            kind = type(pipeline).__name__
+            raise ConfigError(f"generate.negative_prompt: {kind} takes none.")
+
+    def _placed(self, pipeline: Any) -> Any:
+        """On its device, whole or part by part, its denoiser compiled when asked for."""
+        device = torch_device(self._config.device)
+        if self._config.compile:
+            name = next(n for n in DENOISERS if getattr(pipeline, n, None) is not None)
+            getattr(pipeline, name).compile()
+        if not self._config.offload:
+            return pipeline.to(device)
+        if device == "cpu":
+            raise ConfigError("generate.offload: needs an accelerator; the device here is the cpu.")
+        pipeline.enable_model_cpu_offload(device=device)
+        return pipeline
+
+
+DENOISERS = ("unet", "transformer")
+
+
+def chosen_scheduler(pipeline: Any, name: str | None) -> Any:
+    """The scheduler of that class with the model's own settings. Raises `ConfigError`."""
+    import diffusers
+
+    if name is None:
+        return pipeline.scheduler
+    kinds = {kind.__name__ for kind in getattr(pipeline.scheduler, "compatibles", [])}
+    if name not in kinds | {type(pipeline.scheduler).__name__}:
+        allowed = ", ".join(sorted(kinds)) or "only its own"
+        kind = type(pipeline).__name__
+        raise ConfigError(f"generate.scheduler: {kind} can't use {name!r}. Allowed: {allowed}.")
+    schedulers: Any = diffusers
+    return getattr(schedulers, name).from_config(pipeline.scheduler.config)
 
 
 def _misfit(error: Exception) -> str:
@@ -137,6 +192,7 @@ def load(source: Source, dtype: str) -> Any:
                 dtype=getattr(torch, dtype),
                 use_safetensors=True,
                 **({} if source.location != source.name else {"revision": source.revision}),
+                **absent(source.location),
             )
     except Exception as error:
         raise ModelError(f"{source.location}: can't be loaded ({describe(error)}).") from error

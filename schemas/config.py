@@ -54,8 +54,24 @@ class GenerateConfig(Section):
     guidance_scale: Guidance = Field(4.0, description="Classifier-free guidance; 1 turns it off.")
     width: Count | None = Field(None, description="Pixels; the model's own size when not given.")
     height: Count | None = Field(None, description="Pixels; the model's own size when not given.")
+    resolutions: tuple[str, ...] = Field(
+        (), description="Sizes such as 1024x1024,832x1216, one of which each candidate's seed "
+        "chooses; instead of width and height.",
+    )
+    negative_prompt: str | None = Field(None, description="What pictures should not show.")
+    scheduler: str | None = Field(
+        None, description="Scheduler's class, such as DDIMScheduler; the model's own if not given."
+    )
     seed: Seed = Field(0, description="Base seed from which each candidate's own seed derives.")
     dtype: Dtype = Field("float32", description="Precision of the model.")
+    compile: bool = Field(
+        False, description="Compile the denoiser; its first batch takes long, and pixels may "
+        "differ by rounding.", json_schema_extra=HOW,
+    )
+    offload: bool = Field(
+        False, description="Keep the model's parts in main memory until each is at work.",
+        json_schema_extra=HOW,
+    )
     batch_size: Count = Field(64, description="Images sampled together.", json_schema_extra=HOW)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
 

@@ -106,7 +106,7 @@ def test_values_not_finite_are_rejected(
     def spoil(self: Sampler, shots: list[Shot]) -> list[Picture]:
         pictures = call(self, shots)
         return [p * np.nan if prompt == "a red circle" else p
-                for p, (prompt, _) in zip(pictures, shots, strict=True)]  # fmt: skip
+                for p, (prompt, _, _) in zip(pictures, shots, strict=True)]  # fmt: skip
 
     monkeypatch.setattr(Sampler, "__call__", spoil)
     made = list(Generate(config)(prompts()))
