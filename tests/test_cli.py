@@ -158,7 +158,7 @@ def test_all_wrong_options_are_told_at_once(tmp_path: Path) -> None:
     ("words", "expected"),
     [
         (["curate", "generate", "work"], "First run: invdpo curate prompts"),
-        (["curate", "prompts", "work", "--source", "poems"], "Known: file, shapes"),
+        (["curate", "prompts", "work", "--source", "poems"], "Known: file, hub, scenes, shapes"),
         (["curate", "prompts", "work", "--config", "none.yaml"], "Give an existing YAML file"),
         (["eval", "nothing"], "no such folder"),
         (["train", "nothing", "--output", "tuned"], "nothing"),

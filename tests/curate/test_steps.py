@@ -158,7 +158,8 @@ def test_truncated_candidates_are_remade_the_same(tmp_path: Path, model: Path) -
 def draw(_: Sampler, shots: list[Shot]) -> list[Picture]:
     """The scene asked for where the seed is even, an empty one otherwise."""
     pictures = []
-    for prompt, seed, *_ in shots:
+    for shot in shots:
+        prompt, seed = shot.prompt, shot.seed
         graph, rng = world.parse(prompt), np.random.default_rng(seed)
         assert graph is not None
         scene = scenes.layout(graph, rng) if seed % 2 == 0 else ()

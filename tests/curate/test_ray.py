@@ -1,0 +1,72 @@
+"""The engine `ray` on a real local Ray: the same tables as `local`, resume included."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from invdpo.curate import steps
+from invdpo.curate.parts import list_parts
+from invdpo.curate.runner import RunOptions
+from invdpo.curate.workspace import Workspace
+from invdpo.schemas import InvdpoError
+from tests.curate.tiny import tiny_config
+
+pytestmark = pytest.mark.timeout(600)
+LOCAL = RunOptions(part_size=3, progress=False)
+RAY = RunOptions(part_size=3, progress=False, engine="ray")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """One for all tests of this file; starting an actor may take a minute on a busy machine."""
+    ray = pytest.importorskip("ray", reason="needs the extra ray")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Workspace:
+    ws = Workspace(tmp_path_factory.mktemp("local") / "work")
+    config = tiny_config(tiny_model)
+    steps.make_prompts(ws, config, LOCAL)
+    steps.generate(ws, config, LOCAL)
+    steps.annotate(ws, config, LOCAL)
+    steps.score(ws, config, LOCAL)
+    return ws
+
+
+def folders(ws: Workspace) -> list[Path]:
+    return [ws.candidates_dir, ws.annotations_dir("shapes"), ws.scores_dir("composition")]
+
+
+def test_tables_are_those_of_local_and_unfinished_ones_are_gone_on_with(
+    whole: Workspace, tiny_model: Path, tmp_path: Path
+) -> None:
+    ws, config = Workspace(tmp_path / "work"), tiny_config(tiny_model)
+    steps.make_prompts(ws, config, RAY)
+    assert steps.generate(ws, config, RAY).made == 24
+    list_parts(ws.candidates_dir)[2].unlink()
+    again = steps.generate(ws, config, RAY)
+    assert (again.made, again.resumed) == (6, 18)
+    assert [result.made for result in steps.annotate(ws, config, RAY)] == [24]
+    assert [result.made for result in steps.score(ws, config, RAY)] == [24]
+    for ours, theirs in zip(folders(ws), folders(whole), strict=True):
+        assert [path.name for path in list_parts(ours)] == [p.name for p in list_parts(theirs)]
+        assert ws.read_table(ours).equals(whole.read_table(theirs))
+    assert steps.score(ws, config, LOCAL)[0].resumed == 24
+
+
+def test_an_error_in_an_actor_is_told_as_it_is(
+    whole: Workspace, tiny_model: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(whole.root, tmp_path / "work"))
+    config = tiny_config(tiny_model, score={"scorers": ["composition", "hpsv2"],
+                         "hpsv2_checkpoint": str(tiny_model / "model_index.json")})  # fmt: skip
+    with pytest.raises(InvdpoError, match="can't be read as a checkpoint of tensors"):
+        steps.score(Workspace(root), config, RAY)
