@@ -80,6 +80,9 @@ class AnnotateConfig(Section):
     """Which annotators read scene graphs off the candidates."""
 
     annotators: tuple[str, ...] = Field(("shapes",), min_length=1, description="Annotator names.")
+    import_path: str | None = Field(
+        None, description="File of graphs for the annotator `import`: .json, .jsonl or .parquet."
+    )
     batch_size: Count = Field(32, description="Images annotated together.", json_schema_extra=HOW)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
 

@@ -1,0 +1,125 @@
+"""`import`: scene graphs that exist already, joined to candidates by id or by picture.
+
+A file of records (`.json` list, `.jsonl`, `.parquet`), each with the key `candidate_id` or
+`image_sha256`, and a `graph` (a record or JSON text), or LAION-SG's `items` and `relations`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from invdpo.curate.annotators.base import ANNOTATORS
+from invdpo.curate.attempts import Failure
+from invdpo.curate.case import IMAGE, Case
+from invdpo.schemas import ConfigError, DataError, SceneGraph
+from invdpo.schemas.config import AnnotateConfig
+
+KEYS = ("candidate_id", "image_sha256")
+
+
+@ANNOTATORS.register("import")
+class ImportAnnotator:
+    """What a file says. Raises `ConfigError` without a file, `DataError` for one that is none."""
+
+    name = "import"
+    needs: Sequence[str] = (IMAGE,)
+
+    def __init__(self, config: AnnotateConfig) -> None:
+        self._place = config.import_path
+
+    @cached_property
+    def revision(self) -> str:
+        """Hash of the file."""
+        return f"sha256:{hashlib.sha256(self._data).hexdigest()[:32]}"
+
+    @property
+    def _path(self) -> Path:
+        if self._place is None:
+            text = "annotate.import_path: missing; the annotator `import` needs a file of graphs."
+            raise ConfigError(text)
+        return Path(self._place)
+
+    @cached_property
+    def _data(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{self._path}: {error.strerror or error}.") from None
+
+    @cached_property
+    def _graphs(self) -> dict[str, SceneGraph | Failure]:
+        """Key -> graph, or why there is none; a key that stands twice has none."""
+        found: dict[str, SceneGraph | Failure] = {}
+        for number, record in enumerate(_records(self._path, self._data), start=1):
+            key = _key(record, f"{self._path}: record {number}")
+            found[key] = _graph(record) if key not in found else Failure("stands twice in the file")
+        if not found:
+            raise DataError(f"{self._path}: no records.")
+        return found
+
+    def __call__(self, cases: Sequence[Case]) -> list[SceneGraph | Failure]:
+        """One graph a case, where the file has one."""
+        return [self._of(case) for case in cases]
+
+    def _of(self, case: Case) -> SceneGraph | Failure:
+        digest = hashlib.sha256(case.image_bytes).hexdigest()
+        for key in (case.candidate_id, digest):
+            if key in self._graphs:
+                return self._graphs[key]
+        return Failure(f"no graph in {self._path.name}")
+
+
+def _records(path: Path, data: bytes) -> Iterator[Any]:
+    """The records of a file, by its ending. Raises `DataError`."""
+    if path.suffix.lower() == ".parquet":
+        yield from _parquet(path, data)
+        return
+    try:
+        text = data.decode("utf-8-sig")
+        if path.suffix.lower() == ".jsonl":
+            yield from (json.loads(line) for line in text.split("\n") if line.strip())
+            return
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not JSON: {error}.") from None
+    if not isinstance(found, list):
+        raise DataError(f"{path}: expected a list of records.")
+    yield from found
+
+
+def _parquet(path: Path, data: bytes) -> Iterator[Any]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        yield from pq.read_table(pa.BufferReader(data)).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{path}: damaged, or no Parquet file ({first}).") from None
+
+
+def _key(record: object, where: str) -> str:
+    if isinstance(record, Mapping):
+        for name in KEYS:
+            if isinstance(record.get(name), str):
+                return str(record[name])
+    raise DataError(f"{where}: no text under {' or '.join(KEYS)}.")
+
+
+def _graph(record: Mapping[str, Any]) -> SceneGraph | Failure:
+    graph = record.get("graph")
+    try:
+        if isinstance(graph, str):
+            made = SceneGraph.from_json(graph)
+        else:
+            laion = {name: record.get(name) for name in ("items", "relations") if name in record}
+            made = SceneGraph.from_dict(graph if graph is not None else laion or None)
+    except DataError as error:
+        return Failure(str(error))
+    problems = made.problems()
+    return Failure(f"scene graph: {problems[0]}") if problems else made

@@ -1,0 +1,121 @@
+"""Graphs from files: joined by id or picture, and every fault told in its row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from invdpo.curate.annotators import ANNOTATORS
+from invdpo.curate.attempts import Failure
+from invdpo.curate.case import Case
+from invdpo.schemas import ConfigError, DataError, SceneGraph
+from invdpo.schemas.config import AnnotateConfig
+
+CAT = {"items": [{"item_id": 0, "label": "cat"}], "relations": []}
+DANGLING = {"items": [], "relations": [{"item1": 0, "relation": "on", "item2": 1}]}
+
+
+def case(name: str, data: bytes = b"picture") -> Case:
+    return Case({"candidate_id": name, "image": {"bytes": data}})
+
+
+def annotator(path: Path | None) -> Any:
+    return ANNOTATORS["import"](AnnotateConfig(import_path=str(path) if path else None))
+
+
+def told(path: Path, cases: Sequence[Case]) -> list[Any]:
+    return [
+        found.reason if isinstance(found, Failure) else found.items[0].label
+        for found in annotator(path)(cases)
+    ]
+
+
+def test_joined_by_id_and_by_picture(tmp_path: Path) -> None:
+    dog = {"items": [{"item_id": 7, "label": "dog", "attributes": ["red"]}], "relations": []}
+    digest = hashlib.sha256(b"other").hexdigest()
+    records = [
+        {"candidate_id": "a", "graph": CAT},
+        {"candidate_id": "b", "graph": json.dumps(dog)},
+        {"image_sha256": digest, **CAT},
+    ]
+    lines = "\n".join(json.dumps(record) for record in records)
+    (tmp_path / "g.jsonl").write_text(lines)
+    (tmp_path / "g.json").write_text(json.dumps(records))
+    rows = [{"candidate_id": "a", "graph": json.dumps(CAT)},
+            {"candidate_id": "b", "graph": json.dumps(dog)},
+            {"image_sha256": digest, "graph": json.dumps(CAT)}]  # fmt: skip
+    names = ("candidate_id", "image_sha256", "graph")
+    table = pa.table({name: [row.get(name) for row in rows] for name in names})
+    pq.write_table(table, tmp_path / "g.parquet")
+    cases = [case("b"), case("a"), case("c", b"other"), case("d")]
+    for name in ("g.jsonl", "g.json", "g.parquet"):
+        expected = ["dog", "cat", "cat", f"no graph in {name}"]
+        assert told(tmp_path / name, cases) == expected
+
+
+def test_faults_of_a_record_are_its_own(tmp_path: Path) -> None:
+    records = [
+        {"candidate_id": "a", "graph": DANGLING},
+        {"candidate_id": "b", "graph": CAT},
+        {"candidate_id": "b", "graph": CAT},
+        {"candidate_id": "c", "graph": "{broken"},
+        {"candidate_id": "d"},
+        {"candidate_id": "e", "graph": CAT},
+    ]
+    (tmp_path / "g.json").write_text(json.dumps(records))
+    found = told(tmp_path / "g.json", [case(name) for name in "abcde"])
+    assert "which does not exist" in found[0]
+    assert found[1] == "stands twice in the file"
+    assert found[2].startswith("scene graph: ")
+    assert found[3].startswith("scene graph: ")
+    assert found[4] == "cat"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("g.json", b"{}", "expected a list"),
+        ("g.json", b"[]", "no records"),
+        ("g.json", b"[{}]", "record 1: no text under candidate_id or image_sha256"),
+        ("g.jsonl", b"{", "not JSON"),
+        ("g.json", b"\xff", "not JSON"),
+        ("g.parquet", b"PAR1", "damaged"),
+    ],
+)
+def test_files_that_are_none(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(DataError, match=said):
+        annotator(tmp_path / name)([case("a")])
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"annotate\.import_path: missing"):
+        _ = annotator(None).revision
+    with pytest.raises(DataError, match="No such file"):
+        _ = annotator(tmp_path / "none.json").revision
+
+
+def test_revision_is_the_content(tmp_path: Path) -> None:
+    for name, graph in (("a.json", CAT), ("b.json", CAT), ("c.json", DANGLING)):
+        (tmp_path / name).write_text(json.dumps([{"candidate_id": "a", "graph": graph}]))
+    a, b, c = (annotator(tmp_path / f"{n}.json").revision for n in "abc")
+    assert a == b != c
+
+
+def test_ten_thousand_relations(tmp_path: Path) -> None:
+    items = [{"item_id": n, "label": "cat"} for n in range(100)]
+    relations = [
+        {"item1": n % 100, "relation": "near", "item2": n // 100} for n in range(10_000)
+    ]
+    graph = {"items": items, "relations": relations}
+    (tmp_path / "g.json").write_text(json.dumps([{"candidate_id": "a", "graph": graph}]))
+    (found,) = annotator(tmp_path / "g.json")([case("a")])
+    assert isinstance(found, SceneGraph)
+    assert len(found.relations) == 10_000
