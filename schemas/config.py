@@ -79,7 +79,7 @@ class GenerateConfig(Section):
 class AnnotateConfig(Section):
     """Which annotators read scene graphs off the candidates."""
 
-    annotators: tuple[str, ...] = Field(("shapes",), min_length=1, description="Annotator names.")
+    annotators: tuple[str, ...] = Field(("shapes",), min_length=1, description="Any of import, shapes.")
     import_path: str | None = Field(
         None, description="File of graphs for the annotator `import`: .json, .jsonl or .parquet."
     )
@@ -91,7 +91,8 @@ class ScoreConfig(Section):
     """Which scorers judge the candidates."""
 
     scorers: tuple[str, ...] = Field(
-        ("composition", "clip"), min_length=1, description="Scorer names."
+        ("composition", "clip"), min_length=1, description="Any of aesthetic, brisque, clip, "
+        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore.",
     )
     annotator: str = Field("shapes", description="Annotator whose graphs `composition` judges.")
     clip_model: str = Field(

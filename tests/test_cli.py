@@ -246,3 +246,16 @@ def test_tables() -> None:
 def test_nan_is_no_json() -> None:
     with pytest.raises(ValueError, match="JSON"):
         Output(as_json=True).result({"x": float("nan")}, "")
+
+
+def test_help_names_every_scorer_and_annotator() -> None:
+    """The names stand in the help as text, since help may not load the plug-ins."""
+    from invdpo.curate.annotators import ANNOTATORS
+    from invdpo.curate.scorers import SCORERS
+    from invdpo.schemas.config import AnnotateConfig, ScoreConfig
+
+    for section, field, known in (
+        (AnnotateConfig, "annotators", ANNOTATORS), (ScoreConfig, "scorers", SCORERS),
+    ):  # fmt: skip
+        told = section.model_fields[field].description
+        assert told == f"Any of {', '.join(known.names())}."

@@ -98,3 +98,9 @@ def test_parsing_counts_what_agrees(tmp_path: Path) -> None:
     assert ["objects", "3", "2", "0.500", "0.333"] in found
     assert ["positions", "0", "0", "none", "none"] in found
     assert next(row for row in found if row[0] == "colour")[1:4] == ["2", "0.500", "0.500"]
+
+
+def test_scaling_scores_what_is_there() -> None:
+    done = run("scaling.py", "--sizes", "70", "130")
+    assert done.returncode == 0, done.stderr
+    assert [row[0] for row in rows(done.stdout)[2:]] == ["70", "130"]
