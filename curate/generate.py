@@ -38,14 +38,9 @@ class Generate:
         self._sampler = Sampler(config)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What decides the pictures; models by name and revision, not by place.
-
-        Options that came later count only when they are used, so that older workspaces stay valid.
-        """
+        """What decides the pictures; models by name and revision, not by place."""
         lora = self._sampler.lora
-        told = self._config.fingerprint()
-        unused = {name for name in LATER if not told[name]}
-        return {name: value for name, value in told.items() if name not in unused} | {
+        return self._config.fingerprint() | {
             "model": self._sampler.model.name,
             "revision": self._sampler.model.revision,
             "lora": lora.revision if lora else None,
@@ -134,9 +129,6 @@ class Generate:
         later = [config.negative_prompt] if config.negative_prompt else []
         candidate_id = content_id(origin, *size, config.dtype, *later)
         return {"candidate_id": candidate_id, "model": self._sampler.model.name} | origin
-
-
-LATER = ("resolutions", "negative_prompt", "scheduler")
 
 
 def sizes(config: GenerateConfig) -> list[Size]:

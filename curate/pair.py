@@ -58,7 +58,7 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     folder = ws.scores_dir("")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     scores = {}
-    for name in sorted(there | config.pair.weights.keys()):
+    for name in sorted(there | config.pair.weights.keys() | config.pair.limits.keys()):
         for part in ws.iter_parts(ws.candidates_dir):
             ws.need(ws.scores_dir(name) / part.name)
         found = descendant(ws, ws.scores_dir(name), candidates)

@@ -62,13 +62,14 @@ class Flag:
         if isinstance(given, str):
             empty = given.lower() == "none" and NoneType in get_args(self.info.annotation)
             return None if empty else given
+        if self.kind not in (tuple, dict):
+            return given
+        parts = [part.strip() for text in given for part in text.split(",")]
+        parts = [] if parts == ["none"] else parts
         if self.kind is tuple:
-            names = [name.strip() for text in given for name in text.split(",")]
-            return [] if names == ["none"] else names
-        if self.kind is dict:
-            pairs = (text.partition("=") for texts in given for text in texts.split(","))
-            return {name.strip(): number.strip() for name, _, number in pairs}
-        return given
+            return parts
+        pairs = (part.partition("=") for part in parts)
+        return {name.strip(): number.strip() for name, _, number in pairs}
 
 
 def flags(wanted: Iterable[str]) -> list[Flag]:
@@ -123,7 +124,7 @@ def _choices(kind: Any) -> str:
 def _text(default: Any) -> str:
     """A default as the flag would be given."""
     if isinstance(default, dict):
-        return ",".join(f"{name}={number:g}" for name, number in default.items())
+        return ",".join(f"{name}={number:g}" for name, number in default.items()) or "none"
     if isinstance(default, tuple):
         return ",".join(str(part) for part in default) or "none"
     return f"{default:g}" if isinstance(default, float) else str(default)

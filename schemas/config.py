@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.section import HOW, Count, Dtype, Guidance, Section, Seed
+from invdpo.schemas.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
 
 
 class PromptsConfig(Section):
@@ -56,11 +56,14 @@ class GenerateConfig(Section):
     height: Count | None = Field(None, description="Pixels; the model's own size when not given.")
     resolutions: tuple[str, ...] = Field(
         (), description="Sizes such as 1024x1024,832x1216, one of which each candidate's seed "
-        "chooses; instead of width and height.",
+        "chooses; instead of width and height.", json_schema_extra=LATER,
     )
-    negative_prompt: str | None = Field(None, description="What pictures should not show.")
+    negative_prompt: str | None = Field(
+        None, description="What pictures should not show.", json_schema_extra=LATER
+    )
     scheduler: str | None = Field(
-        None, description="Scheduler's class, such as DDIMScheduler; the model's own if not given."
+        None, description="Scheduler's class, such as DDIMScheduler; the model's own if not given.",
+        json_schema_extra=LATER,
     )
     seed: Seed = Field(0, description="Base seed from which each candidate's own seed derives.")
     dtype: Dtype = Field("float32", description="Precision of the model.")
@@ -79,7 +82,9 @@ class GenerateConfig(Section):
 class AnnotateConfig(Section):
     """Which annotators read scene graphs off the candidates."""
 
-    annotators: tuple[str, ...] = Field(("shapes",), min_length=1, description="Any of import, shapes.")
+    annotators: tuple[str, ...] = Field(
+        ("shapes",), min_length=1, description="Any of import, shapes."
+    )
     import_path: str | None = Field(
         None, description="File of graphs for the annotator `import`: .json, .jsonl or .parquet."
     )
@@ -161,6 +166,10 @@ class PairConfig(Section):
     min_margin: float = Field(
         1.0, ge=0, allow_inf_nan=False,
         description="Least difference of combined scores, in standard deviations of the prompt.",
+    )
+    limits: dict[str, float] = Field(
+        {}, description="Greatest raw score of a scorer, such as nsfw=0.8; candidates beyond it "
+        "are left out.", json_schema_extra=LATER,
     )
     target_pairs: Count | None = Field(None, description="Exact number of pairs wanted.")
     validation_fraction: float = Field(

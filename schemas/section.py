@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 HOW: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
+LATER: dict[str, Any] = {"fingerprint": "when used"}
+"""Marks a field that came later: it counts only when used, so that older workspaces stay valid."""
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -36,5 +38,9 @@ class Section(BaseModel):
 
     def fingerprint(self) -> dict[str, Any]:
         """The values that decide the result, in JSON's types."""
-        how = {n for n, f in type(self).model_fields.items() if f.json_schema_extra == HOW}
-        return self.model_dump(mode="json", exclude=how)
+        fields = type(self).model_fields.items()
+        left_out = {n for n, f in fields if f.json_schema_extra == HOW}
+        left_out |= {
+            n for n, f in fields if f.json_schema_extra == LATER and getattr(self, n) == f.default
+        }
+        return self.model_dump(mode="json", exclude=left_out)

@@ -22,6 +22,7 @@ from invdpo.curate.pairing.select import (
     sift,
     splits,
 )
+from invdpo.schemas import ConfigError
 from invdpo.schemas.config import PairConfig
 from invdpo.schemas.tables import pairs_schema
 
@@ -62,11 +63,12 @@ def cut_pairs(
     prompts. `candidates` needs no images. When `target_pairs` can't be met all pairs that there are
     come back and the report says so under `shortfall` (`require_target` raises).
 
-    Raises `ConfigError` for weights of scorers that are not in `scores`, and `DataError` for
-    doubled ids.
+    Raises `ConfigError` for weights or limits of scorers that are not in `scores`, and `DataError`
+    for doubled ids.
     """
     weights = directed(ranked(config.weights, scores), lower_is_better)
-    pool, dropped = gather(prompts, candidates, scores, weights)
+    _require_scores(config.limits, scores)
+    pool, dropped = gather(prompts, candidates, scores, weights, config.limits)
     found = extremes(pool, combine(pool, len(prompts), weights), len(prompts))
     sieve = sift(pool, found, _had_any(prompts, candidates), config.min_margin)
     rows = np.flatnonzero(sieve.kept)
@@ -76,6 +78,14 @@ def cut_pairs(
     cut = _Cut(prompts, pool, dropped, weights, found, sieve, rows[kept], ids[kept])
     pairs = _table(cut, config)
     return pairs, _report(cut, config, pairs, lower_is_better)
+
+
+def _require_scores(limits: Mapping[str, float], scores: Mapping[str, pa.Table]) -> None:
+    for name in limits:
+        if name not in scores:
+            there = ", ".join(sorted(scores)) or "none"
+            text = f"pair.limits: no scores of {name!r}; there are: {there}. "
+            raise ConfigError(f"{text}First run: invdpo curate score WORK --scorers {name}")
 
 
 def _had_any(prompts: pa.Table, candidates: pa.Table) -> Bools:

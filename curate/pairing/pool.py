@@ -62,10 +62,15 @@ class Sieve:
 
 
 def gather(
-    prompts: pa.Table, candidates: pa.Table, scores: Mapping[str, pa.Table], ranked: Collection[str]
+    prompts: pa.Table,
+    candidates: pa.Table,
+    scores: Mapping[str, pa.Table],
+    ranked: Collection[str],
+    limits: Mapping[str, float] | None = None,
 ) -> tuple[Pool, dict[str, int]]:
     """The candidates that can be ranked by all of `ranked`, and how many were dropped and why.
 
+    Those whose raw score by a scorer of `limits` is above the limit, or missing, are dropped.
     Raises `DataError` when an id stands twice in a table that it is the key of.
     """
     candidates = candidates.select(["candidate_id", "prompt_id", "phash", "status"])
@@ -75,6 +80,9 @@ def gather(
     sieve.drop(_rejected(candidates), "candidate rejected")
     sieve.drop(prompt < 0, "its prompt is not in the prompts table")
     raw = {name: _scores(sieve, ids, table, name, ranked) for name, table in scores.items()}
+    for name, most in (limits or {}).items():
+        sieve.drop(np.isnan(raw[name]), f"no {name} score")
+        sieve.drop(raw[name] > most, f"{name} over {most:g}")
     order = pc.sort_indices(ids).to_numpy()
     order = order[sieve.kept[order]]
     pool = Pool(
