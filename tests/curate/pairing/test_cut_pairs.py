@@ -3,8 +3,6 @@
 import json
 import math
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,46 +11,14 @@ import pytest
 from invdpo.curate.pairing import cut_pairs, require_target
 from invdpo.curate.pairing.normalise import standardise
 from invdpo.schemas import ConfigError, DataError
-from invdpo.schemas.config import PairConfig
-from invdpo.schemas.tables import CANDIDATES, PROMPTS, SCORES, pairs_schema
-
-Values = Mapping[str, float | None]
-NO_IMAGE = pa.schema([field for field in CANDIDATES if field.name != "image"])
-
-
-def prompts(count: int, **changes: Any) -> pa.Table:
-    graph = '{"items":[{"item_id":0,"label":"circle"}]}'
-    rows = [
-        {"prompt_id": f"p{n}", "graph": graph, "split_group": f"g{n}", "status": "ok"} | changes
-        for n in range(count)
-    ]
-    return pa.Table.from_pylist(rows, schema=PROMPTS)
-
-
-def candidates(names: Mapping[str, str], **looks: str) -> pa.Table:
-    """Candidates by name, each with the prompt it belongs to."""
-    rows = [
-        {"candidate_id": name, "prompt_id": prompt, "phash": looks.get(name), "status": "ok"}
-        for name, prompt in names.items()
-    ]
-    return pa.Table.from_pylist(rows, schema=NO_IMAGE)
-
-
-def scored(values: Values, scorer: str = "a") -> pa.Table:
-    rows = [
-        {
-            "candidate_id": name,
-            "score": value,
-            "scorer": scorer,
-            "status": "rejected" if value is None else "ok",
-        }
-        for name, value in values.items()
-    ]
-    return pa.Table.from_pylist(rows, schema=SCORES)
-
-
-def config(**values: Any) -> PairConfig:
-    return PairConfig(**({"weights": {"a": 1.0}, "min_margin": 0.0} | values))
+from invdpo.schemas.tables import pairs_schema
+from tests.curate.pairing.pairing_tables import (
+    NO_IMAGE,
+    candidates,
+    config,
+    prompts,
+    scored,
+)
 
 
 def test_standardise() -> None:
@@ -276,27 +242,3 @@ def test_look_alikes_that_score_apart_are_a_pair() -> None:
     table = candidates({"x": "p0", "y": "p0"}, x="same", y="same")
     pairs, _ = cut_pairs(prompts(1), table, {"a": scored({"x": 0.5, "y": 1})}, config())
     assert pairs["chosen_id"].to_pylist() == ["y"]
-
-
-def test_candidates_over_a_limit_are_left_out() -> None:
-    names = {"x": "p0", "y": "p0", "z": "p0", "u": "p0"}
-    scores = {
-        "a": scored({"x": 0, "y": 1, "z": 2, "u": 3}),
-        "nsfw": scored({"x": 0.8, "y": 0.1, "z": 0.81, "u": None}, "nsfw"),
-    }
-    kept = config(limits={"nsfw": 0.8})
-    pairs, report = cut_pairs(prompts(1), candidates(names), scores, kept)
-    assert pairs.select(["chosen_id", "rejected_id"]).to_pylist() == [
-        {"chosen_id": "y", "rejected_id": "x"}
-    ]
-    assert report["candidates"]["dropped"] == {"no nsfw score": 1, "nsfw over 0.8": 1}
-    assert config().fingerprint() == config(limits={}).fingerprint()
-    assert "limits" not in config().fingerprint()
-    assert kept.fingerprint()["limits"] == {"nsfw": 0.8}
-
-
-def test_a_limit_needs_scores() -> None:
-    names = {"x": "p0", "y": "p0"}
-    scores = {"a": scored({"x": 0, "y": 1})}
-    with pytest.raises(ConfigError, match=r"no scores of 'nsfw'; there are: a\. First run"):
-        cut_pairs(prompts(1), candidates(names), scores, config(limits={"nsfw": 0.5}))

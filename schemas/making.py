@@ -1,0 +1,87 @@
+"""Options of the stages that make candidates and read scene graphs off them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from invdpo.schemas.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
+
+
+class PromptsConfig(Section):
+    """Where prompts and their intended scene graphs come from."""
+
+    source: str = Field(
+        "shapes", description="Prompt source: `shapes`, `scenes`, `file` with a path, or `hub`."
+    )
+    path: str | None = Field(
+        None, description="File to read when the source is `file`; OWNER/NAME when it is `hub`."
+    )
+    column: str | None = Field(
+        None, description="Column with the prompts of a table; `prompt` or `caption_ori` if not "
+        "given.",
+    )
+    parser: Literal["auto", "rules", "none"] = Field(
+        "auto", description="What reads scene graphs off prompts that come without: the language "
+        "of the embedded world and then `rules`, rules alone, or nothing.",
+    )
+    vocabulary: str | None = Field(
+        None, description="YAML file with the words of `scenes`; ours if not given."
+    )
+    hub_split: str = Field("train", description="Split of the data set on the Hub.")
+    hub_revision: str | None = Field(None, description="Revision of the data set on the Hub.")
+    num_prompts: Count = Field(400, description="How many prompts to sample or, at most, to read.")
+    split: Literal["train", "validation", "heldout"] = Field(
+        "train", description="Part of the combinations to sample from, for `shapes` and `scenes`."
+    )
+    seed: Seed = Field(0, description="Seed of the prompt sampler.")
+
+
+class GenerateConfig(Section):
+    """How a model turns prompts into candidates."""
+
+    model: str = Field("embedded", description="`embedded`, a diffusers folder, or a Hub id.")
+    revision: str | None = Field(None, description="Revision of a Hub model.")
+    lora: str | None = Field(None, description="Folder with LoRA weights to load on the model.")
+    num_candidates: Count = Field(8, description="Candidates a prompt (K).")
+    num_inference_steps: Count = Field(20, description="Sampling steps.")
+    guidance_scale: Guidance = Field(4.0, description="Classifier-free guidance; 1 turns it off.")
+    width: Count | None = Field(None, description="Pixels; the model's own size when not given.")
+    height: Count | None = Field(None, description="Pixels; the model's own size when not given.")
+    resolutions: tuple[str, ...] = Field(
+        (), description="Sizes such as 1024x1024,832x1216, one of which each candidate's seed "
+        "chooses; instead of width and height.", json_schema_extra=LATER,
+    )
+    negative_prompt: str | None = Field(
+        None, description="What pictures should not show.", json_schema_extra=LATER
+    )
+    scheduler: str | None = Field(
+        None, description="Scheduler's class, such as DDIMScheduler; the model's own if not given.",
+        json_schema_extra=LATER,
+    )
+    seed: Seed = Field(0, description="Base seed from which each candidate's own seed derives.")
+    dtype: Dtype = Field("float32", description="Precision of the model.")
+    compile: bool = Field(
+        False, description="Compile the denoiser; its first batch takes long, and pixels may "
+        "differ by rounding.", json_schema_extra=HOW,
+    )
+    offload: bool = Field(
+        False, description="Keep the model's parts in main memory until each is at work.",
+        json_schema_extra=HOW,
+    )
+    batch_size: Count = Field(64, description="Images sampled together.", json_schema_extra=HOW)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+
+
+class AnnotateConfig(Section):
+    """Which annotators read scene graphs off the candidates."""
+
+    annotators: tuple[str, ...] = Field(
+        ("shapes",), min_length=1, description="Any of import, shapes."
+    )
+    import_path: str | None = Field(
+        None, description="File of graphs for the annotator `import`: .json, .jsonl or .parquet."
+    )
+    batch_size: Count = Field(32, description="Images annotated together.", json_schema_extra=HOW)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
