@@ -11,7 +11,7 @@ import pytest
 from invdpo.curate.pairing import cut_pairs, require_target
 from invdpo.curate.pairing.normalise import standardise
 from invdpo.schemas import ConfigError, DataError
-from invdpo.schemas.tables import pairs_schema
+from invdpo.schemas.tables import SCORES, pairs_schema
 from tests.curate.pairing.pairing_tables import (
     NO_IMAGE,
     candidates,
