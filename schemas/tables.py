@@ -70,6 +70,20 @@ SCORES = pa.schema(
 )
 
 
+REVIEWS = pa.schema(
+    [
+        pa.field("pair_id", pa.string(), nullable=False),
+        pa.field("decision", pa.string(), nullable=False),  # a name of DECISIONS
+        ("reviewer", pa.string()),
+        ("note", pa.string()),
+        ("reviewed_at", pa.timestamp("s", tz="UTC")),
+    ]
+)
+"""What people decided on pairs; the last row of a pair counts."""
+
+DECISIONS = ("keep", "flip", "drop")
+
+
 def pairs_schema(scorers: Iterable[str]) -> pa.Schema:
     """Pairs, with one column of chosen minus rejected raw score for each scorer."""
     return pa.schema(
