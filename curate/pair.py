@@ -45,8 +45,8 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
         temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
     require_target(report)
     ws.save_config(config)
-    dropped = report["prompts"]["dropped"]
-    write_dataset(ws, pairs, fingerprint, annotator=_annotator(ws, config), dropped=dropped)
+    annotator = _annotator(ws, config)
+    write_dataset(ws, pairs, fingerprint, annotator=annotator, config=config.dataset)
     write_part(ws.pairs_path, pairs, fingerprint)
     return _result(ws, report, begin, made=len(pairs))
 
@@ -63,7 +63,9 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
             ws.need(ws.scores_dir(name) / part.name)
         found = descendant(ws, ws.scores_dir(name), candidates)
         scores[name] = {key: found[key] for key in ("annotate", "score") if key in found}
-    return candidates | {"scores": scores, "pair": config.pair.fingerprint()}
+    made = candidates | {"scores": scores, "pair": config.pair.fingerprint()}
+    stored = config.dataset.fingerprint()
+    return made | ({"dataset": stored} if stored else {})
 
 
 def _lower_is_better(name: str, config: Config) -> bool:

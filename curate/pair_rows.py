@@ -1,109 +1,109 @@
 """The rows of the data set: each pair with its prompt, pictures, graphs, scores and seeds.
 
-Parts are read one after another, so that memory holds the pictures of one part, not of the set.
+Parts of candidates are read one after another, and pictures go from buffer to buffer, so that
+memory holds those of one part, not of the set. Where a pair's candidates lie in two parts, the
+first picture is kept until the second has come.
+
+n pairs, c candidates in all parts; a candidate's place is its number among all, 0 .. c-1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from invdpo.curate.ahead import one_ahead
+from invdpo.curate.candidate_rows import CandidateRows
 from invdpo.curate.parts import read_part
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas.tables import Record, dataset_schema
+from invdpo.schemas import DataError
+from invdpo.schemas.tables import SIDES, dataset_schema
 
-SIDES = ("chosen", "rejected")
+Ints = NDArray[np.int64]
+
+SLICE = 100
+"""Pairs whose pictures are copied together."""
 
 
 class PairRows:
-    """Joins pairs with prompts, candidates, graphs and scores, one part of candidates at a time."""
+    """Joins pairs with prompts, candidates, graphs and scores, one part of candidates at a time.
+
+    Raises `DataError` when candidates are not in the workspace.
+    """
 
     def __init__(self, ws: Workspace, pairs: pa.Table, annotator: str | None) -> None:
-        self._ws, self._annotator = ws, annotator
+        self._pairs = pairs
+        self._prompts = ws.read_table(ws.prompts_path, ["prompt_id", "prompt", "graph"])
         deltas = [name for name in pairs.column_names if name.startswith("delta_")]
         self.scorers = [name.removeprefix("delta_") for name in deltas]
-        self._pairs: list[Record] = pairs.to_pylist()
-        names = [row[f"{side}_id"] for row in self._pairs for side in SIDES]
-        self._wanted = pa.array(names, pa.string())
-        columns = [self._columns(name) for name in self.scorers]
-        self._scores = [column for group in columns for column in group]
-        self.schema = dataset_schema(self._scores)
+        self._candidates = CandidateRows(ws, self.scorers, annotator)
+        self.schema = dataset_schema(self._candidates.scores)
+        self._parts = ws.iter_parts(ws.candidates_dir)
+        known = [read_part(part, ["candidate_id"])["candidate_id"] for part in self._parts]
+        self._ends = np.cumsum([len(ids) for ids in known])
+        self._places = _places(pairs, pa.chunked_array([c for ids in known for c in ids.chunks]))
 
-    def rows(self) -> Iterator[tuple[str, Record]]:
-        """Split and row of every pair, in the order in which its candidates are complete."""
-        prompts = _by_key(self._ws.read_table(self._ws.prompts_path), "prompt_id")
-        waiting: dict[str, Record] = {row["pair_id"]: row for row in self._pairs}
-        pairs_of: dict[str, list[str]] = {}
-        for row in self._pairs:
-            for side in SIDES:
-                pairs_of.setdefault(row[f"{side}_id"], []).append(row["pair_id"])
-        held: dict[str, Record] = {}
-        for part in self._ws.iter_parts(self._ws.candidates_dir):
-            found = self._candidates(part)
-            held |= found
-            for pair_id in dict.fromkeys(p for name in found for p in pairs_of[name]):
-                pair = waiting[pair_id]
-                if all(pair[f"{side}_id"] in held for side in SIDES):
-                    yield pair["split"], self._row(pair, prompts[pair["prompt_id"]], held)
-                    del waiting[pair_id]
-            for name in [n for n in held if not any(p in waiting for p in pairs_of[n])]:
-                del held[name]
+    def tables(self) -> Iterator[tuple[str, pa.Table]]:
+        """Split and rows, in the order of the pairs table within the part that completes them."""
+        done = self._part_of(self._places.max(axis=1))
+        last = np.full(self._ends[-1], -1)
+        for side in range(len(SIDES)):
+            np.maximum.at(last, self._places[:, side], done)
+        held, held_places = self._candidates.none(), np.array([], dtype=np.int64)
+        for number, (places, found) in enumerate(one_ahead(self._read(last))):
+            pool = pa.concat_tables([held, found]).combine_chunks() if len(held) else found
+            known = np.concatenate([held_places, places])
+            yield from self._complete(np.flatnonzero(done == number), pool, known)
+            keep = last[known] > number
+            held, held_places = pool.take(pa.array(np.flatnonzero(keep))), known[keep]
 
-    def _row(self, pair: Record, prompt: Record, held: Mapping[str, Record]) -> Record:
-        chosen, rejected = (held[pair[f"{side}_id"]] for side in SIDES)
-        row = {name: pair[name] for name in ("pair_id", "margin")}
-        row |= {"prompt": prompt["prompt"], "graph": prompt["graph"]}
-        row |= {"model": chosen["model"], "revision": chosen["revision"]}
-        for side, candidate in zip(SIDES, (chosen, rejected), strict=True):
-            row |= {side: candidate["image"], f"{side}_seed": candidate["seed"]}
-            row |= {f"{side}_graph": candidate["graph"]}
-            row |= {f"{side}_{name}": candidate["scores"].get(name) for name in self._scores}
-        return row
+    def _read(self, last: Ints) -> Iterator[tuple[Ints, pa.Table]]:
+        """For each part the places of the candidates that pairs need, and their rows."""
+        start = 0
+        for part, end in zip(self._parts, self._ends, strict=True):
+            inside = np.flatnonzero(last[start:end] >= 0)
+            yield inside + start, self._candidates(part, inside)
+            start = end
 
-    def _candidates(self, part: Path) -> dict[str, Record]:
-        """The candidates of one part that pairs need, with graph and scores, by id."""
-        columns = ["candidate_id", "image", "seed", "model", "revision"]
-        found = _by_key(self._needed(part, columns), "candidate_id")
-        if not found:
-            return found
-        graphs = self._graphs(part.name)
-        scores: dict[str, dict[str, float]] = {name: {} for name in found}
-        for scorer in self.scorers:
-            self._add_scores(scorer, part.name, scores)
-        for name, row in found.items():
-            row |= {"graph": graphs.get(name), "scores": scores[name]}
-        return found
+    def _complete(self, rows: Ints, pool: pa.Table, known: Ints) -> Iterator[tuple[str, pa.Table]]:
+        """The pairs at `rows`, whose candidates are all in the pool, by split."""
+        splits = self._pairs["split"].take(pa.array(rows)).to_numpy(zero_copy_only=False)
+        for split in dict.fromkeys(splits.tolist()):
+            mine = rows[splits == split]
+            for start in range(0, len(mine), SLICE):
+                some = mine[start : start + SLICE]
+                yield split, self._table(some, pool, np.searchsorted(known, self._places[some]))
 
-    def _needed(self, part: Path, columns: Sequence[str]) -> pa.Table:
-        table = read_part(part, columns)
-        return table.filter(pc.is_in(table["candidate_id"], value_set=self._wanted))
+    def _table(self, rows: Ints, pool: pa.Table, inside: Ints) -> pa.Table:
+        """Rows of the data set; `inside` holds both candidates' rows in the pool, n×2."""
+        pairs = self._pairs.take(pa.array(rows))
+        place = pc.index_in(pairs["prompt_id"], value_set=self._prompts["prompt_id"])
+        columns: dict[str, Any] = {name: pairs[name] for name in _OF_PAIRS}
+        columns |= {name: self._prompts[name].take(place) for name in ("prompt", "graph")}
+        for number, side in enumerate(SIDES):
+            taken = pool.take(pa.array(inside[:, number]))
+            columns |= {f"{side}_{name}": taken[name] for name in taken.column_names}
+            columns[side] = columns.pop(f"{side}_image").cast(self.schema.field(side).type)
+        columns |= {name: columns[f"chosen_{name}"] for name in ("model", "revision")}
+        return pa.table({name: columns[name] for name in self.schema.names}, schema=self.schema)
 
-    def _graphs(self, part: str) -> dict[str, str | None]:
-        if self._annotator is None:
-            return {}
-        path = self._ws.need(self._ws.annotations_dir(self._annotator) / part)
-        rows = self._needed(path, ["candidate_id", "graph"]).to_pylist()
-        return {row["candidate_id"]: row["graph"] for row in rows}
-
-    def _add_scores(self, scorer: str, part: str, scores: dict[str, dict[str, float]]) -> None:
-        path = self._ws.need(self._ws.scores_dir(scorer) / part)
-        for row in self._needed(path, ["candidate_id", "score", "components"]).to_pylist():
-            mine = scores.get(row["candidate_id"], {})
-            mine[scorer] = row["score"]
-            mine |= {f"{scorer}_{name}": value for name, value in row["components"] or ()}
-
-    def _columns(self, scorer: str) -> list[str]:
-        """The scorer itself and its components, such as `composition_sg_iou`."""
-        parts = self._ws.iter_parts(self._ws.scores_dir(scorer))
-        names: set[str] = set()
-        for part in parts:
-            components = read_part(part, ["components"])["components"].combine_chunks()
-            names |= set(components.keys.unique().to_pylist())
-        return [scorer, *(f"{scorer}_{name}" for name in sorted(names))]
+    def _part_of(self, places: Ints) -> Ints:
+        return np.searchsorted(self._ends, places, side="right")
 
 
-def _by_key(table: pa.Table, key: str) -> dict[str, Record]:
-    return {row[key]: row for row in table.to_pylist()}
+_OF_PAIRS = ("pair_id", "margin", "prompt_id", "chosen_id", "rejected_id")
+
+
+def _places(pairs: pa.Table, known: pa.ChunkedArray) -> Ints:
+    """Where each pair's candidates are, n×2."""
+    found = [pc.index_in(pairs[f"{side}_id"], value_set=known) for side in SIDES]
+    lost = pc.or_(pc.is_null(found[0]), pc.is_null(found[1]))
+    if count := pc.sum(lost).as_py():
+        text = f"{count} of {len(pairs)} pairs name candidates that are not in the workspace."
+        raise DataError(f"{text} Make the pairs anew: invdpo curate pair --overwrite")
+    return np.stack([column.to_numpy() for column in found], axis=1).astype(np.int64)

@@ -6,14 +6,14 @@ let an upload send only what changed.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from invdpo.schemas.tables import IMAGE, Record
+from invdpo.curate.columns import parquet_options
 
 ROWS = 100
 """Rows of a row group, unless their bytes fill it first."""
@@ -22,49 +22,38 @@ SHARD_BYTES = 480_000_000
 """Just below the 500 MB the Hub recommends, since the size on disk is only known afterwards."""
 
 
-def hub_columns(schema: pa.Schema) -> list[dict[str, str]]:
-    """The columns as the data-set card's `dataset_info.features` lists them."""
-    return [{"name": field.name, "dtype": _dtype(field.type)} for field in schema]
-
-
-def hub_metadata(schema: pa.Schema) -> dict[str, str]:
-    """What `datasets` reads from a Parquet file's metadata to know images from structs."""
-    features = {
-        field.name: {"_type": "Image"}
-        if field.type == IMAGE
-        else {"dtype": _dtype(field.type), "_type": "Value"}
-        for field in schema
-    }
-    return {"huggingface": json.dumps({"info": {"features": features}})}
-
-
-def _dtype(kind: pa.DataType) -> str:
-    names = {IMAGE: "image", pa.string(): "string", pa.float64(): "float64", pa.int64(): "int64"}
-    return names[kind]
-
-
 class ShardWriter:
-    """Rows of one split, spread over files; their names are final only after `close`."""
+    """Rows of one split, spread over files; their names are final only after `close`.
+
+    Where groups and files end depends on pictures and texts alone, so that another column of
+    numbers moves nothing.
+    """
 
     def __init__(
         self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int = SHARD_BYTES
     ) -> None:
         self._folder, self._split, self._schema = folder, split, schema
         self._limit = shard_bytes
+        self._group = min(GROUP_BYTES, shard_bytes)
         self._open: pq.ParquetWriter | None = None
         self._paths: list[Path] = []
         self._size = 0
-        self._rows: list[Record] = []
-        self._pending = 0
+        self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0
         self.count = 0
 
-    def add(self, row: Record) -> None:
-        """Take one row of the data set."""
-        self._rows.append(row)
-        self._pending += _size(row)
-        self.count += 1
-        if len(self._rows) >= ROWS or self._pending >= min(GROUP_BYTES, self._limit):
-            self._flush()
+    def add(self, table: pa.Table) -> None:
+        """Take rows of the data set; those that don't fill a row group yet are kept."""
+        start = 0
+        for number, size in enumerate(row_bytes(table)):
+            if self._rows == ROWS or (self._rows and self._bytes + size > self._group):
+                self._wait(table, start, number)
+                self._flush()
+                start = number
+            self._rows += 1
+            self._bytes += size
+        self._wait(table, start, len(table))
+        self.count += len(table)
 
     def close(self) -> list[Path]:
         """Write what is left and give the files their names, `split-00000-of-0000n.parquet`."""
@@ -82,30 +71,40 @@ class ShardWriter:
             self._open.close()
             self._open = None
 
+    def _wait(self, table: pa.Table, start: int, stop: int) -> None:
+        if stop > start:
+            self._waiting.append(table.slice(start, stop - start))
+
     def _flush(self) -> None:
-        if not self._rows:
+        """Write the waiting rows as one row group."""
+        if not self._waiting:
             return
-        if self._size + self._pending > self._limit:
+        if self._size + self._bytes > self._limit:
             self.stop()
-        self._writer().write_table(pa.Table.from_pylist(self._rows, schema=self._schema))
-        self._size += self._pending
-        self._rows, self._pending = [], 0
+        self._writer().write_table(pa.concat_tables(self._waiting), row_group_size=ROWS)
+        self._size += self._bytes
+        self._waiting, self._rows, self._bytes = [], 0, 0
 
     def _writer(self) -> pq.ParquetWriter:
         if self._open is None:
             path = self._folder / f"{self._split}-{len(self._paths):05d}.parquet"
-            options: dict[str, Any] = {
-                "write_page_index": True,
-                "write_page_checksum": True,
-                "use_content_defined_chunking": True,
-            }
-            self._open = pq.ParquetWriter(path, self._schema, **options)
+            options = parquet_options(self._schema)
+            self._open = pq.ParquetWriter(
+                path, self._schema, use_content_defined_chunking=True, **options
+            )
             self._paths.append(path)
             self._size = 0
         return self._open
 
 
-def _size(row: Record) -> int:
-    """Bytes of a row's pictures and texts."""
-    images = sum(len(row[side]["bytes"]) for side in ("chosen", "rejected"))
-    return images + sum(len(value) for value in row.values() if isinstance(value, str))
+def row_bytes(table: pa.Table) -> list[int]:
+    """Bytes of each row's pictures and texts."""
+    total = np.zeros(len(table), dtype=np.int64)
+    for column in table.itercolumns():
+        kind = column.type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            column, kind = pc.struct_field(column, "bytes"), pa.binary()
+        if pa.types.is_binary(kind) or pa.types.is_string(kind):
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    found: list[int] = total.tolist()
+    return found

@@ -73,14 +73,14 @@ def score(job: Job, work: Work) -> None:
     _steps(job, work, "score")
 
 
-@command(app, "pair", "pair", shared=Stepping,
+@command(app, "pair", "pair", "dataset", shared=Stepping,
          example="invdpo curate pair work --weight composition=1 --weight clip=0.25")  # fmt: skip
 def pair(job: Job, work: Work) -> None:
     """Cut winner/loser pairs and write the data set."""
     _steps(job, work, "pair")
 
 
-@command(app, "run", *ORDER, shared=Stepping,
+@command(app, "run", *ORDER, "dataset", shared=Stepping,
          example="invdpo curate run work --num-prompts 24 --num-candidates 6")  # fmt: skip
 def run(job: Job, work: Work) -> None:
     """All five steps; what is done is not done again."""

@@ -11,13 +11,14 @@ from pydantic import Field
 
 from invdpo.schemas.making import AnnotateConfig, GenerateConfig, PromptsConfig
 from invdpo.schemas.pairing import PairConfig
+from invdpo.schemas.publishing import DatasetConfig
 from invdpo.schemas.scoring import ScoreConfig
 from invdpo.schemas.section import Count, Section, Seed
 from invdpo.schemas.training import TrainConfig
 
 __all__ = [
-    "AnnotateConfig", "Config", "EvalConfig", "GenerateConfig", "PairConfig", "PromptsConfig",
-    "ScoreConfig", "TrainConfig",
+    "AnnotateConfig", "Config", "DatasetConfig", "EvalConfig", "GenerateConfig", "PairConfig",
+    "PromptsConfig", "ScoreConfig", "TrainConfig",
 ]  # fmt: skip
 
 
@@ -36,5 +37,6 @@ class Config(Section):
     annotate: AnnotateConfig = AnnotateConfig()
     score: ScoreConfig = ScoreConfig()
     pair: PairConfig = PairConfig()
+    dataset: DatasetConfig = DatasetConfig()
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()

@@ -100,7 +100,10 @@ def pairs_schema(scorers: Iterable[str]) -> pa.Schema:
 
 
 def dataset_schema(scores: Iterable[str]) -> pa.Schema:
-    """The published set; `scores` names the flat float columns, as `chosen_<name>` each."""
+    """The published set; `scores` names the flat float columns, as `chosen_<name>` each.
+
+    `model` and `revision` are the chosen picture's.
+    """
     return pa.schema(
         [
             pa.field("pair_id", pa.string(), nullable=False),
@@ -116,5 +119,10 @@ def dataset_schema(scores: Iterable[str]) -> pa.Schema:
             ("rejected_seed", pa.int64()),
             ("model", pa.string()),
             ("revision", pa.string()),
+            ("rejected_model", pa.string()),
+            ("rejected_revision", pa.string()),
+            ("prompt_id", pa.string()),
+            ("chosen_id", pa.string()),
+            ("rejected_id", pa.string()),
         ]
     )

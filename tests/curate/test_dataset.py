@@ -6,15 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 import invdpo.data_cards as data_cards
 from invdpo.curate.dataset import write_dataset
+from invdpo.curate.images import decode
+from invdpo.curate.pair_rows import PairRows
 from invdpo.curate.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
+from invdpo.schemas.config import DatasetConfig
 from invdpo.schemas.tables import ANNOTATIONS, CANDIDATES, PROMPTS, SCORES, pairs_schema
 
 PAIRS = 30
@@ -108,6 +112,32 @@ def test_metadata_is_what_datasets_writes(ws: Workspace) -> None:
     assert b"invdpo.config_hash" in schema.metadata
 
 
+def test_duckdb_reads_it(ws: Workspace) -> None:
+    import duckdb
+
+    files = write(ws) / "data" / "*.parquet"
+    sql = f"""
+        SELECT prompt, chosen.bytes, chosen_clip - rejected_clip FROM '{files}'
+        WHERE pair_id = 'pair4'
+    """
+    prompt, picture, difference = duckdb.connect().execute(sql).fetchall()[0]
+    assert (prompt, bytes(picture)) == ("picture 4", png(14))
+    assert difference == pytest.approx(2 / 90)
+
+
+def test_polars_reads_it(ws: Workspace) -> None:
+    import polars
+
+    found = (
+        polars.scan_parquet(write(ws) / "data" / "*.parquet")
+        .filter(polars.col("rejected_composition") > 0.9)
+        .select("pair_id", polars.col("rejected").struct.field("bytes"))
+        .collect()
+    )
+    assert sorted(found["pair_id"].to_list()) == ["pair28", "pair29"]
+    assert set(found["bytes"].to_list()) == {png(84), png(87)}
+
+
 def test_pandas_reads_flat_columns(ws: Workspace) -> None:
     import pandas as pd
 
@@ -138,11 +168,89 @@ def test_pages_have_an_index(ws: Workspace) -> None:
     assert metadata.row_group(0).num_rows <= 100
 
 
+def test_pictures_are_stored_as_they_are(ws: Workspace) -> None:
+    """Bytes that a codec can't shrink are neither compressed nor put into a dictionary."""
+    group = pq.read_metadata(next((write(ws) / "data").glob("train-*"))).row_group(0)
+    columns = {group.column(n).path_in_schema: group.column(n) for n in range(group.num_columns)}
+    assert columns["chosen.bytes"].compression == "UNCOMPRESSED"
+    assert columns["prompt"].compression == "SNAPPY"
+    assert not {"RLE_DICTIONARY", "PLAIN_DICTIONARY"} & {*columns["chosen.bytes"].encodings}
+    assert "RLE_DICTIONARY" in columns["model"].encodings
+
+
 def test_pairs_may_straddle_parts(ws: Workspace) -> None:
-    rows = pairs(2).to_pylist()
+    """A row comes when its later candidate has come, and the earlier one is used again then."""
+    rows = pairs(4, held=0).to_pylist()
     rows[0]["rejected_id"] = "c89"
+    rows[1] |= {"chosen_id": "c88", "rejected_id": rows[0]["chosen_id"]}
+    rows[3]["rejected_id"] = "c40"
     given = table(rows, pairs_schema(["composition", "clip"]))
-    assert (write(ws, given) / "data").is_dir()
+    found = pq.read_table(write(ws, given) / "data").to_pylist()
+    assert [row["pair_id"] for row in found] == ["pair2", "pair3", "pair0", "pair1"]
+    for row in found:
+        for side in ("chosen", "rejected"):
+            number = int(row[f"{side}_id"][1:])
+            assert row[side] == {"bytes": png(number), "path": f"c{number}.png"}
+            assert row[f"{side}_clip"] == pytest.approx(number / 90)
+
+
+def test_a_row_names_what_it_was_made_of(ws: Workspace) -> None:
+    row = pq.read_table(write(ws) / "data").filter(pc.field("pair_id") == "pair4").to_pylist()[0]
+    ids = {name: row[name] for name in ("prompt_id", "chosen_id", "rejected_id")}
+    assert ids == {"prompt_id": "p4", "chosen_id": "c14", "rejected_id": "c12"}
+    assert {row["model"], row["rejected_model"]} == {"m"}
+
+
+@pytest.mark.parametrize(("name", "magic"), [("webp", b"RIFF"), ("jpeg", b"\xff\xd8")])
+def test_pictures_are_encoded_anew_only_when_asked(ws: Workspace, name: str, magic: bytes) -> None:
+    settings = DatasetConfig.model_validate({"image_format": name, "quality": 80})
+    found = pq.read_table(write(ws, pairs(3), config=settings) / "data").to_pylist()
+    for row in found:
+        picture = row["rejected"]
+        assert picture["bytes"].startswith(magic)
+        assert picture["path"] == f"{row['rejected_id']}.{name}"
+        shade = decode(picture["bytes"]).getpixel((3, 3))
+        assert isinstance(shade, tuple)
+        assert shade[0] == pytest.approx(int(row["rejected_id"][1:]), abs=4)
+
+
+def test_a_picture_that_cannot_be_encoded_anew_is_named(ws: Workspace) -> None:
+    part = ws.candidates_dir / "part-00000.parquet"
+    rows = pq.read_table(part).to_pylist()
+    rows[0]["image"]["bytes"] = b"no picture"
+    write_part(part, table(rows, CANDIDATES), {})
+    settings = DatasetConfig(image_format="png")
+    with pytest.raises(DataError, match="pair pair0: image can't be decoded"):
+        write(ws, config=settings)
+
+
+def test_memory_holds_one_part(ws: Workspace) -> None:
+    """24 MB of pictures in twelve parts are written with a quarter of that in buffers."""
+    size, each = 250_000, 8
+    for part in range(12):
+        numbers = range(part * each, part * each + each)
+        rows = [candidate(n) for n in numbers]
+        for row in rows:
+            row["image"]["bytes"] = bytes([row["seed"] % 251]) * size
+        name = f"part-{part:05d}.parquet"
+        write_part(ws.candidates_dir / name, table(rows, CANDIDATES), {})
+        for scorer in ("composition", "clip"):
+            scored = [{"candidate_id": f"c{n}", "score": 0.0} for n in numbers]
+            write_part(ws.scores_dir(scorer) / name, table(scored, SCORES), {})
+    chosen = [
+        row | {"chosen_id": f"c{2 * n}", "rejected_id": f"c{2 * n + 1}", "pair_id": f"x{n}"}
+        for n, row in enumerate(pairs(1).to_pylist() * 48)
+    ]
+    given = table(chosen, pairs_schema(["composition", "clip"]))
+    before = pa.total_allocated_bytes()
+    most = 0
+    for _, some in PairRows(ws, given, None).tables():
+        most = max(most, pa.total_allocated_bytes() - before)
+        assert (
+            some["chosen"][0]["bytes"].as_py()
+            == bytes([some["chosen_seed"][0].as_py() % 251]) * size
+        )
+    assert most < 24_000_000 / 2.5
 
 
 def test_an_empty_validation_split_is_left_out(ws: Workspace) -> None:

@@ -1,0 +1,46 @@
+"""Pictures of a table in another format, several at a time."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+
+from invdpo.curate.images import decode
+from invdpo.schemas import DataError
+from invdpo.schemas.config import DatasetConfig
+from invdpo.schemas.tables import IMAGE, SIDES, Record
+
+KEEP = "keep"
+
+
+def reencoded(table: pa.Table, config: DatasetConfig) -> pa.Table:
+    """The table with both sides' pictures as asked for; the same table when bytes are kept.
+
+    Raises `DataError` naming the pair of a picture that can't be decoded.
+    """
+    if config.image_format == KEEP:
+        return table
+    encode = partial(_encoded, config=config)
+    with ThreadPoolExecutor() as pool:
+        for side in SIDES:
+            pictures, ids = table[side].to_pylist(), table["pair_id"].to_pylist()
+            made = pa.array(pool.map(encode, pictures, ids), IMAGE)
+            table = table.set_column(table.schema.get_field_index(side), side, made)
+    return table
+
+
+def _encoded(picture: Record | None, pair_id: str, config: DatasetConfig) -> Record:
+    picture = picture or {"bytes": None, "path": None}
+    try:
+        image = decode(picture["bytes"])
+    except DataError as error:
+        raise DataError(f"pair {pair_id}: {error}") from None
+    lossy = {} if config.image_format == "png" else {"quality": config.quality}
+    file = io.BytesIO()
+    image.save(file, config.image_format.upper(), **lossy)
+    path = PurePosixPath(picture["path"] or f"{pair_id}.")
+    return {"bytes": file.getvalue(), "path": str(path.with_suffix(f".{config.image_format}"))}
