@@ -21,6 +21,7 @@ from invdpo.output import Output
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.config import Config
 from invdpo.schemas.load import resolve_config
+from invdpo.schemas.presets import preset_path
 
 DEBUG = "INVDPO_DEBUG"
 Action = Callable[..., None]
@@ -34,6 +35,11 @@ class Shared:
         Path | None,
         typer.Option(help="YAML file; overrides WORK/invdpo.yaml, and flags override it.",
                      metavar="FILE", show_default=False),
+    ] = None  # fmt: skip
+    preset: Annotated[
+        str | None,
+        typer.Option(help="A configuration that ships with invdpo; --config and flags override it.",
+                     metavar="NAME", show_default=False),
     ] = None  # fmt: skip
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
 
@@ -49,8 +55,12 @@ class Job:
     """Section -> field -> text, as flags."""
 
     def config(self, *files: Path) -> Config:
-        """Defaults, then `files` that exist, then `--config`, then flags. Raises `ConfigError`."""
-        named = [self.shared.config] if self.shared.config else []
+        """Defaults, `files` that exist, the preset, `--config`, flags; each overrides those before.
+
+        Raises `ConfigError`.
+        """
+        named = [preset_path(self.shared.preset)] if self.shared.preset else []
+        named += [self.shared.config] if self.shared.config else []
         return resolve_config([*(path for path in files if path.exists()), *named], self.given)
 
 
