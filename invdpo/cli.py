@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from invdpo import __version__, curating, tuning
+from invdpo import __version__, curating, reporting, tuning
 from invdpo.command import Job, command
 
-ORDER = ("demo", "curate", "train", "eval")
+ORDER = ("demo", "curate", "train", "eval", "report")
 
 
 class InOrder(TyperGroup):
@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(curating.app, name="curate")
 tuning.enter(app)
+reporting.enter(app)
 
 
 @command(app, "demo", example="invdpo demo --workspace demo")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Work = Annotated[str, typer.Argument(help="Workspace: a folder, or s3://…", metavar="WORK")]
+Work = Annotated[Path, typer.Argument(help="Workspace folder.", metavar="WORK")]
 SIZES = "Prompts a part of candidates; fits the batch when not given."
 ORDER = ("prompts", "generate", "annotate", "score", "pair")
 
@@ -86,13 +87,13 @@ def run(job: Job, work: Work) -> None:
     _steps(job, work, *ORDER)
 
 
-def _steps(job: Job, work: str, *names: str) -> None:
+def _steps(job: Job, work: Path, *names: str) -> None:
     """Run some steps and show what each came to."""
     from invdpo.curate.runner import RunOptions
     from invdpo.curate.workspace import Workspace
 
     ws, shared = Workspace(work), job.shared
-    config = job.config(*ws.configs())
+    config = job.config(ws.config_path)
     options = RunOptions(
         repair=shared.repair, overwrite=shared.overwrite, dry_run=shared.dry_run,
         engine=shared.engine, part_size=shared.part_size,
@@ -106,7 +107,7 @@ def _steps(job: Job, work: str, *names: str) -> None:
         results += found
         for result in found:
             _tell(job, result)
-    data = {"workspace": work, "steps": [result.to_dict() for result in results]}
+    data = {"workspace": str(work), "steps": [result.to_dict() for result in results]}
     job.out.result(data, _summary(results))
     if not options.dry_run:
         job.out.note(f"Next: {_next(names[-1], work)}")
@@ -139,11 +140,10 @@ def _summary(results: Sequence[StepResult]) -> str:
     )
 
 
-def _next(name: str, work: str) -> str:
+def _next(name: str, work: Path) -> str:
     """The command that goes on from a step."""
-    folder = shlex.quote(work)
+    folder = shlex.quote(str(work))
     follow = dict(pairwise(ORDER))
     if name in follow:
         return f"invdpo curate {follow[name]} {folder}"
-    dataset = shlex.quote(f"{work.rstrip('/')}/dataset")
-    return f"invdpo train {dataset} --output tuned"
+    return f"invdpo train {shlex.quote(str(work / 'dataset'))} --output tuned"

@@ -22,7 +22,7 @@ train: {num_inversion_steps: 3, num_points: 2, batch_size: 4, max_steps: 2, vali
 FASTER = {"demo": ["--quick"], "eval": ["--num-inference-steps", "2"]}
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
-ORDER = ("curate", "train", "eval", "demo")
+ORDER = ("curate", "report", "train", "eval", "demo")
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -1,0 +1,63 @@
+"""A folder that is either whole or as it was before."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from invdpo.curate.parts import storage_errors
+from invdpo.schemas import DataError
+
+
+@contextmanager
+def replacing_folder(path: Path, ours: Collection[str]) -> Iterator[Path]:
+    """An empty folder to write to; on leaving, it is flushed and takes the place of `path`.
+
+    When the block fails nothing is left, and an older `path` stays as it was. Only a folder that
+    holds nothing but files named in `ours` is replaced: `DataError` for any other, `WorkspaceError`
+    for a disk that is full or read-only.
+    """
+    path = path.resolve()
+    new, aside = (path.with_name(f".{path.name}.{word}") for word in ("tmp", "old"))
+    with storage_errors(path):
+        if aside.exists() and not path.exists():  # a kill came between the two renames
+            aside.rename(path)
+        _check(path, ours)
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            new.mkdir(parents=True)
+            yield new
+            _flush(new)
+            _swap(new, path, aside)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path, aside: Path) -> None:
+    shutil.rmtree(aside, ignore_errors=True)
+    if path.exists():
+        path.rename(aside)
+    new.rename(path)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _check(path: Path, ours: Collection[str]) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise DataError(f"{path}: a file. Give a folder that is new, or that holds a report.")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours)
+    if others:
+        text = f"{path}: holds other things, {others[0]} first, so it is not replaced. "
+        raise DataError(f"{text}Give a folder that is new, or that holds a report.")
+
+
+def _flush(folder: Path) -> None:
+    """Make files and their names survive a power cut."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

@@ -1,0 +1,67 @@
+"""Plots of what scorers say of each other: rank correlation and disagreement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from invdpo.curate.reporting.counts import short
+from invdpo.curate.reporting.findings import Matrix
+from invdpo.curate.reporting.material import Material
+from invdpo.curate.reporting.theme import Theme, dress, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def correlation(material: Material, theme: Theme) -> Figure | None:
+    """Mean rank correlation within prompts, -1 to 1."""
+    found = material.findings.agreement
+    if found is None or len(found.scorers) < 2:
+        return None
+    ends = (theme.rejected, theme.low, theme.chosen)
+    return _matrix(found.scorers, found.rank_correlation, theme, ends, -1.0, "+.2f")
+
+
+def disagreement(material: Material, theme: Theme) -> Figure | None:
+    """Share of pairs on which two scorers point opposite ways, 0 to 1."""
+    found = material.findings.agreement
+    if found is None or len(found.scorers) < 2:
+        return None
+    ends = (theme.low, theme.rejected)
+    return _matrix(found.scorers, found.disagreement, theme, ends, 0.0, ".0%")
+
+
+def _matrix(
+    names: list[str],
+    rows: Matrix,
+    theme: Theme,
+    ends: tuple[str, ...],
+    least: float,
+    form: str,
+) -> Figure:
+    """Coloured cells with the number in each; a dash where there is none."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    values = np.array(rows, dtype=np.float64)
+    size = len(names)
+    figure = new_figure(theme, 0.9 + 0.42 * size)
+    axes = figure.subplots()
+    colours = LinearSegmentedColormap.from_list("ours", ends)
+    colours.set_bad(theme.ground)
+    axes.imshow(values, colours, vmin=least, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        known = np.isfinite(value)
+        strong = known and abs(value) > 0.6
+        ink = theme.ground if strong else theme.ink
+        text = format(value, form) if known else "–"
+        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
+    labels = [short(name) for name in names]
+    axes.set_yticks(range(size), labels)
+    axes.set_xticks(range(size), labels, rotation=30 if size > 4 else 0,
+                    ha="left" if size > 4 else "center", rotation_mode="anchor")  # fmt: skip
+    axes.xaxis.tick_top()
+    dress(axes, theme)
+    axes.spines["bottom"].set_visible(False)
+    return figure
