@@ -14,7 +14,8 @@ class ScoreConfig(Section):
 
     scorers: tuple[str, ...] = Field(
         ("composition", "clip"), min_length=1, description="Any of aesthetic, brisque, clip, "
-        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore.",
+        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; of them hpsv2, "
+        "imagereward, pickscore and remote compare pictures of one prompt only.",
     )
     annotator: str = Field("shapes", description="Annotator whose graphs `composition` judges.")
     clip_model: str = Field(

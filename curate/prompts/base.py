@@ -65,6 +65,7 @@ def _distinct(rows: Iterable[Record], seen: Counter[str]) -> Iterator[Record]:
 
 def prompt_row(draft: Draft, source: str) -> Record:
     """One row of the table of prompts; rejected when the draft has an error or is too long."""
+    draft = _storable(draft)
     graph = draft.graph.to_dict() if draft.graph is not None else None
     error = draft.error or _fault(draft)
     place = f" (line {draft.line})" if error and draft.line else ""
@@ -78,6 +79,17 @@ def prompt_row(draft: Draft, source: str) -> Record:
         "status": REJECTED if error else OK,
         "error": f"{error}{place}" if error else None,
     }
+
+
+def _storable(draft: Draft) -> Draft:
+    """Escapes of JSON may stand for half a character, which no table can hold."""
+    try:
+        (draft.prompt or "").encode()
+        if draft.graph is not None:
+            draft.graph.to_json()
+    except ValueError:
+        return Draft(None, error="half a character (a lone surrogate)", line=draft.line)
+    return draft
 
 
 def _fault(draft: Draft) -> str | None:

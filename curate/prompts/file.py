@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.records import Reader
+from invdpo.curate.prompts.records import BESIDE, Reader
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config import PromptsConfig
 
@@ -122,9 +122,9 @@ def _parquet(path: Path, data: bytes, reader: Reader) -> Iterator[Draft]:
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             names = file.schema_arrow.names
             column = reader.column(names, str(path))
-            kept = [n for n in (column, "graph") if n in names]
+            kept = [name for name in names if name == column or name in BESIDE]
             number = 0
-            for batch in file.iter_batches(1_000, columns=list(dict.fromkeys(kept))):
+            for batch in file.iter_batches(1_000, columns=kept):
                 for record in batch.to_pylist():
                     number += 1
                     yield reader.record(record, number)

@@ -8,7 +8,7 @@ from typing import Any
 
 from invdpo.curate.attempts import describe
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.records import Reader
+from invdpo.curate.prompts.records import BESIDE, Reader
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config import PromptsConfig
 
@@ -52,7 +52,7 @@ class HubSource:
         if names is None:
             return found
         column = self._reader.column(names, self._path)
-        kept = {column, "graph", "items", "relations", "include"}
+        kept = {column, *BESIDE}
         return found.select_columns([name for name in names if name in kept])
 
     def __call__(self) -> Iterator[Draft]:

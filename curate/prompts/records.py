@@ -13,6 +13,8 @@ from invdpo.schemas.config import PromptsConfig
 
 COLUMNS = ("prompt", "caption_ori", "caption")
 """Where prompts stand when no column is named; the first that is there."""
+BESIDE = frozenset({"graph", "items", "relations", "include"})
+"""Columns in which graphs may stand beside the prompts."""
 
 
 class Reader:
@@ -61,11 +63,11 @@ class Reader:
         if isinstance(graph, str) and graph.strip():
             return SceneGraph.from_json(graph)
         if isinstance(graph, dict):
-            return SceneGraph.from_dict(graph)
+            return SceneGraph.from_dict(_given(graph))
         if geneval.is_geneval(record):
             return geneval.graph_of(record)
-        if "items" in record:
-            return SceneGraph.from_dict(record)
+        if isinstance(record.get("items"), list):
+            return SceneGraph.from_dict(_given(record))
         return self.parse(prompt)
 
     def parse(self, prompt: str) -> SceneGraph | None:
@@ -74,3 +76,17 @@ class Reader:
             return None
         ours = world.parse(prompt) if self._config.parser == "auto" else None
         return ours or grammar.parse(prompt)
+
+
+def _given(record: dict[str, Any]) -> dict[str, Any]:
+    """Items and relations without what is null: tables have every field in every row."""
+    lists = {name: record.get(name) for name in ("items", "relations")}
+    some = {name: [_stated(part) for part in found] for name, found in lists.items()
+            if isinstance(found, list)}  # fmt: skip
+    return {name: value for name, value in record.items() if lists.get(name, "") is not None} | some
+
+
+def _stated(part: object) -> object:
+    if not isinstance(part, dict):
+        return part
+    return {name: value for name, value in part.items() if value is not None}

@@ -42,8 +42,8 @@ class AestheticScorer:
 
     @cached_property
     def revision(self) -> str:
-        """Hash of the head, and the CLIP under it."""
-        return f"sha256:{digest(self._file)} on {self._source.revision()}"
+        """The head with its hash, and the CLIP under it with its revision."""
+        return f"{self._file.name}@sha256:{digest(self._file)} on {self._source.revision()}"
 
     @cached_property
     def _file(self) -> Path:

@@ -19,7 +19,7 @@ class ClipScorer(CosineScorer):
 
     @cached_property
     def revision(self) -> str:
-        """Hash of the weights, or the pretrained tag."""
+        """Model with the hash of its weights or, from the Hub, with its commit."""
         return self._source.revision()
 
     @cached_property

@@ -6,7 +6,6 @@ Hub id names are fetched by open_clip, which prefers safetensors and else unpick
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from invdpo.curate.models import commit_of
+from invdpo.curate.scorers.weights import DIGITS, digest
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ModelError
 
@@ -23,25 +24,33 @@ if TYPE_CHECKING:
 CONFIG = "open_clip_config.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 PREFERRED = ("open_clip_model.safetensors", "model.safetensors")
+FETCHED = (CONFIG, *PREFERRED, "open_clip_pytorch_model.bin")
+"""Files of a repository that open_clip may have fetched."""
 HUB = "hf-hub:"
 
 
 class Source(NamedTuple):
     """Where a model's architecture and weights come from."""
 
+    name: str
+    """As tables record it: without the folders of this machine."""
     architecture: str
     """As `open_clip.create_model` takes it, with its schema."""
     weights: Path | None = None
     """A safetensors file."""
     tag: str | None = None
     """Of open_clip's own pretrained weights, when there is no file."""
+    repository: str = ""
+    """On the Hub, from which open_clip fetches the weights when there is no file."""
 
     def revision(self) -> str:
-        """Hash of the weights' content, or the names of what open_clip fetches."""
+        """Name, and hash of the weights' content or commit of the repository.
+
+        Raises `ModelError` when the Hub can't be reached and no copy is here.
+        """
         if self.weights is None:
-            return ":".join(part for part in (self.architecture, self.tag) if part)
-        with self.weights.open("rb") as file:
-            return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}"
+            return f"{self.name}@{_commit(self.repository)[:DIGITS]}"
+        return f"{self.name}@sha256:{digest(self.weights)}"
 
 
 class ClipModel(NamedTuple):
@@ -61,11 +70,11 @@ def find(model: str, pretrained: str | None) -> Source:
     weights that are a pickle.
     """
     if model == "embedded":
-        return _folder(bundle.clip_path())
+        return _folder(bundle.clip_path(), model)
     if Path(model).is_dir():
-        return _folder(Path(model))
+        return _folder(Path(model), Path(model).resolve().name)
     if model.startswith(HUB):
-        return Source(model)
+        return Source(model.removeprefix(HUB), model, repository=model.removeprefix(HUB))
     return _named(model, pretrained)
 
 
@@ -123,10 +132,10 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _folder(folder: Path) -> Source:
+def _folder(folder: Path, name: str) -> Source:
     if not (folder / CONFIG).is_file():
         raise ModelError(f"{folder}: no {CONFIG}. Give an open_clip model folder.")
-    return Source(f"local-dir:{folder}", weights=_weights_in(folder))
+    return Source(name, f"local-dir:{folder}", weights=_weights_in(folder))
 
 
 def _weights_in(folder: Path) -> Path:
@@ -149,7 +158,7 @@ def _named(model: str, pretrained: str | None) -> Source:
         raise ModelError(f"Unknown clip_model {model!r}. {_suggest(model)}")
     tags = open_clip.list_pretrained_tags_by_model(model)
     if pretrained in tags:
-        return Source(model, tag=pretrained)
+        return _tagged(model, str(pretrained))
     allowed = f"Give one of its tags ({', '.join(tags) or 'it has none'}) or a safetensors file."
     if pretrained is None:
         raise ModelError(f"clip_model {model!r} needs clip_pretrained. {allowed}")
@@ -158,7 +167,28 @@ def _named(model: str, pretrained: str | None) -> Source:
         raise _pickle(pretrained)
     if path.suffix != ".safetensors" or not path.is_file():
         raise ModelError(f"clip_pretrained {pretrained!r} was not found. {allowed}")
-    return Source(model, weights=path)
+    return Source(f"{model}:{path.name}", model, weights=path)
+
+
+def _tagged(model: str, tag: str) -> Source:
+    import open_clip
+
+    told = open_clip.get_pretrained_cfg(model, tag)
+    quick = f"{model}-quickgelu"
+    config = open_clip.get_model_config(model) or {}
+    if told.get("quick_gelu") and not config.get("quick_gelu") and quick in open_clip.list_models():
+        # open_clip would warn, and compute with another activation than the weights were made for
+        raise ModelError(f"clip_model {model!r}: its weights {tag!r} want {quick!r}; name that.")
+    repository = "/".join(told["hf_hub"].split("/")[:2])
+    return Source(f"{model}:{tag}", model, tag=tag, repository=repository)
+
+
+def _commit(repository: str) -> str:
+    """The commit of a repository, of which open_clip may have fetched one file or another."""
+    from huggingface_hub import try_to_load_from_cache
+
+    here = (name for name in FETCHED if isinstance(try_to_load_from_cache(repository, name), str))
+    return commit_of(repository, None, next(here, FETCHED[0]))
 
 
 def _suggest(model: str) -> str:

@@ -21,6 +21,8 @@ Assignment = dict[int, int]
 
 LIMIT = 5000
 """How many assignments are tried one by one; beyond it a local search decides."""
+EFFORT = 1_000_000
+"""How many facts are looked up at most to find the assignment; a second or two."""
 
 
 class Fact(NamedTuple):
@@ -92,7 +94,7 @@ def _assign(intended: SceneGraph, observed: SceneGraph, scene: _Scene) -> Assign
     tries = math.prod(math.perm(max(len(a), len(b)), min(len(a), len(b))) for a, b in groups)
     if tries == 1:
         return dict(chain.from_iterable(zip(a, b, strict=True) for a, b in groups))
-    if tries > LIMIT:
+    if tries > LIMIT or tries * (len(scene.attributes) + len(scene.relations)) > EFFORT:
         return _search(groups, scene)
     options = (_join(choice) for choice in product(*(_matchings(a, b) for a, b in groups)))
     return max(options, key=lambda chosen: _gain(scene, chosen))
@@ -120,17 +122,43 @@ def _join(parts: Iterable[Assignment]) -> Assignment:
 
 
 def _search(groups: list[tuple[list[int], list[int]]], scene: _Scene) -> Assignment:
-    """Best by attributes alone (Hungarian method), then exchanges while they gain anything."""
+    """Best by attributes alone (Hungarian method), then exchanges while they gain anything.
+
+    Of an exchange only the facts about the items in it are looked up, and no more than `EFFORT`.
+    """
     chosen = _join(_by_attributes(a, b, scene) for a, b in groups)
-    best = _gain(scene, chosen)
-    improved = True
-    while improved:
+    about = _about(scene)
+    left, improved = EFFORT, True
+    while improved and left > 0:
         improved = False
-        for option in chain.from_iterable(_exchanges(a, b, chosen) for a, b in groups):
-            if (gain := _gain(scene, option)) > best:
-                chosen, best, improved = option, gain, True
+        for items, option in chain.from_iterable(_exchanges(a, b, chosen) for a, b in groups):
+            touched = _touched(scene, about, items)
+            left -= len(touched.attributes) + len(touched.relations) + 1
+            if _gain(touched, option) > _gain(touched, chosen):
+                chosen, improved = option, True
+                break
+            if left <= 0:
                 break
     return chosen
+
+
+def _about(scene: _Scene) -> Mapping[int, _Scene]:
+    """The facts about every intended item."""
+    found: dict[int, _Scene] = defaultdict(lambda: _Scene([], [], scene.bound, scene.linked))
+    for attribute in scene.attributes:
+        found[attribute[0]].attributes.append(attribute)
+    for relation in scene.relations:
+        for item in {relation[0], relation[2]}:
+            found[item].relations.append(relation)
+    return found
+
+
+def _touched(scene: _Scene, about: Mapping[int, _Scene], items: Iterable[int]) -> _Scene:
+    """The facts about any of these items, each once."""
+    parts = [about[item] for item in items]
+    attributes = list(chain.from_iterable(part.attributes for part in parts))
+    relations = list(dict.fromkeys(chain.from_iterable(part.relations for part in parts)))
+    return _Scene(attributes, relations, scene.bound, scene.linked)
 
 
 def _by_attributes(a: list[int], b: list[int], scene: _Scene) -> Assignment:
@@ -144,8 +172,10 @@ def _by_attributes(a: list[int], b: list[int], scene: _Scene) -> Assignment:
     return {a[i]: b[j] for i, j in zip(rows, columns, strict=True)}
 
 
-def _exchanges(a: list[int], b: list[int], chosen: Assignment) -> Iterator[Assignment]:
-    """Assignments in which two of `a` trade partners, or one takes a free partner of `b`."""
+def _exchanges(
+    a: list[int], b: list[int], chosen: Assignment
+) -> Iterator[tuple[tuple[int, ...], Assignment]]:
+    """Two of `a` trade partners, or one takes a free partner of `b`: who, and what comes of it."""
     for one, other in combinations(a, 2):
         traded = {**chosen}
         traded.pop(one, None)
@@ -154,7 +184,7 @@ def _exchanges(a: list[int], b: list[int], chosen: Assignment) -> Iterator[Assig
             traded[one] = chosen[other]
         if one in chosen:
             traded[other] = chosen[one]
-        yield traded
+        yield (one, other), traded
     taken = set(chosen.values())
     for one, free in product(a, (j for j in b if j not in taken)):
-        yield {**chosen, one: free}
+        yield (one,), {**chosen, one: free}

@@ -67,11 +67,12 @@ class Letterbox:
 
         pixels: Any = change.to_tensor(image)
         scale = self._size / max(pixels.shape[1:])
+        inner = [max(1, round(side * scale)) for side in pixels.shape[1:]]
         if scale != 1:
-            inner = [round(side * scale) for side in pixels.shape[1:]]
             pixels = change.resize(pixels, inner, InterpolationMode.BICUBIC, antialias=True)
-            down, right = (self._size - side for side in inner)
-            sides = [right // 2, down // 2, right - right // 2, down - down // 2]
-            pixels = change.pad(pixels, sides)
+        # the release leaves the bars out where nothing is resized, and then fails at the model
+        down, right = (self._size - side for side in inner)
+        sides = [right // 2, down // 2, right - right // 2, down - down // 2]
+        pixels = change.pad(pixels, sides)
         made: torch.Tensor = change.normalize(pixels, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
         return made

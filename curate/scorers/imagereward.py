@@ -13,7 +13,13 @@ from invdpo.curate.sampler import torch_device
 from invdpo.curate.scorers.aesthetic import Layers, head_layers
 from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
 from invdpo.curate.scorers.blip import Blip, build
-from invdpo.curate.scorers.weights import digest, find_file, read_tensors
+from invdpo.curate.scorers.weights import (
+    Weights,
+    digest,
+    find_file,
+    find_weights,
+    read_tensors,
+)
 from invdpo.schemas import ModelError
 from invdpo.schemas.config import ScoreConfig
 
@@ -50,8 +56,13 @@ class ImageRewardScorer:
 
     @cached_property
     def revision(self) -> str:
-        """Hash of the checkpoint."""
-        return f"imagereward sha256:{digest(self._file(WEIGHTS))}"
+        """Hash of the checkpoint, and the tokenizer with its revision."""
+        weights = f"imagereward sha256:{digest(self._file(WEIGHTS))}"
+        return f"{weights} tokenizer={self._words.told}"
+
+    @cached_property
+    def _words(self) -> Weights:
+        return find_weights(self._config.imagereward_tokenizer, "score.imagereward_tokenizer")
 
     def _file(self, name: str) -> Path:
         folder = self._config.imagereward_folder
@@ -79,11 +90,12 @@ class ImageRewardScorer:
         """BERT's, with BLIP's two more words, which no prompt holds."""
         from transformers import AutoTokenizer
 
-        place = self._config.imagereward_tokenizer
+        words = self._words
         try:
-            tokenizer: Any = AutoTokenizer.from_pretrained(place)
+            tokenizer: Any = AutoTokenizer.from_pretrained(words.place, **words.options)
         except Exception as error:
-            text = f"score.imagereward_tokenizer: {place}: can't be loaded ({describe(error)})."
+            text = f"score.imagereward_tokenizer: {words.name}: can't be loaded"
+            text = f"{text} ({describe(error)})."
             raise ModelError(text) from error
         return tokenizer
 

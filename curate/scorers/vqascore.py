@@ -11,7 +11,7 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invdpo.curate.attempts import describe
+from invdpo.curate.attempts import Failure, describe
 from invdpo.curate.sampler import torch_device
 from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
 from invdpo.curate.scorers.weights import Weights, find_weights
@@ -90,8 +90,16 @@ class VqaScorer:
         device = torch_device(self._config.device)
         return _Model(network.to(device).eval(), processor, device, answer)
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
-        """One chance a case."""
+    def __call__(self, cases: Sequence[Case]) -> list[Judged | Failure]:
+        """One chance a case; prompts with the model's word for a picture can't be asked about."""
+        word = str(getattr(self._model.processor, "image_token", None) or "")
+        clear = [case for case in cases if not (word and word in case.prompt)]
+        chances = iter(self._chances(clear) if clear else ())
+        held = Failure(f"the prompt holds {word!r}, this model's word for a picture")
+        kept = {id(case) for case in clear}
+        return [Judged(next(chances)) if id(case) in kept else held for case in cases]
+
+    def _chances(self, cases: Sequence[Case]) -> list[float]:
         import torch
 
         model = self._model
@@ -107,7 +115,8 @@ class VqaScorer:
         }
         with torch.inference_mode():
             chances = self._first_token(given).float().softmax(dim=-1)[:, model.answer]
-        return [Judged(chance) for chance in chances.double().tolist()]
+        found: list[float] = chances.double().tolist()
+        return found
 
     def _asked(self, prompt: str) -> str:
         """The question as the model was taught to be asked."""

@@ -12,7 +12,7 @@ from invdpo.curate.prompts import PROMPT_SOURCES, collect
 from invdpo.curate.prompts.file import FileSource
 from invdpo.schemas import ConfigError, DataError, PluginError
 from invdpo.schemas.config import PromptsConfig
-from invdpo.schemas.tables import Record
+from invdpo.schemas.tables import PROMPTS, Record
 
 
 def read(tmp_path: Path, name: str, data: str | bytes) -> tuple[list[Record], int]:
@@ -186,6 +186,78 @@ def test_ten_thousand_relations(tmp_path: Path) -> None:
     (row,) = collected(tmp_path / "p.jsonl")
     assert row["status"] == "ok"
     assert len(json.loads(row["graph"])["relations"]) == 10_000
+
+
+ODD = (
+    '{"prompt": "a\\ndog says \\"no\\", {x} {{y}} {% z %} %s"}',
+    '{"prompt": "赤い猫 и синяя собака, قطة حمراء 🐈"}',
+    '{"prompt": "a cat \\u0000"}',
+)
+
+
+def test_prompts_hold_whatever_they_hold(tmp_path: Path) -> None:
+    """Any script, line breaks, quotes and braces come back from the table as they were."""
+    rows, _ = read(tmp_path, "p.jsonl", "\n".join(ODD))
+    path = tmp_path / "prompts.parquet"
+    pq.write_table(pa.Table.from_pylist(rows, PROMPTS), path)
+    found = pq.read_table(path)["prompt"].to_pylist()
+    assert found == [json.loads(line)["prompt"] for line in ODD]
+    assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_half_a_character_is_a_rejected_row(tmp_path: Path) -> None:
+    lines = [
+        r'{"prompt": "a \ud800 cat"}',
+        r'{"prompt": "a cat", "graph": {"items": [{"item_id": 0, "label": "\ud800"}]}}',
+        r'{"prompt": "a dog"}',
+    ]
+    rows, _ = read(tmp_path, "p.jsonl", "\n".join(lines))
+    assert [row["error"] for row in rows] == [
+        "half a character (a lone surrogate) (line 1)",
+        "half a character (a lone surrogate) (line 2)",
+        None,
+    ]
+    pa.Table.from_pylist(rows, PROMPTS)
+
+
+def test_items_that_are_no_list_are_a_column_like_any_other(tmp_path: Path) -> None:
+    rows, _ = read(tmp_path, "p.csv", "prompt,items\na red cat,3\na dog,\n")
+    assert [json.loads(row["graph"])["items"][0]["label"] for row in rows] == ["cat", "dog"]
+
+
+def test_graphs_in_the_columns_of_a_table(tmp_path: Path) -> None:
+    """LAION-SG's and GenEval's fields, with nulls where a row has no such field."""
+    items = [{"item_id": 0, "label": "woman", "attributes": None}, {"item_id": 1, "label": "hat"}]
+    relations = [{"item1": 0, "relation": "wears", "item2": 1}]
+    include = [{"class": "cow", "count": 2, "color": None, "position": None}]
+    table = pa.Table.from_pylist([
+        {"prompt": "she", "items": items, "relations": relations, "include": None},
+        {"prompt": "cows", "items": None, "relations": None, "include": include},
+        {"prompt": "a red cat", "items": None, "relations": None, "include": None},
+    ])  # fmt: skip
+    pq.write_table(table, tmp_path / "p.parquet")
+    graphs = [json.loads(row["graph"]) for row in collected(tmp_path / "p.parquet")]
+    assert [[item["label"] for item in graph["items"]] for graph in graphs] == [
+        ["woman", "hat"], ["cow", "cow"], ["cat"],
+    ]  # fmt: skip
+    assert graphs[0]["relations"][0]["relation"] == "wears"
+
+
+@pytest.mark.parametrize(
+    ("graph", "said"),
+    [
+        ({"items": [{"item_id": 1, "label": "cat"}, {"item_id": 1, "label": "dog"}]},
+         "item_id 1 stands 2 times"),
+        ({"items": [{"item_id": 1, "label": "cat"}],
+          "relations": [{"item1": 1, "relation": "near", "item2": 7}]},
+         "relation 'near' names item 7, which does not exist"),
+    ],
+)  # fmt: skip
+def test_graphs_that_contradict_themselves(tmp_path: Path, graph: object, said: str) -> None:
+    line = json.dumps({"prompt": "a cat", "graph": graph})
+    rows, _ = read(tmp_path, "p.jsonl", f'{line}\n{{"prompt": "a dog"}}')
+    assert [row["status"] for row in rows] == ["rejected", "ok"]
+    assert rows[0]["error"] == f"scene graph: {said} (line 1)"
 
 
 def test_a_data_set_in_the_hubs_form(tmp_path: Path) -> None:

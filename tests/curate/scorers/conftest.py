@@ -1,50 +1,92 @@
-"""A tiny CLIP of random weights in a folder, and pictures."""
+"""Small models of random weights, the settings that name them, and pictures."""
+
+from __future__ import annotations
 
 import io
-import json
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-CONFIG = {
-    "embed_dim": 16,
-    "vision_cfg": {
-        "image_size": 32,
-        "layers": 1,
-        "width": 32,
-        "head_width": 16,
-        "patch_size": 8,
-    },
-    "text_cfg": {
-        "context_length": 16,
-        "vocab_size": 49408,
-        "width": 16,
-        "heads": 2,
-        "layers": 1,
-    },
-}
+from tests.curate.scorers import small, vlms
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Folders = pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An open_clip folder as `clip_model` takes it."""
-    import torch
-    from open_clip import CLIP
-    from safetensors.torch import save_file
+def clip_folder(tmp_path_factory: Folders) -> Path:
+    return small.clip(tmp_path_factory.mktemp("clip"))
 
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("clip")
-    network = CLIP(**CONFIG)
-    save_file(
-        {name: value.contiguous() for name, value in network.state_dict().items()},
-        folder / "open_clip_model.safetensors",
-    )
-    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3}
-    text = json.dumps({"model_cfg": CONFIG, "preprocess_cfg": preprocess})
-    (folder / "open_clip_config.json").write_text(text)
-    return folder
+
+@pytest.fixture(scope="session")
+def pickscore_folder(tmp_path_factory: Folders) -> Path:
+    return small.pickscore(tmp_path_factory.mktemp("pickscore"))
+
+
+@pytest.fixture(scope="session")
+def hpsv2_file(tmp_path_factory: Folders) -> Path:
+    return small.hpsv2(tmp_path_factory.mktemp("hpsv2"))
+
+
+@pytest.fixture(scope="session")
+def head(tmp_path_factory: Folders) -> tuple[Path, nn.Sequential]:
+    return small.head(tmp_path_factory.mktemp("aesthetic"))
+
+
+@pytest.fixture(scope="session")
+def imagereward_folder(tmp_path_factory: Folders) -> Path:
+    return small.imagereward(tmp_path_factory.mktemp("imagereward"))
+
+
+@pytest.fixture(scope="session")
+def vlm_folder(tmp_path_factory: Folders) -> Path:
+    return vlms.made("llava", tmp_path_factory.mktemp("llava"))
+
+
+@pytest.fixture(scope="session")
+def address(clip_folder: Path) -> Iterator[str]:
+    """Of a server that judges by the small CLIP."""
+    from invdpo.curate.scorers import SCORERS
+    from invdpo.schemas.config import ScoreConfig
+    from tools.remote_scorer import serve
+
+    config = ScoreConfig(clip_model=str(clip_folder), device="cpu")
+    server = serve(SCORERS["clip"](config), 0)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def settings(
+    clip_folder: Path, pickscore_folder: Path, hpsv2_file: Path, head: tuple[Path, nn.Sequential],
+    imagereward_folder: Path, vlm_folder: Path, address: str,
+) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """Scorer -> the options that make it judge by a small model; one entry for every scorer."""
+    place = str(pickscore_folder)
+    return {
+        "aesthetic": {"aesthetic_head": str(head[0]), "aesthetic_clip": str(clip_folder)},
+        "brisque": {},
+        "clip": {"clip_model": str(clip_folder)},
+        "composition": {},
+        "hpsv2": {"hpsv2_checkpoint": str(hpsv2_file), "hpsv2_architecture": "tiny-hps"},
+        "imagereward": {
+            "imagereward_folder": str(imagereward_folder),
+            "imagereward_tokenizer": str(imagereward_folder / "tokenizer"),
+        },
+        "nsfw": {},
+        "pickscore": {"pickscore_model": place, "pickscore_processor": place},
+        "remote": {"remote_url": address},
+        "vqascore": {"vqascore_model": str(vlm_folder)},
+    }
 
 
 @pytest.fixture(scope="session")

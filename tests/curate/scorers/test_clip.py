@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from invdpo.curate.images import encode
-from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.scorers import SCORERS, Case, clip_model
 from invdpo.curate.scorers.clip_model import find
 from invdpo.curate.shapes import scenes, world
 from invdpo.curate.shapes.render import render
@@ -68,18 +68,38 @@ def test_each_prompt_is_encoded_once(clip_folder: Path, cases: list[Case]) -> No
 def test_revision_follows_the_content(clip_folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(clip_folder, copy)
-    revision = find(str(clip_folder), None).revision()
-    assert revision.startswith("sha256:")
-    assert find(str(copy), None).revision() == revision
+    name, digest = find(str(clip_folder), None).revision().split("@sha256:")
+    assert name == clip_folder.name
+    assert find(str(copy), None).revision() == f"copy@sha256:{digest}"
     weights = copy / "open_clip_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    assert find(str(copy), None).revision() != revision
+    assert not find(str(copy), None).revision().endswith(digest)
 
 
-def test_named_model(clip_folder: Path) -> None:
-    assert find("ViT-B-32", "openai").revision() == "ViT-B-32:openai"
+def test_named_models_have_a_name_and_a_revision(
+    clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def commit(repository: str, revision: str | None, file: str) -> str:
+        asked.append(repository)
+        return "c0ffee" * 7
+
+    monkeypatch.setattr(clip_model, "commit_of", commit)
+    told = find("ViT-B-32", "laion2b_s34b_b79k").revision()
+    assert told.startswith("ViT-B-32:laion2b_s34b_b79k@c0ffee")
+    assert find("hf-hub:laion/some-clip", None).revision().startswith("laion/some-clip@c0ffee")
+    assert asked == ["laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "laion/some-clip"]
     weights = clip_folder / "open_clip_model.safetensors"
-    assert find("ViT-B-32", str(weights)).revision().startswith("sha256:")
+    told = find("ViT-B-32", str(weights)).revision()
+    assert told.startswith("ViT-B-32:open_clip_model.safetensors@sha256:")
+
+
+def test_weights_made_for_another_activation_are_refused() -> None:
+    """They would load, and every embedding would be a little wrong."""
+    with pytest.raises(ModelError, match="'openai' want 'ViT-B-32-quickgelu'; name that"):
+        find("ViT-B-32", "openai")
+    assert find("ViT-B-32-quickgelu", "openai").tag == "openai"
 
 
 def test_pickles_are_refused(clip_folder: Path, tmp_path: Path) -> None:
@@ -146,7 +166,7 @@ def test_the_embedded_model_knows_its_world(caplog: pytest.LogCaptureFixture) ->
         for texts in (captions, captions[1:] + captions[:1])
     )
     assert all(a > b for a, b in zip(right, wrong, strict=True))
-    assert scorer.revision.startswith("sha256:")
+    assert scorer.revision.startswith("embedded@sha256:")
     assert not caplog.records
 
 

@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from invdpo.curate.scorers import facts as search
 from invdpo.curate.scorers.composition import composition, wrong_facts
 from invdpo.curate.scorers.facts import facts
 from invdpo.curate.shapes import scenes, vision
@@ -155,6 +156,21 @@ def test_search_uses_relations_when_colours_do_not_tell() -> None:
     observed = SceneGraph(items=tuple(reversed(row)), relations=links)
     assert composition(asked, observed)["satisfied"] > 0.7
     assert composition(asked, asked)["all_right"] == 1.0
+
+
+def test_ten_thousand_relations_between_a_hundred_alike_objects(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More exchanges than could be tried: the search ends where its effort does."""
+    monkeypatch.setattr(search, "EFFORT", 50_000)
+    items = tuple(Item(item_id=n, label="cat") for n in range(100))
+    ways = {name: [Relation(item1=n % 100, relation=name, item2=n // 100) for n in range(10_000)]
+            for name in ("near", "far from")}  # fmt: skip
+    asked = SceneGraph(items=items, relations=tuple(ways["near"]))
+    assert composition(asked, asked)["all_right"] == 1.0
+    half = SceneGraph(items=items, relations=(*ways["near"][:5_000], *ways["far from"][5_000:]))
+    figures = composition(asked, half)
+    assert figures["satisfied"] == pytest.approx((5_000 + 102) / 10_102)
 
 
 @pytest.mark.parametrize("split", ["train", "heldout"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,17 +17,9 @@ from tests.curate.scorers.judged import values
 from tests.curate.scorers.released_blip import save, tensors
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The released files, and a tokenizer of BERT's kind that knows few words."""
-    from transformers import BertTokenizer
-
-    made = save(tmp_path_factory.mktemp("imagereward"))
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "red", "cat", "picture", "of"]
-    (made / "vocab.txt").write_text("\n".join(words + [f"w{n}" for n in range(56)]))
-    tokenizer: Any = BertTokenizer(str(made / "vocab.txt"))
-    tokenizer.save_pretrained(made / "tokenizer")
-    return made
+@pytest.fixture
+def folder(imagereward_folder: Path) -> Path:
+    return imagereward_folder
 
 
 def config(folder: Path) -> ScoreConfig:
@@ -74,15 +65,6 @@ def test_rewards_are_those_of_the_released_code(folder: Path) -> None:
         hidden = hidden @ weight.T + bias
     rewards = ((hidden[:, 0] - MEAN) / STD).tolist()
     assert rewards == pytest.approx([-0.21183877, -0.21005885, -0.20911853], abs=1e-5)
-
-
-def test_batch_and_order_do_not_matter(folder: Path, cases: list[Case]) -> None:
-    scorer = SCORERS["imagereward"](config(folder))
-    together = values(scorer(cases))
-    assert len({round(value, 7) for value in together}) > 16
-    alone = [values(scorer([case]))[0] for case in cases[:4]]
-    assert together[:4] == pytest.approx(alone, abs=1e-5)
-    assert values(scorer(cases[::-1]))[::-1] == pytest.approx(together, abs=1e-5)
 
 
 def test_the_prompt_plays_a_part(folder: Path, pictures: list[bytes]) -> None:

