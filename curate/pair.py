@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import pyarrow as pa
 
 from invdpo.curate.dataset import write_dataset
 from invdpo.curate.lineage import descendant, fingerprint_of
-from invdpo.curate.pairing import cut_pairs, require_target
-from invdpo.curate.parts import Fingerprint, read_header, replacing, write_part
+from invdpo.curate.pairing import Report, check_columns, check_scores, cut_pairs, require_target
+from invdpo.curate.pairing.checks import NEEDED
+from invdpo.curate.pairing.reviews import check_reviews
+from invdpo.curate.parts import Fingerprint, read_header, read_part, replacing, write_part
 from invdpo.curate.runner import RunOptions, StepResult, is_done
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
+from invdpo.schemas.ids import content_id
+
+COLUMNS = ("candidate_id", "prompt_id", "status", "phash", "seed", "model", "revision")
+"""Of candidates; never their pictures."""
 
 
 def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -31,14 +40,7 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     if is_done(ws.pairs_path, fingerprint, options) and ws.dataset_dir.exists():
         report = json.loads(ws.need(ws.report_path).read_text(encoding="utf-8"))
         return _result(ws, report, begin, resumed=read_header(ws.pairs_path).rows)
-    names = list(fingerprint["scores"])
-    pairs, report = cut_pairs(
-        ws.read_table(ws.prompts_path),
-        ws.read_table(ws.candidates_dir, ["candidate_id", "prompt_id", "status", "phash"]),
-        {name: ws.read_table(ws.scores_dir(name)) for name in names},
-        config.pair,
-        lower_is_better=[name for name in names if _lower_is_better(name, config)],
-    )
+    pairs, report = _cut(ws, config, list(fingerprint["scores"]))
     if options.dry_run:
         return _result(ws, report, begin, planned=len(pairs))
     with replacing(ws.report_path) as temporary:
@@ -51,6 +53,41 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     return _result(ws, report, begin, made=len(pairs))
 
 
+def _cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table, Report]:
+    """Read what pairs are cut from, and cut them."""
+    candidates = ws.read_table(ws.candidates_dir, COLUMNS)
+    scores = {name: _scores(ws, name) for name in names}
+    check_scores(candidates, scores)
+    return cut_pairs(
+        ws.read_table(ws.prompts_path),
+        candidates,
+        scores,
+        config.pair,
+        lower_is_better=[name for name in names if _lower_is_better(name, config)],
+        reviews=_reviews(ws) if config.pair.reviews else None,
+    )
+
+
+def _scores(ws: Workspace, name: str) -> pa.Table:
+    """What pairs are cut by, of one scorer. Raises `DataError` for tables of other columns."""
+    found = []
+    for part in ws.iter_parts(ws.scores_dir(name)):
+        table = read_part(part)
+        check_columns(name, table)
+        found.append(table.select(NEEDED))
+    return pa.concat_tables(found)
+
+
+def _reviews(ws: Workspace) -> pa.Table:
+    """Pair ids and decisions. Raises `DataError` when there are none, or malformed ones."""
+    if not ws.reviews_path.exists():
+        text = f"{ws.reviews_path}: not there, so there are no reviews to apply."
+        raise DataError(f"{text} First run: invdpo curate review, or leave out --reviews.")
+    table = read_part(ws.reviews_path)
+    check_reviews(table)
+    return table.select(["pair_id", "decision"])
+
+
 def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     """What decides the pairs. Raises `WorkspaceError` for scores missing, unfinished or stale."""
     prompts = fingerprint_of(ws, ws.prompts_path)
@@ -58,13 +95,15 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     folder = ws.scores_dir("")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     scores = {}
-    for name in sorted(there | config.pair.weights.keys() | config.pair.limits.keys()):
+    for name in sorted(there | config.pair.scorers()):
         for part in ws.iter_parts(ws.candidates_dir):
             ws.need(ws.scores_dir(name) / part.name)
         found = descendant(ws, ws.scores_dir(name), candidates)
         scores[name] = {key: found[key] for key in ("annotate", "score") if key in found}
     made = candidates | {"scores": scores, "pair": config.pair.fingerprint()}
     stored = config.dataset.fingerprint()
+    if config.pair.reviews:
+        made["reviews"] = {"content": content_id(_reviews(ws).to_pydict())}
     return made | ({"dataset": stored} if stored else {})
 
 

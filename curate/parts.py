@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -97,12 +98,29 @@ def remove_stale(folder: Path) -> None:
 
 
 def read_header(path: Path) -> Header:
-    """Rows, fingerprint and notes of a part. Raises `WorkspaceError` when it is damaged."""
+    """Rows, fingerprint and notes of a part.
+
+    Raises `WorkspaceError` when it is damaged, or a newer version of invdpo made it.
+    """
     with _damage(path):
         metadata = pq.read_metadata(path)
         extra = metadata.metadata or {}
+        _refuse_newer(path, extra.get(VERSION, b"").decode())
         fingerprint = json.loads(extra[CONFIG])
         return Header(metadata.num_rows, fingerprint, json.loads(extra.get(NOTES, b"{}")))
+
+
+def _refuse_newer(path: Path, version: str) -> None:
+    """A newer version may mean other things by the same names."""
+    if _release(version) > _release(__version__):
+        text = f"{path}: made by invdpo {version}, which is newer than this one ({__version__})."
+        raise WorkspaceError(f"{text} Update: pip install --upgrade invdpo")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers at the start of a version; none for a text that is no version."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()
 
 
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:

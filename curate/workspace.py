@@ -57,6 +57,11 @@ class Workspace:
         return self.root / "pairs.report.json"
 
     @property
+    def reviews_path(self) -> Path:
+        """What people decided on pairs."""
+        return self.root / "reviews.parquet"
+
+    @property
     def dataset_dir(self) -> Path:
         """The data set to publish and to train on."""
         return self.root / "dataset"

@@ -129,6 +129,8 @@ def _line(section: type[Section], detail: ErrorDetails) -> str:
         allowed = ", ".join(_siblings(section, detail["loc"]))
         return f"{key}: unknown key; allowed here: {allowed}"
     message = _allowed(detail)
+    if len(detail["loc"]) == 1 and detail["type"] == "value_error":  # between fields of a section
+        return "\n  ".join(f"{key}.{line}" for line in message.splitlines())
     return f"{key}: found {detail['input']!r}; {message[0].lower()}{message[1:]}"
 
 

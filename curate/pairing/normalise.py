@@ -1,9 +1,12 @@
-"""Standardised scores: each scorer on a common scale, within each prompt.
+"""Each scorer on a common scale: within each prompt, over all candidates, or as ranks.
 
-n candidates of p prompts; `prompt` holds each candidate's prompt as 0 .. p-1.
+n candidates of p prompts; `prompt` holds each candidate's prompt as 0 .. p-1. Scores may be NaN
+where a scorer that is not ranked has none; they stay NaN and do not touch the others.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -13,6 +16,9 @@ TOLERANCE = 1e-6
 """Scores of one prompt that differ by less than this share of their size are equal: single
 precision, in which most scorers compute, tells no more."""
 
+Normalise = Callable[[Floats, Ints, int], Floats]
+"""(raw scores, their prompts, number of prompts) -> scores on a common scale, n."""
+
 
 def standardise(values: Floats, prompt: Ints, prompts: int) -> Floats:
     """(x - mean) / sd over each prompt's candidates, n; sd with divisor n, zeros where it is 0."""
@@ -20,8 +26,57 @@ def standardise(values: Floats, prompt: Ints, prompts: int) -> Floats:
     mean = np.bincount(prompt, values, minlength=prompts) / count
     centred = values - mean[prompt]
     deviation = np.sqrt(np.bincount(prompt, centred**2, minlength=prompts) / count)
-    size = np.zeros(prompts)
-    np.maximum.at(size, prompt, np.abs(values))
-    flat = (deviation <= TOLERANCE * size)[prompt]
+    flat = (deviation <= TOLERANCE * _size(values, prompt, prompts))[prompt]
     scaled: Floats = np.where(flat, 0.0, centred / np.where(flat, 1.0, deviation[prompt]))
     return scaled
+
+
+def standardise_all(values: Floats, prompt: Ints, prompts: int) -> Floats:
+    """(x - mean) / sd over all candidates, n; sd with divisor n, zeros where it is 0."""
+    return standardise(values, np.zeros(len(values), dtype=np.int64), 1)
+
+
+def ranks(values: Floats, prompt: Ints, prompts: int) -> Floats:
+    """Rank within the prompt, n: 0 the lowest, 1 the highest, the mean of their places for equals.
+
+    One half where a prompt has one candidate.
+    """
+    order = np.lexsort((values, prompt))
+    sorted_values, sorted_prompt = values[order], prompt[order]
+    near = TOLERANCE * _size(values, prompt, prompts)[sorted_prompt]
+    starts = np.ones(len(values), dtype=bool)
+    starts[1:] = (np.diff(sorted_values) > near[1:]) | (np.diff(sorted_prompt) > 0)
+    run = np.cumsum(starts) - 1
+    count = np.bincount(prompt, minlength=prompts)
+    first = (np.cumsum(count) - count)[sorted_prompt]
+    place = np.arange(len(values)) - first
+    mean_place = (np.bincount(run, place) / np.bincount(run))[run] if len(values) else place
+    most = count[sorted_prompt] - 1
+    found = np.empty(len(values))
+    found[order] = np.where(most > 0, mean_place / np.maximum(most, 1), 0.5)
+    return found
+
+
+def _size(values: Floats, prompt: Ints, prompts: int) -> Floats:
+    """The greatest absolute value of each prompt, p."""
+    size = np.zeros(prompts)
+    np.maximum.at(size, prompt, np.abs(values))
+    return size
+
+
+NORMALISATIONS: dict[str, Normalise] = {
+    "prompt": standardise,
+    "global": standardise_all,
+    "rank": ranks,
+}
+"""By the name that the configuration gives them."""
+
+
+def normalise(kind: str, values: Floats, prompt: Ints, prompts: int) -> Floats:
+    """Scores on the scale of `kind`, n; NaN where they are NaN."""
+    known = np.isfinite(values)
+    if known.all():
+        return NORMALISATIONS[kind](values, prompt, prompts)
+    found = np.full(len(values), np.nan)
+    found[known] = NORMALISATIONS[kind](values[known], prompt[known], prompts)
+    return found

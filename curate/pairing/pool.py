@@ -13,12 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from invdpo.curate.pairing.sieve import Bools, Sieve
 from invdpo.schemas import DataError
 from invdpo.schemas.tables import REJECTED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+
+
+class Origin(NamedTuple):
+    """Seed and model of each candidate."""
+
+    seed: Ints
+    """n; -1 where it is not told."""
+    model: Ints
+    """A number for each (model, revision), n."""
 
 
 class Pool(NamedTuple):
@@ -32,33 +41,18 @@ class Pool(NamedTuple):
     """Perceptual hashes, n; None where there is none."""
     raw: dict[str, Floats]
     """Raw scores of every scorer, n each; NaN where one that is not ranked has none."""
+    origin: Origin | None = None
+    """What drew them, where the candidates table tells."""
 
-
-class Sieve:
-    """Notes for each of n rows the first reason to drop it."""
-
-    def __init__(self, size: int) -> None:
-        self._reasons: list[str] = []
-        self._code = np.full(size, -1, dtype=np.int64)
-
-    def drop(self, rows: Bools, reason: str) -> None:
-        """Drop rows (n booleans) that are still kept."""
-        self._code[rows & (self._code < 0)] = len(self._reasons)
-        self._reasons.append(reason)
-
-    @property
-    def kept(self) -> Bools:
-        """Rows without a reason, n booleans."""
-        return self._code < 0
-
-    def counts(self) -> dict[str, int]:
-        """How many rows each reason dropped, in the order they were tried, zeros left out."""
-        found = np.bincount(self._code[~self.kept], minlength=len(self._reasons))
-        return {name: int(n) for name, n in zip(self._reasons, found, strict=True) if n}
-
-    def reasons(self) -> NDArray[np.object_]:
-        """Each row's reason, None where it is kept."""
-        return np.array([*self._reasons, None], dtype=object)[self._code]
+    def take(self, rows: Ints) -> Pool:
+        """Only these candidates, in this order."""
+        return Pool(
+            self.ids[rows],
+            self.prompt[rows],
+            self.look[rows],
+            {name: values[rows] for name, values in self.raw.items()},
+            Origin(*(part[rows] for part in self.origin)) if self.origin else None,
+        )
 
 
 def gather(
@@ -67,15 +61,14 @@ def gather(
     scores: Mapping[str, pa.Table],
     ranked: Collection[str],
     limits: Mapping[str, float] | None = None,
-) -> tuple[Pool, dict[str, int]]:
-    """The candidates that can be ranked by all of `ranked`, and how many were dropped and why.
+) -> tuple[Pool, Sieve]:
+    """The candidates that can be ranked by all of `ranked`, and why the others were dropped.
 
     Those whose raw score by a scorer of `limits` is above the limit, or missing, are dropped.
     Raises `DataError` when an id stands twice in a table that it is the key of.
     """
-    candidates = candidates.select(["candidate_id", "prompt_id", "phash", "status"])
     ids, prompt = candidates["candidate_id"], _rows(candidates["prompt_id"], prompts, "prompt_id")
-    _check_key(candidates, "candidate_id")
+    check_key(candidates, "candidate_id", "candidates")
     sieve = Sieve(len(candidates))
     sieve.drop(_rejected(candidates), "candidate rejected")
     sieve.drop(prompt < 0, "its prompt is not in the prompts table")
@@ -83,28 +76,35 @@ def gather(
     for name, most in (limits or {}).items():
         sieve.drop(np.isnan(raw[name]), f"no {name} score")
         sieve.drop(raw[name] > most, f"{name} over {most:g}")
+    pool = Pool(_objects(ids), prompt, _objects(candidates["phash"]), raw, _origin(candidates))
     order = pc.sort_indices(ids).to_numpy()
-    order = order[sieve.kept[order]]
-    pool = Pool(
-        ids=_objects(ids)[order],
-        prompt=prompt[order],
-        look=_objects(candidates["phash"])[order],
-        raw={name: values[order] for name, values in raw.items()},
-    )
-    return pool, sieve.counts()
+    return pool.take(order[sieve.kept[order]]), sieve
 
 
-def _check_key(table: pa.Table, key: str) -> None:
+def check_key(table: pa.Table, key: str, what: str) -> None:
+    """Raise `DataError` with the ids that stand in more than one row."""
     if doubled := len(table) - pc.count_distinct(table[key]).as_py():
-        text = f"{doubled} rows repeat the {key} of another row of their table."
-        raise DataError(f"{text} Remake the table.")
+        counts = pc.value_counts(table[key]).to_pylist()
+        first = [str(row["values"]) for row in counts if row["counts"] > 1][:3]
+        text = f"{what}: {doubled} rows repeat the {key} of another row of their table"
+        raise DataError(f"{text} ({', '.join(first)}). Remake the table.")
 
 
-def _rows(keys: pa.ChunkedArray, table: pa.Table, key: str) -> Ints:
+def _origin(candidates: pa.Table) -> Origin | None:
+    if not {"seed", "model", "revision"} <= set(candidates.column_names):
+        return None
+    joined = pc.binary_join_element_wise(
+        pc.fill_null(candidates["model"], ""), pc.fill_null(candidates["revision"], ""), "\n"
+    )
+    model = joined.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+    return Origin(pc.fill_null(candidates["seed"], -1).to_numpy().astype(np.int64), model)
+
+
+def _rows(keys: pa.ChunkedArray, table: pa.Table, key: str, what: str = "prompts") -> Ints:
     """The row of `table` that holds each key, -1 where there is none."""
     if keys.equals(table[key]):  # as steps write them, which is much the fastest
         return np.arange(len(keys))
-    _check_key(table, key)
+    check_key(table, key, what)
     found = pc.index_in(keys, value_set=table[key].combine_chunks())
     rows: Ints = pc.fill_null(found, -1).to_numpy().astype(np.int64)
     return rows
@@ -118,7 +118,7 @@ def _scores(
     sieve: Sieve, ids: pa.ChunkedArray, table: pa.Table, name: str, ranked: Collection[str]
 ) -> Floats:
     """Raw scores aligned with `ids`, n; NaN where missing, which drops when `name` is ranked."""
-    row = _rows(ids, table, "candidate_id")
+    row = _rows(ids, table, "candidate_id", f"scores of {name}")
     # One row more than there are, so that index -1 reads "missing" even from an empty table.
     values = np.append(table["score"].to_numpy().astype(np.float64), np.nan)[row]
     rejected = np.append(_rejected(table), False)[row]

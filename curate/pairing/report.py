@@ -1,98 +1,110 @@
-"""What happened while pairs were cut: counts, reasons, margins and how far the scorers agree."""
+"""What happened while pairs were cut, in plain JSON types."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from invdpo.curate.pairing.pool import Bools, Floats
-from invdpo.curate.pairing.select import ALIKE, EQUAL, MARGIN, ONE, UNUSABLE
+from invdpo.curate.pairing.agreement import agreement
+from invdpo.curate.pairing.balance import balance, by_objects
+from invdpo.curate.pairing.choose import ABLE, Tables, pair_steps
+from invdpo.curate.pairing.costs import Again, costs, shortfall
+from invdpo.curate.pairing.cutting import Cut
+from invdpo.curate.pairing.judged import in_conflict, margin_summary, scorer_summaries
+from invdpo.curate.pairing.splits import Split
+from invdpo.curate.pairing.worst import worst
 from invdpo.schemas import DataError
+from invdpo.schemas.config import PairConfig
 
 Report = dict[str, Any]
 
-COSTS = (UNUSABLE, ONE, EQUAL, ALIKE, MARGIN)
-"""Reasons that another configuration or another run could change."""
 
+def report(cut: Cut, tables: Tables, config: PairConfig, table: pa.Table, again: Again) -> Report:
+    """Counts at every filter, balance, agreement, worst cases, and what a missed target lacks.
 
-def margin_summary(margins: Floats) -> dict[str, float]:
-    """Mean and quantiles; empty when there is no pair."""
-    if not len(margins):
-        return {}
-    names = ("min", "p10", "median", "p90", "max")
-    quantiles = np.quantile(margins, (0, 0.1, 0.5, 0.9, 1))
-    return {"mean": float(margins.mean())} | dict(zip(names, quantiles.tolist(), strict=True))
-
-
-def scorer_summary(chosen: Floats, rejected: Floats, sign: int) -> dict[str, float | int | None]:
-    """How one scorer sees the pairs; `sign` is -1 when its lower scores are better.
-
-    `agreement` is the share of pairs it prefers the chosen of, among those it does not call equal.
+    `again` cuts the same tables by another configuration; it is called only for a missed target.
     """
-    delta = chosen - rejected
-    known = np.isfinite(delta)
-    agree, against = int((sign * delta > 0).sum()), int((sign * delta < 0).sum())
+    choice, pairs, lower = cut.choice, cut.pairs, tables.lower_is_better
+    lost = choice.prompts
+    total, paired = len(tables.prompts), len(np.unique(pairs.prompt))
+    turned = {n: -raw if n in lower else raw for n, raw in choice.pool.raw.items()}
+    cost = {} if cut.filled.met else costs(config, choice, cut.filled, again)
+    missed = None if cut.filled.met else shortfall(config, choice, cut.filled, cost, again)
+    found: Report = {
+        "config": config.fingerprint(),
+        "candidates": {
+            "total": len(tables.candidates), "usable": len(choice.pool.ids),
+            "dropped": dict(choice.candidates),
+        },
+        "prompts": {"total": total, "paired": paired, "dropped": lost.counts()},
+        "pairs": {
+            "total": len(table), **_by_split(table), "in_conflict": in_conflict(choice, pairs),
+        },
+        "images": {"total": 2 * len(table), "distinct": _distinct(table)},
+        "filters": list(_filters(cut, tables)),
+        "margins": margin_summary(pairs.margin),
+        "scorers": scorer_summaries(cut, config, lower),
+        "agreement": agreement(turned, choice.pool.prompt, total, pairs),
+        "strata": balance(cut.strata, pairs.prompt, config.shares),
+        "objects": by_objects(tables.prompts["graph"], lost.kept),
+        "split": _split(cut.split, config),
+        "worst": worst(cut, config, turned),
+        "shortfall": missed,
+        "costs": cost,
+        "prompts_without_pair": lost_prompts(tables.prompts["prompt_id"], lost.reasons()),
+    }  # fmt: skip
+    if config.reviews:
+        marking = choice.marking
+        each = {name: marking.agreement(scores) for name, scores in turned.items()}
+        ranked = marking.agreement(choice.ranking.combined)
+        found["reviews"] = marking.counts() | {"agreement": {"ranked": ranked, "scorers": each}}
+    return found
+
+
+def _by_split(pairs: pa.Table) -> dict[str, int]:
+    held = pc.sum(pc.equal(pairs["split"], "validation")).as_py() or 0
+    return {"train": len(pairs) - held, "validation": held}
+
+
+def _distinct(pairs: pa.Table) -> int:
+    both = pa.chunked_array([*pairs["chosen_id"].chunks, *pairs["rejected_id"].chunks], pa.string())
+    return int(pc.count_distinct(both).as_py())
+
+
+def _split(split: Split, config: PairConfig) -> dict[str, Any]:
+    got = float(split.held.mean()) if len(split.held) else 0.0
     return {
-        "pairs": int(known.sum()),
-        "chosen_mean": _mean(chosen[known]),
-        "rejected_mean": _mean(rejected[known]),
-        "difference_mean": _mean(delta[known]),
-        "agree": agree,
-        "disagree": against,
-        "ties": int((delta == 0).sum()),
-        "agreement": agree / (agree + against) if agree + against else None,
+        "by": config.split_by,
+        "asked": config.validation_fraction,
+        "prompts_held_out": got,
+        "largest_cluster": split.largest(),
     }
 
 
-def _mean(values: Floats) -> float | None:
-    return float(values.mean()) if len(values) else None
+def _filters(cut: Cut, tables: Tables) -> Iterator[dict[str, Any]]:
+    """Counts before and after every filter, of candidates, then prompts, then pairs."""
+    choice = cut.choice
+    yield from _steps("candidates", len(tables.candidates), choice.candidates)
+    before = [step for step in choice.prompts.counts().items() if step[0] in ABLE]
+    yield from _steps("prompts", len(tables.prompts), before)
+    steps = list(pair_steps(choice))
+    if not cut.filled.kept.all():
+        steps.append((cut.filled.reason, int((~cut.filled.kept).sum())))
+    yield from _steps("pairs", choice.sifted.proposed, steps)
 
 
-def by_objects(graphs: pa.ChunkedArray, paired: Bools) -> dict[str, dict[str, int]]:
-    """Prompts and pairs by the number of objects that the intended graph names."""
-    numbers = [_objects(graph) for graph in graphs.to_pylist()]
-    total, chosen = Counter(numbers), Counter(n for n, p in zip(numbers, paired, strict=True) if p)
-    return {name: {"prompts": total[name], "pairs": chosen[name]} for name in sorted(total)}
-
-
-def _objects(graph: str | None) -> str:
-    if graph is None:
-        return "unknown"
-    try:
-        return str(len(json.loads(graph).get("items", ())))
-    except (ValueError, AttributeError):
-        return "unknown"
-
-
-def shortfall(
-    asked: int | None, margins: Floats, dropped: Mapping[str, int], could: Floats
-) -> str | None:
-    """Why there are fewer pairs than asked for, in one sentence a person can act on, or None.
-
-    `margins` of the pairs there are, and `could` of those that only `min_margin` dropped.
-    """
-    if asked is None or len(margins) >= asked:
-        return None
-    costs = {name: n for name, n in dropped.items() if name in COSTS}
-    worst = ", ".join(f"{name}: {n}" for name, n in sorted(costs.items(), key=lambda c: -c[1]))
-    text = f"{asked} pairs were asked for, {len(margins)} were found."
-    text += f" Prompts lost: {worst}." if costs else " Every prompt gave one."
-    lacking = asked - len(margins)
-    if lacking <= len(could):
-        enough = np.sort(could)[-lacking]
-        return f"{text} A min_margin of {np.floor(enough * 1000) / 1000:g} would give them."
-    most = len(margins) + len(could)
-    return f"{text} Even without a min_margin there would be {most}: add prompts."
+def _steps(unit: str, count: int, steps: Iterable[tuple[str, int]]) -> Iterator[dict[str, Any]]:
+    for name, dropped in steps:
+        yield {"name": name, "unit": unit, "before": count, "after": count - dropped}
+        count -= dropped
 
 
 def require_target(report: Report) -> None:
-    """Raise `DataError` when the report tells of fewer pairs than `target_pairs` asked for."""
+    """Raise `DataError` when the report tells of fewer pairs than were asked for."""
     if report["shortfall"]:
         raise DataError(report["shortfall"])
 

@@ -1,0 +1,76 @@
+"""The exact size and the stated shares: which of the pairs there are make up the set."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invdpo.curate.pairing.pool import Ints
+from invdpo.curate.pairing.quota import Cell, Shares, allot, lacking, largest
+from invdpo.curate.pairing.sieve import Bools
+from invdpo.schemas.config import PairConfig
+
+BEYOND = "more pairs than target_pairs"
+SHARES = "more pairs than the shares allow"
+
+Strata = Mapping[str, str]
+"""Kind -> name, of one prompt."""
+
+
+class Filled(NamedTuple):
+    """What a target and shares make of m pairs."""
+
+    kept: Bools
+    reason: str
+    """Of pairs left out."""
+    lacking: dict[str, tuple[int, int]]
+    """Strata that can't be filled -> (pairs wanted, pairs there)."""
+    possible: int
+    """Pairs that could be had in these shares."""
+    met: bool
+
+
+def fill(
+    ids: NDArray[np.object_], pinned: Bools, strata: Sequence[Strata], config: PairConfig
+) -> Filled:
+    """Keep exactly what is asked for: of each cell the pairs whose ids come first.
+
+    Those that people kept come before all others. Ids are hashes, so this is a random subset that
+    does not change the mix of margins, the same on any machine, and without shares a larger target
+    keeps all pairs of a smaller one. When it can't be met all pairs stay.
+    """
+    order, size = np.lexsort((ids.astype(str), ~pinned)), len(ids)
+    if not config.shares:
+        wanted = size if config.wanted is None else config.wanted
+        return Filled(_first(order, size, wanted), BEYOND, {}, size, size >= wanted)
+    shares = Shares(config.shares)
+    cells = [shares.cell(one) for one in strata]
+    there = Counter(cells)
+    possible = largest(there, shares)
+    wanted = possible if config.wanted is None else config.wanted
+    asked = shares.wanted(wanted)
+    counts = allot(there, asked) if wanted else None
+    if counts is None:
+        short = lacking(there, asked) if wanted else lacking(there, shares.wanted(size or 1))
+        return Filled(np.ones(size, dtype=bool), SHARES, short, possible, False)
+    kept = np.zeros(size, dtype=bool)
+    for cell, rows in _by_cell(cells, order).items():
+        kept[rows[: counts.get(cell, 0)]] = True
+    return Filled(kept, SHARES, {}, max(possible, wanted), True)
+
+
+def _first(order: Ints, size: int, wanted: int) -> Bools:
+    kept = np.zeros(size, dtype=bool)
+    kept[order[:wanted]] = True
+    return kept
+
+
+def _by_cell(cells: Sequence[Cell], order: Ints) -> dict[Cell, list[int]]:
+    rows: dict[Cell, list[int]] = defaultdict(list)
+    for row in order.tolist():
+        rows[cells[row]].append(row)
+    return rows
