@@ -1,13 +1,13 @@
 """Parts: Parquet files that are either whole or not there, and know what made them.
 
 A part is written under a temporary name in its folder, flushed to disk and renamed, so that a
-kill at any moment leaves the part or nothing. Its Parquet metadata carries the configuration that
-decided its rows (the fingerprint), and its pages carry checksums.
+kill at any moment leaves the part or nothing; on an object store it is put there whole. Its Parquet
+metadata carries the configuration that decided its rows (the fingerprint), and its pages carry
+checksums.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -21,6 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from invdpo import __version__
+from invdpo.curate.places import is_remote
+from invdpo.curate.remote import reading, uploading
+from invdpo.curate.storage import remote_errors
+from invdpo.curate.storage import storage_errors as storage_errors
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.ids import canonical_json, content_id
 
@@ -40,8 +44,6 @@ MAKERS = {
     "dataset": "pair",
 }
 """Name in a workspace -> the step that makes it."""
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Header(NamedTuple):
@@ -76,7 +78,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """A temporary name to write to; on leaving, what lies there is flushed and becomes `path`.
 
     When the block fails or is interrupted nothing is left, and an older `path` stays as it was.
+    The name is of this machine; a remote `path` is put whole.
     """
+    if is_remote(path):
+        with uploading(path) as temporary:
+            yield temporary
+        return
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with storage_errors(path):
@@ -92,7 +99,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_stale(folder: Path) -> None:
     """Remove the temporary files that a killed process left in `folder`."""
     with storage_errors(folder):
-        for path in folder.glob(".*.tmp"):
+        for path in list(folder.glob(".*.tmp")):
             if path.is_file():
                 path.unlink(missing_ok=True)
 
@@ -103,7 +110,8 @@ def read_header(path: Path) -> Header:
     Raises `WorkspaceError` when it is damaged, or a newer version of invdpo made it.
     """
     with _damage(path):
-        metadata = pq.read_metadata(path)
+        with reading(path) as source:
+            metadata = pq.read_metadata(source)
         extra = metadata.metadata or {}
         _refuse_newer(path, extra.get(VERSION, b"").decode())
         fingerprint = json.loads(extra[CONFIG])
@@ -125,13 +133,24 @@ def _release(version: str) -> tuple[int, ...]:
 
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """The rows of a part, checksums verified. Raises `WorkspaceError` when it is damaged."""
-    with _damage(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read(columns=list(columns) if columns is not None else None)
+    wanted, remote = list(columns) if columns is not None else None, is_remote(path)
+    # Of a remote file, the ranges of all wanted columns are asked for together.
+    with _damage(path), reading(path) as source, pq.ParquetFile(
+        source, page_checksum_verification=True, pre_buffer=remote
+    ) as file:
+        return file.read(columns=wanted)
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there. Raises `WorkspaceError` when a store can't be asked."""
+    with storage_errors(path):
+        return path.exists()
 
 
 def list_parts(folder: Path) -> list[Path]:
     """The parts of a folder in order; none when the folder is not there."""
-    return sorted(folder.glob("part-*.parquet"))
+    with storage_errors(folder):
+        return sorted(folder.glob("part-*.parquet"))
 
 
 def maker(path: Path) -> str:
@@ -153,26 +172,10 @@ def differences(found: Fingerprint, wanted: Fingerprint) -> list[str]:
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only folder and the like into `WorkspaceError`."""
-    try:
-        yield
-    except OSError as error:
-        raise WorkspaceError(_storage_text(path, error)) from error
-
-
-def _storage_text(path: Path, error: OSError) -> str:
-    if error.errno in _FULL:
-        return f"{path}: the disk is full. Free some space and run the same command again."
-    if error.errno in _READ_ONLY:
-        return f"{path}: can't be written (read-only). Give a folder that you may write to."
-    return f"{path}: {error.strerror or error}."
-
-
-@contextmanager
 def _damage(path: Path) -> Iterator[None]:
     try:
-        yield
+        with remote_errors(path):
+            yield
     except FileNotFoundError:
         raise WorkspaceError(f"{path}: not found.") from None
     except PermissionError:

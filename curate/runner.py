@@ -20,13 +20,14 @@ from invdpo.curate.engines.work import reason
 from invdpo.curate.parts import (
     Fingerprint,
     differences,
+    exists,
     list_parts,
     read_header,
     read_part,
     remove_stale,
-    storage_errors,
 )
 from invdpo.curate.progress import progress
+from invdpo.curate.storage import storage_errors
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.tables import REJECTED
 
@@ -198,7 +199,7 @@ def is_done(target: Path, fingerprint: Fingerprint, options: RunOptions) -> bool
     Raises `WorkspaceError` for a damaged part without `repair` or `overwrite`, and for one of
     another configuration without `overwrite`.
     """
-    if not target.exists():
+    if not exists(target):
         return False
     try:
         header = read_header(target)

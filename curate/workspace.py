@@ -10,18 +10,26 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from invdpo.curate.parts import list_parts, maker, read_part, replacing, storage_errors
+from invdpo.curate.parts import exists, list_parts, maker, read_part, replacing
+from invdpo.curate.places import check_writable, is_remote, place
+from invdpo.curate.remote_lock import Held, RemoteLock
+from invdpo.curate.storage import storage_errors
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.load import dump_config
 
 
 class Workspace:
-    """A folder of tables. Making one touches nothing on disk."""
+    """A folder of tables, here or on an object store. Making one touches nothing.
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
-        self._lock = FileLock(self.root / ".lock", timeout=0)
+    Raises `ConfigError` for an address that can't hold one.
+    """
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = place(root)
+        check_writable(self.root)
+        lock = self.root / ".lock"
+        self._lock = RemoteLock(lock) if is_remote(self.root) else FileLock(lock, timeout=0)
 
     @property
     def config_path(self) -> Path:
@@ -81,9 +89,13 @@ class Workspace:
 
     def need(self, path: Path) -> Path:
         """`path` itself. Raises `WorkspaceError` naming the command that makes it."""
-        if not path.exists():
+        if not exists(path):
             raise WorkspaceError(f"{path}: not there yet. First run: {maker(path)}")
         return path
+
+    def configs(self) -> list[Path]:
+        """The configuration, if it is there. Raises `WorkspaceError` for a store out of reach."""
+        return [self.config_path] if exists(self.config_path) else []
 
     def save_config(self, config: Config) -> None:
         """Write the resolved configuration, whole or not at all."""
@@ -94,27 +106,39 @@ class Workspace:
     def lock(self) -> Iterator[None]:
         """Keep other processes out; may be nested. Raises `WorkspaceError` when one is at work."""
         with storage_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._acquire()
+            if isinstance(self._lock, RemoteLock):
+                self._acquire_remote(self._lock)
+            else:
+                self.root.mkdir(parents=True, exist_ok=True)
+                self._acquire(self._lock)
         try:
             yield
         finally:
-            self._lock.release()
+            with storage_errors(self.root):
+                self._lock.release()
 
-    def _acquire(self) -> None:
+    def _acquire_remote(self, lock: RemoteLock) -> None:
+        try:
+            lock.acquire()
+        except Held as held:
+            raise WorkspaceError(_taken(self.root, str(held))) from None
+
+    def _acquire(self, lock: FileLock) -> None:
         holder = self.root / ".lock.pid"
         try:
-            self._lock.acquire()
+            lock.acquire()
         except Timeout:
-            raise WorkspaceError(
-                f"{self.root}: {_holder(holder)} is working on this workspace. "
-                "Wait until it ends, stop it, or use another workspace."
-            ) from None
+            raise WorkspaceError(_taken(self.root, _holder(holder))) from None
         try:
             holder.write_text(str(os.getpid()))
         except OSError:
-            self._lock.release()
+            lock.release()
             raise
+
+
+def _taken(root: Path, holder: str) -> str:
+    advice = "Wait until it ends, stop it, or use another workspace."
+    return f"{root}: {holder} is working on this workspace. {advice}"
 
 
 def _holder(path: Path) -> str:

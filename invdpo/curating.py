@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +24,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Work = Annotated[Path, typer.Argument(help="Workspace folder.", metavar="WORK")]
+Work = Annotated[str, typer.Argument(help="Workspace: a folder, or s3://…", metavar="WORK")]
 SIZES = "Prompts a part of candidates; fits the batch when not given."
 ORDER = ("prompts", "generate", "annotate", "score", "pair")
 
@@ -87,13 +86,13 @@ def run(job: Job, work: Work) -> None:
     _steps(job, work, *ORDER)
 
 
-def _steps(job: Job, work: Path, *names: str) -> None:
+def _steps(job: Job, work: str, *names: str) -> None:
     """Run some steps and show what each came to."""
     from invdpo.curate.runner import RunOptions
     from invdpo.curate.workspace import Workspace
 
     ws, shared = Workspace(work), job.shared
-    config = job.config(ws.config_path)
+    config = job.config(*ws.configs())
     options = RunOptions(
         repair=shared.repair, overwrite=shared.overwrite, dry_run=shared.dry_run,
         engine=shared.engine, part_size=shared.part_size,
@@ -107,7 +106,7 @@ def _steps(job: Job, work: Path, *names: str) -> None:
         results += found
         for result in found:
             _tell(job, result)
-    data = {"workspace": str(work), "steps": [result.to_dict() for result in results]}
+    data = {"workspace": work, "steps": [result.to_dict() for result in results]}
     job.out.result(data, _summary(results))
     if not options.dry_run:
         job.out.note(f"Next: {_next(names[-1], work)}")
@@ -140,10 +139,11 @@ def _summary(results: Sequence[StepResult]) -> str:
     )
 
 
-def _next(name: str, work: Path) -> str:
+def _next(name: str, work: str) -> str:
     """The command that goes on from a step."""
-    folder = shlex.quote(str(work))
+    folder = shlex.quote(work)
     follow = dict(pairwise(ORDER))
     if name in follow:
         return f"invdpo curate {follow[name]} {folder}"
-    return f"invdpo train {shlex.quote(str(work / 'dataset'))} --output tuned"
+    dataset = shlex.quote(f"{work.rstrip('/')}/dataset")
+    return f"invdpo train {dataset} --output tuned"

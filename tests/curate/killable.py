@@ -65,4 +65,4 @@ def slow_down() -> None:
 if __name__ == "__main__":
     slow_down()
     name, root, model = sys.argv[1:]
-    STEPS[name](Workspace(Path(root)), tiny_config(Path(model)), OPTIONS)
+    STEPS[name](Workspace(root), tiny_config(Path(model)), OPTIONS)
