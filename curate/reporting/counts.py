@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from invdpo.curate.reporting.findings import Filter, Stratum
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST = 30
-"""Letters of a name at most."""
+"""Letters of a name at most, where it stands in one line."""
+LINES, LINE = 2, 27
+"""Lines of a filter's name, and letters of each."""
 ROW = 0.27
 """Inches a bar."""
 
@@ -24,7 +27,7 @@ def funnel(material: Material, theme: Theme) -> Figure | None:
     if not steps:
         return None
     rows = _left(steps)
-    figure = new_figure(theme, 0.3 + ROW * len(rows))
+    figure = new_figure(theme, 0.3 + 1.1 * ROW * len(rows))
     axes = figure.subplots()
     for place, (_, left, total, first) in enumerate(rows):
         share = left / total if total else 0.0
@@ -33,11 +36,12 @@ def funnel(material: Material, theme: Theme) -> Figure | None:
         axes.text(1.02, place, f"{left:,}", va="center", color=theme.ink, fontsize=9)
         if not first and share < 1:
             axes.text(1.17, place, f"{share:.1%}", va="center", color=theme.muted, fontsize=9)
-    axes.set_yticks(range(len(rows)), [short(name) for name, *_ in rows])
+    axes.set_yticks(range(len(rows)), [folded(name) for name, *_ in rows])
     for label, (*_, first) in zip(axes.get_yticklabels(), rows, strict=True):
-        label.set_fontweight("bold" if first else "normal")
+        label.set(fontweight="bold" if first else "normal", linespacing=0.95)
     axes.set(xlim=(0, 1.32), ylim=(len(rows) - 0.5, -0.5))
     dress(axes, theme)
+    axes.tick_params(labelsize=8)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     return figure
@@ -51,7 +55,7 @@ def _left(steps: list[Filter]) -> list[tuple[str, int, int, bool]]:
         if step.unit != unit:
             unit, total = step.unit, step.before
             rows.append((unit, total, total, True))
-        rows.append((f"– {step.name}", step.after, total, False))
+        rows.append((step.name, step.after, total, False))
     return rows
 
 
@@ -88,7 +92,7 @@ def balance(material: Material, theme: Theme) -> Figure | None:
     panels = figure.subplots(len(kinds), 1, sharex=True, squeeze=False, height_ratios=sizes)
     for axes, (kind, strata) in zip(panels[:, 0], kinds.items(), strict=True):
         _shares(axes, strata, theme)
-        dress(axes, theme, grid="x", title=kind)
+        dress(axes, theme, grid="x", title=short(kind))
     last = panels[-1, 0]
     last.set(xlim=(0, None), xlabel="share")
     last.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
@@ -117,11 +121,18 @@ def _shares(axes: Axes, strata: dict[str, Stratum], theme: Theme) -> None:
     axes.set_ylim(len(strata) - 0.5, -0.5)
 
 
-def legend(figure: Figure, axes: Axes, theme: Theme) -> None:
+def legend(figure: Figure, axes: Axes, theme: Theme, *, backwards: bool = False) -> None:
     """The names of the colours, in one line above the plot."""
     handles, labels = axes.get_legend_handles_labels()
+    if backwards:
+        handles, labels = handles[::-1], labels[::-1]
     figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=9,
                   labelcolor=theme.ink, handlelength=1.2, columnspacing=1.4)  # fmt: skip
+
+
+def folded(name: str) -> str:
+    """A name in at most two short lines."""
+    return textwrap.fill(name, LINE, max_lines=LINES, placeholder="…")
 
 
 def short(name: str) -> str:

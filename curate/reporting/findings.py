@@ -97,6 +97,23 @@ class Worst(_Part):
     held_out_disagrees: list[str] = []
 
 
+class Opinions(_Part):
+    """On what share of the reviewed pairs the scores side with the person."""
+
+    ranked: float | None = None
+    scorers: dict[str, float | None] = {}
+
+
+class Reviews(_Part):
+    """What people decided on pairs; `missing` decisions are on pairs that are not there."""
+
+    keep: int = 0
+    flip: int = 0
+    drop: int = 0
+    missing: int = 0
+    agreement: Opinions = Opinions()
+
+
 class Findings(_Part):
     """The whole report."""
 
@@ -112,7 +129,9 @@ class Findings(_Part):
     agreement: Agreement | None = None
     strata: dict[str, dict[str, Stratum]] | None = None
     worst: Worst | None = None
-    reviews: dict[str, Any] | None = None
+    reviews: Reviews | None = None
+    costs: dict[str, int] = {}
+    """Threshold -> pairs that turning it off would add; where a target was missed."""
 
     @property
     def balance(self) -> dict[str, dict[str, Stratum]]:
@@ -123,12 +142,12 @@ class Findings(_Part):
     @property
     def steps(self) -> list[Filter]:
         """The filters in order; in earlier reports made from the reasons of what was dropped."""
-        if self.filters is not None:
-            return self.filters
-        return [
-            *_steps("candidates", self.candidates.total, self.candidates.dropped),
-            *_steps("prompts", self.prompts.total, self.prompts.dropped),
-        ]
+        parts = {"candidates": self.candidates, "prompts": self.prompts}
+        if self.filters is None:
+            return [s for u, part in parts.items() for s in _steps(u, part.total, part.dropped)]
+        named = {step.unit for step in self.filters}
+        idle = [s for u, part in parts.items() if u not in named for s in _steps(u, part.total, {})]
+        return [*idle, *self.filters]
 
 
 def read_findings(path: Path) -> Findings:

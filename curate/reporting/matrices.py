@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+ACROSS = 40
+"""Letters that fit side by side above a matrix."""
+
+
 def correlation(material: Material, theme: Theme) -> Figure | None:
     """Mean rank correlation within prompts, -1 to 1."""
     found = material.findings.agreement
@@ -45,11 +49,12 @@ def _matrix(
     from matplotlib.colors import LinearSegmentedColormap
 
     values = np.array(rows, dtype=np.float64)
-    size = len(names)
-    figure = new_figure(theme, 0.9 + 0.42 * size)
+    labels, size = [short(name) for name in names], len(names)
+    longest = max(map(len, labels))
+    slanted = size * longest > ACROSS
+    figure = new_figure(theme, 0.3 + 0.42 * size + (0.05 * longest if slanted else 0.25))
     axes = figure.subplots()
     colours = LinearSegmentedColormap.from_list("ours", ends)
-    colours.set_bad(theme.ground)
     axes.imshow(values, colours, vmin=least, vmax=1, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         known = np.isfinite(value)
@@ -57,10 +62,9 @@ def _matrix(
         ink = theme.ground if strong else theme.ink
         text = format(value, form) if known else "–"
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
-    labels = [short(name) for name in names]
     axes.set_yticks(range(size), labels)
-    axes.set_xticks(range(size), labels, rotation=30 if size > 4 else 0,
-                    ha="left" if size > 4 else "center", rotation_mode="anchor")  # fmt: skip
+    turned = {"rotation": 30, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(range(size), labels, **turned)
     axes.xaxis.tick_top()
     dress(axes, theme)
     axes.spines["bottom"].set_visible(False)

@@ -80,10 +80,12 @@ def _environment() -> Environment:
 
 
 def number(value: float | None) -> str:
-    """Four digits that count; a dash where there is none."""
+    """Three decimals, fewer for large numbers, more for tiny ones; a dash where there is none."""
     if value is None:
         return "–"
-    text = f"{value:.3f}" if 0.001 <= abs(value) < 1000 or value == 0 else f"{value:.4g}"
+    size = abs(value)
+    form = ",.0f" if size >= 1000 else ".3f" if size >= 0.001 or value == 0 else ".2g"
+    text = format(value, form)
     return text.replace("-", "−")
 
 

@@ -56,9 +56,11 @@ def scores(material: Material, theme: Theme) -> Figure | None:
     for axes, (name, (chosen, rejected)) in zip(panels, found.items(), strict=False):
         _panel(axes, chosen, rejected, theme)
         dress(axes, theme, grid="y", title=short(name))
+        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="y", nbins=4, integer=True)
     for axes in panels[len(found) :]:
         axes.remove()
-    legend(figure, panels[0], theme)
+    legend(figure, panels[0], theme, backwards=True)
     return figure
 
 
