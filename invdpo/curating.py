@@ -109,6 +109,8 @@ def _steps(job: Job, work: str, *names: str) -> None:
     data = {"workspace": work, "steps": [result.to_dict() for result in results]}
     job.out.result(data, _summary(results))
     if not options.dry_run:
+        if names[-1] == "pair":
+            job.out.note(f"See what was chosen: invdpo report {shlex.quote(str(work))}")
         job.out.note(f"Next: {_next(names[-1], work)}")
 
 

@@ -81,7 +81,7 @@ class DemoResult:
         return {
             "pictures": self.folder / "grid.png",
             "data set": self.folder / "dataset",
-            "report": self.folder / "pairs.report.json",
+            "report": self.folder / "report" / "index.html",
             "tuned LoRA": self.folder / "tuned",
             "evaluation": self.folder / "eval",
         }
@@ -108,6 +108,7 @@ def run_demo(folder: Path, *, note: Note, quick: bool = False) -> DemoResult:
 
 def _curate(ws: Workspace, config: Config, note: Note) -> None:
     from invdpo.curate import steps
+    from invdpo.curate.reporting.write import write_report
     from invdpo.curate.runner import RunOptions
 
     options, asked = RunOptions(), config.prompts.num_prompts * config.generate.num_candidates
@@ -120,6 +121,7 @@ def _curate(ws: Workspace, config: Config, note: Note) -> None:
     steps.score(ws, config, options)
     note("4/6  Pair the best with the worst picture of each prompt")
     steps.pair(ws, config, options)
+    write_report(ws, config.score.annotator)
 
 
 def _train(ws: Workspace, config: Config) -> TrainResult:
