@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from invdpo.curate.annotators import ANNOTATORS
 from invdpo.curate.attempts import Failure
 from invdpo.curate.batches import answers
 from invdpo.curate.case import Case
-from invdpo.schemas import SceneGraph
+from invdpo.schemas import InvdpoError, SceneGraph
 from invdpo.schemas.config import AnnotateConfig
 from invdpo.schemas.tables import ANNOTATIONS, OK, REJECTED, Record
 
@@ -30,8 +31,11 @@ class Annotate:
         return self._annotator.revision
 
     def prepare(self, case: Case) -> None:
-        """Read what the annotator needs."""
-        case.problem(self.needs)
+        """Read what the annotator needs, and have it prepare the picture if it can do so ahead."""
+        ready = getattr(self._annotator, "prepare", None)
+        if case.problem(self.needs) is None and ready is not None:
+            with suppress(InvdpoError):  # told when it is called
+                case.prepared[self.name] = ready(case)
 
     def __call__(self, cases: Iterable[Case]) -> Iterator[Record]:
         """One row of the annotations table a candidate, in order."""

@@ -1,5 +1,6 @@
 """Annotators, one small file each; importing this package enters them into `ANNOTATORS`."""
 
+from invdpo.curate.annotators import detector as detector
 from invdpo.curate.annotators import imported as imported
 from invdpo.curate.annotators import shapes as shapes
 from invdpo.curate.annotators.base import ANNOTATORS, Annotator

@@ -49,7 +49,7 @@ class ScenesSource:
             "num_prompts": self._config.num_prompts,
             "split": self._config.split,
             "seed": self._config.seed,
-            "words": content_id(self._words.model_dump(mode="json")),
+            "words": content_id(self._words.model_dump(mode="json", exclude={"synonyms"})),
         }
 
     def __call__(self) -> Iterator[Draft]:

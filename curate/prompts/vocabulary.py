@@ -39,6 +39,8 @@ class Vocabulary(_Part):
     """All words, as `words.yaml` lays them out."""
 
     attributes: dict[str, Words]
+    synonyms: tuple[Words, ...] = ()
+    """Attributes that mean the same; none of them stands against another."""
     numbers: dict[str, int]
     plurals: dict[str, str]
     unchanged: tuple[str, ...]

@@ -70,5 +70,5 @@ def test_failing_annotator_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_unknown_annotator() -> None:
-    with pytest.raises(PluginError, match=r"Unknown annotator 'yolo'. Known: import, shapes"):
+    with pytest.raises(PluginError, match=r"Unknown annotator 'yolo'. Known: detector, import"):
         Annotate("yolo", CONFIG)
