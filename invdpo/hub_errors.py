@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from invdpo.discretion import without_tokens
 from invdpo.schemas import InvdpoError
@@ -17,8 +18,12 @@ class HubError(InvdpoError):
     """The Hub can't be reached, or refuses; the text says what was asked of it and what to do."""
 
 
+Act = Literal["write", "read"]
+"""What was wanted of the Hub."""
+
+
 @contextmanager
-def explained(repo_id: str) -> Iterator[None]:
+def explained(repo_id: str, act: Act = "write") -> Iterator[None]:
     """Turn what the Hub's client raises into `HubError`.
 
     The chain of causes is cut: those of the client may hold requests with their headers.
@@ -30,18 +35,21 @@ def explained(repo_id: str) -> Iterator[None]:
     try:
         yield
     except known as error:
-        text = _meaning(_cause(error), repo_id)
+        text = _meaning(_cause(error), repo_id, act)
         raise HubError(without_tokens(text)) from None
 
 
 def _cause(error: BaseException) -> BaseException:
-    """What an upload's thread failed of: the client only tells that it failed."""
-    while isinstance(error, RuntimeError) and error.__cause__ is not None:
+    """What an upload's thread, or a download, failed of: the client only tells that it did."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    hiding = (RuntimeError, LocalEntryNotFoundError)
+    while isinstance(error, hiding) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _meaning(error: BaseException, repo_id: str) -> str:
+def _meaning(error: BaseException, repo_id: str, act: Act) -> str:
     from huggingface_hub import constants
     from huggingface_hub.errors import (
         HfHubHTTPError,
@@ -52,9 +60,9 @@ def _meaning(error: BaseException, repo_id: str) -> str:
     if isinstance(error, LocalTokenNotFoundError):
         return f"Not logged in to the Hub. {LOGIN}"
     if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so nothing can be pushed. Unset it."
+        return "HF_HUB_OFFLINE is set, so the Hub can't be asked. Unset it."
     if isinstance(error, HfHubHTTPError):
-        return _answer(error.response.status_code, _words(error), repo_id)
+        return _answer(error.response.status_code, _words(error), repo_id, act)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: can't be read: {error.strerror}."
     first = " ".join(str(error).split()).rstrip(".") or "no reason given"
@@ -72,15 +80,16 @@ def _words(error: BaseException) -> str:
     return " ".join(str(said).split()).rstrip(".")[:300]
 
 
-def _answer(status: int, said: str, repo_id: str) -> str:
+def _answer(status: int, said: str, repo_id: str, act: Act) -> str:
     """The meaning of an HTTP status that is no success."""
     owner = repo_id.split("/")[0]
+    of = f"to {owner}" if act == "write" else "it"
     if status in (402, 413, 507) or any(word in said.lower() for word in ROOM):
         return f"{repo_id}: the Hub has no room for it ({status}: {said}). Free storage of {owner}."
     meanings = {
         400: f"{repo_id}: the Hub refused what was sent ({said}).",
-        401: f"The Hub refused the token (401). {LOGIN}",
-        403: f"{repo_id}: no right to write there ({said}). Use a token that may write to {owner}.",
+        401: f"The Hub refused the token (401). {LOGIN.replace('write', act)}",
+        403: f"{repo_id}: no right to {act} there ({said}). Use a token that may {act} {of}.",
         404: f"{repo_id}: not on the Hub, or not to be seen with this token.",
         409: f"{repo_id}: changed by someone else meanwhile. Run the same command again.",
         412: f"{repo_id}: changed by someone else meanwhile. Run the same command again.",

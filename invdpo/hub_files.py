@@ -57,13 +57,24 @@ def _hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def verify(repo_id: str, sent: Mapping[str, Content], listed: Iterable[Any]) -> None:
+def verify(
+    repo_id: str,
+    sent: Mapping[str, Content],
+    listed: Iterable[Any],
+    known: Mapping[str, str] | None = None,
+) -> None:
     """Hold the Hub's list of files against what was sent. Raises `HubError` for a difference.
 
-    Large files are listed with their SHA-256, small ones with git's hash of a blob.
+    Large files are listed with their SHA-256, small ones with git's hash of a blob. `known` tells
+    SHA-256 that need no computing.
     """
     there = {entry.path: entry for entry in listed if hasattr(entry, "blob_id")}
-    wrong = [name for name, content in sent.items() if not _same(content, there.get(name))]
+    hashes = known or {}
+    wrong = [
+        name
+        for name, content in sent.items()
+        if not same_as_listed(content, there.get(name), hashes.get(name))
+    ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise HubError(
@@ -72,11 +83,12 @@ def verify(repo_id: str, sent: Mapping[str, Content], listed: Iterable[Any]) -> 
         )
 
 
-def _same(content: Content, entry: Any) -> bool:
+def same_as_listed(content: Content, entry: Any, sha256: str | None = None) -> bool:
+    """Whether the Hub lists a file with these bytes; their hash is computed unless it is given."""
     if entry is None:
         return False
     if entry.lfs is not None:
-        return bool(entry.lfs.sha256 == _digest(content, hashlib.sha256()))
+        return bool(entry.lfs.sha256 == (sha256 or _digest(content, hashlib.sha256())))
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
     git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     return bool(entry.blob_id == _digest(content, git))

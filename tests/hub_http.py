@@ -31,6 +31,7 @@ ROUTES = {
     "preupload": ("POST", rf"{API}/preupload/(?P<revision>[^/]+)"),
     "commit": ("POST", rf"{API}/commit/(?P<revision>[^/]+)"),
     "branch": ("POST", rf"{API}/branch/(?P<revision>[^/]+)"),
+    "merge": ("POST", rf"{API}/discussions/(?P<number>\d+)/merge"),
     "paths-info": ("POST", rf"{API}/paths-info/(?P<revision>[^/]+)"),
     "tree": ("GET", rf"{API}/tree/(?P<revision>[^/]+)(?:/(?P<path>.+))?"),
     "info": ("GET", rf"{API}(?:/revision/(?P<revision>[^/]+))?"),
@@ -40,7 +41,7 @@ ROUTES = {
     "lfs-get": ("GET", r"/lfs/(?P<oid>\w+)"),
     "resolve": ("GET", rf"{GIT}/resolve/(?P<revision>[^/]+)/(?P<path>.+)"),
 }
-WRITING = {"preupload", "commit", "branch", "lfs-batch"}
+WRITING = {"preupload", "commit", "branch", "lfs-batch", "merge"}
 OPEN = {"validate-yaml", "lfs-put", "lfs-get", "lfs-verify"}
 """Routes that ask for no token: the real ones are signed, or public."""
 
@@ -59,8 +60,9 @@ class Fault:
     """What goes wrong at the `at`-th request of a route, and at the `times - 1` after it."""
 
     route: str
-    how: Literal["status", "cut", "garble"] = "status"
-    """Answer `status`, hang up in the middle of the body, or keep other bytes than came."""
+    how: Literal["status", "cut", "garble", "halve"] = "status"
+    """Answer `status`; hang up in the middle of what comes; keep, or send, other bytes than came;
+    hang up in the middle of the answer."""
     status: int = 500
     text: str = "injected"
     at: int = 1
@@ -152,7 +154,7 @@ class Handler(BaseHTTPRequestHandler):
             if fault and fault.how == "status":
                 raise Refused(fault.status, fault.text)
             asked = Asked(self.hub, route, parts, query, body, self._user(route), garbled)
-            self._send(self.hub.answer(asked))
+            self._send(self.hub.answer(asked), halved=bool(fault and fault.how == "halve"))
         except Refused as error:
             self._send(error)
 
@@ -176,20 +178,36 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(chunks)
 
-    def _send(self, answer: Answer | Refused) -> None:
+    def _send(self, answer: Answer | Refused, *, halved: bool = False) -> None:
         body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
-        self.send_response(answer.status)
-        if isinstance(answer, Answer):
-            for name, value in answer.headers:
-                self.send_header(name, value)
-        else:
-            self.send_header("X-Error-Message", str(answer))
-            if answer.code:
-                self.send_header("X-Error-Code", answer.code)
+        begin = self._begin(answer)
+        self.send_response(206 if begin else answer.status)
+        for name, value in _headers(answer):
+            self.send_header(name, value)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+        body = body[begin:]
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body[: len(body) // 2] if halved else body)
+        if halved:
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+
+    def _begin(self, answer: Answer | Refused) -> int:
+        """The first byte asked for, of a file; a download that was cut goes on there."""
+        found = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        whole = found is None or answer.status != 200 or not isinstance(answer.body, bytes)
+        return 0 if whole or found is None else int(found[1])
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: what was asked is in `HubServer.asked`."""
+
+
+def _headers(answer: Answer | Refused) -> list[tuple[str, str]]:
+    if isinstance(answer, Answer):
+        return list(answer.headers)
+    code = [("X-Error-Code", answer.code)] if answer.code else []
+    return [("X-Error-Message", str(answer)), *code]

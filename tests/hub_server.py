@@ -1,9 +1,9 @@
 """A Hub on the loopback interface, for tests: huggingface_hub's own client can't tell it apart.
 
 It speaks what that client speaks without Xet: repositories, LFS uploads, commits, branches, pull
-requests, trees, downloads with redirects to another host, and the check of cards. Xet is not
-covered, so clients run in a process whose environment holds `HubServer.environment()`, which must
-be there before they import huggingface_hub.
+requests and their merging, trees, downloads with redirects to another host, and the check of cards.
+Xet is not covered, so clients run in a process whose environment holds `HubServer.environment()`,
+which must be there before they import huggingface_hub.
 
     with running() as hub:
         subprocess.run([...], env=os.environ | hub.environment())
@@ -65,6 +65,10 @@ class HubServer:
     def model(self, name: str) -> Repo:
         """The repository of a model. Raises `KeyError` when there is none."""
         return self.repos["models", name]
+
+    def dataset(self, name: str) -> Repo:
+        """The repository of a data set. Raises `KeyError` when there is none."""
+        return self.repos["datasets", name]
 
     def fault(self, route: str) -> Fault | None:
         """Note a request; what shall befall it."""
@@ -150,7 +154,8 @@ class HubServer:
         return {}
 
     def lfs_get(self, asked: Asked) -> Answer:
-        return Answer(self.objects[asked.parts["oid"]])
+        found = self.objects[asked.parts["oid"]]
+        return Answer(found[::-1] if asked.garbled else found)
 
     def commit(self, asked: Asked) -> Json:
         repo, branch, told = asked.repo(), asked.parts["revision"], dict[str, Any]()
@@ -164,6 +169,11 @@ class HubServer:
         except ValueError as error:
             raise Refused(412, str(error)) from None
         return told | {"commitOid": commit, "commitUrl": f"{page}/commit/{commit}"}
+
+    def merge(self, asked: Asked) -> Json:
+        repo, request = asked.repo(), f"refs/pr/{asked.parts['number']}"
+        repo.advance("main", dict(repo.tree(request)), f"Merge {request}")
+        return {}
 
     def branch(self, asked: Asked) -> Json:
         repo, name = asked.repo(), asked.parts["revision"]
@@ -230,6 +240,8 @@ def connected(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[HubServer
 
     with running() as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        place = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", place)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "no-token"))

@@ -12,6 +12,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from invdpo.cli import app
+from tests.hub_server import connected
 
 TINY = """
 generate: {num_inference_steps: 2, batch_size: 32}
@@ -53,10 +54,12 @@ def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     Path("work").mkdir()
     Path("work/invdpo.yaml").write_text(TINY, encoding="utf-8")
-    for path, words in examples():
-        result = CliRunner().invoke(app, [*words, *FASTER.get(path[0], [])])
-        assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
-        assert result.stdout.strip()
-    assert {"work", "tuned", "evaluation", "demo"} <= {folder.name for folder in tmp_path.iterdir()}
+    with connected(monkeypatch, tmp_path / "home"):
+        for path, words in examples():
+            result = CliRunner().invoke(app, [*words, *FASTER.get(path[0], [])])
+            assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
+            assert result.stdout.strip()
+    made = {folder.name for folder in tmp_path.iterdir()}
+    assert {"work", "pulled", "tuned", "evaluation", "demo"} <= made
     assert Path("tuned/README.md").read_text(encoding="utf-8").startswith("---\n")
     assert Path("evaluation/grid.png").stat().st_size > 1000

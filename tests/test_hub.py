@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from invdpo.hub import FILES_A_COMMIT, push_folder
+from invdpo.hub import push_folder
 from invdpo.hub_errors import HubError
 from invdpo.hub_files import MODEL_FILES
+from invdpo.hub_repository import FILES_A_COMMIT
 from invdpo.schemas import DataError
 from tests.hub_folder import KEPT, model_folder, push, write
 from tests.hub_server import HubServer, connected

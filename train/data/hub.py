@@ -16,6 +16,8 @@ NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 """`OWNER/NAME`."""
 PATTERNS = ["*.parquet", "*.txt", *(f"*{suffix}" for suffix in sorted(SUFFIXES))]
 """All that a layout reads; the patterns reach into every folder."""
+UNREAD = ["workspace/*.parquet"]
+"""What lies beside a set of ours: the tables that it was cut from."""
 LOGIN = "run `hf auth login`, or set HF_TOKEN"
 
 
@@ -39,7 +41,8 @@ def download(repo_id: str, revision: str | None = None) -> Path:
         with _bars_for_people():
             return Path(
                 snapshot_download(
-                    repo_id, repo_type="dataset", revision=revision, allow_patterns=PATTERNS
+                    repo_id, repo_type="dataset", revision=revision, allow_patterns=PATTERNS,
+                    ignore_patterns=UNREAD,
                 )
             )
     except known as error:

@@ -1,0 +1,133 @@
+"""Pushing a data set: see what is there, send what is not, and look again."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from invdpo.hub_errors import HubError
+from invdpo.hub_files import verify
+from invdpo.hub_repository import Repository
+from invdpo.schemas import ConfigError
+from invdpo.set_commit import commit_at_once
+from invdpo.set_files import Piece, Plan, by_name, compare, pieces
+from invdpo.set_remote import Remote, check_same, look
+from invdpo.set_source import Source, find_source
+
+BRANCH = re.compile(r"(?!.*(\.\.|//|@\{))[\w-][\w./@+-]*(?<![./])", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PushOptions:
+    """How to push."""
+
+    private: bool = False
+    revision: str | None = None
+    create_pr: bool = False
+    force: bool = False
+    """Replace another data set that is there."""
+    dry_run: bool = False
+    candidates: bool = False
+    """With the pictures of all candidates, not only those in pairs."""
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push came to, or on a dry run would come to."""
+
+    url: str
+    plan: Plan
+    pairs: int
+    workspace: bool
+    commit: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same in JSON's types."""
+        told = {"url": self.url, "pairs": self.pairs, "workspace": self.workspace}
+        return told | self.plan.to_dict() | {"commit": self.commit}
+
+
+def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Pushed:
+    """Push the data set at `path`, with the tables of its workspace when `path` is one.
+
+    Large files that the Hub has, from this push or one that was cut, are not sent again. All
+    changes appear on the branch at once, and only then is done what can't be taken back: files of
+    an older push that are none of this one are removed. Then what the Hub lists is held against
+    the files here.
+
+    Raises:
+        ConfigError: A name of repository or branch that the Hub does not allow.
+        DataError: No data set there, or one that is not whole.
+        HubError: No login or no right, another data set there, someone else's change meanwhile,
+            or the Hub can't be reached, refuses, or holds other bytes than were sent.
+    """
+    repo = Repository(repo_id, "dataset")
+    _check_branch(options.revision)
+    source = find_source(path)
+    lock = source.workspace.lock() if source.workspace and not options.dry_run else nullcontext()
+    with lock, _place(source) as place:
+        repo.check_rights(own=not options.create_pr)
+        repo.check_visibility(options.private)
+        there = look(repo, options.revision)
+        check_same(repo_id, source, there, options.force)
+        repo.check_card(source.card)
+        wanted = pieces(source, place, candidates=options.candidates)
+        plan = compare(wanted, there.listed, there.manifest)
+        done = Pushed(repo.page(options.revision), plan, source.pairs, source.workspace is not None)
+        if options.dry_run:
+            return done
+        return _send(repo, wanted, there, options, done, note)
+
+
+def _check_branch(name: str | None) -> None:
+    if name is not None and (not BRANCH.fullmatch(name) or COMMIT.fullmatch(name)):
+        raise ConfigError(
+            f"--revision: found {name!r}; expected the name of a branch, of letters, digits, '-', "
+            "'_', '.' and '/'."
+        )
+
+
+@contextmanager
+def _place(source: Source) -> Iterator[Path]:
+    """A folder for packed tables: in the workspace, on whose disk there should be room."""
+    inside = source.workspace.root if source.workspace else None
+    try:
+        found = tempfile.TemporaryDirectory(prefix=".push-", dir=inside)
+    except OSError:
+        found = tempfile.TemporaryDirectory(prefix="invdpo-push-")
+    with found as place:
+        yield Path(place)
+
+
+def _send(
+    repo: Repository, wanted: list[Piece], there: Remote, options: PushOptions, done: Pushed,
+    note: Note,
+) -> Pushed:  # fmt: skip
+    plan = done.plan
+    if there.commit is None or options.revision:
+        repo.make(options.private, options.revision)
+    if not plan.send and not plan.remove:
+        note("Nothing has changed since the last push.")
+        return _proved(repo, wanted, done, there.commit or "main")
+    total = sum(p.size for p in plan.send)
+    note(f"Sending {len(plan.send)} files, {total:,} bytes, to {done.url}")
+    commit, url = commit_at_once(repo, plan, there.commit, options.revision, options.create_pr)
+    return _proved(repo, wanted, Pushed(url or done.url, plan, done.pairs, done.workspace), commit)
+
+
+def _proved(repo: Repository, wanted: list[Piece], done: Pushed, commit: str) -> Pushed:
+    """The same with its commit, once what the Hub lists there is what lies here."""
+    listed = repo.listed(commit)
+    verify(repo.id, by_name(wanted), listed, {p.name: p.sha256 for p in wanted})
+    left = sorted({entry.path for entry in listed} & set(done.plan.remove))
+    if left:
+        raise HubError(f"{repo.id}: {left[0]} of an older push is still there. Push again.")
+    return Pushed(done.url, done.plan, done.pairs, done.workspace, commit)
