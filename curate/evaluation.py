@@ -118,7 +118,8 @@ def evaluate_models(
 def _config(config: Config, spec: ModelSpec) -> Config:
     """The configuration of one side: one candidate a prompt, the evaluation's seed."""
     held = {"num_prompts": config.eval.num_prompts, "seed": config.eval.seed, "split": "heldout"}
-    model = {"model": spec.model, "revision": spec.revision, "lora": spec.lora}
+    model = {"model": spec.model, "revision": spec.revision, "lora": spec.lora,
+             "models": (), "loras": ()}  # fmt: skip
     one = {"num_candidates": 1, "seed": config.eval.seed}
     scorers = tuple(dict.fromkeys((SCORE, *config.score.scorers)))
     annotators = tuple(dict.fromkeys((config.score.annotator, *config.annotate.annotators)))

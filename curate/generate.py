@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from invdpo.curate.attempts import Failure, attempt
+from invdpo.curate.drawing import Numbered, alike, behind, in_order
 from invdpo.curate.images import encode, perceptual_hash
+from invdpo.curate.recipes import distinct, recipes
 from invdpo.curate.sampler import Picture, Sampler, Shot, Size
-from invdpo.schemas import ConfigError
+from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import GenerateConfig
 from invdpo.schemas.ids import content_id, derived_seed
 from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record
 
 
 class Generate:
-    """Samples `num_candidates` pictures a prompt; batches go across prompts.
+    """Samples `num_candidates` pictures a prompt by each model; batches go across prompts.
 
-    Raises `ConfigError` for a width without a height.
+    Raises `ConfigError` for a width without a height, and for models that contradict each other.
     """
 
     name = "generate"
@@ -35,41 +37,60 @@ class Generate:
             raise ConfigError("generate.width, generate.height: give both or neither.")
         self._sizes = sizes(config)
         self._config = config
-        self._sampler = Sampler(config)
+        self._samplers = [Sampler(config, recipe) for recipe in recipes(config)]
+
+    @property
+    def fan_out(self) -> int:
+        """Candidates a prompt, those of all models."""
+        return self._config.num_candidates * len(self._samplers)
+
+    @property
+    def num_sizes(self) -> int:
+        """Sizes that batches come in."""
+        return max(1, len(self._sizes))
 
     def fingerprint(self) -> dict[str, Any]:
         """What decides the pictures; models by name and revision, not by place."""
-        lora = self._sampler.lora
-        return self._config.fingerprint() | {
-            "model": self._sampler.model.name,
-            "revision": self._sampler.model.revision,
-            "lora": lora.revision if lora else None,
+        own = self._config.fingerprint()
+        named = ("model", "revision", "lora", "models", "loras")
+        rest = {key: value for key, value in own.items() if key not in named}
+        if len(self._samplers) > 1:
+            distinct([sampler.recipe for sampler in self._samplers])
+            return rest | {"models": [f"{s.name} {s.revision}" for s in self._samplers]}
+        recipe = self._samplers[0].recipe
+        return rest | {
+            "model": recipe.model.name,
+            "revision": recipe.model.revision,
+            "lora": recipe.adapter_revision,
         }
 
     def prepare(self, row: Record) -> None:
         """Nothing is done ahead."""
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
-        """K rows a prompt, in order; raises `ModelError` when the model can't be used."""
-        shots = (
-            row | {"seed": derived_seed(self._config.seed, row["prompt_id"], k)}
-            for row in rows
-            for k in range(self._config.num_candidates)
-        )
-        if len(self._sizes) > 1:
-            yield from self._by_size(list(shots))
-            return
-        while batch := list(islice(shots, self._config.batch_size)):
-            yield from self._candidates(batch)
+        """K rows a prompt and model, in order, those of the first model first.
 
-    def _by_size(self, shots: Sequence[Record]) -> Iterator[Record]:
-        """The same in order, while every batch holds pictures of one size."""
-        made: dict[int, Record] = {}
-        for size in self._sizes:
-            numbers = iter(n for n, shot in enumerate(shots) if self._size(shot["seed"]) == size)
-            while some := list(islice(numbers, self._config.batch_size)):
-                made |= zip(some, self._candidates([shots[n] for n in some]), strict=True)
-        yield from (made[n] for n in range(len(shots)))
+        Raises `ModelError` when a model can't be used.
+        """
+        if len(self._samplers) == 1:
+            yield from self._drawn(self._samplers[0], rows)
+            return
+        prompts = list(rows)
+        for sampler in self._samplers:
+            yield from self._drawn(sampler, prompts)
+            sampler.rest()
+
+    def _drawn(self, sampler: Sampler, rows: Iterable[Record]) -> Iterator[Record]:
+        batches = alike(
+            self._shots(rows), lambda shot: self._size(shot["seed"]), self._config.batch_size
+        )
+        yield from in_order(behind(self._finishing(sampler, batch) for batch in batches))
+
+    def _shots(self, rows: Iterable[Record]) -> Iterator[Record]:
+        """The k-th candidates of all models have the same seed."""
+        for row in rows:
+            for k in range(self._config.num_candidates):
+                yield row | {"seed": derived_seed(self._config.seed, row["prompt_id"], k)}
 
     def _size(self, seed: int) -> Size | None:
         """The size that a candidate's seed chooses."""
@@ -84,51 +105,70 @@ class Generate:
         The same bytes on the same machine and `batch_size`; elsewhere pixels may differ by one
         level in 255.
         """
-        picture = self._sampler([self._shot(prompt, candidate["seed"])])[0]
+        sampler = self._sampler_of(candidate)
+        picture = sampler([self._shot(prompt, candidate["seed"])])[0]
         return encode(_levels(picture))
 
-    def _candidates(self, shots: Sequence[Record]) -> Iterator[Record]:
-        fit = [self._shot(s["prompt"], s["seed"]) for s in shots if s.get("status") != REJECTED]
-        pictures = iter(attempt(self._sampler, fit))
-        for shot in shots:
-            if shot.get("status") == REJECTED:
-                yield self._row(shot, Failure(f"prompt rejected: {shot.get('error')}"))
-            else:
-                yield self._row(shot, next(pictures))
+    def _sampler_of(self, candidate: Mapping[str, Any]) -> Sampler:
+        found = [s for s in self._samplers if s.revision == candidate["revision"]]
+        if len(self._samplers) > 1 and not found:
+            raise DataError(f"{candidate['candidate_id']}: drawn by none of these models.")
+        return found[0] if found else self._samplers[0]
 
-    def _row(self, shot: Record, picture: Picture | Failure) -> Record:
-        row = self._origin(shot)
-        if not isinstance(picture, Failure) and not np.isfinite(picture).all():
-            picture = Failure("the model gave values that are not finite")
-        if isinstance(picture, Failure):
-            return row | {"status": REJECTED, "error": picture.reason}
-        levels = _levels(picture)
-        height, width = levels.shape[:2]
-        image = {"bytes": encode(levels), "path": f"{row['candidate_id']}.png"}
-        return row | {
-            "image": image,
-            "width": width,
-            "height": height,
-            "phash": perceptual_hash(levels),
-            "status": OK,
-            "error": None,
-        }
+    def _finishing(
+        self, sampler: Sampler, batch: Sequence[Numbered[Record]]
+    ) -> list[Callable[[], Numbered[Record]]]:
+        """Draws a batch; what is left to do for each picture needs no model."""
+        fit = [self._shot(s["prompt"], s["seed"]) for _, s in batch if s.get("status") != REJECTED]
+        pictures = iter(self._pictures(sampler, fit))
+        calls: list[Callable[[], Numbered[Record]]] = []
+        for number, shot in batch:
+            fault = Failure(f"prompt rejected: {shot.get('error')}")
+            picture = fault if shot.get("status") == REJECTED else next(pictures)
+            calls.append(partial(_finished, number, self._origin(sampler, shot), picture))
+        return calls
 
-    def _origin(self, shot: Record) -> Record:
+    def _pictures(self, sampler: Sampler, shots: Sequence[Shot]) -> list[Picture | Failure]:
+        try:
+            return attempt(sampler, shots)
+        except ModelError as error:
+            if len(self._samplers) == 1:
+                raise
+            raise ModelError(f"{sampler.recipe.name}: {error}") from error
+
+    def _origin(self, sampler: Sampler, shot: Record) -> Record:
         """The row of a candidate without its picture: where it comes from, and its id."""
         config = self._config
         origin = {
             "prompt_id": shot["prompt_id"],
             "seed": shot["seed"],
-            "revision": self._sampler.revision,
+            "revision": sampler.revision,
             "steps": config.num_inference_steps,
             "guidance_scale": config.guidance_scale,
-            "scheduler": self._sampler.scheduler,
+            "scheduler": sampler.scheduler,
         }
         size = self._size(shot["seed"]) or (None, None)
         later = [config.negative_prompt] if config.negative_prompt else []
         candidate_id = content_id(origin, *size, config.dtype, *later)
-        return {"candidate_id": candidate_id, "model": self._sampler.model.name} | origin
+        return {"candidate_id": candidate_id, "model": sampler.name} | origin
+
+
+def _finished(number: int, row: Record, picture: Picture | Failure) -> Numbered[Record]:
+    """The whole row, or the reason why there is no picture."""
+    if not isinstance(picture, Failure) and not np.isfinite(picture).all():
+        picture = Failure("the model gave values that are not finite")
+    if isinstance(picture, Failure):
+        return number, row | {"status": REJECTED, "error": picture.reason}
+    levels = _levels(picture)
+    height, width = levels.shape[:2]
+    return number, row | {
+        "image": {"bytes": encode(levels), "path": f"{row['candidate_id']}.png"},
+        "width": width,
+        "height": height,
+        "phash": perceptual_hash(levels),
+        "status": OK,
+        "error": None,
+    }
 
 
 def sizes(config: GenerateConfig) -> list[Size]:

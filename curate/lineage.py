@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import gcd
 from pathlib import Path
 
 from invdpo.curate.parts import Fingerprint, differences, list_parts, maker, read_header
@@ -45,14 +46,21 @@ def descendant(ws: Workspace, path: Path, *parents: Fingerprint) -> Fingerprint:
     return found
 
 
-def part_size(ws: Workspace, asked: int | None, batch_size: int) -> int:
-    """Prompts a part: as asked for, else as the parts on disk have it, else to fill batches."""
+def part_size(
+    ws: Workspace, asked: int | None, batch_size: int, *, each: int = 1, sizes: int = 1
+) -> int:
+    """Prompts a part: as asked for, else as the parts on disk have it, else to fill batches.
+
+    Batches come out even where every prompt gives `each` pictures; of several `sizes` each should
+    fill some.
+    """
     if asked is not None:
         return asked
     for part in list_parts(ws.candidates_dir):
         with suppress(WorkspaceError):  # a damaged part is for the runner to tell, or to repair
             return int(read_header(part).fingerprint["layout"]["part_size"])
-    return max(DEFAULT_PART, batch_size)
+    least, even = max(DEFAULT_PART, batch_size * sizes), batch_size // gcd(batch_size, each)
+    return -(-least // even) * even
 
 
 def missing_parts(ws: Workspace, candidates: Fingerprint) -> int:

@@ -24,6 +24,8 @@ PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 DECISIVE = {".safetensors", ".json", ".txt", ".model"}
 """Endings of the files that decide what a pipeline draws."""
 INDEX = "model_index.json"
+LORA = "pytorch_lora_weights.safetensors"
+"""What diffusers calls the weights of a LoRA."""
 
 
 class Source(NamedTuple):
@@ -56,13 +58,14 @@ def find_model(model: str, revision: str | None = None) -> Source:
     return Source(name, str(path), folder_revision(path))
 
 
-def find_lora(lora: str | None) -> Source | None:
-    """A LoRA's file or folder. Raises `ModelError` when it holds no safetensors."""
-    if lora is None:
-        return None
+def find_lora(lora: str) -> Source:
+    """A LoRA's file, folder or repository on the Hub. Raises `ModelError` without safetensors."""
     path = Path(lora)
+    if not path.exists() and HUB_ID.fullmatch(lora):
+        file = _hub_lora(lora)
+        return Source(lora, str(file), _digest(file)[:32])
     if not path.exists():
-        raise ModelError(f"{lora}: no such LoRA. Give a folder or a .safetensors file.")
+        raise ModelError(f"{lora}: no such LoRA. Give a folder, a .safetensors file, or a Hub id.")
     files = [path] if path.is_file() else sorted(path.iterdir())
     weights = [file for file in files if file.suffix == ".safetensors"]
     if not weights:
@@ -71,6 +74,28 @@ def find_lora(lora: str | None) -> Source | None:
         names = ", ".join(file.name for file in weights)
         raise ModelError(f"{lora}: several weight files ({names}). Give one of them by its path.")
     return Source(path.resolve().name, str(weights[0]), _digest(weights[0])[:32])
+
+
+def _hub_lora(name: str) -> Path:
+    """The weights of a LoRA on the Hub, fetched, or as they were when last fetched."""
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        files = HfApi().list_repo_files(name)
+        weights = [file for file in files if file.endswith(".safetensors")]
+        if LORA in weights or len(weights) == 1:
+            return Path(hf_hub_download(name, LORA if LORA in weights else weights[0]))
+    except RepositoryNotFoundError:
+        raise ModelError(f"{name}: neither a LoRA here nor a repository on the Hub.") from None
+    except (HfHubHTTPError, OSError) as error:
+        if isinstance(cached := try_to_load_from_cache(name, LORA), str):
+            return Path(cached)
+        text = f"{name}: the Hub can't be reached, and no copy is here ({describe(error)})."
+        raise ModelError(text) from error
+    found = ", ".join(weights) or "none"
+    text = f"{name}: no {LORA}; .safetensors files there: {found}."
+    raise ModelError(f"{text} Download the one you want and give its path.")
 
 
 def check_pipeline(folder: Path) -> None:

@@ -9,7 +9,6 @@ neighbours in a batch play no part (0 of 64 pictures). So every batch is filled 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,8 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from invdpo.curate.adapters import adapt
 from invdpo.curate.attempts import describe
-from invdpo.curate.models import Source, absent, find_lora, find_model
+from invdpo.curate.devices import torch_device as torch_device
+from invdpo.curate.models import Source, absent
+from invdpo.curate.recipes import Recipe, recipes
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config import GenerateConfig
 from invdpo.schemas.quiet import quiet
@@ -42,28 +44,25 @@ Picture = NDArray[np.float32]
 
 
 class Sampler:
-    """Made from the configuration; loads its model at the first picture.
+    """Made from the configuration and what of it is to draw; loads its model at the first picture.
 
     Everything that needs the model raises `ModelError` when it can't be used.
     """
 
-    def __init__(self, config: GenerateConfig) -> None:
+    def __init__(self, config: GenerateConfig, recipe: Recipe | None = None) -> None:
         self._config = config
-
-    @cached_property
-    def model(self) -> Source:
-        """The model that was found."""
-        return find_model(self._config.model, self._config.revision)
-
-    @cached_property
-    def lora(self) -> Source | None:
-        """The LoRA on it."""
-        return find_lora(self._config.lora)
+        self.recipe = recipe or recipes(config)[0]
+        self._resting = False
 
     @property
+    def name(self) -> str:
+        """The model's, as tables record it."""
+        return self.recipe.model.name
+
+    @cached_property
     def revision(self) -> str:
-        """Of all weights at work, those of the LoRA included."""
-        return f"{self.model.revision}+{self.lora.revision}" if self.lora else self.model.revision
+        """Of all weights at work, those of LoRAs included."""
+        return self.recipe.revision
 
     @property
     def scheduler(self) -> str:
@@ -74,6 +73,9 @@ class Sampler:
         """One picture a shot; at most `batch_size` of them."""
         import torch
 
+        if self._resting:
+            self._pipeline.to(torch_device(self._config.device))
+            self._resting = False
         filled = [*shots, *[shots[-1]] * (self._config.batch_size - len(shots))]
         try:
             with torch.inference_mode():
@@ -82,6 +84,13 @@ class Sampler:
             text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
             raise ModelError(text) from error
         return [np.asarray(image, dtype=np.float32) for image in images[: len(shots)]]
+
+    def rest(self) -> None:
+        """Make room on the accelerator for another model, until the next picture is asked for."""
+        loaded = "_pipeline" in self.__dict__
+        if loaded and not self._config.offload and torch_device(self._config.device) != "cpu":
+            self._pipeline.to("cpu")
+            self._resting = True
 
     def _arguments(self, shots: Sequence[Shot]) -> dict[str, Any]:
         import torch
@@ -102,16 +111,9 @@ class Sampler:
 
     @cached_property
     def _pipeline(self) -> Any:
-        pipeline = load(self.model, self._config.dtype)
-        if self.lora is not None:
-            try:
-                with quiet(errors=False):
-                    pipeline.load_lora_weights(self.lora.location, use_safetensors=True)
-            except Exception as error:
-                raise ModelError(
-                    f"{self._config.lora}: this LoRA does not fit the model {self._config.model} "
-                    f"({_misfit(error)}). Give the model that it was trained on."
-                ) from error
+        pipeline = load(self.recipe.model, self._config.dtype)
+        if self.recipe.adapters:
+            adapt(pipeline, self.recipe)
         pipeline.scheduler = chosen_scheduler(pipeline, self._config.scheduler)
         self._check_arguments(pipeline)
         return self._placed(pipeline)
@@ -127,8 +129,8 @@ class Sampler:
         """On its device, whole or part by part, its denoiser compiled when asked for."""
         device = torch_device(self._config.device)
         if self._config.compile:
-            name = next(n for n in DENOISERS if getattr(pipeline, n, None) is not None)
-            getattr(pipeline, name).compile()
+            denoisers = (getattr(pipeline, name, None) for name in DENOISERS)
+            next(found for found in denoisers if found is not None).compile()
         if not self._config.offload:
             return pipeline.to(device)
         if device == "cpu":
@@ -153,30 +155,6 @@ def chosen_scheduler(pipeline: Any, name: str | None) -> Any:
         raise ConfigError(f"generate.scheduler: {kind} can't use {name!r}. Allowed: {allowed}.")
     schedulers: Any = diffusers
     return getattr(schedulers, name).from_config(pipeline.scheduler.config)
-
-
-def _misfit(error: Exception) -> str:
-    """Another architecture in words, with the first layer that shows it; else the error."""
-    text = str(error)
-    if found := MISMATCH.search(text):
-        layer, theirs, ours = found.groups()
-        return f"another architecture: {layer} has the shape {theirs} there, here {ours}"
-    return describe(error)
-
-
-MISMATCH = re.compile(
-    r"size mismatch for (\S+?)\.lora_\w.*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)", re.DOTALL
-)
-"""How torch tells of weights that don't fit."""
-
-
-def torch_device(name: str) -> str:
-    """A device's name; `auto` is the accelerator when there is one."""
-    import torch
-
-    if name != "auto":
-        return name
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load(source: Source, dtype: str) -> Any:

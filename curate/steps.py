@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.case import OBSERVED
-from invdpo.curate.engines import InputPart, MakeStage
+from invdpo.curate.devices import for_each_device
+from invdpo.curate.engines import InputPart, MakeStage, OnDevices
 from invdpo.curate.generate import Generate
 from invdpo.curate.lineage import descendant, fingerprint_of, missing_parts, part_size
 from invdpo.curate.pair import pair_workspace
@@ -90,12 +91,22 @@ def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
     section = config.generate
     with _working(ws, options):
         prompts = fingerprint_of(ws, ws.prompts_path)
-        size = part_size(ws, options.part_size, section.batch_size)
+        stage = Generate(section)
+        size = part_size(
+            ws, options.part_size, section.batch_size, each=section.num_candidates,
+            sizes=stage.num_sizes,
+        )  # fmt: skip
         total = read_header(ws.prompts_path).rows
-        source = cut(ws.prompts_path, total, size, section.num_candidates)
-        own = {"generate": Generate(section).fingerprint(), "layout": {"part_size": size}}
+        source = cut(ws.prompts_path, total, size, stage.fan_out)
+        own = {"generate": stage.fingerprint(), "layout": {"part_size": size}}
         goal = Goal(Generate.name, "generate", ws.candidates_dir, prompts | own)
-        return _run(ws, config, options, partial(_generator, section), source, [goal])[0]
+        return _run(ws, config, options, _generators(section), source, [goal])[0]
+
+
+def _generators(config: GenerateConfig) -> MakeStage:
+    """What makes the stage, on each device when there are several."""
+    makers = [partial(_generator, one) for one in for_each_device(config)]
+    return OnDevices(tuple(makers)) if len(makers) > 1 else makers[0]
 
 
 def _generator(config: GenerateConfig, name: str) -> Generate:

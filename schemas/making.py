@@ -43,7 +43,17 @@ class GenerateConfig(Section):
 
     model: str = Field("embedded", description="`embedded`, a diffusers folder, or a Hub id.")
     revision: str | None = Field(None, description="Revision of a Hub model.")
-    lora: str | None = Field(None, description="Folder with LoRA weights to load on the model.")
+    models: tuple[str, ...] = Field(
+        (), description="Several models instead of one, with as many candidates of each: MODEL, "
+        "MODEL@REVISION or MODEL+LORA=SCALE.", json_schema_extra=LATER,
+    )
+    lora: str | None = Field(
+        None, description="LoRA to load on the model: a folder, a file, or a Hub id."
+    )
+    loras: tuple[str, ...] = Field(
+        (), description="Several LoRAs instead of one, or one with a scale: LORA or LORA=SCALE.",
+        json_schema_extra=LATER,
+    )
     num_candidates: Count = Field(8, description="Candidates a prompt (K).")
     num_inference_steps: Count = Field(20, description="Sampling steps.")
     guidance_scale: Guidance = Field(4.0, description="Classifier-free guidance; 1 turns it off.")
@@ -71,7 +81,10 @@ class GenerateConfig(Section):
         json_schema_extra=HOW,
     )
     batch_size: Count = Field(64, description="Images sampled together.", json_schema_extra=HOW)
-    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+    device: str = Field(
+        "auto", description="Torch device, several such as cuda:0,cuda:1, or `auto`.",
+        json_schema_extra=HOW,
+    )
 
 
 class AnnotateConfig(Section):

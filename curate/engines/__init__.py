@@ -2,6 +2,17 @@
 
 from invdpo.curate.engines import local as local
 from invdpo.curate.engines import ray as ray
-from invdpo.curate.engines.base import ENGINES, InputPart, MakeStage, Outcome, Output, Stage, Task
+from invdpo.curate.engines.base import (
+    ENGINES,
+    InputPart,
+    MakeStage,
+    OnDevices,
+    Outcome,
+    Output,
+    Stage,
+    Task,
+)
 
-__all__ = ["ENGINES", "InputPart", "MakeStage", "Outcome", "Output", "Stage", "Task"]
+__all__ = [
+    "ENGINES", "InputPart", "MakeStage", "OnDevices", "Outcome", "Output", "Stage", "Task",
+]  # fmt: skip

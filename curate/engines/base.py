@@ -50,6 +50,17 @@ MakeStage = Callable[[str], Stage]
 """Makes the stage of a name; can be pickled."""
 
 
+@dataclass(frozen=True)
+class OnDevices:
+    """Several makers of the same stages, each for a device of its own; can be pickled."""
+
+    makers: tuple[MakeStage, ...]
+
+    def __call__(self, name: str) -> Stage:
+        """The stage on the first device."""
+        return self.makers[0](name)
+
+
 class InputPart(Protocol):
     """Rows that become one part; can be pickled, so that another process may read them."""
 

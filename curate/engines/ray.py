@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from invdpo.curate.engines.base import ENGINES, MakeStage, Outcome, Task
+from invdpo.curate.engines.base import ENGINES, MakeStage, OnDevices, Outcome, Task
 from invdpo.curate.engines.work import Stages, perform
 from invdpo.curate.progress import Tick
-from invdpo.schemas import InvdpoError
+from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.plugins import require
 
 ACTORS, GPUS = "INVDPO_RAY_ACTORS", "INVDPO_RAY_GPUS"
@@ -30,6 +30,9 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
     Joins the running cluster when there is one, and starts a local one otherwise. Raises
     `PluginError` without the extra `ray`.
     """
+    if isinstance(make_stage, OnDevices):
+        text = "several are for the engine `local`; `ray` gives each actor its own."
+        raise ConfigError(f"device: {text} Leave it `auto`.")
     require("ray", "ray", "the engine `ray`")
     import ray as library
     from ray.data import ActorPoolStrategy, DataContext

@@ -144,7 +144,7 @@ def test_lora_changes_pictures_and_ids(
     assert made[0]["image"]["bytes"] != candidates[0]["image"]["bytes"]
 
 
-def make_lora(model: str, folder: Path) -> None:
+def make_lora(model: str, folder: Path, seed: int = 1) -> None:
     """A LoRA of random weights on the pipeline's attention."""
     import diffusers
     import torch
@@ -155,7 +155,7 @@ def make_lora(model: str, folder: Path) -> None:
     pipeline.unet.add_adapter(
         LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     )
-    torch.manual_seed(1)
+    torch.manual_seed(seed)
     weights = {k: 5 * torch.randn_like(v)
                for k, v in get_peft_model_state_dict(pipeline.unet).items()}  # fmt: skip
     kind: Any = diffusers.StableDiffusionPipeline
