@@ -169,13 +169,18 @@ def commit_of(model: str, revision: str | None, file: str = INDEX) -> str:
     from huggingface_hub import HfApi, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
+    # its bases are OSError and the HTTP library's own error, whichever library that is
+    failures: tuple[type[Exception], ...] = HfHubHTTPError.__bases__
     try:
         return str(HfApi().model_info(model, revision=revision, timeout=20).sha)
     except RepositoryNotFoundError:
         raise ModelError(f"{model}: neither a folder here nor a model on the Hub.") from None
-    except (HfHubHTTPError, OSError) as error:
+    except failures as error:
         cached = try_to_load_from_cache(model, file, revision=revision)
         if isinstance(cached, str):
             return Path(cached).parent.name
-        text = f"{model}: the Hub can't be reached, and no copy is here ({describe(error)})."
+        text = (
+            f"{model}: no such folder here; the Hub can't be reached, and no copy is here "
+            f"({describe(error)})."
+        )
         raise ModelError(text) from error

@@ -121,6 +121,24 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> 
     assert (step["resumed"], step["planned"]) == (4 * kept, 2000 - 4 * kept)
 
 
+def test_ctrl_c_before_anything_was_begun(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from invdpo.__main__ import main\n"
+        "main()"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), capture_output=True,
+        text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert (found.returncode, found.stdout) == (130, "")
+    assert found.stderr == "\nStopped before anything was begun.\n"
+
+
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 280
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:

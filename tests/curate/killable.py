@@ -15,10 +15,12 @@ from typing import Any
 from invdpo.curate import steps
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.generate import Generate
+from invdpo.curate.pair_rows import PairRows
 from invdpo.curate.prompts.shapes import ShapesSource
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.score import Score
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas.config import Config
 from tests.curate.tiny import tiny_config
 
 STEPS: dict[str, Callable[..., Any]] = {
@@ -26,8 +28,14 @@ STEPS: dict[str, Callable[..., Any]] = {
     "generate": steps.generate,
     "annotate": steps.annotate,
     "score": steps.score,
+    "pair": steps.pair,
 }
 OPTIONS = RunOptions(part_size=3, progress=False)
+
+
+def configuration(model: Path) -> Config:
+    """Pairs by CLIP: the tiny model's pictures show nothing, so all facts are equally wrong."""
+    return tiny_config(model, pair={"weights": {"clip": 1.0}})
 
 
 def tell(what: str) -> None:
@@ -53,6 +61,8 @@ def slow_down() -> None:
     stages: tuple[Any, ...] = (Generate, Annotate, Score, ShapesSource)
     for stage in stages:
         stage.__call__ = telling(stage.__call__)
+    rows: Any = PairRows
+    rows.tables = telling(PairRows.tables)
     fsync = os.fsync
 
     def slow_fsync(fd: Any) -> None:
@@ -65,4 +75,4 @@ def slow_down() -> None:
 if __name__ == "__main__":
     slow_down()
     name, root, model = sys.argv[1:]
-    STEPS[name](Workspace(root), tiny_config(Path(model)), OPTIONS)
+    STEPS[name](Workspace(root), configuration(Path(model)), OPTIONS)

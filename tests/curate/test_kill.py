@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from invdpo.curate.workspace import Workspace
-from tests.curate.killable import OPTIONS, STEPS
-from tests.curate.tiny import tiny_config
+from invdpo.schemas.config import Config
+from tests.curate.killable import OPTIONS, STEPS, configuration
 
 ROOT = Path(__file__).parents[2]
 TABLES = {
@@ -27,9 +27,17 @@ TABLES = {
 def undisturbed(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which every step ran to its end."""
     root = tmp_path_factory.mktemp("undisturbed") / "work"
-    for step in STEPS.values():
-        step(Workspace(root), tiny_config(tiny_model), OPTIONS)
+    for name, step in STEPS.items():
+        if name == "pair":
+            STEPS["score"](Workspace(root), by_clip(tiny_model), OPTIONS)
+        step(Workspace(root), configuration(tiny_model), OPTIONS)
     return root
+
+
+def by_clip(model: Path) -> Config:
+    config = configuration(model)
+    section = config.score.model_copy(update={"scorers": ("clip",)})
+    return config.model_copy(update={"score": section})
 
 
 def before(step: str, whole: Path, root: Path) -> Workspace:
@@ -93,7 +101,7 @@ def test_killed_and_started_again(
     done = len(list(table.glob("*.parquet"))) if step != "prompts" else int(table.exists())
     assert done < 4 if step != "prompts" else not done
 
-    result = STEPS[step](ws, tiny_config(tiny_model), OPTIONS)
+    result = STEPS[step](ws, configuration(tiny_model), OPTIONS)
     result = result[0] if isinstance(result, list) else result
 
     whole = rows(Workspace(undisturbed), step)
@@ -103,3 +111,32 @@ def test_killed_and_started_again(
     key = whole.column(0).to_pylist()
     assert len(set(key)) == len(key)
     assert not list(folder.glob(".*.tmp"))
+
+
+def contents(ws: Workspace) -> dict[str, bytes]:
+    """What `pair` leaves, file by file."""
+    files = [ws.pairs_path, ws.report_path, *ws.dataset_dir.rglob("*")]
+    return {str(f.relative_to(ws.root)): f.read_bytes() for f in files if f.is_file()}
+
+
+# Flushes come as: report, its folder, configuration, its folder, the data set's files and folders,
+# the table of pairs, its folder.
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
+@pytest.mark.parametrize(("mark", "count"), [("row", 3), ("flush", 1), ("flush", 6), ("flush", 10)])
+def test_pair_killed_and_started_again(
+    mark: str, count: int, undisturbed: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    ws = Workspace(tmp_path / undisturbed.name)
+    shutil.copytree(undisturbed, ws.root)
+    shutil.rmtree(ws.dataset_dir)
+    for path in (ws.pairs_path, ws.report_path):
+        path.unlink()
+    run_and_kill("pair", ws, tiny_model, mark, count)
+    assert not ws.pairs_path.exists(), "the table of pairs comes last"
+    assert list(ws.root.glob(".*.tmp")), "killed while something was half-written"
+
+    result = STEPS["pair"](ws, configuration(tiny_model), OPTIONS)
+
+    assert result.made == 12
+    assert contents(ws) == contents(Workspace(undisturbed))
+    assert not list(ws.root.glob(".*.tmp"))

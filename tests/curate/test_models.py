@@ -82,6 +82,14 @@ def test_lora(tmp_path: Path) -> None:
         models.find_lora(str(tmp_path))
 
 
+def test_unreachable_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match=r"^nobody/nothing: no such folder here; .*ConnectError"):
+        models.find_model("nobody/nothing")
+
+
 def test_unreachable_hub_uses_the_copy_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

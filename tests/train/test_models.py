@@ -248,3 +248,13 @@ def test_relatives_that_would_train_wrongly_are_refused(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         load(edit(pipeline, tmp_path / "copy", name, **changes))
+
+
+def test_a_hub_that_can_not_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    told = r"^nobody/nothing: no folder here, and it can't be had from the Hub \(ConnectError: .*\)"
+    with pytest.raises(ModelError, match=told) as error:
+        load(Path("nobody/nothing"))
+    assert "stacktrace" not in str(error.value)

@@ -48,5 +48,10 @@ def _download(model: str, revision: str | None) -> Path:
     try:
         return Path(DiffusionPipeline.download(model, revision=revision, use_safetensors=True))
     except (OSError, HfHubHTTPError, HFValidationError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{model}: no folder here, and not on the Hub: {first}") from None
+        # where the Hub could not be asked, the cause says so; the text speaks of caches
+        asked = error.__cause__ or error
+        first = str(asked).strip().splitlines()[0]
+        raise ModelError(
+            f"{model}: no folder here, and it can't be had from the Hub "
+            f"({type(asked).__name__}: {first})."
+        ) from None
