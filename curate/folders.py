@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from invdpo.curate.parts import storage_errors
+from invdpo.curate.places import is_remote
+from invdpo.curate.remote import put
+from invdpo.curate.storage import storage_errors
 from invdpo.schemas import DataError
 
 
@@ -18,8 +21,13 @@ def replacing_folder(path: Path, ours: Collection[str]) -> Iterator[Path]:
 
     When the block fails nothing is left, and an older `path` stays as it was. Only a folder that
     holds nothing but files named in `ours` is replaced: `DataError` for any other, `WorkspaceError`
-    for a disk that is full or read-only.
+    for a disk that is full or read-only. On an object store, where nothing can be renamed, the
+    files are put one after another, pages last.
     """
+    if is_remote(path):
+        with _uploading(path, ours) as temporary:
+            yield temporary
+        return
     path = path.resolve()
     new, aside = (path.with_name(f".{path.name}.{word}") for word in ("tmp", "old"))
     with storage_errors(path):
@@ -34,6 +42,21 @@ def replacing_folder(path: Path, ours: Collection[str]) -> Iterator[Path]:
             _swap(new, path, aside)
         finally:
             shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def _uploading(path: Path, ours: Collection[str]) -> Iterator[Path]:
+    with storage_errors(path):
+        _check(path, ours)
+    with tempfile.TemporaryDirectory(prefix="invdpo-") as folder:
+        yield Path(folder)
+        files = sorted(Path(folder).iterdir(), key=lambda file: (file.suffix == ".html", file.name))
+        with storage_errors(path):
+            for file in files:
+                put(file, path / file.name)
+            gone = set(ours) - {file.name for file in files}
+            for old in [path / name for name in gone if (path / name).exists()]:
+                old.unlink()
 
 
 def _swap(new: Path, path: Path, aside: Path) -> None:

@@ -33,11 +33,11 @@ def report(job: Job, work: Work, output: Folder = None) -> None:
     from invdpo.curate.workspace import Workspace
 
     ws = Workspace(work)
-    annotator = job.config(ws.config_path).score.annotator
+    annotator = job.config(*ws.configs()).score.annotator
     written = write_report(ws, annotator, output)
     for note in written.notes:
         job.out.note(note)
-    job.out.result({"workspace": str(work), **written.to_dict()}, summary(written))
+    job.out.result({"workspace": work, **written.to_dict()}, summary(written))
 
 
 def summary(written: Written) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from invdpo.curate.parts import list_parts, read_part
+from invdpo.curate.parts import exists, list_parts, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import Record
 
@@ -34,7 +34,7 @@ def read_candidates(ws: Workspace, wanted: Collection[str], annotator: str) -> d
 
 def _graphs(ws: Workspace, annotator: str, part: str, names: pa.Array) -> dict[str, str | None]:
     path = ws.annotations_dir(annotator) / part
-    if not path.exists():
+    if not exists(path):
         return {}
     table = read_part(path, ["candidate_id", "graph"])
     rows = table.filter(pc.is_in(table["candidate_id"], value_set=names)).to_pylist()

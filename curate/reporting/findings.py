@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from invdpo.curate.parts import maker
+from invdpo.curate.storage import storage_errors
 from invdpo.schemas import DataError
 
 Matrix = list[list[float | None]]
@@ -142,7 +144,9 @@ class Findings(_Part):
     @property
     def steps(self) -> list[Filter]:
         """The filters in order; in earlier reports made from the reasons of what was dropped."""
-        parts = {"candidates": self.candidates, "prompts": self.prompts}
+        parts: dict[str, Candidates | Prompts] = {
+            "candidates": self.candidates, "prompts": self.prompts,
+        }  # fmt: skip
         if self.filters is None:
             return [s for u, part in parts.items() for s in _steps(u, part.total, part.dropped)]
         named = {step.unit for step in self.filters}
@@ -152,13 +156,15 @@ class Findings(_Part):
 
 def read_findings(path: Path) -> Findings:
     """Read a report. Raises `DataError` naming the field when it is none."""
+    with storage_errors(path):
+        text = path.read_bytes()
     try:
-        return Findings.model_validate_json(path.read_bytes())
+        return Findings.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the text"
-        text = f"{path}: no report of pairs: {field}: {first['msg']}. "
-        raise DataError(f"{text}Make it anew: invdpo curate pair --overwrite") from None
+        found = f"{path}: no report of pairs: {field}: {first['msg']}."
+        raise DataError(f"{found} Make it anew: {maker(path)} --overwrite") from None
 
 
 def _steps(unit: str, total: int, dropped: dict[str, int]) -> list[Filter]:

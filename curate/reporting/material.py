@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from invdpo.curate.parts import read_header
+from invdpo.curate.parts import exists, read_header
 from invdpo.curate.reporting.findings import Findings, read_findings
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import WorkspaceError
@@ -61,7 +61,7 @@ def gather(ws: Workspace) -> Material:
 
 def _without_pairs(ws: Workspace, findings: Findings) -> str | None:
     """Why the page has no pairs, or None when it can have them."""
-    if not ws.pairs_path.exists():
+    if not exists(ws.pairs_path):
         return "No pairs were written, so there are no pictures and no distributions."
     header = read_header(ws.pairs_path)
     same = header.rows == findings.pairs.total

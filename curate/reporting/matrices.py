@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -63,7 +63,9 @@ def _matrix(
         text = format(value, form) if known else "–"
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
     axes.set_yticks(range(size), labels)
-    turned = {"rotation": 30, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
+    turned: dict[str, Any] = (
+        {"rotation": 30, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
+    )
     axes.set_xticks(range(size), labels, **turned)
     axes.xaxis.tick_top()
     dress(axes, theme)

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import pyarrow.parquet as pq
 
 from invdpo import __version__
-from invdpo.curate.parts import CONFIG_HASH, VERSION, list_parts, read_part
+from invdpo.curate.parts import CONFIG_HASH, VERSION, exists, list_parts, read_part
+from invdpo.curate.remote import reading
+from invdpo.curate.storage import storage_errors
 from invdpo.curate.workspace import Workspace
 
 
@@ -30,7 +32,7 @@ def origins(ws: Workspace) -> list[Origin]:
     Raises `WorkspaceError` for damaged parts.
     """
     found: list[Origin] = []
-    if ws.prompts_path.exists():
+    if exists(ws.prompts_path):
         found += _count("prompts", [ws.prompts_path], "source", ())
     settings = ("revision", "scheduler", "steps", "guidance_scale", "width", "height")
     found += _count("pictures", list_parts(ws.candidates_dir), "model", settings)
@@ -43,13 +45,18 @@ def origins(ws: Workspace) -> list[Origin]:
 
 def made_by(path: Path) -> tuple[str | None, str]:
     """Hash of the configuration that made a table, and the version; those of here without one."""
-    metadata = (pq.read_schema(path).metadata or {}) if path.exists() else {}
+    if not exists(path):
+        return None, __version__
+    with storage_errors(path), reading(path) as source:
+        metadata = pq.read_schema(source).metadata or {}
     found = metadata.get(CONFIG_HASH)
     return found and found.decode(), metadata.get(VERSION, __version__.encode()).decode()
 
 
 def _folders(parent: Path) -> list[Path]:
-    return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
+    with storage_errors(parent):
+        there = list(parent.iterdir()) if parent.is_dir() else []
+        return sorted(path for path in there if path.is_dir())
 
 
 def _count(step: str, parts: Sequence[Path], name: str, details: Sequence[str]) -> Iterator[Origin]:

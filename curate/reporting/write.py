@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.folders import replacing_folder
+from invdpo.curate.pairing.strata import strata
 from invdpo.curate.reporting.candidates import read_candidates
 from invdpo.curate.reporting.cards import make_cards
 from invdpo.curate.reporting.findings import Findings
@@ -16,7 +17,6 @@ from invdpo.curate.reporting.page import Page, render
 from invdpo.curate.reporting.plots import PLOTS, draw_plots
 from invdpo.curate.reporting.provenance import made_by, origins
 from invdpo.curate.reporting.shown import Group, by_stratum, strata_groups, worst_groups
-from invdpo.curate.reporting.told import readable
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import SIDES
 
@@ -88,7 +88,7 @@ def _page(ws: Workspace, material: Material, annotator: str) -> Page:
     graphs = {row["pair_id"]: material.prompts.get(row["prompt_id"], {}).get("graph")
               for row in material.pairs}  # fmt: skip
     worst = worst_groups(material.findings.worst, graphs)
-    found = by_stratum(graphs, _strata)
+    found = by_stratum(graphs, strata)
     kinds = strata_groups(found, (pair for group in worst for pair in group.pairs))
     shown = [pair for group in _all(worst, kinds) for pair in group.pairs]
     rows = {row["pair_id"]: row for row in material.pairs}
@@ -101,11 +101,6 @@ def _page(ws: Workspace, material: Material, annotator: str) -> Page:
         make_cards(material, candidates, shown, budget), worst, kinds, origins(ws),
         config_hash, version,
     )  # fmt: skip
-
-
-def _strata(graph: str | None) -> dict[str, str]:
-    found = readable(graph)
-    return {"objects": "unknown" if found is None else str(len(found.items))}
 
 
 def _all(worst: list[Group], kinds: dict[str, list[Group]]) -> list[Group]:

@@ -1,10 +1,12 @@
 """A folder is replaced whole, or stays as it was; never one with other things in it."""
 
+import uuid
 from pathlib import Path
 
 import pytest
 
 from invdpo.curate.folders import replacing_folder
+from invdpo.curate.places import place
 from invdpo.schemas import DataError
 
 OURS = ("a.txt", "b.txt")
@@ -62,3 +64,15 @@ def test_a_kill_between_the_renames_is_mended(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "out", OURS):
         raise ZeroDivisionError
     assert (tmp_path / "out" / "a.txt").read_text() == "1"
+
+
+def test_on_an_object_store() -> None:
+    folder = place(f"memory://{uuid.uuid4().hex}/out")
+    fill(folder, a="1", b="1")
+    fill(folder, a="2")
+    assert left(folder) == ["a.txt"]
+    assert (folder / "a.txt").read_text() == "2"
+    (folder / "other.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"other\.txt"):
+        fill(folder, a="3")
+    assert (folder / "a.txt").read_text() == "2"

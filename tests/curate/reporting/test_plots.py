@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -48,7 +48,7 @@ def odd(material: Material) -> Material:
 
 
 def test_odd_names(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(matplotlib.rcParams, "axes.prop_cycle", matplotlib.cycler(color=["lime"]))
+    monkeypatch.setitem(mpl.rcParams, "axes.titlecolor", "lime")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plots = draw_plots(odd(material))

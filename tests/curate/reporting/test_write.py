@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from invdpo.curate.places import place
 from invdpo.curate.reporting import write
 from invdpo.curate.reporting.write import LARGEST_PAGE, write_report
 from invdpo.curate.workspace import Workspace
@@ -94,3 +96,32 @@ def test_a_report_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"pairs\.report\.json: no report of pairs: candidates"):
         write_report(ws, "shapes")
     assert not (ws.root / "report").exists()
+
+
+NEW = ("filters", "agreement", "strata", "worst", "images", "split", "costs", "reviews")
+
+
+def test_a_report_of_an_earlier_version(tmp_path: Path) -> None:
+    """Sections it lacks are left out, those it has are shown."""
+    ws = workspace(tmp_path / "work")
+    report = json.loads(ws.report_path.read_text(encoding="utf-8"))
+    assert {"filters", "agreement", "strata", "worst"} <= report.keys()
+    old = {name: value for name, value in report.items() if name not in NEW}
+    for scorer in old["scorers"].values():
+        scorer.pop("role")
+        scorer.pop("tie_rate")
+    ws.report_path.write_text(json.dumps(old), encoding="utf-8")
+    written = write_report(ws, "shapes")
+    assert written.plots == ("filters", "margins", "scores", "votes", "balance")
+    assert written.shown == 3
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_workspace_on_an_object_store(tmp_path: Path) -> None:
+    here = workspace(tmp_path / "work").root
+    there = place(f"memory://{uuid.uuid4().hex}/work")
+    for file in (path for path in here.rglob("*.*") if path.is_file()):
+        (there / file.relative_to(here).as_posix()).write_bytes(file.read_bytes())
+    written = write_report(Workspace(there), "shapes")
+    assert written.shown == 3
+    assert written.page.read_bytes() == write_report(Workspace(here), "shapes").page.read_bytes()
