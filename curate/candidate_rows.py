@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from invdpo.curate.parts import read_part
 from invdpo.curate.workspace import Workspace
@@ -32,18 +30,15 @@ class CandidateRows:
         ]
         """Columns of scores: each scorer itself, then its components (`composition_sg_iou`)."""
 
-    def __call__(self, part: Path, rows: NDArray[np.int64]) -> pa.Table:
-        """The given rows of a part. Raises `WorkspaceError` for tables that are not there."""
-        if not len(rows):
-            return self.none()
+    def __call__(self, part: Path) -> pa.Table:
+        """All rows of a part. Raises `WorkspaceError` for tables that are not there."""
         table = read_part(part, [KEY, "image", *ORIGIN])
-        image = table["image"].cast(PICTURE)
-        taken = table.set_column(1, "image", image).combine_chunks().take(pa.array(rows))
-        ids, columns = taken[KEY], {name: taken[name] for name in ("image", *ORIGIN)}
-        columns["graph"] = self._graphs(part.name, ids)
+        ids, columns = table[KEY], {name: table[name] for name in ORIGIN}
+        columns |= {"image": table["image"].cast(PICTURE), "graph": self._graphs(part.name, ids)}
         for scorer, parts in self._columns.items():
             columns |= self._scores(scorer, parts, part.name, ids)
-        return pa.table(columns, schema=self._schema())
+        schema = self._schema()
+        return pa.table({name: columns[name] for name in schema.names}, schema).combine_chunks()
 
     def none(self) -> pa.Table:
         """No rows of the same columns."""

@@ -1,4 +1,4 @@
-"""The card of a data set: its facts, read from the files that it goes with."""
+"""Writes the card of a data set: facts from its files and its report; a person's words stay."""
 
 from __future__ import annotations
 
@@ -7,80 +7,92 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from invdpo.curate.columns import hub_columns
-from invdpo.curate.parts import CONFIG_HASH, NOTES, read_part
+from invdpo.curate.facts import dataset_facts, deciding
+from invdpo.curate.parts import replacing
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import DatasetConfig
+from invdpo.schemas.load import load_config
 
-SPLITS = ("train", "validation")
+ASSETS = "assets"
+CARD = "README.md"
 
 
-def write_card(ws: Workspace, folder: Path, config: DatasetConfig) -> None:
-    """Write the `README.md` of the data set in `folder`, which was made in this workspace."""
-    from invdpo.data_cards import render_dataset_card
+def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
+    """Write the card of the workspace's data set anew, with the plots that there are now.
 
-    report = {}
+    Raises `WorkspaceError` without a data set, `DataError` for a card whose head is broken.
+    """
+    folder = ws.need(ws.dataset_dir)
+    write_card(ws, folder, config, read_card(folder))
+    return folder / CARD
+
+
+def write_card(ws: Workspace, folder: Path, config: DatasetConfig, old: str | None) -> None:
+    """Write the card of the data set in `folder`, with what a person changed in the `old` one."""
+    from invdpo.data_cards import render_dataset_card, renewed
+
+    new = render_dataset_card(_facts(ws, folder, config))
+    text = renewed(new, old, str(ws.dataset_dir / CARD))
+    for plot in _plots(ws):
+        with replacing(folder / ASSETS / plot.name) as temporary:
+            temporary.write_bytes(plot.read_bytes())
+    with replacing(folder / CARD) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_card(folder: Path) -> str | None:
+    """The card that is there, if one is. Raises `DataError` when its head can't be read."""
+    from invdpo.data_cards.renewing import parts
+
+    path = folder / CARD
+    if not path.exists():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    parts(text, str(path))
+    return text
+
+
+def _facts(ws: Workspace, folder: Path, config: DatasetConfig) -> dict[str, Any]:
+    """What the card is told: by the files of the data set, and by the workspace."""
+    report: dict[str, Any] = {}
     if ws.report_path.exists():
         report = json.loads(ws.report_path.read_text(encoding="utf-8"))
-    facts = dataset_facts(folder) | {
-        "name": ws.root.resolve().name,
-        "license": config.license,
-        "dropped": report.get("prompts", {}).get("dropped", {}),
-    }
-    (folder / "README.md").write_text(render_dataset_card(facts), encoding="utf-8")
+    found = dataset_facts(folder)
+    return (
+        found
+        | {
+            "name": ws.root.resolve().name,
+            "report": report,
+            "dropped": report.get("prompts", {}).get("dropped", {}),
+            "plots": [
+                {"title": plot.stem.replace("_", " "), "path": f"{ASSETS}/{plot.name}"}
+                for plot in _plots(ws)
+            ],
+            "config": deciding(load_config(ws.config_path)) if ws.config_path.exists() else None,
+        }
+        | _licence(found["models"], config)
+    )
 
 
-def judges(ws: Workspace, scorers: Sequence[str], annotator: str | None) -> dict[str, Any]:
-    """Name -> revision of the scorers and of the annotator, as their tables tell."""
-    names = [annotator] if annotator else []
-    return {
-        "scorers": {name: _revision(ws, ws.scores_dir(name)) for name in scorers},
-        "annotators": {name: _revision(ws, ws.annotations_dir(name)) for name in names},
-    }
+def _plots(ws: Workspace) -> list[Path]:
+    """Of the report page, if it was made."""
+    return sorted((ws.root / "report").glob("*.png"))
 
 
-def _revision(ws: Workspace, folder: Path) -> str | None:
-    """Of a table whose parts are all of one revision."""
-    column = read_part(ws.iter_parts(folder)[0], ["revision"])["revision"]
-    return next((value for value in pc.unique(column).to_pylist() if value), None)
+def _licence(models: Sequence[str], config: DatasetConfig) -> dict[str, Any]:
+    """As asked for; else what the models' own cards say, as far as they are on this machine."""
+    from invdpo.data_cards import licence_of, told_licence
+
+    if config.license:
+        return {"license": config.license}
+    return licence_of(models, {model: told_licence(_readme(model)) for model in models})
 
 
-def dataset_facts(folder: Path) -> dict[str, Any]:
-    """What the files of a data set say of it."""
-    files = sorted((folder / "data").glob("*.parquet"))
-    schema = pq.read_schema(files[0])
-    told = schema.metadata or {}
-    notes = json.loads(told.get(NOTES, b"{}"))
-    return {f"num_{split}": _rows(files, split) for split in SPLITS} | {
-        "features": hub_columns(schema),
-        "scorers": list(notes.get("scorers", {})),
-        "models": sorted({name for name, _ in generators(files)}),
-        "config_hash": told.get(CONFIG_HASH, b"").decode(),
-    }
+def _readme(model: str) -> Path | None:
+    """The card of a model of the Hub, from its cache; nothing is downloaded."""
+    from huggingface_hub import try_to_load_from_cache
 
-
-def _rows(files: Sequence[Path], split: str) -> int:
-    mine = [path for path in files if path.name.startswith(f"{split}-")]
-    return sum(pq.read_metadata(path).num_rows for path in mine)
-
-
-def generators(files: Sequence[Path]) -> list[tuple[str, str | None]]:
-    """Name and revision of every model that drew a picture of the set, sorted by name."""
-    found: set[tuple[str, str | None]] = set()
-    for path in files:
-        table = pq.read_table(
-            path, columns=["model", "revision", "rejected_model", "rejected_revision"]
-        )
-        for side in ("", "rejected_"):
-            columns = [table[f"{side}model"], table[f"{side}revision"]]
-            rows = (
-                pa.table(columns, ["model", "revision"])
-                .group_by(["model", "revision"])
-                .aggregate([])
-            )
-            found |= {(row["model"], row["revision"]) for row in rows.to_pylist() if row["model"]}
-    return sorted(found, key=lambda pair: (pair[0], pair[1] or ""))
+    if model.count("/") != 1:
+        return None
+    found = try_to_load_from_cache(model, CARD)
+    return Path(found) if isinstance(found, str) else None

@@ -6,7 +6,6 @@ taken for a data set.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,16 +14,21 @@ from typing import Any
 import pyarrow as pa
 
 from invdpo import __version__
-from invdpo.curate.card import SPLITS, judges, write_card
+from invdpo.curate.card import ASSETS, CARD, read_card, write_card
 from invdpo.curate.columns import hub_metadata
+from invdpo.curate.facts import SPLITS, judges
+from invdpo.curate.folders import replacing_folder
 from invdpo.curate.pair_rows import PairRows
-from invdpo.curate.parts import CONFIG, CONFIG_HASH, NOTES, VERSION, Fingerprint, storage_errors
+from invdpo.curate.parts import CONFIG, CONFIG_HASH, NOTES, VERSION, Fingerprint
 from invdpo.curate.reencode import reencoded
 from invdpo.curate.shards import SHARD_BYTES, ShardWriter
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
 from invdpo.schemas.config import DatasetConfig
 from invdpo.schemas.ids import canonical_json, content_id
+
+OURS = ("data", ASSETS, CARD)
+"""What a data set's folder is made of; anything else there was put by a person."""
 
 
 def write_dataset(
@@ -45,22 +49,29 @@ def write_dataset(
     """
     if not len(pairs):
         raise DataError(f"There is no pair to write. {ws.report_path} says why.")
-    settings = config or DatasetConfig()
+    settings, card = config or DatasetConfig(), read_card(ws.dataset_dir)
     rows = PairRows(ws, pairs, annotator)
     notes = judges(ws, rows.scorers, annotator)
     schema = rows.schema.with_metadata(metadata(rows.schema, fingerprint, notes))
-    new = ws.root / ".dataset.tmp"
-    with storage_errors(ws.dataset_dir):
-        shutil.rmtree(new, ignore_errors=True)
-        (new / "data").mkdir(parents=True)
-        try:
-            tables = ((split, reencoded(table, settings)) for split, table in rows.tables())
-            write_splits(new / "data", tables, schema, shard_bytes)
-            write_card(ws, new, settings)
-            _replace(new, ws.dataset_dir)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
+    with replacing_folder(ws.dataset_dir) as new:
+        (new / "data").mkdir()
+        tables = ((split, reencoded(table, settings)) for split, table in rows.tables())
+        write_splits(new / "data", tables, schema, shard_bytes)
+        write_card(ws, new, settings, card)
+        _keep_others(ws.dataset_dir, new)
     return ws.dataset_dir
+
+
+def _keep_others(old: Path, new: Path) -> None:
+    """What a person put beside the data set's own files goes with it."""
+    for path in old.iterdir() if old.exists() else ():
+        if path.name in OURS:
+            continue
+        target = new / path.name
+        if path.is_dir():
+            shutil.copytree(path, target, symlinks=True)
+        else:
+            target.write_bytes(path.read_bytes())
 
 
 def metadata(
@@ -92,17 +103,3 @@ def write_splits(
         for writer in writers.values():
             writer.stop()
     return {split: writer.count for split, writer in writers.items()}
-
-
-def _replace(new: Path, old: Path) -> None:
-    """Put the new folder, once it is safe on disk, in the old one's place."""
-    for path in (*new.rglob("*"), new):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
-    aside = old.with_name(f".{old.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
-    if old.exists():
-        old.rename(aside)
-    new.rename(old)
-    shutil.rmtree(aside, ignore_errors=True)

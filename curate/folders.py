@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from invdpo.curate.parts import flush
 from invdpo.curate.places import is_remote
 from invdpo.curate.remote import put
 from invdpo.curate.storage import storage_errors
 from invdpo.schemas import DataError
 
+PAGES = (".html", ".md")
+"""What shows the other files."""
+
 
 @contextmanager
-def replacing_folder(path: Path, ours: Collection[str]) -> Iterator[Path]:
+def replacing_folder(path: Path, ours: Collection[str] | None = None) -> Iterator[Path]:
     """An empty folder to write to; on leaving, it is flushed and takes the place of `path`.
 
-    When the block fails nothing is left, and an older `path` stays as it was. Only a folder that
-    holds nothing but files named in `ours` is replaced: `DataError` for any other, `WorkspaceError`
-    for a disk that is full or read-only. On an object store, where nothing can be renamed, the
-    files are put one after another, pages last.
+    When the block fails nothing is left, and an older `path` stays as it was. With `ours` only a
+    folder that holds nothing but files of these names is replaced: `DataError` for any other,
+    `WorkspaceError` for a disk that is full or read-only. On an object store, where nothing can be
+    renamed, the files are put one after another, pages last.
     """
     if is_remote(path):
         with _uploading(path, ours) as temporary:
@@ -45,18 +48,20 @@ def replacing_folder(path: Path, ours: Collection[str]) -> Iterator[Path]:
 
 
 @contextmanager
-def _uploading(path: Path, ours: Collection[str]) -> Iterator[Path]:
+def _uploading(path: Path, ours: Collection[str] | None) -> Iterator[Path]:
     with storage_errors(path):
         _check(path, ours)
     with tempfile.TemporaryDirectory(prefix="invdpo-") as folder:
-        yield Path(folder)
-        files = sorted(Path(folder).iterdir(), key=lambda file: (file.suffix == ".html", file.name))
+        new = Path(folder)
+        yield new
+        files = [file for file in new.rglob("*") if file.is_file()]
+        names = [file.relative_to(new).as_posix() for file in files]
         with storage_errors(path):
-            for file in files:
-                put(file, path / file.name)
-            gone = set(ours) - {file.name for file in files}
-            for old in [path / name for name in gone if (path / name).exists()]:
-                old.unlink()
+            for name in sorted(names, key=lambda name: (name.endswith(PAGES), name)):
+                put(new / name, path / name)
+            for old in [entry for entry in path.rglob("*") if entry.is_file()]:
+                if old.relative_to(path).as_posix() not in names:
+                    old.unlink()
 
 
 def _swap(new: Path, path: Path, aside: Path) -> None:
@@ -67,8 +72,8 @@ def _swap(new: Path, path: Path, aside: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _check(path: Path, ours: Collection[str]) -> None:
-    if not path.exists():
+def _check(path: Path, ours: Collection[str] | None) -> None:
+    if ours is None or not path.exists():
         return
     if not path.is_dir():
         raise DataError(f"{path}: a file. Give a folder that is new, or that holds a report.")
@@ -81,6 +86,4 @@ def _check(path: Path, ours: Collection[str]) -> None:
 def _flush(folder: Path) -> None:
     """Make files and their names survive a power cut."""
     for path in (*folder.rglob("*"), folder):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)
+        flush(path)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from invdpo.curate.ahead import one_ahead
+from invdpo.curate.ahead import ahead
 from invdpo.curate.candidate_rows import CandidateRows
 from invdpo.curate.parts import read_part
 from invdpo.curate.workspace import Workspace
@@ -55,20 +55,17 @@ class PairRows:
         for side in range(len(SIDES)):
             np.maximum.at(last, self._places[:, side], done)
         held, held_places = self._candidates.none(), np.array([], dtype=np.int64)
-        for number, (places, found) in enumerate(one_ahead(self._read(last))):
+        needed = np.unique(self._part_of(self._places)).tolist()
+        for number, found in zip(needed, ahead(self._part, needed), strict=True):
+            places = np.arange(self._ends[number] - len(found), self._ends[number])
             pool = pa.concat_tables([held, found]).combine_chunks() if len(held) else found
             known = np.concatenate([held_places, places])
             yield from self._complete(np.flatnonzero(done == number), pool, known)
             keep = last[known] > number
             held, held_places = pool.take(pa.array(np.flatnonzero(keep))), known[keep]
 
-    def _read(self, last: Ints) -> Iterator[tuple[Ints, pa.Table]]:
-        """For each part the places of the candidates that pairs need, and their rows."""
-        start = 0
-        for part, end in zip(self._parts, self._ends, strict=True):
-            inside = np.flatnonzero(last[start:end] >= 0)
-            yield inside + start, self._candidates(part, inside)
-            start = end
+    def _part(self, number: int) -> pa.Table:
+        return self._candidates(self._parts[number])
 
     def _complete(self, rows: Ints, pool: pa.Table, known: Ints) -> Iterator[tuple[str, pa.Table]]:
         """The pairs at `rows`, whose candidates are all in the pool, by split."""

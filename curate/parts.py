@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from invdpo import __version__
+from invdpo.curate.columns import parquet_options
 from invdpo.curate.places import is_remote
 from invdpo.curate.remote import reading, uploading
 from invdpo.curate.storage import remote_errors
@@ -65,12 +66,8 @@ def write_part(
         NOTES: canonical_json(notes or {}),
     }
     with replacing(path) as temporary:
-        pq.write_table(
-            table.replace_schema_metadata(metadata),
-            temporary,
-            write_page_index=True,
-            write_page_checksum=True,
-        )
+        options = parquet_options(table.schema)
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, **options)
 
 
 @contextmanager
@@ -89,9 +86,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            _flush(temporary)
+            flush(temporary)
             os.replace(temporary, path)
-            _flush(path.parent)
+            flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -187,7 +184,7 @@ def _damage(path: Path) -> Iterator[None]:
         raise WorkspaceError(text) from error
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Make a file, or the names in a folder, survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from invdpo.data_cards.licences import KEYS, licence_of
+
 Stats = Mapping[str, Any]
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -14,13 +16,11 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 def dataset_metadata(stats: Stats) -> dict[str, Any]:
     """Licence, task, files and features of a data set."""
     counts = {name: int(stats.get(f"num_{name}", 0)) for name in ("train", "validation")}
-    files = [
-        {"split": name, "path": f"data/{name}-*.parquet"} for name, n in counts.items() if n
-    ]
+    files = [{"split": name, "path": f"data/{name}-*.parquet"} for name, n in counts.items() if n]
     head: dict[str, Any] = {
         "pretty_name": " ".join(str(stats["name"]).split()),
-        "license": _license(stats),
-        "language": ["en"],
+        **_dataset_licence(stats),
+        **({} if stats.get("origin") else {"language": ["en"]}),
         "task_categories": ["text-to-image"],
         "annotations_creators": ["machine-generated"],
         "size_categories": [_size(sum(counts.values()))],
@@ -50,12 +50,18 @@ def model_metadata(stats: Stats) -> dict[str, Any]:
     return head
 
 
+def _dataset_licence(stats: Stats) -> dict[str, Any]:
+    """As given, else that of the models that drew the pictures."""
+    if stats.get("license"):
+        return {key: stats[key] for key in KEYS if stats.get(key)}
+    return licence_of(stats["models"])
+
+
 def _license(stats: Stats) -> str | list[str]:
     """As given; the embedded world is ours, and anything else follows a model we don't know."""
     if given := stats.get("license"):
         return [str(name) for name in given] if isinstance(given, list) else str(given)
-    models = stats.get("models") or [stats.get("base_model")]
-    return "apache-2.0" if all(model == "embedded" for model in models) else "other"
+    return "apache-2.0" if stats.get("base_model") == "embedded" else "other"
 
 
 def _size(rows: int) -> str:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import re
 from functools import cache
 from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from invdpo.data_cards.biases import known
 from invdpo.data_cards.metadata import Stats, dataset_metadata, model_metadata
-
-MARKUP = re.compile(r"([\\`*_\[\]<>|#])")
+from invdpo.data_cards.renewing import card
+from invdpo.data_cards.statistics import tables
+from invdpo.data_cards.text import (
+    bibtex,
+    bibtex_key,
+    cell,
+    code,
+    fenced,
+    literal,
+    plain,
+    several,
+)
 
 
 def render_dataset_card(stats: Stats) -> str:
@@ -20,10 +29,30 @@ def render_dataset_card(stats: Stats) -> str:
 
     Args:
         stats: `name`, `num_train`, `num_validation`, `scorers`, `models`, `config_hash`, and if
-            known `features` (a list of name and dtype), `license`, `dropped` (reason -> count) and
-            `description`.
+            known `features` (a list of name and dtype), `license` with `license_name` and
+            `license_link`, `dropped` (reason -> count), `description`, `images` (how many),
+            `sources` (rows of what, name, revision), `config` (section -> option -> value),
+            `version`, `report` (of the pairing), `plots` (rows of title and path) and `origin` (a
+            sentence, for pairs that were not cut here).
     """
-    return _render("dataset_card.md.j2", dataset_metadata(stats), stats)
+    report = stats.get("report") or {}
+    roles = {name: told.get("role") for name, told in (report.get("scorers") or {}).items()}
+    metadata = dataset_metadata(stats)
+    config = stats.get("config")
+    own = {
+        "held_out": [name for name, role in roles.items() if role == "held_out"],
+        "reviewed": bool(report.get("reviews")),
+        "provenance": [[plain(a), code(b), code(c or "")] for a, b, c in stats.get("sources", ())],
+        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else None,
+        "version": stats.get("version"),
+        "origin": stats.get("origin"),
+        "statistics": tables(report),
+        "plots": stats.get("plots", ()),
+        "biases": known(stats["scorers"]),
+        "key": bibtex_key(stats["name"]),
+    }
+    text = _environment().get_template("dataset_card.md.j2")
+    return card(metadata, text.render(**{**stats, **own, "metadata": metadata}))
 
 
 def render_model_card(stats: Stats) -> str:
@@ -58,41 +87,6 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "plain": plain, "code": code, "cell": cell, "fenced": fenced, "literal": literal,
-        "several": several,
+        "several": several, "bibtex": bibtex,
     }  # fmt: skip
     return environment
-
-
-def plain(value: object) -> str:
-    """One line of text without any markup in it."""
-    return MARKUP.sub(r"\\\1", " ".join(str(value).split()))
-
-
-def code(value: object) -> str:
-    """One line as code, fenced by more backticks than it holds; bars escaped for tables."""
-    text = " ".join(str(value).split()).replace("|", "\\|")
-    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    pad = " " if "`" in text else ""
-    return f"{fence}{pad}{text}{pad}{fence}" if text else "–"
-
-
-def cell(value: object) -> str:
-    """A table's cell: numbers with three decimals, the rest as plain text."""
-    return f"{value:.3f}" if isinstance(value, float) else plain(value)
-
-
-def fenced(text: str, language: str) -> str:
-    """Lines of code, between fences of more backticks than they hold."""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}{language}\n{text.strip()}\n{fence}\n"
-
-
-def literal(value: object) -> str:
-    """A text as Python's source has it, in one line."""
-    return json.dumps(str(value), ensure_ascii=False)
-
-
-def several(value: object) -> object:
-    """The parts of a list in one text; anything else as it is."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -6,15 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from invdpo.data_cards.licences import told_licence
 from invdpo.discretion import without_folders
 from invdpo.schemas.config import TrainConfig
 
 EMBEDDED = "embedded"
 NAME = re.compile(r"(?!.*(--|\.\.))\b[\w.-]+\b/\b[\w.-]{1,96}\b", re.ASCII)
 """`OWNER/NAME` as the Hub allows it."""
-LICENSE = ("license", "license_name", "license_link")
 
 
 def hub_id(name: str) -> str | None:
@@ -28,37 +26,15 @@ def base_facts(config: TrainConfig) -> dict[str, Any]:
     if found is None:
         folder = _embedded() if config.model == EMBEDDED else Path(config.model)
         shown = config.model if config.model == EMBEDDED else without_folders(config.model)
-        return {"base_model": shown, **base_license(folder / "README.md")}
+        return {"base_model": shown, **told_licence(folder / "README.md")}
     facts = {"base_model": found, "base_model_id": found}
     if commit := _commit(found, config.revision):
         facts["revision"] = commit
-    told = base_license(_readme(found, config.revision))
+    told = told_licence(_readme(found, config.revision))
     link = str(told.get("license_link", "https://"))
     if not link.startswith("https://"):
         told["license_link"] = f"https://huggingface.co/{found}/blob/main/{link.lstrip('/')}"
     return facts | told
-
-
-def base_license(readme: Path | None) -> dict[str, Any]:
-    """`license` and its kin from the YAML head of a model's README; nothing if it tells none."""
-    if readme is None or not readme.is_file():
-        return {}
-    parts = readme.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return {}
-    try:
-        head = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
-        return {}
-    if not isinstance(head, dict) or not _texts(head.get("license")):
-        return {}
-    return {key: head[key] for key in LICENSE if _texts(head.get(key))}
-
-
-def _texts(value: object) -> bool:
-    """Whether it is a text, or several."""
-    several = value if isinstance(value, list) else [value]
-    return bool(several) and all(isinstance(text, str) and text for text in several)
 
 
 def _embedded() -> Path:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from invdpo.ancestry import base_facts, base_license, hub_id
+from invdpo.ancestry import base_facts, hub_id
 from invdpo.cards import model_facts, training_command, write_model_card
+from invdpo.data_cards import told_licence
 from invdpo.options import flags, overrides
 from invdpo.schemas.config import TrainConfig
 from invdpo.schemas.load import load_config
@@ -155,7 +156,7 @@ def test_the_licence_follows_the_base(tmp_path: Path) -> None:
 )
 def test_licences_are_read_with_care(tmp_path: Path, readme: str, expected: Any) -> None:
     (tmp_path / "README.md").write_text(readme)
-    assert base_license(tmp_path / "README.md") == expected
+    assert told_licence(tmp_path / "README.md") == expected
 
 
 def test_a_base_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,34 +1,31 @@
-"""One item ahead, and no more."""
+"""Results ahead of their use: in order, and not too many."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
 
 import pytest
 
-from invdpo.curate.ahead import one_ahead
+from invdpo.curate.ahead import ahead
 
 
-def test_order_stays_and_one_item_waits() -> None:
-    made: list[int] = []
+def test_order_stays_and_few_wait() -> None:
+    begun: list[int] = []
 
-    def source() -> Iterator[int]:
-        for number in range(5):
-            made.append(number)
-            yield number
+    def double(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.02 if number % 2 else 0)
+        return 2 * number
 
-    for number in one_ahead(source()):
-        assert made[-1] <= number + 1
-    assert made == [0, 1, 2, 3, 4]
-    assert list(one_ahead([None, 0, None])) == [None, 0, None]
+    for place, result in enumerate(ahead(double, range(9), 3)):
+        assert result == 2 * place
+        assert max(begun) <= place + 3
+    assert sorted(begun) == list(range(9))
+    assert list(ahead(double, [])) == []
 
 
-def test_what_the_source_raises_comes_in_its_turn() -> None:
-    def source() -> Iterator[int]:
-        yield 1
-        raise ValueError("broken")
-
-    items = one_ahead(source())
-    assert next(items) == 1
-    with pytest.raises(ValueError, match="broken"):
-        next(items)
+def test_what_the_function_raises_comes_in_its_turn() -> None:
+    results = ahead(lambda number: 6 // number, [3, 2, 0, 1])
+    assert [next(results), next(results)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(results)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invdpo.data_cards import render_dataset_card, render_model_card
-from invdpo.data_cards.render import code, plain
+from invdpo.data_cards.text import code, plain
 from tests.hub_repos import card_errors
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -32,6 +32,44 @@ DATASET: dict[str, Any] = {
         {"name": "chosen_clip", "dtype": "float64"},
     ],
     "dropped": {"margin below 1.0": 31, "all candidates equal": 4},
+}
+REPORT: dict[str, Any] = {
+    "margins": {"mean": 2.25, "min": 1.0, "max": 3.5},
+    "scorers": {
+        "composition": {
+            "role": "ranked", "weight": 1.0, "chosen_mean": 0.9, "rejected_mean": 0.5,
+            "agreement": 1.0, "tie_rate": 0.0,
+        },
+        "clip": {
+            "role": "held_out", "weight": 0.0, "chosen_mean": 0.3, "rejected_mean": 0.2,
+            "agreement": None, "tie_rate": 0.125,
+        },
+    },
+    "agreement": {
+        "scorers": ["composition", "clip"],
+        "rank_correlation": [[1.0, 0.5], [0.5, 1.0]],
+        "disagreement": [[0.0, None], [None, 0.0]],
+    },
+    "filters": [{"name": "min_margin", "unit": "pairs", "before": 1400, "after": 1330}],
+    "strata": {"objects": {"2": {"prompts": 700, "pairs": 665, "wanted": 0.5}}},
+    "reviews": {"keep": 5, "flip": 1, "drop": 2, "agreement": 0.625},
+}  # fmt: skip
+WHOLE = DATASET | {
+    "models": ["stabilityai/stable-diffusion-3.5-medium"],
+    "license": "other",
+    "license_name": "stabilityai-ai-community",
+    "license_link": "https://huggingface.co/stabilityai/stable-diffusion-3.5-medium",
+    "images": 2641,
+    "sources": [
+        ("images", "stabilityai/stable-diffusion-3.5-medium", "b940f670f0eda2d07fbb75229e779da1"),
+        ("scene graphs", "shapes", "1"),
+        ("scores", "clip", "sha256:814b94072f69"),
+        ("prompts", "shapes", None),
+    ],
+    "version": "0.1.0",
+    "config": {"prompts": {"source": "shapes"}, "pair": {"weights": {"composition": 1.0}}},
+    "report": REPORT,
+    "plots": [{"title": "margins", "path": "assets/margins.png"}],
 }
 MODEL: dict[str, Any] = {
     "name": "shapes-tuned",
@@ -73,6 +111,7 @@ def head(card: str) -> dict[str, Any]:
     ("name", "card"),
     [
         ("dataset.md", render_dataset_card(DATASET)),
+        ("dataset_whole.md", render_dataset_card(WHOLE)),
         ("model.md", render_model_card(MODEL)),
         ("model_on_the_hub.md", render_model_card(ON_THE_HUB)),
         ("model_full.md", render_model_card(FULL)),
@@ -96,6 +135,25 @@ def test_dataset_metadata_is_what_the_hub_defines() -> None:
         {"split": "validation", "path": "data/validation-*.parquet"},
     ]
     assert data["dataset_info"]["features"][1] == {"name": "chosen", "dtype": "image"}
+
+
+@pytest.mark.parametrize("stats", [DATASET, WHOLE, DATASET | {"models": [], "origin": "Theirs."}])
+def test_the_hub_takes_the_metadata_of_data_sets(stats: dict[str, Any]) -> None:
+    assert card_errors(render_dataset_card(stats), "dataset") == []
+
+
+def test_a_held_out_scorer_and_people_are_told() -> None:
+    card = render_dataset_card(WHOLE)
+    assert "| held out | `clip`: took no part in choosing |" in card
+    assert "people decided on some of them" in card
+    assert "| `clip` | held out | 0.000 | 0.300 | 0.200 | – | 0.125 |" in card
+
+
+def test_imported_pairs_claim_nothing_that_was_not_seen() -> None:
+    card = render_dataset_card(DATASET | {"models": [], "scorers": [], "origin": "From elsewhere."})
+    assert "From elsewhere." in card
+    assert "stands in both splits" not in card
+    assert "language" not in head(card)
 
 
 def test_features_are_those_of_datasets() -> None:

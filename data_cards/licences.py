@@ -1,0 +1,88 @@
+"""Under which licence a model is, and so what is made with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Licence = dict[str, Any]
+"""`license` by the Hub's name, and for `other` perhaps `license_name` and `license_link`."""
+
+KEYS = ("license", "license_name", "license_link")
+OTHER: Licence = {"license": "other"}
+HUB = "https://huggingface.co"
+
+_NAMED: dict[str, tuple[str, ...]] = {
+    "apache-2.0": (
+        "embedded", "black-forest-labs/FLUX.1-schnell", "segmind/SSD-1B", "segmind/Segmind-Vega",
+    ),
+    "creativeml-openrail-m": (
+        "CompVis/stable-diffusion-v1-4", "runwayml/stable-diffusion-v1-5",
+        "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    ),
+    "openrail++": (
+        "stabilityai/stable-diffusion-xl-base-1.0", "stabilityai/stable-diffusion-2-1",
+        "stabilityai/stable-diffusion-2-1-base", "stabilityai/stable-diffusion-2",
+        "PixArt-alpha/PixArt-XL-2-1024-MS", "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+    ),
+}  # fmt: skip
+_OWN: dict[str, tuple[str, ...]] = {
+    "stabilityai-ai-community": (
+        "stabilityai/stable-diffusion-3-medium-diffusers",
+        "stabilityai/stable-diffusion-3.5-medium", "stabilityai/stable-diffusion-3.5-large",
+        "stabilityai/stable-diffusion-3.5-large-turbo",
+    ),
+    "sai-nc-community": ("stabilityai/sdxl-turbo", "stabilityai/sd-turbo"),
+    "flux-1-dev-non-commercial-license": ("black-forest-labs/FLUX.1-dev",),
+}  # fmt: skip
+"""Licences that the Hub knows as `other`, with a name and the model's own text."""
+
+KNOWN: dict[str, Licence] = {
+    model: {"license": name} for name, models in _NAMED.items() for model in models
+} | {
+    model: OTHER | {"license_name": name, "license_link": f"{HUB}/{model}"}
+    for name, models in _OWN.items()
+    for model in models
+}
+"""Well-known generators, by their id on the Hub; as their pages there name them."""
+
+
+def licence_of(models: Iterable[str], told: Mapping[str, Licence] | None = None) -> Licence:
+    """What applies to pictures of these models; `told` holds what models' own cards say.
+
+    Several licences are listed together when the Hub knows all of them by name; anything unknown
+    makes it `other`.
+    """
+    found = [(told or {}).get(model) or KNOWN.get(model, OTHER) for model in models]
+    different = [licence for n, licence in enumerate(found) if licence not in found[:n]]
+    if len(different) == 1:
+        return dict(different[0])
+    names = [licence["license"] for licence in different]
+    if not names or "other" in names or not all(isinstance(name, str) for name in names):
+        return dict(OTHER)
+    return {"license": sorted(names)}
+
+
+def told_licence(readme: Path | None) -> Licence:
+    """`license` and its kin from the YAML head of a model's README; nothing if it tells none."""
+    if readme is None or not readme.is_file():
+        return {}
+    parts = readme.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return {}
+    try:
+        head = yaml.safe_load(parts[1])
+    except yaml.YAMLError:
+        return {}
+    if not isinstance(head, dict) or not _texts(head.get("license")):
+        return {}
+    return {key: head[key] for key in KEYS if _texts(head.get(key))}
+
+
+def _texts(value: object) -> bool:
+    """Whether it is a text, or several."""
+    several = value if isinstance(value, list) else [value]
+    return bool(several) and all(isinstance(text, str) and text for text in several)

@@ -1,0 +1,104 @@
+"""The report of a pairing as tables for a card; what a report does not tell is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from invdpo.data_cards.text import cell, code, plain
+
+Report = Mapping[str, Any]
+Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One table: a line above it, the names of its columns, and rows of Markdown."""
+
+    title: str
+    header: Row
+    rows: Sequence[Row]
+
+
+def tables(report: Report) -> list[Figures]:
+    """Those of which the report has something to tell, in reading order."""
+    found = (_margins, _scorers, _correlation, _disagreement, _filters, _reviews)
+    return [table for make in found for table in make(report)] + list(_strata(report))
+
+
+def _margins(report: Report) -> Iterator[Figures]:
+    if margins := report.get("margins"):
+        rows = [[plain(name) for name in margins], [cell(value) for value in margins.values()]]
+        yield Figures("Margins:", rows[0], rows[1:])
+
+
+def _scorers(report: Report) -> Iterator[Figures]:
+    keys = ("role", "weight", "chosen_mean", "rejected_mean", "agreement", "tie_rate")
+    names = ("role", "weight", "mean of chosen", "mean of rejected", "agrees", "calls equal")
+    scorers = report.get("scorers") or {}
+    known = [n for n, key in enumerate(keys) if any(key in told for told in scorers.values())]
+    rows = [
+        [code(scorer), *(cell(_words(told.get(keys[n]))) for n in known)]
+        for scorer, told in scorers.items()
+    ]
+    if rows:
+        text = "Scorers, by their raw scores; `agrees` is the share of pairs whose chosen image "
+        text += "each prefers, among those it does not call equal:"
+        yield Figures(text, ["scorer", *(names[n] for n in known)], rows)
+
+
+def _correlation(report: Report) -> Iterator[Figures]:
+    yield from _matrix(report, "rank_correlation", "Rank correlation within prompts, mean:")
+
+
+def _disagreement(report: Report) -> Iterator[Figures]:
+    text = "Share of pairs on which two scorers point opposite ways:"
+    yield from _matrix(report, "disagreement", text)
+
+
+def _matrix(report: Report, key: str, title: str) -> Iterator[Figures]:
+    agreement = report.get("agreement") or {}
+    names, matrix = agreement.get("scorers") or [], agreement.get(key)
+    if matrix and len(names) > 1:
+        rows = [[code(name), *map(cell, line)] for name, line in zip(names, matrix, strict=True)]
+        yield Figures(title, ["", *map(code, names)], rows)
+
+
+def _filters(report: Report) -> Iterator[Figures]:
+    rows = [
+        [
+            plain(step["name"]),
+            plain(step.get("unit", "")),
+            cell(step["before"]),
+            cell(step["after"]),
+        ]
+        for step in report.get("filters") or ()
+    ]
+    if rows:
+        yield Figures("Filters, in their order:", ["filter", "of", "before", "after"], rows)
+
+
+def _strata(report: Report) -> Iterator[Figures]:
+    for kind, strata in (report.get("strata") or {}).items():
+        rows = [
+            [plain(name), cell(told["prompts"]), cell(told["pairs"]), cell(told.get("wanted"))]
+            for name, told in strata.items()
+        ]
+        if rows:
+            header = [plain(kind), "prompts", "pairs", "share wanted"]
+            yield Figures(f"Balance by {plain(kind)}:", header, rows)
+
+
+def _reviews(report: Report) -> Iterator[Figures]:
+    told = {
+        name: value for name, value in (report.get("reviews") or {}).items()
+        if isinstance(value, int | float)
+    }  # fmt: skip
+    if told:
+        header = [plain(_words(name)) for name in told]
+        yield Figures("Decisions of people:", header, [[cell(value) for value in told.values()]])
+
+
+def _words(value: Any) -> Any:
+    return value.replace("_", " ") if isinstance(value, str) else value
