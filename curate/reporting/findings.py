@@ -91,6 +91,15 @@ class Stratum(_Part):
     wanted: float | None = None
 
 
+class SplitFindings(_Part):
+    """How prompts were held out for validation; all numbers are shares of the prompts."""
+
+    by: str
+    asked: float
+    prompts_held_out: float
+    largest_cluster: float
+
+
 class Worst(_Part):
     """Ids of the pairs to distrust most, worst first."""
 
@@ -131,6 +140,7 @@ class Findings(_Part):
     agreement: Agreement | None = None
     strata: dict[str, dict[str, Stratum]] | None = None
     worst: Worst | None = None
+    split: SplitFindings | None = None
     reviews: Reviews | None = None
     costs: dict[str, int] = {}
     """Threshold -> pairs that turning it off would add; where a target was missed."""

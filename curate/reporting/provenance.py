@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
@@ -61,11 +61,13 @@ def _folders(parent: Path) -> list[Path]:
 
 def _count(step: str, parts: Sequence[Path], name: str, details: Sequence[str]) -> Iterator[Origin]:
     """Rows by name and details, the most frequent first."""
-    counts: Counter[tuple[object, ...]] = Counter()
+    counts: Counter[tuple[Any, ...]] = Counter()
+    keys = [name, *details]
     for part in parts:
-        table = read_part(part, [name, *details])
-        counts.update(zip(*(table[key].to_pylist() for key in (name, *details)), strict=True))
-    for (who, *values), rows in counts.most_common():
+        found = read_part(part, keys).group_by(keys).aggregate([([], "count_all")])
+        for row in found.to_pylist():
+            counts[tuple(row[key] for key in keys)] += row["count_all"]
+    for (who, *values), rows in sorted(counts.items(), key=lambda entry: (-entry[1], str(entry))):
         told = zip(details, values, strict=True)
         yield Origin(step, discreet(who), ", ".join(_told(k, v) for k, v in told if v), rows)
 

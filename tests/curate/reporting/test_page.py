@@ -7,13 +7,18 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from invdpo.curate import steps
+from invdpo.curate.parts import write_part
 from invdpo.curate.reporting import write
 from invdpo.curate.reporting.write import write_report
+from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
-from invdpo.schemas.config import PairConfig
+from invdpo.schemas.config import Config, PairConfig
+from invdpo.schemas.tables import REVIEWS
 from tests.curate.reporting.small import workspace
 
 
@@ -124,6 +129,26 @@ def test_without_intended_graphs(tmp_path: Path) -> None:
     page = read(workspace(tmp_path / "work", graph=None))
     assert "asked for" not in page.texts
     assert page.all("rect")
+
+
+def test_split(tmp_path: Path) -> None:
+    page = read(workspace(tmp_path / "work"))
+    assert any(text.startswith("Split by graph: ") for text in page.texts)
+
+
+def test_reviews(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "work")
+    first = ws.read_table(ws.pairs_path)["pair_id"][0].as_py()
+    rows = [{"pair_id": first, "decision": "flip"}, {"pair_id": "gone", "decision": "drop"}]
+    write_part(ws.reviews_path, pa.Table.from_pylist(rows, REVIEWS), {})
+    config = Config(pair=PairConfig(min_margin=0, reviews=True))
+    steps.pair(ws, config, RunOptions(overwrite=True))
+    page = read(ws)
+    assert "sides with the person" in page.texts
+    cells = [text for text in page.texts if text]
+    for decision, pairs in (("kept", "0"), ("flipped", "1"), ("on pairs that are not there", "1")):
+        assert cells[cells.index(decision) + 1] == pairs
+    assert "0.0 %" in page.texts  # no scorer sides with a person who turned the pair round
 
 
 def test_a_run_that_fell_short(tmp_path: Path) -> None:
