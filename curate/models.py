@@ -9,21 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from invdpo.curate.attempts import describe
+from invdpo.curate.pieces import INDEX, check_pipeline, lacking
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.ids import content_id
 
 EMBEDDED = "embedded"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 DECISIVE = {".safetensors", ".json", ".txt", ".model"}
 """Endings of the files that decide what a pipeline draws."""
-INDEX = "model_index.json"
 LORA = "pytorch_lora_weights.safetensors"
 """What diffusers calls the weights of a LoRA."""
 
@@ -69,7 +67,7 @@ def find_lora(lora: str) -> Source:
     files = [path] if path.is_file() else sorted(path.iterdir())
     weights = [file for file in files if file.suffix == ".safetensors"]
     if not weights:
-        raise ModelError(_lacking(lora, "LoRA weights", files))
+        raise ModelError(lacking(lora, "LoRA weights", files))
     if len(weights) > 1:
         names = ", ".join(file.name for file in weights)
         raise ModelError(f"{lora}: several weight files ({names}). Give one of them by its path.")
@@ -98,55 +96,19 @@ def _hub_lora(name: str) -> Path:
     raise ModelError(f"{text} Download the one you want and give its path.")
 
 
-def check_pipeline(folder: Path) -> None:
-    """Refuse what is no diffusers folder with safetensors, naming the piece that is missing."""
-    if not folder.is_dir():
-        kind = "a pickle, which can run code, is refused" if folder.suffix in PICKLES else "a file"
-        raise ModelError(f"{folder}: {kind}. Give a diffusers folder with safetensors.")
-    for name, (library, _) in _components(folder).items():
-        part = folder / name
-        if not part.is_dir():
-            raise ModelError(f"{folder}: the folder {name!r} ({library}) is missing.")
-        files = sorted(part.iterdir())
-        weights = any(file.suffix == ".safetensors" for file in files)
-        pickled = any(file.suffix in PICKLES for file in files)
-        # Only models keep a config.json; schedulers and tokenizers have files of other names.
-        if not weights and (pickled or not files or (part / "config.json").exists()):
-            raise ModelError(_lacking(str(part), "weights", files))
-
-
-def _components(folder: Path) -> dict[str, tuple[str, str]]:
-    """The pieces that a pipeline's index names: piece -> (library, class)."""
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        entries = {k: v for k, v in index.items() if isinstance(v, list) and v and v[0]}
-    except FileNotFoundError:
-        found = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        text = f"{folder}: no {INDEX}, so no diffusers folder; found: {found}."
-        raise ModelError(text) from None
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / INDEX}: can't be read: {error}.") from None
-    return {name: (str(entry[0]), str(entry[-1])) for name, entry in entries.items()}
-
-
 def absent(location: str) -> dict[str, None]:
     """The pieces that a folder's index says are left out on purpose, such as SD 3's T5.
 
     `from_pretrained` wants some of them named.
     """
-    path = Path(location) / INDEX
-    index = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {name: None for name, entry in index.items() if entry == [None, None]}
+    return {name: None for name, entry in read_index(Path(location)).items() if entry == [None] * 2}
 
 
-def _lacking(place: str, what: str, files: Iterable[Path]) -> str:
-    pickles = [file.name for file in files if file.suffix in PICKLES]
-    if pickles:
-        return (
-            f"{place}: found {pickles[0]}, a pickle, which can run code and is refused. "
-            "Convert it to .safetensors (save_pretrained does)."
-        )
-    return f"{place}: no {what}; expected a .safetensors file."
+def read_index(folder: Path) -> dict[str, Any]:
+    """The index of a folder that was checked; empty where there is none, as for Hub ids."""
+    path = folder / INDEX
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
 
 
 def folder_revision(folder: Path) -> str:

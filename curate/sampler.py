@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from invdpo.curate.adapters import adapt
 from invdpo.curate.attempts import describe
 from invdpo.curate.devices import torch_device as torch_device
-from invdpo.curate.models import Source, absent
+from invdpo.curate.models import Source, absent, read_index
 from invdpo.curate.recipes import Recipe, recipes
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config import GenerateConfig
@@ -173,7 +174,8 @@ def load(source: Source, dtype: str) -> Any:
                 **absent(source.location),
             )
     except Exception as error:
-        raise ModelError(f"{source.location}: can't be loaded ({describe(error)}).") from error
+        reason = _unnamed(source.location) or f"can't be loaded ({describe(error)})"
+        raise ModelError(f"{source.location}: {reason}.") from error
     if "prompt" not in inspect.signature(type(pipeline).__call__).parameters:
         kind = type(pipeline).__name__
         raise ModelError(f"{source.location}: {kind} takes no prompt; expected text-to-image.")
@@ -182,3 +184,19 @@ def load(source: Source, dtype: str) -> Any:
         if (module := getattr(pipeline, name, None)) is not None:
             module.to(memory_format=torch.channels_last)
     return pipeline
+
+
+def _unnamed(location: str) -> str | None:
+    """What the pipeline needs and a folder's index does not name, in words; None if all is."""
+    import diffusers
+
+    index = read_index(Path(location))
+    kind: Any = getattr(diffusers, str(index.get("_class_name")), None)
+    if kind is None:
+        return None
+    needed = [
+        name for name, parameter in inspect.signature(kind.__init__).parameters.items()
+        if parameter.default is inspect.Parameter.empty and name not in ("self", "args", "kwargs")
+    ]  # fmt: skip
+    unnamed = [name for name in needed if name not in {*index, *kind._optional_components}]
+    return f"its index names no {' and no '.join(unnamed)}" if unnamed else None

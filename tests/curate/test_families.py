@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from invdpo.curate.generate import Generate, remake
+from invdpo.curate.images import decode
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import GenerateConfig
 from invdpo.schemas.tables import Record
@@ -57,6 +59,41 @@ def test_every_family_samples_and_repeats(model: Path) -> None:
     assert {(row["width"], row["height"]) for row in rows} == {(32, 32)}
     assert made(config, 1) == rows[:2]
     assert remake(rows[3], "a blue square", config) == rows[3]["image"]["bytes"]
+
+
+def test_no_family_lets_a_candidate_depend_on_its_batch(model: Path) -> None:
+    """Other neighbours, same bytes; another batch size rounds otherwise, by a level at most."""
+    rows = made(settings(model))
+    alone = [*made(settings(model), 1)[:2], *rows[2:]]
+    assert pictures(alone) == pictures(rows)
+    for one, other in zip(rows, made(settings(model, batch_size=1)), strict=True):
+        assert one["candidate_id"] == other["candidate_id"]
+        pixels = [np.asarray(decode(r["image"]["bytes"]), dtype=int) for r in (one, other)]
+        assert np.abs(pixels[0] - pixels[1]).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_draws_near_the_same(model: Path, dtype: str) -> None:
+    whole, half = made(settings(model), 1), made(settings(model, dtype=dtype), 1)
+    for one, other in zip(whole, half, strict=True):
+        assert one["candidate_id"] != other["candidate_id"]
+        pixels = [np.asarray(decode(r["image"]["bytes"]), dtype=int) for r in (one, other)]
+        assert np.abs(pixels[0] - pixels[1]).max() > 0
+        assert np.abs(pixels[0] - pixels[1]).mean() < 8
+    assert made(settings(model, dtype=dtype), 1) == half
+
+
+def test_compiling_is_of_the_denoiser(xl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    compiled: list[str] = []
+
+    def noted(self: torch.nn.Module) -> None:
+        compiled.append(type(self).__name__)
+
+    monkeypatch.setattr(torch.nn.Module, "compile", noted)
+    assert made(settings(xl, compile=True), 1) == made(settings(xl), 1)
+    assert compiled == ["UNet2DConditionModel"]
 
 
 def test_sizes_are_chosen_by_the_seed(xl: Path) -> None:

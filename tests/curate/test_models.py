@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from invdpo.curate import models
+from invdpo.curate.sampler import load
 from invdpo.schemas import ConfigError, ModelError
 
 
@@ -53,6 +54,39 @@ def test_missing_weights_and_missing_folder(folder: Path) -> None:
     shutil.rmtree(folder / "unet")
     with pytest.raises(ModelError, match=r"the folder 'unet'.*is missing"):
         models.find_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("unet/config.json", r"unet: config\.json is missing"),
+        ("text_encoder/config.json", r"text_encoder: config\.json is missing"),
+        ("tokenizer/tokenizer.json", r"tokenizer: no vocabulary; expected tokenizer\.json, vocab"),
+        ("tokenizer/tokenizer_config.json", r"tokenizer: tokenizer_config\.json is missing"),
+        ("scheduler/scheduler_config.json", r"scheduler: scheduler_config\.json is missing"),
+    ],
+)
+def test_missing_files_are_named(folder: Path, gone: str, said: str) -> None:
+    (folder / gone).unlink()
+    with pytest.raises(ModelError, match=said):
+        models.find_model(str(folder))
+
+
+def test_vocabularies_in_other_forms(folder: Path) -> None:
+    vocabulary = folder / "tokenizer" / "tokenizer.json"
+    vocabulary.rename(vocabulary.with_name("vocab.json"))
+    with pytest.raises(ModelError, match=r"merges\.txt is missing"):
+        models.find_model(str(folder))
+    (folder / "tokenizer" / "vocab.json").rename(folder / "tokenizer" / "spiece.model")
+    assert models.find_model(str(folder)).name == "model"
+
+
+def test_an_index_without_a_piece_is_told(folder: Path) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    del index["unet"], index["scheduler"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=r"its index names no unet and no scheduler\."):
+        load(models.find_model(str(folder)), "float32")
 
 
 def test_pickle_is_refused(folder: Path) -> None:
