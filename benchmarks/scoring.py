@@ -59,11 +59,11 @@ def weights(folder: Path, name: str) -> Path:
     return folder
 
 
-def picture(number: int) -> bytes:
+def picture(number: int, side: int = SIDE) -> bytes:
     """A JPEG file with large and small structure."""
     rng = np.random.default_rng(number)
     coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8))
-    pixels = np.asarray(coarse.resize((SIDE, SIDE), Image.Resampling.BICUBIC), dtype=np.int16)
+    pixels = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC), dtype=np.int16)
     noisy = np.clip(pixels + rng.integers(-12, 13, pixels.shape), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(noisy).save(file, "JPEG", quality=92)

@@ -46,6 +46,16 @@ class Vocabulary(_Part):
     unchanged: tuple[str, ...]
     function_words: tuple[str, ...]
     openings: tuple[str, ...]
+    portions: tuple[str, ...] = ()
+    """What there can be of something: a slice of pizza is one object."""
+    ing_names: tuple[str, ...] = ()
+    """Names that look like verbs; others that end so are none."""
+    no_objects: tuple[str, ...] = ()
+    """Names of places in a picture, moods and the like: nothing that stands there."""
+    stances: tuple[str, ...] = ()
+    """Verbs that may stand before a relation and add nothing to it; those in -ed do anyway."""
+    ed_names: tuple[str, ...] = ()
+    """Names that look like verbs in -ed."""
     relations: dict[str, tuple[str, ...]]
     activities: tuple[str, ...]
     sampling: Sampling

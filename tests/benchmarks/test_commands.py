@@ -100,6 +100,13 @@ def test_parsing_counts_what_agrees(tmp_path: Path) -> None:
     assert next(row for row in found if row[0] == "colour")[1:4] == ["2", "0.500", "0.500"]
 
 
+def test_together_tries_each_scorer_alone_too() -> None:
+    done = run("together.py", "--quick", "--side", "128")
+    assert done.returncode == 0, done.stderr
+    ways = [row[0] for row in rows(done.stdout)[2:]]
+    assert ways[:4] == ["one after another", "together", "`clip` alone", "`aesthetic` alone"]
+
+
 def test_scaling_scores_what_is_there() -> None:
     done = run("scaling.py", "--sizes", "70", "130")
     assert done.returncode == 0, done.stderr

@@ -23,10 +23,10 @@ def read(tmp_path: Path, name: str, data: str | bytes) -> tuple[list[Record], in
 
 
 def test_text_one_prompt_a_line(tmp_path: Path) -> None:
-    text = "\ufeffa red circle to the left of a blue square\r\n\n a cat \u2028 on a mat \na cat\n"
+    text = "\ufeffa red circle to the left of a blue square\r\n\n a cat \u2028 that naps \na cat\n"
     rows, doubled = read(tmp_path, "p.txt", text)
     assert [row["prompt"] for row in rows] == [
-        "a red circle to the left of a blue square", "a cat \u2028 on a mat", "a cat",
+        "a red circle to the left of a blue square", "a cat \u2028 that naps", "a cat",
     ]  # fmt: skip
     assert json.loads(rows[0]["graph"])["relations"][0]["relation"] == "left of"
     assert rows[1]["graph"] is None

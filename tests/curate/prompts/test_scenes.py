@@ -30,6 +30,8 @@ def graphs(found: list[Draft]) -> list[SceneGraph]:
 def combinations(graph: SceneGraph) -> set[tuple[str, ...]]:
     """What may not stand in two splits."""
     made: set[tuple[str, ...]] = {(a, item.label) for item in graph.items for a in item.attributes}
+    numbers = Counter(item.label for item in graph.items)
+    made |= {(str(n), label) for label, n in numbers.items() if n > 1}
     labels = {item.item_id: item.label for item in graph.items}
     made |= {
         (r.relation, *sorted((labels[r.item1], labels[r.item2]))) for r in graph.relations
@@ -63,15 +65,43 @@ def test_splits_share_no_combination() -> None:
         assert not one & other
 
 
-def test_counts_of_objects_kinds_and_relations_are_balanced() -> None:
-    found = graphs(drafts("train", 700))
-    sizes = Counter(len(graph.items) for graph in found)
-    assert min(sizes[n] for n in (1, 2, 3)) >= 80
-    stated = Counter(len(graph.relations) for graph in found)
-    assert min(stated[n] for n in (0, 1, 2)) >= 80
-    kinds = {w: k for k, words in read_vocabulary().sampling.attributes.items() for w in words}
-    told = Counter(kinds[g.items[-1].attributes[0]] for g in found)
-    assert max(told.values()) < 1.5 * min(told.values())
+def alike(found: Counter[str], among: int, within: float) -> bool:
+    """Whether so many different things were found about equally often."""
+    return len(found) == among and max(found.values()) <= within * min(found.values())
+
+
+def kinds_of_attributes(found: list[SceneGraph]) -> Counter[str]:
+    """Of things; those of people and animals are of whatever kind suits them."""
+    words = read_vocabulary().sampling
+    kinds = {w: kind for kind, some in words.attributes.items() for w in some}
+    things = [i for g in found for i in g.items if i.label not in words.animate]
+    return Counter(kinds[item.attributes[0]] for item in things)
+
+
+def test_object_counts_and_kinds_of_relation_take_turns() -> None:
+    """Of 720 scenes 180 have each number of objects, and 240 each kind of relation, or none."""
+    found = graphs(drafts("train", 720))
+    assert Counter(len(graph.items) for graph in found) == {1: 180, 2: 180, 3: 180, 4: 180}
+    words = read_vocabulary().sampling
+    told = Counter(
+        "none" if not g.relations
+        else "activity" if g.relations[0].relation in words.activities else "spatial"
+        for g in found
+    )  # fmt: skip
+    assert told == {"none": 240, "activity": 240, "spatial": 240}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_predicates_and_attribute_kinds_are_balanced_in_every_split(split: str) -> None:
+    found = graphs(drafts(split, 720))
+    words = read_vocabulary().sampling
+    names = Counter(r.relation for graph in found for r in graph.relations)
+    spatial = Counter({name: n for name, n in names.items() if name in words.spatial})
+    assert alike(spatial, len(words.spatial), 1.05)
+    assert alike(names - spatial, len(words.activities), 1.05)
+    assert alike(kinds_of_attributes(found), len(words.attributes), 1.15)
+    several = [len(g.items) for g in found if len({item.label for item in g.items}) == 1]
+    assert {*several} - {1} == {*words.counts}
 
 
 def test_a_vocabulary_of_ones_own(tmp_path: Path) -> None:

@@ -122,6 +122,31 @@ def test_nsfw_is_what_the_package_says(cases: list[Case]) -> None:
     assert values(SCORERS["nsfw"](ScoreConfig())(cases[:4])) == pytest.approx(expected, abs=1e-5)
 
 
+def test_brisque_is_what_the_packages_features_and_model_say() -> None:
+    """Its own features, scaled by the rule of its paper's release and judged by libsvm directly."""
+    package = pytest.importorskip("brisque", reason="needs the extra quality")
+    import cv2
+    import numpy as np
+    from libsvm import svmutil
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 256, (n, n + 9, 3), dtype=np.uint8) for n in (8, 20, 40)]
+    shown = [Case({}) for _ in noise]
+    for case, pixels in zip(shown, noise, strict=True):
+        case.image = Image.fromarray(pixels).resize((96, 80))
+    measure = package.BRISQUE(url=False)
+    low, high = (np.asarray(measure.scale_params[key], dtype=float) for key in ("min_", "max_"))
+    for case, score in zip(shown, values(SCORERS["brisque"](ScoreConfig())(shown)), strict=True):
+        grey = np.asarray(case.image) / 255 @ [0.2125, 0.7154, 0.0721]
+        half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
+        found = [np.ravel(value)[0] for level in (grey, half)
+                 for value in measure.calculate_brisque_features(level)]  # fmt: skip
+        scaled = 2 * (np.asarray(found, dtype=float) - low) / (high - low) - 1
+        _, _, said = svmutil.svm_predict([0], [scaled.tolist()], measure.model, "-q")
+        assert score == pytest.approx(said[0][0], abs=1e-4)
+
+
 def test_brisque_rises_with_noise() -> None:
     pytest.importorskip("cv2", reason="needs the extra quality")
     import numpy as np
