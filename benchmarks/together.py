@@ -33,7 +33,6 @@ from invdpo.curate.steps import score
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
 
-
 Ways = dict[str, Callable[[], None]]
 
 
