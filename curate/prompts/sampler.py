@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import product
 from typing import NamedTuple
@@ -27,7 +27,7 @@ LARGEST = 4
 KINDS = ("spatial", "activity", "spatial", "activity", "none", "spatial", "activity", "spatial",
          "activity")  # fmt: skip
 """Of relation, for scenes of several objects: with those of one, each kind is a third of all."""
-LINKS = {
+LINKS: Mapping[str, Callable[[int], list[tuple[int, int]]]] = {
     "spatial": lambda count: [(n, n + 1) for n in range(count - 1)],
     "activity": lambda count: [(0, 1), (2, 3)] if count == 4 else [(0, n) for n in range(1, count)],
     "none": lambda count: [],
@@ -38,8 +38,7 @@ LINKS = {
 class Form(NamedTuple):
     """What a scene is to be."""
 
-    count: int
-    """Objects."""
+    objects: int
     relation: str
     counted: bool
     """Whether they are several of one kind."""
@@ -92,11 +91,11 @@ class Sampler:
         `later` is how many of the preferred kinds and predicates are passed over.
         """
         if made.counted:
-            return self._several(made.count, later)
-        links = LINKS[made.relation](made.count)
+            return self._several(made.objects, later)
+        links = LINKS[made.relation](made.objects)
         items: list[Item] = []
         relations: list[Relation] = []
-        for n in range(made.count):
+        for n in range(made.objects):
             before = next((one for one, other in links if other == n), None)
             being = made.relation == "activity" and any(one == n for one, _ in links)
             found = self._next(items, before, made.relation, being, later)
