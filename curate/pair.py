@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +27,8 @@ from invdpo.schemas.ids import content_id
 
 COLUMNS = ("candidate_id", "prompt_id", "status", "phash", "seed", "model", "revision")
 """Of candidates; never their pictures."""
+UNLIKE = 0.2
+"""A validation split further from the fraction asked for, as a share of it, is told."""
 
 
 def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -134,5 +136,19 @@ def _result(
         rejected=sum(dropped.values()),
         rejections=dict(dropped),
         seconds=time.monotonic() - begin,
-        notes=(f"data set in {ws.dataset_dir}",) if ws.dataset_dir.exists() else (),
+        notes=tuple(_notes(ws, report)),
     )
+
+
+def _notes(ws: Workspace, report: Mapping[str, Any]) -> Iterator[str]:
+    """Where the data set lies, and a validation split that is smaller or larger than asked for."""
+    if ws.dataset_dir.exists():
+        yield f"data set in {ws.dataset_dir}"
+    split = report.get("split", {})
+    if split and abs(split["prompts_held_out"] - split["asked"]) > UNLIKE * split["asked"]:
+        text = f"{split['prompts_held_out']:.1%} of the prompts are held out, {split['asked']:.1%} "
+        text += "asked for"
+        if split["by"] == "graph":
+            text += f"; {split['largest_cluster']:.0%} of them hang together by shared facts, "
+            text += "which --split-by fact takes apart"
+        yield text

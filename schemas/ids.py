@@ -14,7 +14,12 @@ def canonical_json(value: Any) -> str:
 
 def content_id(*parts: Any) -> str:
     """32 hexadecimal digits over the canonical JSON of `parts`."""
-    return hashlib.sha256(canonical_json(list(parts)).encode()).hexdigest()[:32]
+    return text_id(canonical_json(list(parts)))
+
+
+def text_id(text: str) -> str:
+    """32 hexadecimal digits over a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def derived_seed(*parts: Any) -> int:

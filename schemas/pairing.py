@@ -130,10 +130,10 @@ class PairConfig(Section):
     reviews: bool = Field(
         False, description="Apply what people decided on pairs.", json_schema_extra=LATER
     )
-    split_by: Literal["graph", "prompt"] = Field(
-        "graph",
-        description="What validation never shares with train: stated facts of the scene "
-        "graphs and prompts, or prompts alone.",
+    split_by: Literal["graph", "fact", "prompt"] = Field(
+        "graph", description="What validation never shares with train: a prompt or a stated fact, "
+        "held out with all that hangs together by them; the same, but prompts with facts of both "
+        "give no pair; or prompts alone.",
     )
     validation_fraction: float = Field(
         0.1, ge=0, lt=1, description="Share of the prompts held out for validation."

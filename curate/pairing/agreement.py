@@ -27,8 +27,10 @@ def agreement(
     s x s each, None where undefined. A scorer that calls a pair equal takes no side.
     """
     names = list(scores)
-    ranked = {name: _centred_ranks(scores[name], prompt, prompts) for name in names}
     signs = {name: np.sign(_lead(scores[name], pairs)) for name in names}
+    order = np.argsort(prompt, kind="stable")  # once, so that each ranking finds prompts together
+    prompt, scores = prompt[order], {name: values[order] for name, values in scores.items()}
+    ranked = {name: _centred_ranks(scores[name], prompt, prompts) for name in names}
     correlation: dict[tuple[str, str], float | None] = {}
     apart: dict[tuple[str, str], float | None] = {}
     for one, other in [*combinations(names, 2), *((name, name) for name in names)]:

@@ -36,7 +36,9 @@ def balance(
 
 def by_objects(graphs: pa.ChunkedArray, paired: Bools) -> dict[str, dict[str, int]]:
     """Prompts, and those with a pair, by the number of objects that the intended graph names."""
-    numbers = [_objects(graph) for graph in graphs.to_pylist()]
+    texts = graphs.combine_chunks().dictionary_encode()
+    read = [*map(_objects, texts.dictionary.to_pylist()), _objects(None)]
+    numbers = [read[n] for n in texts.indices.fill_null(len(read) - 1).to_pylist()]
     total, chosen = Counter(numbers), Counter(n for n, p in zip(numbers, paired, strict=True) if p)
     return {name: {"prompts": total[name], "pairs": chosen[name]} for name in sorted(total)}
 

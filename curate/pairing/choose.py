@@ -32,7 +32,8 @@ NOTHING = "no two candidates that the policy lets meet"
 DUPLICATE = "near-duplicate of another candidate"
 CAP = "more pairs than max_per_prompt"
 TWICE = "a picture that another pair has"
-ABLE = (NONE, UNUSABLE, ONE, EQUAL, FLOORS)
+STRADDLING = "facts of train and of validation"
+ABLE = (NONE, UNUSABLE, ONE, EQUAL, FLOORS, STRADDLING)
 """Reasons why a prompt can't give a pair, whatever the policy."""
 
 Step = tuple[str, int]
@@ -65,9 +66,14 @@ class Choice(NamedTuple):
 
 
 def choose(
-    tables: Tables, weights: Mapping[str, float], config: PairConfig, reviews: Reviews
-) -> Choice:
-    """Apply policy and thresholds; `weights` are directed and sum to 1 in absolute values."""
+    tables: Tables, weights: Mapping[str, float], config: PairConfig, reviews: Reviews,
+    straddling: Bools,
+) -> Choice:  # fmt: skip
+    """Apply policy and thresholds.
+
+    `weights` are directed and sum to 1 in absolute values; prompts that are `straddling` (p) the
+    splits give no pair.
+    """
     limits = config.limits
     pool, sieve = gather(tables.prompts, tables.candidates, tables.scores, weights, limits)
     lone = _one_of_each(pool, config)
@@ -78,6 +84,8 @@ def choose(
     groups = grouped(pool.prompt, size, ranking.combined)
     may_win = _over_floors(pool, config.floors, tables.lower_is_better)
     prompts = _able(groups, ranking, may_win, _had_any(tables))
+    prompts.drop(straddling, STRADDLING)
+    may_win &= ~straddling[pool.prompt]
     field = Field(
         pool, ranking.combined, may_win, groups, tables.prompts["prompt_id"].to_pylist(),
         config.min_margin, config.seed,

@@ -9,7 +9,7 @@ import pyarrow as pa
 from invdpo.curate.pairing.checks import check_names, check_size
 from invdpo.curate.pairing.choose import Choice, Tables, choose
 from invdpo.curate.pairing.combine import directed, ranked
-from invdpo.curate.pairing.cutting import assemble, table_of
+from invdpo.curate.pairing.cutting import assemble, read_scenes, table_of
 from invdpo.curate.pairing.report import Report, report
 from invdpo.curate.pairing.reviews import Reviews
 from invdpo.schemas.config import PairConfig
@@ -38,11 +38,12 @@ def cut_pairs(
     check_names(config, weights, scores)
     check_size(config, candidates)
     tables = Tables(prompts, candidates, scores, lower_is_better)
+    scenes = read_scenes(prompts, config)
     decided = Reviews(reviews if config.reviews else None)
 
     def again(changed: PairConfig) -> Choice:
-        return choose(tables, weights, changed, decided)
+        return choose(tables, weights, changed, decided, scenes.split.straddling)
 
-    cut = assemble(again(config), prompts, config)
+    cut = assemble(again(config), scenes, config)
     pairs = table_of(cut, prompts)
     return pairs, report(cut, tables, config, pairs, again)

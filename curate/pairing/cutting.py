@@ -11,11 +11,26 @@ from numpy.typing import NDArray
 
 from invdpo.curate.pairing.choose import Choice
 from invdpo.curate.pairing.pairs import Pairs
-from invdpo.curate.pairing.splits import Combination, Split, by_graph, by_prompt, combinations
+from invdpo.curate.pairing.splits import (
+    Combination,
+    Split,
+    by_fact,
+    by_graph,
+    by_prompt,
+    combinations,
+)
 from invdpo.curate.pairing.strata import read_graph, strata
 from invdpo.curate.pairing.target import Filled, fill
 from invdpo.schemas.config import PairConfig
 from invdpo.schemas.tables import pairs_schema
+
+
+class Scenes(NamedTuple):
+    """What the graphs of p prompts decide."""
+
+    strata: list[dict[str, str]]
+    """Kind -> name, of every prompt."""
+    split: Split
 
 
 class Cut(NamedTuple):
@@ -27,41 +42,37 @@ class Cut(NamedTuple):
     """m pairs, by prompt."""
     ids: NDArray[np.object_]
     """Pair ids, m."""
-    strata: list[dict[str, str]]
-    """Kind -> name, of every prompt."""
-    split: Split
+    scenes: Scenes
 
 
-def assemble(choice: Choice, prompts: pa.Table, config: PairConfig) -> Cut:
-    """Take what target and shares ask for, and decide which prompts are held out."""
-    found, stated = read_scenes(prompts["graph"])
+def assemble(choice: Choice, scenes: Scenes, config: PairConfig) -> Cut:
+    """Take what target and shares ask for."""
     ids = choice.pairs.ids(choice.pool)
-    of_pairs = [found[row] for row in choice.pairs.prompt.tolist()] if config.shares else []
+    of_pairs = [scenes.strata[row] for row in choice.pairs.prompt.tolist()] if config.shares else []
     filled = fill(ids, choice.pairs.pinned, of_pairs, config)
     pairs = choice.pairs.take(filled.kept)
-    left = np.ones(len(prompts), dtype=bool)
+    left = np.ones(len(scenes.strata), dtype=bool)
     left[pairs.prompt] = False
     choice.prompts.drop(left, filled.reason)
-    return Cut(choice, filled, pairs, ids[filled.kept], found, _split(prompts, stated, config))
+    return Cut(choice, filled, pairs, ids[filled.kept], scenes)
 
 
-def read_scenes(
-    graphs: pa.ChunkedArray,
-) -> tuple[list[dict[str, str]], list[set[Combination]]]:
-    """Strata and combinations of every prompt; equal texts are read once."""
-    texts = graphs.combine_chunks().dictionary_encode()
-    read = [read_graph(text) for text in texts.dictionary.to_pylist()]
-    found = [*map(strata, read), strata(None)]
-    stated = [*map(combinations, read), combinations(None)]
-    index = texts.indices.fill_null(len(read)).to_pylist()
-    return [found[n] for n in index], [stated[n] for n in index]
+def read_scenes(prompts: pa.Table, config: PairConfig) -> Scenes:
+    """Strata and split of every prompt; equal graphs are read once."""
+    texts = prompts["graph"].combine_chunks().dictionary_encode()
+    read = [*map(read_graph, texts.dictionary.to_pylist()), None]
+    index = texts.indices.fill_null(len(read) - 1).to_pylist()
+    found, stated = [*map(strata, read)], [*map(combinations, read)]
+    return Scenes([found[n] for n in index], _split(prompts, [stated[n] for n in index], config))
 
 
 def _split(prompts: pa.Table, stated: list[set[Combination]], config: PairConfig) -> Split:
     groups = pc.coalesce(prompts["split_group"], prompts["prompt_id"]).to_pylist()
+    fraction, seed = config.validation_fraction, config.seed
     if config.split_by == "prompt":
-        return by_prompt(groups, config.validation_fraction, config.seed)
-    return by_graph(groups, stated, config.validation_fraction, config.seed)
+        return by_prompt(groups, fraction, seed)
+    rule = by_fact if config.split_by == "fact" else by_graph
+    return rule(groups, stated, fraction, seed)
 
 
 def table_of(cut: Cut, prompts: pa.Table) -> pa.Table:
@@ -71,6 +82,7 @@ def table_of(cut: Cut, prompts: pa.Table) -> pa.Table:
         f"delta_{name}": pa.array(raw[pairs.chosen] - raw[pairs.rejected], from_pandas=True)
         for name, raw in pool.raw.items()
     }
+    held = cut.scenes.split.held[pairs.prompt]
     columns = {
         "pair_id": cut.ids,
         "prompt_id": prompts["prompt_id"].take(pa.array(pairs.prompt)),
@@ -78,6 +90,6 @@ def table_of(cut: Cut, prompts: pa.Table) -> pa.Table:
         "rejected_id": pool.ids[pairs.rejected],
         "margin": pairs.margin,
         **deltas,
-        "split": np.where(cut.split.held[pairs.prompt], "validation", "train").astype(object),
+        "split": np.where(held, "validation", "train").astype(object),
     }
     return pa.table(columns, schema=pairs_schema(pool.raw))

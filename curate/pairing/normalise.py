@@ -41,19 +41,33 @@ def ranks(values: Floats, prompt: Ints, prompts: int) -> Floats:
 
     One half where a prompt has one candidate.
     """
-    order = np.lexsort((values, prompt))
-    sorted_values, sorted_prompt = values[order], prompt[order]
-    near = TOLERANCE * _size(values, prompt, prompts)[sorted_prompt]
-    starts = np.ones(len(values), dtype=bool)
-    starts[1:] = (np.diff(sorted_values) > near[1:]) | (np.diff(sorted_prompt) > 0)
-    run = np.cumsum(starts) - 1
+    near = TOLERANCE * _size(values, prompt, prompts)
+    by_prompt = np.argsort(prompt, kind="stable")
     count = np.bincount(prompt, minlength=prompts)
-    first = (np.cumsum(count) - count)[sorted_prompt]
-    place = np.arange(len(values)) - first
-    mean_place = (np.bincount(run, place) / np.bincount(run))[run] if len(values) else place
-    most = count[sorted_prompt] - 1
-    found = np.empty(len(values))
-    found[order] = np.where(most > 0, mean_place / np.maximum(most, 1), 0.5)
+    start = np.cumsum(count) - count
+    found = np.full(len(values), 0.5)
+    for size in np.unique(count[count > 1]).tolist():
+        some = np.flatnonzero(count == size)
+        rows = by_prompt[start[some, None] + np.arange(size)]
+        found[rows] = _places(values[rows], near[some]) / (size - 1)
+    return found
+
+
+def _places(values: Floats, near: Floats) -> Floats:
+    """Place of each value in its row, from 0, g x k; the mean place where they are equal.
+
+    Neighbours in order that differ by at most `near` (g) are equal.
+    """
+    groups, size = values.shape
+    order = np.argsort(values, axis=1, kind="stable")
+    ordered = np.take_along_axis(values, order, axis=1)
+    starts = np.ones((groups, size), dtype=bool)
+    starts[:, 1:] = np.diff(ordered, axis=1) > near[:, None]
+    run = np.cumsum(starts) - 1
+    place = np.tile(np.arange(size, dtype=np.float64), groups)
+    mean = (np.bincount(run, place) / np.bincount(run))[run]
+    found = np.empty((groups, size))
+    np.put_along_axis(found, order, mean.reshape(groups, size), axis=1)
     return found
 
 

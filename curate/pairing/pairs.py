@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from json.encoder import encode_basestring
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from invdpo.curate.pairing.pool import Floats, Ints, Pool
 from invdpo.curate.pairing.sieve import Bools
-from invdpo.schemas.ids import content_id
+from invdpo.schemas.ids import text_id
 
 
 class Pairs(NamedTuple):
@@ -60,6 +61,7 @@ def joined(blocks: Sequence[Pairs]) -> Pairs:
 
 
 def pair_ids(chosen: NDArray[np.object_], rejected: NDArray[np.object_]) -> NDArray[np.object_]:
-    """A content id for each pair of candidate ids, m; the order within a pair counts."""
-    ids = [content_id("pair", *pair) for pair in zip(chosen, rejected, strict=True)]
-    return np.array(ids, dtype=object)
+    """`content_id("pair", chosen, rejected)` of each pair of candidate ids, m, at less cost."""
+    quoted = (map(encode_basestring, side) for side in (chosen, rejected))
+    texts = (f'["pair",{one},{other}]' for one, other in zip(*quoted, strict=True))
+    return np.array([text_id(text) for text in texts], dtype=object)

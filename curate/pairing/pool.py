@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from invdpo.curate.pairing.keys import check_key, sorted_rows
 from invdpo.curate.pairing.sieve import Bools, Sieve
-from invdpo.schemas import DataError
 from invdpo.schemas.tables import REJECTED
 
 Floats = NDArray[np.float64]
@@ -68,6 +68,7 @@ def gather(
     Raises `DataError` when an id stands twice in a table that it is the key of.
     """
     ids, prompt = candidates["candidate_id"], _rows(candidates["prompt_id"], prompts, "prompt_id")
+    order = sorted_rows(ids)
     check_key(candidates, "candidate_id", "candidates")
     sieve = Sieve(len(candidates))
     sieve.drop(_rejected(candidates), "candidate rejected")
@@ -77,17 +78,7 @@ def gather(
         sieve.drop(np.isnan(raw[name]), f"no {name} score")
         sieve.drop(raw[name] > most, f"{name} over {most:g}")
     pool = Pool(_objects(ids), prompt, _objects(candidates["phash"]), raw, _origin(candidates))
-    order = pc.sort_indices(ids).to_numpy()
     return pool.take(order[sieve.kept[order]]), sieve
-
-
-def check_key(table: pa.Table, key: str, what: str) -> None:
-    """Raise `DataError` with the ids that stand in more than one row."""
-    if doubled := len(table) - pc.count_distinct(table[key]).as_py():
-        counts = pc.value_counts(table[key]).to_pylist()
-        first = [str(row["values"]) for row in counts if row["counts"] > 1][:3]
-        text = f"{what}: {doubled} rows repeat the {key} of another row of their table"
-        raise DataError(f"{text} ({', '.join(first)}). Remake the table.")
 
 
 def _origin(candidates: pa.Table) -> Origin | None:

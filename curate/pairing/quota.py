@@ -52,14 +52,23 @@ class Shares:
             strata[kind] if strata[kind] in self._by_kind[kind] else REST for kind in self.kinds
         )
 
-    def wanted(self, total: int) -> dict[Stratum, int]:
-        """How many of `total` pairs each stratum gets; those of one kind sum to `total`."""
-        found = {}
+    def exact(self) -> dict[Stratum, float]:
+        """The share of each stratum; those of one kind sum to 1."""
+        found: dict[Stratum, float] = {}
         for place, kind in enumerate(self.kinds):
             stated = self._by_kind[kind]
-            shares = [*stated.values(), max(0.0, 1 - sum(stated.values()))]
-            for name, count in zip([*stated, REST], apportion(total, shares), strict=True):
-                found[Stratum(place, kind, name)] = count
+            for name, share in (stated | {REST: max(0.0, 1 - sum(stated.values()))}).items():
+                found[Stratum(place, kind, name)] = share
+        return found
+
+    def wanted(self, total: int) -> dict[Stratum, int]:
+        """How many of `total` pairs each stratum gets; those of one kind sum to `total`."""
+        exact = self.exact()
+        found: dict[Stratum, int] = {}
+        for place in range(len(self.kinds)):
+            mine = [stratum for stratum in exact if stratum.place == place]
+            counts = apportion(total, [exact[stratum] for stratum in mine])
+            found |= zip(mine, counts, strict=True)
         return found
 
 
@@ -123,15 +132,20 @@ def _solved(
 
 
 def largest(there: Mapping[Cell, int], shares: Shares) -> int:
-    """About the most pairs that meet the shares, 0 if none do.
+    """The most pairs that meet the shares, 0 if none do."""
+    most = _most_in_fractions(there, shares)
+    # Whole numbers may allow one more for each stratum than fractions do.
+    sizes = range(min(sum(there.values()), most + len(shares.exact())), 0, -1)
+    return next((n for n in sizes if allot(there, shares.wanted(n)) is not None), 0)
 
-    By bisection; whole numbers may make a few more fit.
-    """
-    low, high = 0, sum(there.values()) + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if allot(there, shares.wanted(middle)) is None:
-            high = middle
-        else:
-            low = middle
-    return low
+
+def _most_in_fractions(there: Mapping[Cell, int], shares: Shares) -> int:
+    """The same if pairs could be divided: a linear programme of c counts and their sum."""
+    from scipy.optimize import linprog
+
+    cells, exact = sorted(there), shares.exact()
+    rows = [[float(s.holds(cell)) for cell in cells] + [-share] for s, share in exact.items()]
+    bounds = [(0, there[cell]) for cell in cells] + [(0, None)]
+    goal = [0.0] * len(cells) + [-1.0]
+    found = linprog(goal, A_eq=rows, b_eq=[0.0] * len(rows), bounds=bounds)
+    return int(found.x[-1] + 1e-6) if found.x is not None else 0

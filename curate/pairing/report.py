@@ -49,9 +49,9 @@ def report(cut: Cut, tables: Tables, config: PairConfig, table: pa.Table, again:
         "margins": margin_summary(pairs.margin),
         "scorers": scorer_summaries(cut, config, lower),
         "agreement": agreement(turned, choice.pool.prompt, total, pairs),
-        "strata": balance(cut.strata, pairs.prompt, config.shares),
+        "strata": balance(cut.scenes.strata, pairs.prompt, config.shares),
         "objects": by_objects(tables.prompts["graph"], lost.kept),
-        "split": _split(cut.split, config),
+        "split": _split(cut.scenes.split, config),
         "worst": worst(cut, config, turned),
         "shortfall": missed,
         "costs": cost,
@@ -76,11 +76,13 @@ def _distinct(pairs: pa.Table) -> int:
 
 
 def _split(split: Split, config: PairConfig) -> dict[str, Any]:
-    got = float(split.held.mean()) if len(split.held) else 0.0
+    inside = split.held[~split.straddling]
+    got = float(inside.mean()) if len(inside) else 0.0
     return {
         "by": config.split_by,
         "asked": config.validation_fraction,
         "prompts_held_out": got,
+        "prompts_left_out": int(split.straddling.sum()),
         "largest_cluster": split.largest(),
     }
 

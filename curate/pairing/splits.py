@@ -1,20 +1,22 @@
 """Which prompts are held out for validation, so that nothing of them is trained on.
 
-By graph: prompts that share a split group or a combination (a stated fact: phrase, relation,
-phrase, whichever way round it is told) hang together, directly or through others; such a cluster
-is held out whole or not at all. Depends on the table of prompts and the seed alone, so a pair that
-is cut by other thresholds stays in its split.
+A combination is a stated fact: phrase, relation, phrase, whichever way round it is told. By graph,
+prompts that share a split group or a combination hang together, directly or through others; such a
+cluster is held out whole or not at all. By fact, each combination belongs to one split, and prompts
+that state some of both are left out. All depends on the table of prompts and the seed alone, so a
+pair that is cut by other thresholds stays in its split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from invdpo.curate.pairing.pool import Ints
+from invdpo.curate.pairing.pool import Floats, Ints
 from invdpo.curate.pairing.sieve import Bools
 from invdpo.curate.shapes import facts, world
 from invdpo.schemas.ids import derived_seed
@@ -29,6 +31,8 @@ class Split(NamedTuple):
     """Prompts of validation, p."""
     clusters: Ints
     """A number for what hangs together, p."""
+    straddling: Bools
+    """Prompts that belong to neither split, p."""
 
     def largest(self) -> float:
         """Share of the prompts in the largest cluster."""
@@ -57,7 +61,7 @@ def by_prompt(groups: Sequence[str], fraction: float, seed: int) -> Split:
     """Each group by a hash of itself and the seed alone."""
     names, index = np.unique(np.array(groups, dtype=object), return_inverse=True)
     held = [derived_seed("split", seed, str(name)) < fraction * 2**63 for name in names]
-    return Split(np.array(held, dtype=bool)[index], index.astype(np.int64))
+    return _whole(np.array(held, dtype=bool)[index], index)
 
 
 def by_graph(
@@ -73,7 +77,40 @@ def by_graph(
     for cluster in order:
         if size[cluster] <= left:
             held[cluster], left = True, left - size[cluster]
-    return Split(held[clusters], clusters)
+    return _whole(held[clusters], clusters)
+
+
+def by_fact(
+    groups: Sequence[str], stated: Sequence[set[Combination]], fraction: float, seed: int
+) -> Split:
+    """Each combination, or a split group that states none, by its hash.
+
+    As many are held out as bring the held-out prompts closest to `fraction` of those not left out.
+    """
+    place = cache(lambda key: derived_seed("fact", seed, key) / 2**63)
+    names, index = np.unique(np.array(groups, dtype=object), return_inverse=True)
+    low, high = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    for row, (group, some) in enumerate(zip(groups, stated, strict=True)):
+        found = [place(key) for key in some or (group,)]
+        low[index[row]] = min(low[index[row]], *found)
+        high[index[row]] = max(high[index[row]], *found)
+    low, high = low[index], high[index]
+    line = _line(low, high, fraction)
+    held, train = high < line, low >= line
+    return Split(held, _clusters(groups, stated), ~held & ~train)
+
+
+def _line(low: Floats, high: Floats, fraction: float) -> float:
+    """The place below which combinations are held out, so that the share comes closest."""
+    lines = np.concatenate([[0.0], np.nextafter(np.unique(high), 2)])
+    held = np.searchsorted(np.sort(high), lines, side="left")
+    train = len(low) - np.searchsorted(np.sort(low), lines, side="left")
+    share = held / np.maximum(held + train, 1)
+    return float(lines[np.argmin(np.abs(share - fraction))])
+
+
+def _whole(held: Bools, clusters: Ints) -> Split:
+    return Split(held, np.asarray(clusters, dtype=np.int64), np.zeros(len(held), dtype=bool))
 
 
 def _clusters(groups: Sequence[str], stated: Sequence[set[Combination]]) -> Ints:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from invdpo.schemas.config import PairConfig
@@ -45,3 +46,28 @@ def scored(values: Values, scorer: str = "a") -> pa.Table:
 
 def config(**values: Any) -> PairConfig:
     return PairConfig(**({"weights": {"a": 1.0}, "min_margin": 0.0} | values))
+
+
+def many(
+    count: int, seed: int = 0, each: int = 4, scorers: str = "ab"
+) -> tuple[pa.Table, pa.Table, dict[str, pa.Table]]:
+    """Random scores of `each` candidates of `count` prompts, by scorers of one letter."""
+    rng = np.random.default_rng(seed)
+    names = {f"c{p}-{k}": f"p{p}" for p in range(count) for k in range(each)}
+    scores = {s: scored({n: float(rng.normal()) for n in names}, s) for s in scorers}
+    return prompts(count), candidates(names), scores
+
+
+def having(table: pa.Table, **columns: Any) -> pa.Table:
+    """The table with some columns replaced by lists."""
+    for name, values in columns.items():
+        place = table.schema.get_field_index(name)
+        kind = table.schema.field(name)
+        table = table.set_column(place, kind, pa.array(values, kind.type))
+    return table
+
+
+def shuffled(table: pa.Table, seed: int = 1) -> pa.Table:
+    """The same rows in another order, in two chunks."""
+    mixed = table.take(pa.array(np.random.default_rng(seed).permutation(len(table))))
+    return pa.concat_tables([mixed.slice(0, len(mixed) // 3), mixed.slice(len(mixed) // 3)])

@@ -16,6 +16,7 @@ from tests.curate.pairing.pairing_tables import (
     NO_IMAGE,
     candidates,
     config,
+    many,
     prompts,
     scored,
 )
@@ -135,13 +136,6 @@ def test_a_scorer_that_is_not_ranked_drops_nobody() -> None:
     pairs, report = cut_pairs(prompts(1), candidates(names), scores, config())
     assert pairs["delta_b"].to_pylist() == [None]
     assert report["scorers"]["b"]["pairs"] == 0
-
-
-def many(count: int, seed: int = 0) -> tuple[pa.Table, pa.Table, dict[str, pa.Table]]:
-    rng = np.random.default_rng(seed)
-    names = {f"c{p}-{k}": f"p{p}" for p in range(count) for k in range(4)}
-    scores = {s: scored({n: float(rng.normal()) for n in names}, s) for s in ("a", "b")}
-    return prompts(count), candidates(names), scores
 
 
 def test_order_and_cut_of_the_tables_do_not_matter() -> None:
