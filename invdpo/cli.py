@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from invdpo import __version__, curating, exchange, publishing, reporting, tuning
+from invdpo import __version__, curating, exchange, publishing, reporting, reviewing, tuning
 from invdpo.command import Job, command
 
 ORDER = ("demo", "curate", "train", "eval", "report")
@@ -32,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+reviewing.enter(curating.app)
 exchange.enter(curating.app)
 publishing.enter(curating.app)
 app.add_typer(curating.app, name="curate")

@@ -20,7 +20,9 @@ train: {num_inversion_steps: 3, num_points: 2, batch_size: 4, max_steps: 2, vali
 """
 """Work too small to be good, so that each example takes seconds."""
 
-FASTER = {"demo": ["--quick"], "eval": ["--num-inference-steps", "2"]}
+FASTER = {
+    "demo": ["--quick"], "eval": ["--num-inference-steps", "2"], "review": ["--dry-run"],
+}  # fmt: skip
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
 ORDER = ("curate", "report", "train", "eval", "demo")
@@ -56,7 +58,7 @@ def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     Path("work/invdpo.yaml").write_text(TINY, encoding="utf-8")
     with connected(monkeypatch, tmp_path / "home"):
         for path, words in examples():
-            result = CliRunner().invoke(app, [*words, *FASTER.get(path[0], [])])
+            result = CliRunner().invoke(app, [*words, *FASTER.get(path[-1], [])])
             assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
             assert result.stdout.strip()
     made = {folder.name for folder in tmp_path.iterdir()}

@@ -1,0 +1,136 @@
+"""The pairs of a data set in the order in which a person sees them, read one at a time."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from invdpo.curate.parts import NOTES
+from invdpo.schemas import ConfigError, DataError
+from invdpo.schemas.ids import content_id
+from invdpo.schemas.tables import SIDES, Record
+
+Order = Literal["random", "doubtful", "set"]
+"""By a hash of the id, so that figures are unbiased; least margin first; as the set has them."""
+HELD = 8
+"""Row groups in memory, about a hundred pairs each."""
+LIGHT = ("pair_id", "margin", "chosen_id", "rejected_id")
+
+
+class Entry(NamedTuple):
+    """Where a pair is, and what its order depends on."""
+
+    pair_id: str
+    path: Path
+    group: int
+    row: int
+    margin: float
+    twin: str | None
+    """The id of the same pair turned, when the set names its candidates."""
+
+
+class ReviewPairs:
+    """All pairs of a data set. Raises `DataError` for a folder without any that could be shown."""
+
+    def __init__(self, folder: Path, order: str, first: Sequence[str] = ()) -> None:
+        """`order` is one of `Order`; when it is `doubtful`, the ids of `first` come first."""
+        if order not in get_args(Order):
+            allowed = ", ".join(get_args(Order))
+            raise ConfigError(f"--order: found {order!r}; allowed: {allowed}.")
+        shards = sorted((folder / "data").glob("*.parquet"))
+        if not shards:
+            raise DataError(f"{folder}: no data set: no data/*.parquet in it.")
+        entries = [entry for path in shards for entry in _entries(path)]
+        self.entries = _ordered(entries, order, first)
+        self.scorers = _scorers(shards[0])
+        self._read = lru_cache(HELD)(_rows)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def record(self, number: int) -> Record:
+        """The row of one pair, pictures included."""
+        entry = self.entries[number]
+        row: Record = self._read(entry.path, entry.group).slice(entry.row, 1).to_pylist()[0]
+        return row
+
+    def picture(self, number: int, side: str) -> bytes:
+        """The bytes of one picture, as they lie in the set."""
+        entry = self.entries[number]
+        image = self._read(entry.path, entry.group)[side][entry.row].as_py() or {}
+        return bytes(image.get("bytes") or b"")
+
+    def chosen_left(self, number: int) -> bool:
+        """Whether the chosen picture stands on the left: by a hash, so that none can guess it."""
+        return int(content_id("side", self.entries[number].pair_id)[:8], 16) % 2 == 0
+
+    def scores(self, row: Mapping[str, Any]) -> list[tuple[str, dict[str, float | None]]]:
+        """Scorer, and its raw scores by side."""
+        return [
+            (name, {side: number_or_none(row.get(f"{side}_{name}")) for side in SIDES})
+            for name in self.scorers
+        ]
+
+
+def _entries(path: Path) -> list[Entry]:
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if lacking := {"pair_id", "prompt", *SIDES} - set(names):
+                raise DataError(f"{path}: no column {sorted(lacking)[0]!r}: no data set of invdpo.")
+            wanted = [name for name in LIGHT if name in names]
+            groups = (
+                (group, file.read_row_group(group, wanted).to_pylist())
+                for group in range(file.num_row_groups)
+            )
+            return [
+                Entry(row["pair_id"], path, group, n, float(row.get("margin") or 0.0), _twin(row))
+                for group, rows in groups
+                for n, row in enumerate(rows)
+            ]
+    except (pa.ArrowException, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise DataError(f"{path}: damaged ({first}). Write the set anew.") from None
+
+
+def _twin(row: Record) -> str | None:
+    """The id that the pairing gives the same two pictures turned."""
+    sides = [row.get(f"{side}_id") for side in reversed(SIDES)]
+    return content_id("pair", *sides) if all(sides) else None
+
+
+def _ordered(entries: list[Entry], order: str, first: Sequence[str]) -> list[Entry]:
+    if order == "set":
+        return entries
+    if order == "random":
+        return sorted(entries, key=lambda entry: content_id("review", entry.pair_id))
+    place = {pair_id: n for n, pair_id in enumerate(dict.fromkeys(first))}
+    return sorted(entries, key=lambda e: (place.get(e.pair_id, len(place)), e.margin, e.pair_id))
+
+
+def _scorers(path: Path) -> list[str]:
+    """The scorers that the set has columns of; without their components where it tells which."""
+    schema = pq.read_schema(path)
+    there = [
+        n.removeprefix("chosen_") for n in schema.names if schema.field(n).type == pa.float64()
+    ]
+    both = [n for n in there if f"chosen_{n}" in schema.names and f"rejected_{n}" in schema.names]
+    known = json.loads((schema.metadata or {}).get(NOTES, b"{}")).get("scorers", {})
+    return [name for name in both if not known or name in known]
+
+
+def _rows(path: Path, group: int) -> pa.Table:
+    with pq.ParquetFile(path) as file:
+        return file.read_row_group(group)
+
+
+def number_or_none(value: float | None) -> float | None:
+    """The number, if it is one."""
+    return value if value is not None and math.isfinite(value) else None
