@@ -44,7 +44,7 @@ def dataset_facts(folder: Path) -> Facts:
     rows += [("scene graphs", *entry) for entry in notes.get("annotators", {}).items()]
     rows += [("scores", *entry) for entry in notes.get("scorers", {}).items()]
     rows += [("prompts", name, None) for name in notes.get("prompts", ())]
-    return {f"num_{split}": _rows(files, split) for split in SPLITS} | {
+    return {f"num_{split}": pairs_of(folder, split) for split in SPLITS} | {
         "images": _images(files),
         "features": hub_columns(schema),
         "scorers": list(notes.get("scorers", {})),
@@ -73,9 +73,10 @@ def _revision(ws: Workspace, folder: Path) -> str | None:
     return next((value for value in pc.unique(column).to_pylist() if value), None)
 
 
-def _rows(files: Sequence[Path], split: str) -> int:
-    mine = [path for path in files if path.name.startswith(f"{split}-")]
-    return sum(len(_columns(path, ["pair_id"])) for path in mine)
+def pairs_of(folder: Path, split: str) -> int:
+    """How many pairs of a split a data set has."""
+    files = sorted((folder / "data").glob(f"{split}-*.parquet"))
+    return sum(len(_columns(path, ["pair_id"])) for path in files)
 
 
 def _columns(path: Path, names: Sequence[str]) -> pa.Table:

@@ -75,12 +75,13 @@ def _swap(new: Path, path: Path, aside: Path) -> None:
 def _check(path: Path, ours: Collection[str] | None) -> None:
     if ours is None or not path.exists():
         return
+    wanted = "Give a folder that is new" + (", or that holds a report." if ours else ".")
     if not path.is_dir():
-        raise DataError(f"{path}: a file. Give a folder that is new, or that holds a report.")
+        raise DataError(f"{path}: a file. {wanted}")
     others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours)
     if others:
-        text = f"{path}: holds other things, {others[0]} first, so it is not replaced. "
-        raise DataError(f"{text}Give a folder that is new, or that holds a report.")
+        text = f"{path}: holds other things, {others[0]} first, so it is not replaced."
+        raise DataError(f"{text} {wanted}")
 
 
 def _flush(folder: Path) -> None:

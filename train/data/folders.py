@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from invdpo.train.data.place import SPLITS, Place
+from invdpo.schemas.layouts import SIDES, SPLITS, by_stem, side_folders
+from invdpo.train.data.place import Place
 from invdpo.train.data.rows import Row
 
-NAMES = (("chosen", "rejected"), ("winner", "loser"), ("win", "lose"))
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 NO_LOSER = "no loser of that name"
 NO_WINNER = "no winner of that name"
 TWICE = "two pictures of one name"
@@ -31,7 +29,7 @@ class Folders:
             return "it is one file"
         if any(_sides(place, split) for split in SPLITS):
             return None
-        half = [name for pair in NAMES for name in pair if (place.root / name).is_dir()]
+        half = [name for pair in SIDES for name in pair if (place.root / name).is_dir()]
         return f"{half[0]}/ stands alone" if half else "there are no such folders"
 
     def rows(self, place: Place, split: str) -> Iterator[Row]:
@@ -39,25 +37,15 @@ class Folders:
         found = _sides(place, split)
         if not found:
             return
-        winners, losers = (_pictures(folder) for folder in found)
+        winners, losers = (by_stem(folder.iterdir()) for folder in found)
         for name in sorted(winners.keys() | losers.keys()):
             yield _row(place, winners.get(name, []), losers.get(name, []))
 
 
 def _sides(place: Place, split: str) -> tuple[Path, Path] | None:
-    """Both folders of a split; what lies in the folder itself is for training."""
-    homes = [place.root / name for name in SPLITS[split]]
-    homes += [place.root] if split == "train" else []
-    pairs = ((home / winner, home / loser) for home in homes for winner, loser in NAMES)
+    """Both folders of a split."""
+    pairs = ((place.root / better, place.root / worse) for better, worse in side_folders(split))
     return next((pair for pair in pairs if pair[0].is_dir() and pair[1].is_dir()), None)
-
-
-def _pictures(folder: Path) -> dict[str, list[Path]]:
-    found = defaultdict[str, list[Path]](list)
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            found[path.stem].append(path)
-    return found
 
 
 def _row(place: Place, winners: list[Path], losers: list[Path]) -> Row:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.errors import DataError
-from invdpo.train.data.folders import SUFFIXES
+from invdpo.schemas.layouts import SUFFIXES
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 """`OWNER/NAME`."""

@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from invdpo.schemas.errors import DataError
-
-SPLITS = {
-    "train": ("train", "training"),
-    "validation": ("validation_unique", "validation", "valid", "val", "dev"),
-}
-"""Split to the names it goes by; the first that is there is taken."""
-UNUSED = ("test_unique", "testing", "test", "evaluation", "eval")
-"""Names of splits that are never trained on."""
-NAMED = re.compile(
-    rf"({'|'.join(sorted((*SPLITS['train'], *SPLITS['validation'], *UNUSED), key=len)[::-1])})"
-    "(?![a-z])"
-)
+from invdpo.schemas.layouts import of_split
 
 
 @dataclass(frozen=True)
@@ -45,12 +33,9 @@ class Place:
 
     def split(self, name: str) -> list[Path]:
         """The Parquet files of a split. Files that name no split at all are all for training."""
-        tables = self.tables()
-        names = {path: _named(path) for path in tables}
-        if self.file or not any(names.values()):
-            return tables if name == "train" else []
-        known = next((n for n in SPLITS[name] if n in names.values()), None)
-        return [path for path in tables if known and names[path] == known]
+        if self.file:
+            return [self.file] if name == "train" else []
+        return of_split(name, {path: path.stem for path in self.tables()})
 
     def shown(self, path: Path) -> str:
         """A path as messages name it: below the root."""
@@ -86,8 +71,3 @@ class Place:
         root = self.root.resolve()
         # the Hub's cache holds links to blobs two folders up
         return target.is_relative_to(root.parents[1] if self.commit else root)
-
-
-def _named(path: Path) -> str | None:
-    found = NAMED.match(path.stem.lower())
-    return found[1] if found else None

@@ -1,0 +1,70 @@
+"""WebDataset: tar files in which a pair's files lie one after another under one key."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+from invdpo.curate.exchange.base import EXPORTS
+from invdpo.curate.exchange.names import stem, suffix
+from invdpo.curate.exchange.ours import OurSet
+from invdpo.curate.shards import SHARD_BYTES
+from invdpo.schemas.tables import SIDES, Record
+
+
+@EXPORTS.register("webdataset")
+def export(ours: OurSet, folder: Path) -> None:
+    """`KEY.txt` with the prompt, `KEY.json` with all else, `KEY.chosen.png`, `KEY.rejected.png`.
+
+    The same data set gives the same bytes: no times, no owners.
+    """
+    shards: dict[str, _Shards] = {}
+    try:
+        for split, table in ours.tables():
+            shard = shards.setdefault(split, _Shards(folder, split))
+            for row in table.to_pylist():
+                shard.add(stem(row["pair_id"]), _files(row))
+    finally:
+        for shard in shards.values():
+            shard.close()
+
+
+def _files(row: Record) -> dict[str, bytes]:
+    """Extension -> content; the pictures' by their bytes."""
+    told = {name: value for name, value in row.items() if name not in SIDES and value is not None}
+    text = json.dumps(told, ensure_ascii=False, sort_keys=True)
+    files = {"txt": row["prompt"].encode(), "json": text.encode()}
+    for side in SIDES:
+        data = row[side]["bytes"]
+        files[f"{side}.{suffix(data) or 'bin'}"] = data
+    return files
+
+
+class _Shards:
+    """The tar files of one split, the next one begun when one is full."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        self._folder, self._split = folder, split
+        self._count = self._size = 0
+        self._open: tarfile.TarFile | None = None
+
+    def add(self, key: str, files: dict[str, bytes]) -> None:
+        size = sum(map(len, files.values()))
+        if self._open and self._size + size > SHARD_BYTES:
+            self.close()
+        if self._open is None:
+            path = self._folder / f"{self._split}-{self._count:05d}.tar"
+            self._open = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+            self._count, self._size = self._count + 1, 0
+        for extension, content in files.items():
+            info = tarfile.TarInfo(f"{key}.{extension}")
+            info.size, info.mode = len(content), 0o644
+            self._open.addfile(info, io.BytesIO(content))
+        self._size += size
+
+    def close(self) -> None:
+        if self._open:
+            self._open.close()
+            self._open = None
