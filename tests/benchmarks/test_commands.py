@@ -111,3 +111,13 @@ def test_scaling_scores_what_is_there() -> None:
     done = run("scaling.py", "--sizes", "70", "130")
     assert done.returncode == 0, done.stderr
     assert [row[0] for row in rows(done.stdout)[2:]] == ["70", "130"]
+
+
+def test_writing_is_compared_with_copying() -> None:
+    done = run("writing.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    found = rows(done.stdout)[2:]
+    assert [line[:2] for line in found] == [
+        ["64", "copy"], ["64", "write"], ["128", "copy"], ["128", "write"],
+    ]  # fmt: skip
+    assert all(float(line[7]) > 0.99 for line in found if line[1] == "write")

@@ -6,6 +6,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
@@ -112,3 +114,21 @@ def test_bytes_of_a_pair_in_the_cache() -> None:
     prompt = 4 * (77 * 2048 + 1280)
     expected = 2 * (80 * (latent + 12) + latent) + prompt
     assert sizes.cache_bytes(networks.SDXL, 1024, 80, 4) == expected
+
+
+def test_pages_cover_every_column_chunk(tmp_path: Path) -> None:
+    """Their bytes add up to what the file says of its columns, and a new row changes few."""
+    pages = part("pages")
+    texts = [f"{n:08d}" * 40 for n in range(3000)]
+    old, new = tmp_path / "old.parquet", tmp_path / "new.parquet"
+    for path, values in ((old, texts), (new, ["first", *texts])):
+        table = pa.table({"text": values, "empty": pa.nulls(len(values), pa.string())})
+        sizes = {"min_chunk_size": 16_000, "max_chunk_size": 64_000}
+        pq.write_table(table, path, use_dictionary=False, compression="NONE",
+                       write_page_checksum=True, use_content_defined_chunking=sizes)  # fmt: skip
+    group = pq.read_metadata(old).row_group(0)
+    total = sum(group.column(n).total_compressed_size for n in range(group.num_columns))
+    assert sum(size for _, size in pages.pages(old)) == total
+    kept, whole = pages.shared([old], [new])
+    assert 0.8 < kept / whole < 1
+    assert pages.shared([old], [old]) == (total, total)
