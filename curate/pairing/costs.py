@@ -61,14 +61,18 @@ def shortfall(
         text += f" Pairs that each threshold costs: {gains}."
     if config.shares:
         return f"{text} In these shares there could be {filled.possible} pairs."
-    return f"{text} {_way_out(config, size, asked or 0, again)}"
+    return f"{text} {_way_out(config, size, cost, again)}"
 
 
-def _way_out(config: PairConfig, size: int, asked: int, again: Again) -> str:
-    """The `min_margin` that would do, if one would."""
+def _way_out(config: PairConfig, size: int, cost: Mapping[str, int], again: Again) -> str:
+    """The `min_margin` that would do, if one would, or what else would."""
+    asked = config.wanted or 0
     loose = again(config.model_copy(update={"min_margin": 0.0}))
     margins = np.sort(loose.pairs.margin)
     if len(margins) >= asked:
         enough = np.floor(margins[-asked] * 1000) / 1000
         return f"A min_margin of {enough:g} would give them."
-    return f"Even without a min_margin there would be {max(size, len(margins))}: add prompts."
+    text = f"Even without a min_margin there would be {max(size, len(margins))}"
+    if enough_by := [name for name, n in cost.items() if size + n >= asked]:
+        return f"{text}: loosen {' or '.join(enough_by)}, or add prompts."
+    return f"{text}: add prompts."

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from invdpo.curate.pairing.keys import sorted_rows
 from invdpo.curate.pairing.pool import Ints
 from invdpo.curate.pairing.quota import Cell, Shares, allot, lacking, largest
 from invdpo.curate.pairing.sieve import Bools
@@ -43,9 +45,12 @@ def fill(
     does not change the mix of margins, the same on any machine, and without shares a larger target
     keeps all pairs of a smaller one. When it can't be met all pairs stay.
     """
-    order, size = np.lexsort((ids.astype(str), ~pinned)), len(ids)
+    size = len(ids)
+    if not config.shares and config.wanted is None:
+        return Filled(np.ones(size, dtype=bool), BEYOND, {}, size, True)
+    order = _by_id(ids, pinned)
     if not config.shares:
-        wanted = size if config.wanted is None else config.wanted
+        wanted = config.wanted or 0
         return Filled(_first(order, size, wanted), BEYOND, {}, size, size >= wanted)
     shares = Shares(config.shares)
     cells = [shares.cell(one) for one in strata]
@@ -61,6 +66,12 @@ def fill(
     for cell, rows in _by_cell(cells, order).items():
         kept[rows[: counts.get(cell, 0)]] = True
     return Filled(kept, SHARES, {}, max(possible, wanted), True)
+
+
+def _by_id(ids: NDArray[np.object_], pinned: Bools) -> Ints:
+    """Rows of pinned pairs and then of the others, each in the order of their ids, m."""
+    order = sorted_rows(pa.chunked_array([pa.array(ids, pa.string())]))
+    return order[np.argsort(~pinned[order], kind="stable")]
 
 
 def _first(order: Ints, size: int, wanted: int) -> Bools:

@@ -37,5 +37,8 @@ def worst(cut: Cut, config: PairConfig, turned: Mapping[str, Floats]) -> dict[st
 def _first(cut: Cut, values: Floats, below: float = np.inf) -> list[str]:
     """Ids of the pairs with the smallest of these values (m), among those under `below`."""
     rows = np.flatnonzero(values < below)
+    if len(rows) > SHOWN:
+        last = np.partition(values[rows], SHOWN - 1)[SHOWN - 1]
+        rows = rows[values[rows] <= last]
     order = np.lexsort((cut.ids[rows].astype(str), values[rows]))
     return [str(name) for name in cut.ids[rows[order[:SHOWN]]]]

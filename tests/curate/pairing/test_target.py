@@ -100,3 +100,10 @@ def test_a_larger_set_holds_a_smaller_one_in_each_stratum() -> None:
     few = cut_pairs(*mixed(60), config(shares=shares, target_pairs=10))[0]
     more = cut_pairs(*mixed(60), config(shares=shares, target_pairs=30))[0]
     assert set(few["pair_id"].to_pylist()) < set(more["pair_id"].to_pylist())
+
+
+def test_the_threshold_that_would_do_is_named() -> None:
+    tables = mixed(60)
+    _, report = cut_pairs(*tables, config(target_pairs=60, floors={"b": 1.5}, min_margin=0.1))
+    assert report["shortfall"].endswith("loosen floors.b, or add prompts.")
+    assert len(cut_pairs(*tables, config(target_pairs=60, min_margin=0.1))[0]) == 60
