@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from invdpo.curate.attempts import describe
@@ -11,6 +13,8 @@ from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.prompts.records import BESIDE, Reader
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config import PromptsConfig
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @PROMPT_SOURCES.register("hub")
@@ -27,14 +31,32 @@ class HubSource:
         self._reader = Reader(config)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Name, revision and split, and what reads them."""
+        """Name, commit and split, and what reads them. Raises `DataError` without the Hub."""
         return {
             "source": self.name,
             "num_prompts": self._config.num_prompts,
             "dataset": self._path,
-            "revision": self._config.hub_revision,
+            "revision": self._commit,
             "split": self._config.hub_split,
         } | self._reader.fingerprint()
+
+    @cached_property
+    def _commit(self) -> str | None:
+        """What the branch or tag means now, lest it means something else later; a folder has none.
+
+        A commit is taken at its word.
+        """
+        asked = self._config.hub_revision
+        if Path(self._path).exists() or (asked and COMMIT.fullmatch(asked)):
+            return asked
+        from huggingface_hub import HfApi
+
+        try:
+            return str(HfApi().dataset_info(self._path, revision=asked, timeout=20).sha)
+        except Exception as error:
+            text = f"{self._path}: neither a folder here nor a data set of the Hub that can be read"
+            text = f"{text} ({describe(error)}). Without the Hub name a commit by --hub-revision."
+            raise DataError(text) from error
 
     @cached_property
     def _rows(self) -> Any:
@@ -43,7 +65,7 @@ class HubSource:
         try:
             found = datasets.load_dataset(
                 self._path, split=self._config.hub_split, streaming=True,
-                revision=self._config.hub_revision,
+                revision=self._commit,
             )  # fmt: skip
         except Exception as error:
             text = f"{self._path}: split {self._config.hub_split!r} can't be opened"

@@ -80,6 +80,27 @@ def test_letterbox_keeps_the_whole_picture_between_black_bars() -> None:
     assert (made[0, 8:24] > 1).all()
 
 
+@pytest.mark.parametrize(
+    ("seed", "size", "printed"),
+    [
+        (0, (40, 25), [-0.516052, 1.064661, 1.066049, -1.752097, 1.105658]),
+        (1, (21, 60), [-1.038086, 0.928622, -1.792263, -0.16533, -1.48022]),
+        (2, (7, 9), [-0.192739, 1.116525, 0.197716, 0.444265, -1.48022]),
+    ],
+)
+def test_letterbox_is_the_packages_transform(
+    seed: int, size: tuple[int, int], printed: list[float]
+) -> None:
+    """Figures and pixels as hpsv2 1.2 gave them for the same pictures, under torchvision 0.29."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    made = Letterbox(32)(Image.fromarray(pixels))
+    figures = [made.mean(), made.std(), made[0, 9, 17], made[1, 15, 4], made[2, 30, 15]]
+    assert [figure.item() for figure in figures] == pytest.approx(printed, abs=1e-5)
+
+
 @pytest.mark.parametrize("size", [(32, 16), (32, 32), (1, 500), (640, 7)])
 def test_letterbox_gives_one_size_for_every_shape(size: tuple[int, int]) -> None:
     from PIL import Image
