@@ -66,6 +66,9 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Rea
     with setup.within_memory():
         filler = Filler(adapter, config, cache, ranks=setup.team, shown=setup.shown)
         filler.fill(dataset, splits, prompts)
+    # all of them, not those alone that this run or this process encoded
+    told = {*prompts, *(pair.prompt for some in splits.values() for pair in some)}
+    cut = sum(adapter.cut(sorted(told)))
     adapter.drop_encoders()
     usable = {split: _readable(some, cache) for split, some in found.items()}
     if not usable["train"]:
@@ -74,7 +77,7 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Rea
     train, validation = usable["train"], usable["validation"]
     speaks = setup.team.leads
     ready = Ready(cache, train, validation, prompts, skipped, identity, state, speaks)
-    for text in (*notes, *_notes(config, found, cache, adapter.truncated)):
+    for text in (*notes, *_notes(config, found, cache, cut)):
         ready.note(text)
     ready.seconds = time.perf_counter() - began
     return ready
@@ -110,7 +113,7 @@ def _readable(found: Pairs, cache: Cache) -> list[Pair]:
     return kept
 
 
-def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache, truncated: int) -> list[str]:
+def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache, cut: int) -> list[str]:
     notes = [
         f"{split}: {count} rows skipped, {reason} (first: {some.examples[reason]})."
         for split, some in found.items()
@@ -120,8 +123,8 @@ def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache, truncated
         notes.append(f"{cache.damaged()} damaged cache shards were made again.")
     if small := sum(map(enlarged, found.values())):
         notes.append(f"{small} pictures were smaller than they are trained at and were enlarged.")
-    if truncated:
-        notes.append(f"{truncated} prompts were longer than the text encoder takes and were cut.")
+    if cut:
+        notes.append(f"{cut} prompts were longer than the text encoder takes and were cut.")
     if not found["validation"].pairs:
         notes.append("No validation pairs: the last step's weights are kept.")
     if config.objective == "inversion-dpo" and config.residual == "reference":

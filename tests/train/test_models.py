@@ -46,7 +46,7 @@ def test_prompts_are_encoded_as_the_pipeline_encodes_them(pipeline: Path) -> Non
     torch.testing.assert_close(ours.encode_prompts(prompts)["encoder_hidden_states"], theirs)
     none = ours.encode_prompts([None])["encoder_hidden_states"]
     torch.testing.assert_close(none, blank[:1])
-    assert ours.truncated == 1
+    assert ours.cut(prompts) == [False, False, True]
 
 
 @pytest.mark.parametrize("zeros", [True, False])
@@ -67,7 +67,7 @@ def test_xl_prompts_are_encoded_as_the_pipeline_encodes_them(
     torch.testing.assert_close(none["text_embeds"], blank_pooled[:1])
     assert (none["text_embeds"] == 0).all() == zeros
     assert (told["text_embeds"] != 0).any(1).all()
-    assert ours.truncated == 1
+    assert ours.cut(prompts) == [False, False, True]
 
 
 def test_xl_is_told_real_sizes_and_crops(xl_pipeline: Path) -> None:

@@ -188,6 +188,15 @@ def test_unusable_rows_are_skipped_and_named(run: Any, tmp_path: Path) -> None:
     assert result.best_loss is None
 
 
+def test_prompts_that_are_cut_are_counted_in_every_run(run: Any, tmp_path: Path) -> None:
+    """In the second, too, which finds them in the cache."""
+    long = {"prompt": "a red circle " * 20}
+    write_pairs(tmp_path / "data", "train", [row(0), row(1) | long, row(2) | long])
+    for name in ("first", "second"):
+        notes = run(name, data=tmp_path / "data", max_steps=1).notes
+        assert "1 prompts were longer than the text encoder takes and were cut." in notes
+
+
 @pytest.mark.parametrize("rows", [[], [row(0, png(1), png(1))], [row(0, b"x", b"y")]])
 def test_no_usable_pair_is_an_error(run: Any, tmp_path: Path, rows: list[Any]) -> None:
     write_pairs(tmp_path / "data", "train", rows)

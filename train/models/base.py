@@ -30,8 +30,6 @@ class ModelAdapter(Protocol):
     device: device
     alpha_bar: Tensor
     """(T,) float64."""
-    truncated: int
-    """Prompts so far that were longer than the encoder takes."""
 
     @property
     def pipeline(self) -> str:
@@ -84,6 +82,10 @@ class ModelAdapter(Protocol):
 
     def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:
         """Conditioning of each prompt; None is what guidance leads away from."""
+        ...
+
+    def cut(self, prompts: Sequence[str]) -> list[bool]:
+        """Which prompts are longer than the encoder takes, and are cut by `encode_prompts`."""
         ...
 
     def predict(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:

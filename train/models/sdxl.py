@@ -53,8 +53,6 @@ class StableDiffusionXL(StableDiffusion):
         None is all zeros where the model says so (`force_zeros_for_empty_prompt`).
         """
         texts = [prompt or "" for prompt in prompts]
-        cut = (too_long(tokenizer, texts) for tokenizer in (self.tokenizer, self.tokenizer_2))
-        self.truncated += sum(first or second for first, second in zip(*cut, strict=True))
         hidden, _ = self._states(self.tokenizer, self.text_encoder, texts)
         hidden_2, pooled = self._states(self.tokenizer_2, self.text_encoder_2, texts)
         told = {"encoder_hidden_states": torch.cat([hidden, hidden_2], -1), "text_embeds": pooled}
@@ -64,6 +62,11 @@ class StableDiffusionXL(StableDiffusion):
             for value in told.values():
                 value[blank] = 0
         return told
+
+    def cut(self, prompts: Sequence[str]) -> list[bool]:
+        """Which prompts are longer than either encoder takes; by the tokenizers alone."""
+        both = (too_long(tokenizer, prompts) for tokenizer in (self.tokenizer, self.tokenizer_2))
+        return [first or second for first, second in zip(*both, strict=True)]
 
     def _states(self, tokenizer: Any, encoder: Any, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         tokens = tokenize(tokenizer, texts).to(self.device)

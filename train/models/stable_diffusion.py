@@ -31,7 +31,6 @@ class StableDiffusion:
         self.folder, self.device = folder, device
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.weights_dtype: torch.dtype = getattr(torch, weights_dtype)
-        self.truncated = 0
         scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
         self.alpha_bar = alphas(scheduler)
         self.prediction_type = str(scheduler.get("prediction_type", "epsilon"))
@@ -126,13 +125,16 @@ class StableDiffusion:
     def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:
         """`encoder_hidden_states` (P, L, D), too long prompts cut as the pipeline cuts them."""
         texts = [prompt or "" for prompt in prompts]
-        self.truncated += sum(too_long(self.tokenizer, texts))
         tokens = tokenize(self.tokenizer, texts).to(self.device)
         masked = getattr(self.text_encoder.config, "use_attention_mask", False)
         mask = tokens.attention_mask if masked else None
         with self._precision(self.dtype):
             hidden = self.text_encoder(tokens.input_ids, attention_mask=mask)[0]
         return {"encoder_hidden_states": hidden.float()}
+
+    def cut(self, prompts: Sequence[str]) -> list[bool]:
+        """Which prompts are longer than the encoder takes; by the tokenizer alone."""
+        return too_long(self.tokenizer, prompts)
 
     def predict(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """Noise in x (M, C, H, W) at timesteps t (M,), in x's precision."""
