@@ -6,8 +6,9 @@ The table of pairs is written last, so that it is there only when all of it is.
 from __future__ import annotations
 
 import json
+import shlex
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,11 +18,11 @@ from invdpo.curate.lineage import descendant, fingerprint_of
 from invdpo.curate.pairing import Report, check_columns, check_scores, cut_pairs, require_target
 from invdpo.curate.pairing.checks import NEEDED
 from invdpo.curate.pairing.reviews import check_reviews
-from invdpo.curate.parts import Fingerprint, read_header, read_part, replacing, write_part
+from invdpo.curate.parts import Fingerprint, exists, read_header, read_part, replacing, write_part
 from invdpo.curate.runner import RunOptions, StepResult, is_done
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas import DataError
+from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.ids import content_id
 
@@ -40,19 +41,32 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     begin = time.monotonic()
     fingerprint = _fingerprint(ws, config)
     if is_done(ws.pairs_path, fingerprint, options) and ws.dataset_dir.exists():
-        report = json.loads(ws.need(ws.report_path).read_text(encoding="utf-8"))
-        return _result(ws, report, begin, resumed=read_header(ws.pairs_path).rows)
+        rows = read_header(ws.pairs_path).rows
+        if there := _told(ws, config, rows):
+            return _result(ws, there, begin, resumed=rows)
     pairs, report = _cut(ws, config, list(fingerprint["scores"]))
     if options.dry_run:
         return _result(ws, report, begin, planned=len(pairs))
     with replacing(ws.report_path) as temporary:
         temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
-    require_target(report)
+    require_target(report, f"All counts, on a page: invdpo report {shlex.quote(str(ws.root))}")
     ws.save_config(config)
     annotator = _annotator(ws, config)
     write_dataset(ws, pairs, fingerprint, annotator=annotator, config=config.dataset)
     write_part(ws.pairs_path, pairs, fingerprint)
     return _result(ws, report, begin, made=len(pairs))
+
+
+def _told(ws: Workspace, config: Config, rows: int) -> Report | None:
+    """The report of these pairs, None when it is gone or a later pairing wrote another."""
+    if not exists(ws.report_path):
+        return None
+    try:
+        report: Report = json.loads(ws.report_path.read_bytes())
+        same = report["config"] == config.pair.fingerprint() and report["pairs"]["total"] == rows
+    except (ValueError, KeyError, TypeError):
+        return None
+    return report if same else None
 
 
 def _cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table, Report]:
@@ -96,6 +110,7 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     candidates = descendant(ws, ws.candidates_dir, prompts)
     folder = ws.scores_dir("")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    _require_scores(ws, there, config.pair.scorers())
     scores = {}
     for name in sorted(there | config.pair.scorers()):
         for part in ws.iter_parts(ws.candidates_dir):
@@ -107,6 +122,16 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     if config.pair.reviews:
         made["reviews"] = {"content": content_id(_reviews(ws).to_pydict())}
     return made | ({"dataset": stored} if stored else {})
+
+
+def _require_scores(ws: Workspace, there: Collection[str], wanted: Collection[str]) -> None:
+    if lacking := sorted(set(wanted) - set(there)):
+        names = ",".join((*sorted(there), *lacking))
+        raise WorkspaceError(
+            f"{ws.scores_dir('')}: no scores of {', '.join(lacking)}; there are: "
+            f"{', '.join(sorted(there)) or 'none'}.\n"
+            f"First run: invdpo curate score {shlex.quote(str(ws.root))} --scorers {names}"
+        )
 
 
 def _lower_is_better(name: str, config: Config) -> bool:
@@ -141,7 +166,9 @@ def _result(
 
 
 def _notes(ws: Workspace, report: Mapping[str, Any]) -> Iterator[str]:
-    """Where the data set lies, and a validation split that is smaller or larger than asked for."""
+    """A missed target, where the data set lies, and a validation split unlike the one asked for."""
+    if report["shortfall"]:
+        yield report["shortfall"]
     if ws.dataset_dir.exists():
         yield f"data set in {ws.dataset_dir}"
     split = report.get("split", {})

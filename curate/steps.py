@@ -46,7 +46,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     begin = time.monotonic()
     source = PROMPT_SOURCES[config.prompts.source](config.prompts)
     fingerprint = {"prompts": source.fingerprint()}
-    with _working(ws, options):
+    with _working(ws, options, first=True):
         made = 0
         if not is_done(ws.prompts_path, fingerprint, options):
             rows, doubled = collect(source(), source.name, config.prompts.num_prompts)
@@ -200,8 +200,13 @@ def _run(
 
 
 @contextmanager
-def _working(ws: Workspace, options: RunOptions) -> Iterator[None]:
-    """Hold the lock, except on a dry run, which changes nothing."""
+def _working(ws: Workspace, options: RunOptions, *, first: bool = False) -> Iterator[None]:
+    """Hold the lock, except on a dry run, which changes nothing.
+
+    All but the first step need a workspace that is there: a mistyped name makes no folder.
+    """
+    if not first:
+        ws.need(ws.prompts_path)
     if options.dry_run:
         yield
     else:

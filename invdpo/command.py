@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from invdpo.options import flags, overrides
+from invdpo.helping import COMMON, OPTIONS, SECTIONS, headed
+from invdpo.options import Flag, flags, overrides
 from invdpo.output import Output
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.config import Config
@@ -91,10 +92,18 @@ def command(
         parameters = [*own, *(flag.parameter() for flag in known), *common]
         _sign(entry, parameters)
         epilog = f"Example:\n\n\b\n  {example}"
-        app.command(name, help=inspect.getdoc(function), epilog=epilog)(entry)
+        kind = headed(_headings(known, common))
+        app.command(name, help=inspect.getdoc(function), epilog=epilog, cls=kind)(entry)
         return function
 
     return enter
+
+
+def _headings(known: Sequence[Flag], common: Sequence[inspect.Parameter]) -> dict[str, str]:
+    """Parameter -> heading on the help page; options of a single section need no own one."""
+    several = len({flag.section for flag in known}) > 1
+    found = {flag.name: SECTIONS[flag.section] if several else OPTIONS for flag in known}
+    return found | {parameter.name: COMMON for parameter in common} | {"help": COMMON}
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

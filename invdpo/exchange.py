@@ -36,7 +36,7 @@ def enter(app: typer.Typer) -> None:
 
 
 def card(job: Job, work: Work) -> None:
-    """Write the data set's card anew: facts and plots; what a person wrote in it stays."""
+    """Renew the card's facts; what a person wrote stays."""
     from invdpo.curate.card import renew_card
     from invdpo.curate.workspace import Workspace
 

@@ -105,10 +105,10 @@ def _steps(unit: str, count: int, steps: Iterable[tuple[str, int]]) -> Iterator[
         count -= dropped
 
 
-def require_target(report: Report) -> None:
-    """Raise `DataError` when the report tells of fewer pairs than were asked for."""
+def require_target(report: Report, more: str = "") -> None:
+    """Raise `DataError`, with `more` to say, when the report tells of a missed target."""
     if report["shortfall"]:
-        raise DataError(report["shortfall"])
+        raise DataError("\n".join(filter(None, (report["shortfall"], more))))
 
 
 def lost_prompts(prompt_ids: pa.ChunkedArray, reasons: np.ndarray[Any, Any]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from invdpo.curate.folders import replacing_folder
 from invdpo.curate.pairing.strata import strata
+from invdpo.curate.parts import exists
 from invdpo.curate.reporting.candidates import read_candidates
 from invdpo.curate.reporting.cards import make_cards
 from invdpo.curate.reporting.findings import Findings
@@ -67,6 +68,8 @@ def write_report(ws: Workspace, annotator: str, folder: Path | None = None) -> W
     for damaged tables and a folder that can't be written; `DataError` for a report of pairs that
     can't be read and a folder that holds other things.
     """
+    if not exists(ws.report_path):
+        ws.need(ws.prompts_path)  # where there is nothing at all, the first step is to be named
     ws.need(ws.report_path)
     with ws.lock() if folder is None else nullcontext():
         return _write(ws, annotator, folder or ws.root / "report")

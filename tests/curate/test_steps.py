@@ -89,6 +89,7 @@ def test_missing_upstream_names_the_command(tmp_path: Path, model: Path) -> None
     ws = Workspace(tmp_path / "work")
     with pytest.raises(WorkspaceError, match="First run: invdpo curate prompts"):
         run(steps.generate, ws, tiny_config(model))
+    assert not ws.root.exists()
     run(steps.make_prompts, ws, tiny_config(model))
     for step in (steps.annotate, steps.score):
         with pytest.raises(WorkspaceError, match="First run: invdpo curate generate"):
@@ -192,13 +193,15 @@ def test_pairs_and_data_set(model: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_too_few_pairs(made: Workspace, model: Path) -> None:
     config = tiny_config(model, pair=LENIENT | {"target_pairs": 500})
-    with pytest.raises(DataError, match="500 pairs were asked for"):
+    with pytest.raises(DataError, match=r"(?s)500 pairs were asked for.*invdpo report"):
         run(steps.pair, made, config, OVERWRITE)
     assert made.report_path.exists()
+    planned = run(steps.pair, made, config, RunOptions(overwrite=True, dry_run=True))
+    assert planned.notes[0].startswith("500 pairs were asked for")
 
 
 def test_pairs_need_scores(made: Workspace, model: Path) -> None:
-    with pytest.raises(WorkspaceError, match="First run: invdpo curate score"):
+    with pytest.raises(WorkspaceError, match=r"First run: invdpo curate score .* composition,clip$"):
         run(steps.pair, made, tiny_config(model, pair={"weights": {"clip": 1.0}}))
 
 

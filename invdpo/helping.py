@@ -1,0 +1,50 @@
+"""Help pages that can be scanned: options stand under the part of the work they belong to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from typer.core import TyperCommand
+
+ARGUMENTS, OPTIONS, COMMON = "Arguments", "Options", "Common options"
+SECTIONS = {
+    "prompts": "Prompts",
+    "generate": "Candidates",
+    "annotate": "Annotations",
+    "score": "Scores",
+    "pair": "Pairs",
+    "dataset": "Data set",
+    "train": "Training",
+    "eval": "Evaluation",
+}
+"""Section of the configuration -> the heading above its options."""
+TYPE = re.compile(r" <\w+>$")
+"""What Typer puts behind an argument's name; our names say what is meant."""
+
+
+def headed(headings: Mapping[str, str]) -> type[TyperCommand]:
+    """A kind of command that shows each parameter under its heading; others under `OPTIONS`."""
+
+    class Headed(TyperCommand):
+        """Its help page lists the headings in the order of the first parameter of each."""
+
+        def collect_usage_pieces(self, ctx: Any) -> list[str]:
+            """`WORK`, as everybody writes it, not `{WORK}`."""
+            return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+        def format_options(self, ctx: Any, formatter: Any) -> None:
+            """Names and help of all parameters."""
+            groups: dict[str, list[tuple[str, str]]] = {}
+            for parameter in self.get_params(ctx):
+                if record := parameter.get_help_record(ctx):
+                    is_argument = parameter.param_type_name == "argument"
+                    name = headings.get(str(parameter.name), OPTIONS)
+                    shown = (TYPE.sub("", record[0]), record[1])
+                    groups.setdefault(ARGUMENTS if is_argument else name, []).append(shown)
+            for name, records in groups.items():
+                with formatter.section(name):
+                    formatter.write_dl(records)
+
+    return Headed
