@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from invdpo import __version__
 from invdpo.cli import app
 from invdpo.command import command, ending
+from invdpo.helping import SECTIONS as HEADINGS
 from invdpo.options import flags, overrides
 from invdpo.output import Output, table
 from invdpo.schemas import ConfigError, WorkspaceError
@@ -234,6 +235,30 @@ def test_a_command_of_its_own_parameters_and_those_of_a_section() -> None:
     assert seen == [(3, 7)]
 
 
+def test_options_stand_under_the_part_they_belong_to() -> None:
+    """Each section of the configuration under a heading of its own, what all share at the end."""
+    lines = invdpo("curate", "run", "--help").stdout.splitlines()
+    assert lines[0] == "Usage: invdpo curate run [OPTIONS] WORK"
+    heads = [line.rstrip(":") for line in lines[1:] if re.match(r"\w.*:$", line)]
+    sections = ["Prompts", "Candidates", "Annotations", "Scores", "Pairs", "Data set"]
+    assert heads == ["Arguments", *sections, "Common options"]
+    place = {name: lines.index(f"{name}:") for name in heads}
+    options = {line.split()[0]: n for n, line in enumerate(lines) if line.startswith("  --")}
+    assert place["Prompts"] < options["--num-prompts"] < place["Candidates"]
+    assert place["Pairs"] < options["--min-margin"] < place["Data set"]
+    assert options["--json"] > place["Common options"]
+
+
+def test_options_of_one_section_need_no_heading_of_their_own() -> None:
+    lines = invdpo("curate", "prompts", "--help").stdout.splitlines()
+    heads = [line for line in lines[1:] if re.match(r"\w.*:$", line)]
+    assert heads == ["Arguments:", "Options:", "Common options:"]
+
+
+def test_every_section_has_a_heading() -> None:
+    assert list(HEADINGS) == list(SECTIONS)
+
+
 def test_tables() -> None:
     text = table(("name", "count", "share"), [("a", 1200, 0.51234), ("long name", 7, None)])
     assert text.splitlines() == [
@@ -257,5 +282,5 @@ def test_help_names_every_scorer_and_annotator() -> None:
     for section, field, known in (
         (AnnotateConfig, "annotators", ANNOTATORS), (ScoreConfig, "scorers", SCORERS),
     ):  # fmt: skip
-        told = section.model_fields[field].description
-        assert told == f"Any of {', '.join(known.names())}."
+        told = section.model_fields[field].description or ""
+        assert re.split(r"[.;]", told)[0] == f"Any of {', '.join(known.names())}"

@@ -201,7 +201,7 @@ def test_too_few_pairs(made: Workspace, model: Path) -> None:
 
 
 def test_pairs_need_scores(made: Workspace, model: Path) -> None:
-    with pytest.raises(WorkspaceError, match=r"First run: invdpo curate score .* composition,clip$"):
+    with pytest.raises(WorkspaceError, match=r"curate score .* composition,clip$"):
         run(steps.pair, made, tiny_config(model, pair={"weights": {"clip": 1.0}}))
 
 
