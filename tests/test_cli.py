@@ -238,7 +238,7 @@ def test_a_command_of_its_own_parameters_and_those_of_a_section() -> None:
 def test_options_stand_under_the_part_they_belong_to() -> None:
     """Each section of the configuration under a heading of its own, what all share at the end."""
     lines = invdpo("curate", "run", "--help").stdout.splitlines()
-    assert lines[0] == "Usage: invdpo curate run [OPTIONS] WORK"
+    assert lines[0].endswith(" curate run [OPTIONS] WORK")
     heads = [line.rstrip(":") for line in lines[1:] if re.match(r"\w.*:$", line)]
     sections = ["Prompts", "Candidates", "Annotations", "Scores", "Pairs", "Data set"]
     assert heads == ["Arguments", *sections, "Common options"]
