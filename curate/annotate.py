@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from invdpo.curate.annotators import ANNOTATORS
@@ -36,6 +36,11 @@ class Annotate:
         if case.problem(self.needs) is None and ready is not None:
             with suppress(InvdpoError):  # told when it is called
                 case.prepared[self.name] = ready(case)
+
+    def counts(self) -> Mapping[str, float]:
+        """What the annotator counted since it was last asked, of those that count."""
+        found: Mapping[str, float] = getattr(self._annotator, "counts", dict)()
+        return found
 
     def __call__(self, cases: Iterable[Case]) -> Iterator[Record]:
         """One row of the annotations table a candidate, in order."""

@@ -28,6 +28,7 @@ from invdpo.curate.parts import (
 )
 from invdpo.curate.progress import progress
 from invdpo.curate.storage import storage_errors
+from invdpo.curate.web.ledger import added, told
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.tables import REJECTED
 
@@ -181,6 +182,7 @@ def _result(
 ) -> StepResult:
     """`seconds` of the whole run, where it had this goal only; else those spent on it."""
     rejections = sum((outcome.rejections for outcome in made), Counter(plan.rejections))
+    counts = told(added(outcome.counts for outcome in made))
     return StepResult(
         step=plan.goal.step,
         path=str(plan.goal.sink),
@@ -190,6 +192,7 @@ def _result(
         rejected=rejections.total(),
         rejections=dict(rejections.most_common()),
         seconds=sum(outcome.seconds for outcome in made) if seconds is None else seconds,
+        notes=(counts,) if counts else (),
     )
 
 

@@ -23,7 +23,7 @@ from invdpo.curate.generate import Generate
 from invdpo.curate.lineage import descendant, fingerprint_of, missing_parts, part_size
 from invdpo.curate.pair import pair_workspace
 from invdpo.curate.parts import Fingerprint, read_header, remove_stale, write_part
-from invdpo.curate.prompts import PROMPT_SOURCES, collect
+from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
 from invdpo.curate.runner import (
     Goal,
     RunOptions,
@@ -35,6 +35,7 @@ from invdpo.curate.runner import (
 )
 from invdpo.curate.score import Score
 from invdpo.curate.sources import CandidatePart, cut
+from invdpo.curate.web.ledger import told
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
 from invdpo.schemas.config import AnnotateConfig, Config, GenerateConfig, ScoreConfig
@@ -45,11 +46,14 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     """Write the table of prompts. Raises `DataError` when the source has none that can be used."""
     begin = time.monotonic()
     source = PROMPT_SOURCES[config.prompts.source](config.prompts)
+    counts: tuple[str, ...] = ()
     fingerprint = {"prompts": source.fingerprint()}
     with _working(ws, options, first=True):
         made = 0
         if not is_done(ws.prompts_path, fingerprint, options):
-            rows, doubled = collect(source(), source.name, config.prompts.num_prompts)
+            drafts = _without_asking(config)() if options.dry_run else source()
+            rows, doubled = collect(drafts, source.name, config.prompts.num_prompts)
+            counts = tuple(filter(None, [told(getattr(source, "counts", dict)())]))
             _require_prompts(config, rows)
             made = len(rows)
             if options.dry_run:
@@ -59,7 +63,16 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
             table = pa.Table.from_pylist(rows, PROMPTS)
             write_part(ws.prompts_path, table, fingerprint, {"doubled": doubled})
         result = _prompts_result(ws, made, config.prompts.num_prompts)
-    return replace(result, seconds=time.monotonic() - begin)
+    notes = (*result.notes, *counts)
+    return replace(result, notes=notes, seconds=time.monotonic() - begin)
+
+
+def _without_asking(config: Config) -> PromptSource:
+    """The source of prompts, such that nothing is asked of a model, which would cost."""
+    section = config.prompts
+    asks = section.parser == "vlm"
+    quiet = section.model_copy(update={"parser": "none"}) if asks else section
+    return PROMPT_SOURCES[section.source](quiet)
 
 
 def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
@@ -196,7 +209,7 @@ def _run(
         return results
     missing = missing_parts(ws, goals[0].fingerprint)
     notes = (f"parts of candidates still to be generated: {missing}",) if missing else ()
-    return [replace(result, notes=notes) for result in results]
+    return [replace(result, notes=(*result.notes, *notes)) for result in results]
 
 
 @contextmanager

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from invdpo.schemas.asking import Asking
 from invdpo.schemas.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
 
 
-class PromptsConfig(Section):
+class PromptsConfig(Asking):
     """Where prompts and their intended scene graphs come from."""
 
     source: str = Field(
@@ -22,9 +23,9 @@ class PromptsConfig(Section):
         None, description="Column with the prompts of a table; `prompt` or `caption_ori` if not "
         "given.",
     )
-    parser: Literal["auto", "rules", "none"] = Field(
+    parser: Literal["auto", "rules", "vlm", "none"] = Field(
         "auto", description="What reads scene graphs off prompts that come without: the language "
-        "of the embedded world and then `rules`, rules alone, or nothing.",
+        "of the embedded world and then `rules`, rules alone, a model behind a server, or nothing.",
     )
     vocabulary: str | None = Field(
         None, description="YAML file with the words of `scenes`; ours if not given."
@@ -87,11 +88,11 @@ class GenerateConfig(Section):
     )
 
 
-class AnnotateConfig(Section):
+class AnnotateConfig(Asking):
     """Which annotators read scene graphs off the candidates."""
 
     annotators: tuple[str, ...] = Field(
-        ("shapes",), min_length=1, description="Any of detector, import, shapes."
+        ("shapes",), min_length=1, description="Any of detector, import, shapes, vlm."
     )
     import_path: str | None = Field(
         None, description="File of graphs for the annotator `import`: .json, .jsonl or .parquet."
@@ -121,6 +122,10 @@ class AnnotateConfig(Section):
     )
     detector_clip_pretrained: str | None = Field(
         "datacomp_xl_s13b_b90k", description="open_clip weights tag or safetensors file of it."
+    )
+    vlm_vocabulary: Literal["closed", "open"] = Field(
+        "closed", description="Whether `vlm` may use only the words of the prompt's graph and "
+        "their alternatives, or any.",
     )
     alternatives: str | None = Field(
         None, description="YAML file whose attributes by kind are the alternatives; ours if not "

@@ -3,6 +3,7 @@
 from invdpo.curate.annotators import detector as detector
 from invdpo.curate.annotators import imported as imported
 from invdpo.curate.annotators import shapes as shapes
+from invdpo.curate.annotators import vlm as vlm
 from invdpo.curate.annotators.base import ANNOTATORS, Annotator
 
 __all__ = ["ANNOTATORS", "Annotator"]

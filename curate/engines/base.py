@@ -6,7 +6,7 @@ Several stages may read the same input: its rows are then read once and pass thr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -105,6 +105,8 @@ class Outcome:
     rejections: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     error: InvdpoError | None = None
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """What else the stage counted, such as tokens; adds up over the files."""
 
 
 class Engine(Protocol):

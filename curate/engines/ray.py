@@ -77,13 +77,15 @@ class _Actor:
 def _plain(outcome: Outcome) -> dict[str, Any]:
     """In types that a table can hold; an error as its text."""
     told = asdict(outcome) | {"error": str(outcome.error) if outcome.error else None}
-    return told | {"rejections": [[name, n] for name, n in outcome.rejections.items()]}
+    pairs = {"rejections": outcome.rejections, "counts": outcome.counts}
+    return told | {kind: [[name, n] for name, n in of.items()] for kind, of in pairs.items()}
 
 
 def _told(found: dict[str, Any]) -> Outcome:
     rejections = Counter({str(name): int(n) for name, n in found["rejections"]})
     error = InvdpoError(found["error"]) if found["error"] else None
-    return Outcome(found["stage"], found["rows"], rejections, found["seconds"], error)
+    counts = {str(name): float(n) for name, n in found["counts"]}
+    return Outcome(found["stage"], found["rows"], rejections, found["seconds"], error, counts)
 
 
 def _gpus(library: Any) -> float:

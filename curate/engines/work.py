@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -70,7 +71,9 @@ class Work:
             if file.error is not None:
                 yield Outcome(file.stage, error=file.error)
             elif file.stage not in self._stages.broken:
-                yield file.write(self._stages[file.stage].schema)
+                stage = self._stages[file.stage]
+                counts: Mapping[str, float] = getattr(stage, "counts", dict)()
+                yield replace(file.write(stage.schema), counts=counts)
 
 
 class _File:

@@ -16,6 +16,7 @@ from typing import Any
 
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.prompts.records import BESIDE, Reader
+from invdpo.curate.web.ledger import Counts
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config import PromptsConfig
 
@@ -44,8 +45,15 @@ class FileSource:
             "file_sha256": hashlib.sha256(self._data).hexdigest(),
         } | self._reader.fingerprint()
 
+    def counts(self) -> Counts:
+        """What asking a model for graphs has cost since it was last asked for."""
+        return self._reader.counts()
+
     def __call__(self) -> Iterator[Draft]:
         """The prompts in the file's order; those that can't be used with an error."""
+        return self._reader.filled(self._drafts())
+
+    def _drafts(self) -> Iterator[Draft]:
         if self._path.suffix.lower() == ".parquet":
             yield from _parquet(self._path, self._data, self._reader)
             return

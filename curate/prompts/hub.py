@@ -11,6 +11,7 @@ from typing import Any
 from invdpo.curate.attempts import describe
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.prompts.records import BESIDE, Reader
+from invdpo.curate.web.ledger import Counts
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config import PromptsConfig
 
@@ -77,7 +78,12 @@ class HubSource:
         kept = {column, *BESIDE}
         return found.select_columns([name for name in names if name in kept])
 
+    def counts(self) -> Counts:
+        """What asking a model for graphs has cost since it was last asked for."""
+        return self._reader.counts()
+
     def __call__(self) -> Iterator[Draft]:
         """The prompts in the data set's order."""
-        for number, record in enumerate(self._rows, start=1):
-            yield self._reader.record(record, number, self._path)
+        rows = enumerate(self._rows, start=1)
+        drafts = (self._reader.record(record, number, self._path) for number, record in rows)
+        return self._reader.filled(drafts)

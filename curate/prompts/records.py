@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
+from invdpo.curate.attempts import Failure
 from invdpo.curate.prompts import geneval, grammar
-from invdpo.curate.prompts.base import Draft
+from invdpo.curate.prompts.base import Draft, prompt_row
+from invdpo.curate.prompts.reading import PromptReader
 from invdpo.curate.shapes import world
+from invdpo.curate.web.ledger import Counts
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.tables import OK
 
 COLUMNS = ("prompt", "caption_ori", "caption")
 """Where prompts stand when no column is named; the first that is there."""
@@ -22,11 +28,32 @@ class Reader:
 
     def __init__(self, config: PromptsConfig) -> None:
         self._config = config
+        self._model = PromptReader(config) if config.parser == "vlm" else None
 
     def fingerprint(self) -> dict[str, Any]:
         """What of the configuration decides prompts and graphs."""
         rules = "" if self._config.parser == "none" else f" {grammar.REVISION}"
-        return {"column": self._config.column, "parser": f"{self._config.parser}{rules}"}
+        revision = f" {self._model.revision}" if self._model else rules
+        return {"column": self._config.column, "parser": f"{self._config.parser}{revision}"}
+
+    def counts(self) -> Counts:
+        """What asking a model has cost since it was last asked for."""
+        return self._model.counts() if self._model else {}
+
+    def filled(self, drafts: Iterable[Draft]) -> Iterator[Draft]:
+        """The same drafts, with the graphs that a model reads where the parser is one.
+
+        A prompt of which it can make nothing comes with the reason. Raises as `PromptReader`.
+        """
+        if self._model is None:
+            yield from drafts
+            return
+        source = iter(drafts)
+        while some := list(islice(source, self._config.vlm_concurrency)):
+            lacking = [d for d in some if d.graph is None and prompt_row(d, "")["status"] == OK]
+            found = self._model.graphs([str(draft.prompt) for draft in lacking])
+            told = {id(d): _with(d, graph) for d, graph in zip(lacking, found, strict=True)}
+            yield from (told.get(id(draft), draft) for draft in some)
 
     def column(self, found: Mapping[str, Any] | list[str], where: str) -> str:
         """The column with the prompts. Raises `DataError` naming those that are there."""
@@ -72,10 +99,16 @@ class Reader:
 
     def parse(self, prompt: str) -> SceneGraph | None:
         """The graph by the configured parser; None where it can't tell."""
-        if self._config.parser == "none":
+        if self._config.parser in ("none", "vlm"):
             return None
         ours = world.parse(prompt) if self._config.parser == "auto" else None
         return ours or grammar.parse(prompt)
+
+
+def _with(draft: Draft, graph: SceneGraph | Failure) -> Draft:
+    if isinstance(graph, Failure):
+        return replace(draft, error=graph.reason)
+    return replace(draft, graph=graph) if graph.items else draft
 
 
 def _given(record: dict[str, Any]) -> dict[str, Any]:
