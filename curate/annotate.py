@@ -45,14 +45,22 @@ class Annotate:
     def __call__(self, cases: Iterable[Case]) -> Iterator[Record]:
         """One row of the annotations table a candidate, in order."""
         for case, seen in answers(self._annotator, self.needs, self.chunk, cases):
-            yield self._row(case, seen)
+            yield self._row(case, seen if isinstance(seen, Failure) else _written(seen))
 
-    def _row(self, case: Case, seen: SceneGraph | Failure) -> Record:
+    def _row(self, case: Case, seen: str | Failure) -> Record:
         return {
             "candidate_id": case.candidate_id,
-            "graph": None if isinstance(seen, Failure) else seen.to_json(),
+            "graph": None if isinstance(seen, Failure) else seen,
             "annotator": self.name,
             "revision": self.revision,
             "status": REJECTED if isinstance(seen, Failure) else OK,
             "error": seen.reason if isinstance(seen, Failure) else None,
         }
+
+
+def _written(graph: SceneGraph) -> str | Failure:
+    """As JSON. Escapes of JSON may stand for half a character, which no table can hold."""
+    try:
+        return graph.to_json()
+    except ValueError:
+        return Failure("half a character (a lone surrogate)")

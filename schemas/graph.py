@@ -84,6 +84,15 @@ class SceneGraph(_Model):
             field = ".".join(str(part) for part in first["loc"]) or "the text"
             raise DataError(f"{where}: {field}: {first['msg']}.") from None
 
+    def unknown(self, kind: str) -> frozenset[str]:
+        """The words that its annotator can't tell: of `attributes`, or of `relations`.
+
+        Kept in the field `unknown`, a mapping of these two to lists; most graphs have none.
+        """
+        told = (self.model_extra or {}).get("unknown")
+        words = told.get(kind) if isinstance(told, dict) else None
+        return frozenset(str(word) for word in words) if isinstance(words, list) else frozenset()
+
     def problems(self) -> list[str]:
         """What makes the graph inconsistent: doubled item ids, relations to missing items."""
         counts = Counter(item.item_id for item in self.items)

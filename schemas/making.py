@@ -10,8 +10,8 @@ from invdpo.schemas.asking import Asking
 from invdpo.schemas.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
 
 
-class PromptsConfig(Asking):
-    """Where prompts and their intended scene graphs come from."""
+class _Prompts(Section):
+    """Without the options that other sections have too, which stand behind these."""
 
     source: str = Field(
         "shapes", description="Prompt source: `shapes`, `scenes`, `file` with a path, or `hub`."
@@ -37,6 +37,10 @@ class PromptsConfig(Asking):
         "train", description="Part of the combinations to sample from, for `shapes` and `scenes`."
     )
     seed: Seed = Field(0, description="Seed of the prompt sampler.")
+
+
+class PromptsConfig(Asking, _Prompts):
+    """Where prompts and their intended scene graphs come from."""
 
 
 class GenerateConfig(Section):
@@ -88,8 +92,8 @@ class GenerateConfig(Section):
     )
 
 
-class AnnotateConfig(Asking):
-    """Which annotators read scene graphs off the candidates."""
+class _Annotate(Section):
+    """Without the options that other sections have too, which stand behind these."""
 
     annotators: tuple[str, ...] = Field(
         ("shapes",), min_length=1, description="Any of detector, import, shapes, vlm."
@@ -133,3 +137,7 @@ class AnnotateConfig(Asking):
     )
     batch_size: Count = Field(32, description="Images annotated together.", json_schema_extra=HOW)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+
+
+class AnnotateConfig(Asking, _Annotate):
+    """Which annotators read scene graphs off the candidates."""

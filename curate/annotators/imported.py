@@ -16,6 +16,7 @@ from typing import Any
 from invdpo.curate.annotators.base import ANNOTATORS
 from invdpo.curate.attempts import Failure
 from invdpo.curate.case import IMAGE, Case
+from invdpo.curate.prompts.records import given
 from invdpo.schemas import ConfigError, DataError, SceneGraph
 from invdpo.schemas.config import AnnotateConfig
 
@@ -116,9 +117,13 @@ def _graph(record: Mapping[str, Any]) -> SceneGraph | Failure:
     try:
         if isinstance(graph, str):
             made = SceneGraph.from_json(graph)
+        elif isinstance(graph, Mapping):
+            made = SceneGraph.from_dict(given(dict(graph)))
+        elif graph is None and isinstance(record.get("items"), list):
+            named = ("items", "relations")
+            made = SceneGraph.from_dict(given({name: record.get(name) for name in named}))
         else:
-            laion = {name: record.get(name) for name in ("items", "relations") if name in record}
-            made = SceneGraph.from_dict(graph if graph is not None else laion or None)
+            return Failure("scene graph: none in its record")
     except DataError as error:
         return Failure(str(error))
     problems = made.problems()

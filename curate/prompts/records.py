@@ -90,11 +90,11 @@ class Reader:
         if isinstance(graph, str) and graph.strip():
             return SceneGraph.from_json(graph)
         if isinstance(graph, dict):
-            return SceneGraph.from_dict(_given(graph))
+            return SceneGraph.from_dict(given(graph))
         if geneval.is_geneval(record):
             return geneval.graph_of(record)
         if isinstance(record.get("items"), list):
-            return SceneGraph.from_dict(_given(record))
+            return SceneGraph.from_dict(given(record))
         return self.parse(prompt)
 
     def parse(self, prompt: str) -> SceneGraph | None:
@@ -111,7 +111,7 @@ def _with(draft: Draft, graph: SceneGraph | Failure) -> Draft:
     return replace(draft, graph=graph) if graph.items else draft
 
 
-def _given(record: dict[str, Any]) -> dict[str, Any]:
+def given(record: dict[str, Any]) -> dict[str, Any]:
     """Items and relations without what is null: tables have every field in every row."""
     lists = {name: record.get(name) for name in ("items", "relations")}
     some = {name: [_stated(part) for part in found] for name, found in lists.items()

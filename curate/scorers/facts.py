@@ -1,8 +1,9 @@
 """The facts an intended scene graph states, and which of them an observed one satisfies.
 
 A fact is one object, one attribute of an object, one relation, the number of objects with one
-label, or the number of objects altogether. Strings match exactly, as in LAION-SG. Each intended
-object is assigned to at most one observed object with its label, so that the most facts hold.
+label, or the number of objects altogether. Attributes and relations that the annotator says it
+can't tell are no facts to judge. Strings match exactly, as in LAION-SG. Each intended object is
+assigned to at most one observed object with its label, so that the most facts hold.
 """
 
 from __future__ import annotations
@@ -66,12 +67,15 @@ def facts(intended: SceneGraph, observed: SceneGraph) -> tuple[list[Fact], Assig
 
 
 def _scene(intended: SceneGraph, observed: SceneGraph) -> _Scene:
+    words, names = observed.unknown("attributes"), observed.unknown("relations")
+    links = dict.fromkeys((r.item1, r.relation, r.item2) for r in intended.relations)
     return _Scene(
-        [(i.item_id, name) for i in intended.items for name in dict.fromkeys(i.attributes)],
-        list(dict.fromkeys((r.item1, r.relation, r.item2) for r in intended.relations)),
+        [(i.item_id, word) for i in intended.items for word in dict.fromkeys(i.attributes)
+         if word not in words],
+        [link for link in links if link[1] not in names],
         {(item.item_id, name) for item in observed.items for name in item.attributes},
         {(r.item1, r.relation, r.item2) for r in observed.relations},
-    )
+    )  # fmt: skip
 
 
 def _bound(scene: _Scene, chosen: Mapping[int, int], item: int, attribute: str) -> bool:

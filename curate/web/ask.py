@@ -117,7 +117,7 @@ class Endpoint:
         try:
             with requests.request(
                 method, url, json=question, headers=self._headers(), timeout=self.timeout,
-                allow_redirects=False, stream=True,
+                allow_redirects=False, stream=True, auth=_as_it_is,
             ) as answer:  # fmt: skip
                 told = f"status {answer.status_code}"
                 if answer.is_redirect:
@@ -148,6 +148,11 @@ class Endpoint:
         if key and not key.isprintable():
             raise ConfigError(f"{self.key_variable}: the key holds characters that no key has.")
         return key
+
+
+def _as_it_is(request: Any) -> Any:
+    """Keeps a password that a `.netrc` has for the host from going there in place of the key."""
+    return request
 
 
 def _bounded(answer: Any, where: str, deadline: float) -> bytes:

@@ -70,6 +70,10 @@ def read(found: Any, name: str, words: Words | None) -> SceneGraph:
         raise FaultError(str(error).rstrip(".")[:200]) from None
     if problems := graph.problems():
         raise FaultError(problems[0][:200])
+    try:
+        graph.to_json()
+    except ValueError:
+        raise FaultError("it holds half a character (a lone surrogate)") from None
     return graph
 
 

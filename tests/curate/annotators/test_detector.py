@@ -124,6 +124,16 @@ def test_finding_nothing_is_an_answer(staged: Staged, owl: Path) -> None:
     assert (score["status"], score["score"]) == ("ok", 0.0)
 
 
+def test_what_was_not_judged_does_not_count(staged: Staged, owl: Path) -> None:
+    """2 objects, their numbers, the total, 2 colours of which one is right, and the place."""
+    (row,) = annotate(owl, candidate(picture("red", "green")))
+    case = {**candidate(picture())._row, "observed_graph": row["graph"]}
+    (score,) = Score("composition", ScoreConfig())([Case(case)])
+    assert score["score"] == pytest.approx(7 / 8)
+    seen = SceneGraph.from_json(row["graph"])
+    assert (seen.unknown("attributes"), seen.unknown("relations")) == ({"shy"}, {"chasing"})
+
+
 def test_without_a_graph_there_is_nothing_to_look_for(staged: Staged, owl: Path) -> None:
     rows = annotate(owl, candidate(picture(), None), candidate(picture()))
     assert [row["error"] for row in rows] == ["no intended scene graph", None]

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from invdpo.curate.annotate import Annotate
 from invdpo.curate.annotators import ANNOTATORS
 from invdpo.curate.attempts import Failure
 from invdpo.curate.case import Case
+from invdpo.curate.images import encode
 from invdpo.schemas import ConfigError, DataError, SceneGraph
 from invdpo.schemas.config import AnnotateConfig
 
@@ -119,3 +122,28 @@ def test_ten_thousand_relations(tmp_path: Path) -> None:
     (found,) = annotator(tmp_path / "g.json")([case("a")])
     assert isinstance(found, SceneGraph)
     assert len(found.relations) == 10_000
+
+
+def test_tables_with_every_field_in_every_row(tmp_path: Path) -> None:
+    """Parquet fills up with nulls what a record doesn't have."""
+    graphs = [
+        {"items": [{"item_id": 0, "label": "cat", "attributes": None, "box": None}],
+         "relations": None},
+        {"items": [{"item_id": 1, "label": "dog", "attributes": ["red"], "box": [0, 0, 1, 1]}],
+         "relations": [{"item1": 1, "relation": "near", "item2": 1}]},
+        None,
+    ]  # fmt: skip
+    pq.write_table(pa.table({"candidate_id": [*"abc"], "graph": graphs}), tmp_path / "g.parquet")
+    found = told(tmp_path / "g.parquet", [case(name) for name in "abc"])
+    assert found == ["cat", "dog", "scene graph: none in its record"]
+
+
+def test_half_a_character_costs_its_row(tmp_path: Path) -> None:
+    half = '{"items": [{"item_id": 0, "label": "\\ud800"}]}'
+    lines = [f'{{"candidate_id": "a", "graph": {half}}}',
+             json.dumps({"candidate_id": "b", "graph": CAT})]  # fmt: skip
+    (tmp_path / "g.jsonl").write_text("\n".join(lines))
+    stage = Annotate("import", AnnotateConfig(import_path=str(tmp_path / "g.jsonl")))
+    picture = encode(np.zeros((4, 4, 3), dtype=np.uint8))
+    rows = list(stage([case("a", picture), case("b", picture)]))
+    assert [row["error"] for row in rows] == ["half a character (a lone surrogate)", None]

@@ -90,6 +90,8 @@ def test_open_vocabulary_needs_no_graph_and_tells_none(stage: Callable[..., Anno
         ({"id": "another"}, "about something else"),
         ({"items": None}, "it has no list `items`"),
         ({"items": [{"label": "Cat"}]}, "scene graph: items.0.item_id: Field required"),
+        ({"items": [{"item_id": 0, "label": "Cat", "attributes": ["\ud800"]}]},
+         "is not one of the attributes"),
         ({"items": [{"item_id": 0, "label": "fox"}]}, "'fox' is not one of the labels"),
         ({"items": [*SPOT["items"], *SPOT["items"]]}, "item_id 0 stands 2 times"),
         ({"relations": [{"item1": 0, "relation": "chasing", "item2": 9}]}, "names item 9"),
@@ -163,6 +165,12 @@ def test_every_field_of_the_schema_is_required_and_closed() -> None:
     assert schema(Words(("cat",), (), ()))["properties"]["relations"]["items"]["properties"][
         "relation"
     ] == {"type": "string"}
+
+
+def test_half_a_character_is_a_fault() -> None:
+    item = {"item_id": 0, "label": "\ud800", "attributes": []}
+    with pytest.raises(FaultError, match="lone surrogate"):
+        read({"id": "x", "items": [item], "relations": []}, "x", None)
 
 
 def test_what_was_not_asked_for_is_left_out() -> None:

@@ -85,6 +85,18 @@ def test_question_goes_out_as_the_protocol_has_it(consultant: Consult) -> None:
     assert form["json_schema"] == {"name": "answer", "strict": True, "schema": {"type": "object"}}
 
 
+def test_passwords_of_this_machine_stay_here(
+    consultant: Consult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with serving(in_turn(GOOD)) as server:
+        consultant(server.url).answer([question()])
+        monkeypatch.delenv("INVDPO_VLM_KEY")
+        consultant(server.url).answer([question("another")])
+    assert server.keys == [f"Bearer {SECRET}", None]
+
+
 def test_many_at_a_time_and_in_order(consultant: Consult) -> None:
     def slow(asked: dict[str, Any], n: int) -> Answer:
         answer = echo(asked, n)
