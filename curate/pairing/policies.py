@@ -72,7 +72,8 @@ def same_seed(field: Field) -> Iterator[Pairs]:
     _, key = np.unique(np.stack([pool.prompt, origin.seed]), axis=1, return_inverse=True)
     size = int(key.max()) + 1 if len(key) else 0
     for better, worse in every_two(grouped(key.astype(np.int64), size, field.combined)):
-        other = origin.model[better] != origin.model[worse]
+        known = origin.seed[better] >= 0
+        other = known & (origin.model[better] != origin.model[worse])
         yield from _proposed(field, better[other], worse[other])
 
 

@@ -84,6 +84,8 @@ def test_same_seed_pairs_come_of_two_models() -> None:
     revised = having(seeds, revision=list("1112"))
     pairs, _ = cut_pairs(prompts(1), revised, scores, config(policy="same-seed"))
     assert ends(pairs) == {"xw", "zy"}
+    unknown = having(seeds, seed=[None] * 4)
+    assert len(cut_pairs(prompts(1), unknown, scores, config(policy="same-seed"))[0]) == 0
     without = seeds.drop_columns("seed")
     with pytest.raises(DataError, match="seed, model and revision"):
         cut_pairs(prompts(1), without, scores, config(policy="same-seed"))
