@@ -121,3 +121,14 @@ def test_writing_is_compared_with_copying() -> None:
         ["64", "copy"], ["64", "write"], ["128", "copy"], ["128", "write"],
     ]  # fmt: skip
     assert all(float(line[7]) > 0.99 for line in found if line[1] == "write")
+
+
+def test_world_measures_annotator_and_model() -> None:
+    done = run("world.py", "--scenes", "20", "--prompts", "4", "--sampling", "2:2")
+    assert done.returncode == 0, done.stderr
+    found = rows(done.stdout)
+    assert [row[:2] for row in found if row[1] == "20"] == [
+        [name, "20"] for name in ("as rendered", "blurred by a pixel", "noise of 12/255", "specks")
+    ]
+    assert found[-1][:3] == ["2", "2", "4"]
+    assert "%" in found[-1][3]

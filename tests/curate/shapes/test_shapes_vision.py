@@ -2,78 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from scipy import ndimage
 
+from benchmarks import spoilt
 from invdpo.curate.shapes import vision
-from invdpo.curate.shapes.render import render
-from invdpo.curate.shapes.scenes import Fact, layout, sample_graph
 from invdpo.schemas import SceneGraph
-
-Picture = NDArray[np.uint8]
-Spoil = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]]
 
 
 @cache
-def scenes(count: int) -> list[tuple[SceneGraph, Picture]]:
-    rng = np.random.default_rng(11)
-    drawn = [sample_graph(rng, "train") for _ in range(count)]
-    return [(graph, render(layout(graph, rng), rng)) for graph in drawn]
-
-
-def facts(graph: SceneGraph) -> set[Fact | tuple[str, int]]:
-    """How many objects there are of each kind, and every relation, as one set."""
-    phrase = {item.item_id: item.phrase for item in graph.items}
-    relations = {(phrase[r.item1], r.relation, phrase[r.item2]) for r in graph.relations}
-    return set(Counter(phrase.values()).items()) | relations
-
-
-def share_right(pairs: list[tuple[SceneGraph, Picture]]) -> float:
-    """The fraction of intended facts that the annotator saw, invented kinds counted as wrong."""
-    right = total = 0
-    for graph, picture in pairs:
-        wanted, seen = facts(graph), facts(vision.observe(picture))
-        invented = {fact for fact in seen - wanted if len(fact) == 2}
-        right += len(wanted & seen)
-        total += len(wanted | invented)
-    return right / total
+def scenes(count: int) -> list[spoilt.Scene]:
+    return spoilt.scenes(count)
 
 
 def test_at_least_99_percent_of_facts_on_2000_rendered_scenes() -> None:
-    assert share_right(scenes(2000)) >= 0.99
+    assert spoilt.share_right(scenes(2000)) >= 0.99
 
 
-def blur(picture: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    return ndimage.gaussian_filter(picture, (1.0, 1.0, 0))
+@pytest.mark.parametrize(
+    ("spoil", "floor"), [(spoilt.blur, 0.99), (spoilt.noise, 0.99), (spoilt.clutter, 0.97)]
+)
+def test_spoilt_pictures(spoil: spoilt.Spoil, floor: float) -> None:
+    assert spoilt.share_right(spoilt.spoilt(scenes(500), spoil)) >= floor
 
 
-def noise(picture: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    return picture + rng.normal(0, 12, picture.shape)
-
-
-def clutter(picture: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Twelve specks of 2×2 pixels of any colour, some on the objects, and a grey frame."""
-    spoilt = picture.copy()
-    for x, y in rng.integers(0, 62, size=(12, 2)):
-        spoilt[y : y + 2, x : x + 2] = rng.integers(0, 256, size=3)
-    spoilt[0] = spoilt[-1] = 120
-    return spoilt
-
-
-@pytest.mark.parametrize(("spoil", "floor"), [(blur, 0.99), (noise, 0.99), (clutter, 0.97)])
-def test_spoilt_pictures(spoil: Spoil, floor: float) -> None:
-    rng = np.random.default_rng(12)
-    spoilt = [
-        (graph, np.clip(np.rint(spoil(picture.astype(float), rng)), 0, 255).astype(np.uint8))
-        for graph, picture in scenes(500)
-    ]
-    assert share_right(spoilt) >= floor
+def test_what_is_wrong_or_invented_counts() -> None:
+    (graph, _), (_, other) = scenes(50)[:2]
+    assert spoilt.share_right([(graph, other)]) < 0.5
+    assert spoilt.share_right([(graph, canvas())]) == 0.0
 
 
 def test_boxes_confidences_and_both_directions() -> None:
@@ -90,7 +48,7 @@ def test_boxes_confidences_and_both_directions() -> None:
             assert 0.5 < item.confidence <= 1
 
 
-def canvas() -> Picture:
+def canvas() -> spoilt.Picture:
     return np.full((64, 64, 3), 235, dtype=np.uint8)
 
 
