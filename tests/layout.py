@@ -33,7 +33,8 @@ def files(root: Path, pattern: str = "*") -> Iterator[Path]:
     """Files of the checkout, without links, caches and what runs leave behind."""
     for path in sorted(root.rglob(pattern)):
         parts = path.relative_to(root).parts
-        if any(_passing(part) for part in parts[:-1]) or path.is_symlink():
+        # in a worktree .git is a file
+        if any(_passing(part) for part in (parts[0], *parts[:-1])) or path.is_symlink():
             continue
         if path.is_file() and not (parts[0] == "invdpo" and parts[1] in ROOMS):
             yield path

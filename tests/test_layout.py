@@ -111,3 +111,8 @@ def test_long_function(house: Path) -> None:
 def test_path_of_a_machine(house: Path, text: str) -> None:
     write(house, "docs/note.md", f"fine\n{text.format(root=house)}\n")
     assert layout.machine_paths(house) == ["docs/note.md:2: a path of this machine"]
+
+
+def test_a_worktree_is_a_checkout_too(house: Path) -> None:
+    write(house, ".git", f"gitdir: {house}/elsewhere\n")
+    assert layout.machine_paths(house) == []
