@@ -127,8 +127,8 @@ def cases(folder: Path, quick: bool) -> list[Case]:
     if quick:
         return [Case("bundled", "embedded", 64, 2, 8, 8)]
     return [
-        Case("bundled", "embedded", 64, 20, 32, 64),
-        Case("small SDXL", str(folder / "small"), 512, 20, 4, 16),
+        Case("bundled", "embedded", 64, 20, 32, 32),
+        Case("small SDXL", str(folder / "small"), 512, 20, 4, 8),
     ]
 
 

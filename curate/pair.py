@@ -19,6 +19,7 @@ from invdpo.curate.pairing import Report, check_columns, check_scores, cut_pairs
 from invdpo.curate.pairing.checks import NEEDED
 from invdpo.curate.pairing.reviews import check_reviews
 from invdpo.curate.parts import Fingerprint, exists, read_header, read_part, replacing, write_part
+from invdpo.curate.places import is_remote
 from invdpo.curate.runner import RunOptions, StepResult, is_done
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.workspace import Workspace
@@ -52,6 +53,8 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     require_target(report, f"All counts, on a page: invdpo report {shlex.quote(str(ws.root))}")
     ws.save_config(config)
     annotator = _annotator(ws, config)
+    if is_remote(ws.root):  # where the data set changes file by file, and half of it is none
+        ws.pairs_path.unlink(missing_ok=True)
     write_dataset(ws, pairs, fingerprint, annotator=annotator, config=config.dataset)
     write_part(ws.pairs_path, pairs, fingerprint)
     return _result(ws, report, begin, made=len(pairs))

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.places import is_remote, protocol
-from invdpo.curate.storage import storage_errors
+from invdpo.curate.storage import remote_errors, storage_errors
+from invdpo.schemas.secrets import without_secrets
 
 STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "memory"}
 """Where a put shows all of a file or nothing, and folders are only names."""
@@ -60,3 +61,14 @@ def reading(path: Path) -> Iterator[Any]:
     # Arrow asks for the ranges it wants; reading further ahead would fetch pictures for nothing.
     with there.fs.open(there.path, "rb", cache_type="none") as file:
         yield file
+
+
+def content(path: Path) -> bytes:
+    """All bytes of an input file, local or remote. Raises `OSError` whatever the store raises."""
+    with remote_errors(path):
+        return path.read_bytes()
+
+
+def reason(error: OSError) -> str:
+    """What an input's `OSError` says, fit to be shown."""
+    return without_secrets(str(error.strerror or error)).rstrip(".")

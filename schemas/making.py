@@ -17,7 +17,8 @@ class _Prompts(Section):
         "shapes", description="Prompt source: `shapes`, `scenes`, `file` with a path, or `hub`."
     )
     path: str | None = Field(
-        None, description="File to read when the source is `file`; OWNER/NAME when it is `hub`."
+        None, description="File, or its address, when the source is `file`; OWNER/NAME when it is "
+        "`hub`."
     )
     column: str | None = Field(
         None, description="Column with the prompts of a table; `prompt` or `caption_ori` if not "
@@ -99,7 +100,7 @@ class _Annotate(Section):
         ("shapes",), min_length=1, description="Any of detector, import, shapes, vlm."
     )
     import_path: str | None = Field(
-        None, description="File of graphs for the annotator `import`: .json, .jsonl or .parquet."
+        None, description="File of graphs, or its address, for `import`: .json, .jsonl, .parquet."
     )
     detector_model: str = Field(
         "google/owlv2-base-patch16-ensemble", description="Model of `detector`: OWLv2 or Grounding "

@@ -16,7 +16,9 @@ from typing import Any
 from invdpo.curate.annotators.base import ANNOTATORS
 from invdpo.curate.attempts import Failure
 from invdpo.curate.case import IMAGE, Case
+from invdpo.curate.places import place
 from invdpo.curate.prompts.records import given
+from invdpo.curate.remote import content, reason
 from invdpo.schemas import ConfigError, DataError, SceneGraph
 from invdpo.schemas.config import AnnotateConfig
 
@@ -43,14 +45,14 @@ class ImportAnnotator:
         if self._place is None:
             text = "annotate.import_path: missing; the annotator `import` needs a file of graphs."
             raise ConfigError(text)
-        return Path(self._place)
+        return place(self._place)
 
     @cached_property
     def _data(self) -> bytes:
         try:
-            return self._path.read_bytes()
+            return content(self._path)
         except OSError as error:
-            raise DataError(f"{self._path}: {error.strerror or error}.") from None
+            raise DataError(f"{self._path}: {reason(error)}.") from None
 
     @cached_property
     def _graphs(self) -> dict[str, SceneGraph | Failure]:

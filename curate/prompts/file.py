@@ -1,5 +1,7 @@
 """`file`: prompts of a text file or of a table, with the scene graphs that stand beside them.
 
+The file may lie behind an address that fsspec knows, such as s3://, hf:// or https://.
+
 The file's ending decides: `.jsonl`, `.csv`, `.json` and `.parquet` are read as such, all others as
 text with one prompt a line. Records may have a `graph`, be LAION-SG's, or GenEval's.
 """
@@ -14,8 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from invdpo.curate.places import place
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.prompts.records import BESIDE, Reader
+from invdpo.curate.remote import content, reason
 from invdpo.curate.web.ledger import Counts
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config import PromptsConfig
@@ -33,7 +37,7 @@ class FileSource:
         if config.path is None:
             raise ConfigError("prompts.path: missing; the source `file` needs a file to read.")
         self._config = config
-        self._path = Path(config.path)
+        self._path = place(config.path)
         self._data = _read(self._path)
         self._reader = Reader(config)
 
@@ -66,9 +70,9 @@ class FileSource:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return content(path)
     except OSError as error:
-        text = f"{path}: {error.strerror or error}. Give a readable file of prompts."
+        text = f"{path}: {reason(error)}. Give a readable file of prompts."
         raise DataError(text) from None
 
 

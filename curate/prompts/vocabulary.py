@@ -9,7 +9,10 @@ from typing import Annotated
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from invdpo.curate.places import place
+from invdpo.curate.remote import content
 from invdpo.schemas import DataError
+from invdpo.schemas.secrets import without_secrets
 
 OURS = Path(__file__).with_name("words.yaml")
 Words = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -63,16 +66,16 @@ class Vocabulary(_Part):
 
 def read_vocabulary(path: str | None = None) -> Vocabulary:
     """Our words, or those of a file. Raises `DataError` that names the file and the key."""
-    return _read(Path(path) if path else OURS)
+    return _read(place(path) if path else OURS)
 
 
 @cache
 def _read(path: Path) -> Vocabulary:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(content(path).decode("utf-8"))
         made = Vocabulary.model_validate(found)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        first = str(error).splitlines()[0]
+        first = without_secrets(str(error)).splitlines()[0]
         raise DataError(f"{path}: can't be read as a vocabulary: {first}.") from None
     except ValidationError as error:
         first_one = error.errors()[0]
