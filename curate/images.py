@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 """Pictures with more are refused before they are unpacked: they would fill the memory."""
+MAX_SIDE = 32_768
+"""Wider or higher ones are no pictures, however few pixels they have."""
 
 
 def decode(data: bytes | None) -> Image.Image:
@@ -30,7 +32,7 @@ def decode(data: bytes | None) -> Image.Image:
             # Pillow only warns of pictures in this range; the check below is the stricter one.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
-                _check_size(image.width, image.height)
+                check_size(image.width, image.height)
                 return image.convert("RGB")
     except UnidentifiedImageError:
         raise DataError("image can't be decoded: not a known image format") from None
@@ -40,7 +42,11 @@ def decode(data: bytes | None) -> Image.Image:
         raise DataError(f"image can't be decoded: {error}") from None
 
 
-def _check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int) -> None:
+    """Raises `DataError` for a picture of absurd size."""
+    if max(width, height) > MAX_SIDE:
+        text = f"image can't be decoded: {width}x{height} has a side over {MAX_SIDE:,} pixels"
+        raise DataError(text)
     if width * height > MAX_PIXELS:
         text = f"image can't be decoded: {width}x{height} is over {MAX_PIXELS:,} pixels"
         raise DataError(text)

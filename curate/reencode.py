@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from invdpo.curate.images import decode
+from invdpo.curate.metadata import holds_metadata, without_metadata
 from invdpo.schemas import DataError
 from invdpo.schemas.config import DatasetConfig
 from invdpo.schemas.tables import IMAGE, SIDES, Record
@@ -18,12 +19,13 @@ KEEP = "keep"
 
 
 def reencoded(table: pa.Table, config: DatasetConfig) -> pa.Table:
-    """The table with both sides' pictures as asked for; the same table when bytes are kept.
+    """The table with both sides' pictures as asked for.
 
+    Bytes that are kept lose EXIF and comments, if there are any; else the table is the same.
     Raises `DataError` naming the pair of a picture that can't be decoded.
     """
     if config.image_format == KEEP:
-        return table
+        return _clean(table)
     encode = partial(_encoded, config=config)
     with ThreadPoolExecutor() as pool:
         for side in SIDES:
@@ -31,6 +33,23 @@ def reencoded(table: pa.Table, config: DatasetConfig) -> pa.Table:
             made = pa.array(pool.map(encode, pictures, ids), IMAGE)
             table = table.set_column(table.schema.get_field_index(side), side, made)
     return table
+
+
+def _clean(table: pa.Table) -> pa.Table:
+    """Nothing is copied, or even looked at twice, where no picture holds anything to drop."""
+    for side in SIDES:
+        column = table[side].combine_chunks()
+        found = (value.as_buffer() for value in column.field("bytes"))
+        if any(data is not None and holds_metadata(memoryview(data)) for data in found):
+            pictures = [picture and _stripped(picture) for picture in column.to_pylist()]
+            place = table.schema.get_field_index(side)
+            table = table.set_column(place, side, pa.array(pictures, IMAGE))
+    return table
+
+
+def _stripped(picture: Record) -> Record:
+    data = picture["bytes"]
+    return picture | {"bytes": data if data is None else without_metadata(data)}
 
 
 def _encoded(picture: Record | None, pair_id: str, config: DatasetConfig) -> Record:

@@ -16,6 +16,7 @@ from invdpo.curate.exchange.names import suffix
 from invdpo.curate.exchange.ours import ROWS, Tables
 from invdpo.curate.facts import dataset_facts
 from invdpo.curate.folders import replacing_folder
+from invdpo.curate.metadata import without_metadata
 from invdpo.schemas import DataError
 from invdpo.schemas.config import DatasetConfig
 from invdpo.schemas.ids import content_id
@@ -93,7 +94,8 @@ def _row(one: Found) -> Record | str:
     row: dict[str, Any] = {"pair_id": one.pair_id or content_id(one.prompt, *hashes)}
     row |= {"prompt": one.prompt, "model": one.models[0], "rejected_model": one.models[1]}
     for side, data, kind, name, own in zip(SIDES, pictures, kinds, hashes, one.ids, strict=True):
-        row |= {side: {"bytes": data, "path": f"{name}.{kind}"}, f"{side}_id": own or name}
+        clean = without_metadata(data)
+        row |= {side: {"bytes": clean, "path": f"{name}.{kind}"}, f"{side}_id": own or name}
     return row
 
 
