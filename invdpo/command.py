@@ -23,6 +23,7 @@ from invdpo.schemas import InvdpoError
 from invdpo.schemas.config import Config
 from invdpo.schemas.load import resolve_config
 from invdpo.schemas.presets import preset_path
+from invdpo.schemas.secrets import without_secrets
 
 DEBUG = "INVDPO_DEBUG"
 Action = Callable[..., None]
@@ -130,7 +131,7 @@ def ending(out: Output) -> Iterator[None]:
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise
     except KeyboardInterrupt:
-        again = shlex.join(["invdpo", *sys.argv[1:]])
+        again = without_secrets(shlex.join(["invdpo", *sys.argv[1:]]))
         out.note(f"\nStopped. What is finished is kept. To go on from there:\n  {again}")
         raise typer.Exit(130) from None
     except Exception as error:  # noqa: BLE001 - the last place that can spare users a traceback
@@ -147,5 +148,5 @@ def _plain(error: Exception) -> str:
     first = next(iter(str(error).splitlines()), "no reason given")
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"Out of memory: {first}\nTry a smaller --batch-size."
-    text = f"{type(error).__name__}: {first}"
+    text = without_secrets(f"{type(error).__name__}: {first}")
     return f"{text}\nThis was not foreseen. {DEBUG}=1 with the same command shows where it arose."

@@ -148,4 +148,6 @@ def _next(name: str, work: str) -> str:
     if name in follow:
         return f"invdpo curate {follow[name]} {folder}"
     dataset = shlex.quote(f"{work.rstrip('/')}/dataset")
+    if "://" in work:
+        return f"copy {dataset} to this machine, and there: invdpo train dataset --output tuned"
     return f"invdpo train {dataset} --output tuned"

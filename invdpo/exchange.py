@@ -9,6 +9,7 @@ import typer
 
 from invdpo.command import Job, command
 from invdpo.curating import Work
+from invdpo.here import check_here
 
 if TYPE_CHECKING:
     from invdpo.curate.exchange import Exchanged
@@ -50,6 +51,7 @@ def export(job: Job, dataset: Dataset, to: To, output: Output) -> None:
     """Write a data set in another layout: pickapic, preference, folders or webdataset."""
     from invdpo.curate.exchange import export_set
 
+    check_here(dataset)
     _tell(job, export_set(dataset, to, output, job.config().dataset))
 
 
@@ -57,6 +59,7 @@ def import_(job: Job, source: Source, layout: From, output: Output) -> None:
     """Make a data set of pairs in another layout: pickapic, preference or folders."""
     from invdpo.curate.exchange import import_set
 
+    check_here(source)
     _tell(job, import_set(source, layout, output, job.config().dataset))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invdpo.command import Job, command
+from invdpo.here import check_here
 from invdpo.output import table
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def push(
 
     if create_pr and revision:
         raise typer.BadParameter("not together with --revision.", param_hint="--create-pr")
+    check_here(dataset)
     options = PushOptions(
         private=private, revision=revision, create_pr=create_pr, candidates=with_candidates,
         dry_run=dry_run, force=force,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from invdpo.command import Job, command
+from invdpo.here import check_here
 from invdpo.output import table
 from invdpo.schemas import DataError
 from invdpo.schemas.config import TrainConfig
@@ -100,6 +101,7 @@ def train(
     """Tune a model on pairs with Inversion-DPO or a baseline."""
     if private and not push_to_hub:
         raise typer.BadParameter("only with --push-to-hub.", param_hint="--private")
+    check_here(dataset)
     config = job.config(Path(dataset).parent / "invdpo.yaml").train
     if check_inversion:
         _check(job, dataset, _located(config), check_images)
