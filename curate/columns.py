@@ -11,8 +11,8 @@ import pyarrow as pa
 from invdpo.schemas.tables import IMAGE
 
 
-def parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Options of `pq.ParquetWriter`: an index and checksums of pages, and nothing done in vain.
+def parquet_options(schema: pa.Schema, *, checksums: bool = True) -> dict[str, Any]:
+    """Options of `pq.ParquetWriter`: an index of pages, their checksums, and nothing done in vain.
 
     Pictures are compressed already, so their bytes are stored as they are: without compression,
     without a dictionary, and without their smallest and greatest value in the statistics.
@@ -24,7 +24,7 @@ def parquet_options(schema: pa.Schema) -> dict[str, Any]:
         "use_dictionary": plain,
         "write_statistics": plain,
         "write_page_index": True,
-        "write_page_checksum": True,
+        "write_page_checksum": checksums,
     }
 
 

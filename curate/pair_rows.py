@@ -39,6 +39,7 @@ class PairRows:
     def __init__(self, ws: Workspace, pairs: pa.Table, annotator: str | None) -> None:
         self._pairs = pairs
         self._prompts = ws.read_table(ws.prompts_path, ["prompt_id", "prompt", "graph"])
+        self._prompt_places = pc.index_in(pairs["prompt_id"], value_set=self._prompts["prompt_id"])
         deltas = [name for name in pairs.column_names if name.startswith("delta_")]
         self.scorers = [name.removeprefix("delta_") for name in deltas]
         self._candidates = CandidateRows(ws, self.scorers, annotator)
@@ -51,6 +52,9 @@ class PairRows:
     def tables(self) -> Iterator[tuple[str, pa.Table]]:
         """Split and rows, in the order of the pairs table within the part that completes them."""
         done = self._part_of(self._places.max(axis=1))
+        order = np.argsort(done, kind="stable")
+        counts = np.bincount(done, minlength=len(self._parts))
+        ends = np.cumsum(counts)
         last = np.full(self._ends[-1], -1)
         for side in range(len(SIDES)):
             np.maximum.at(last, self._places[:, side], done)
@@ -60,7 +64,8 @@ class PairRows:
             places = np.arange(self._ends[number] - len(found), self._ends[number])
             pool = pa.concat_tables([held, found]).combine_chunks() if len(held) else found
             known = np.concatenate([held_places, places])
-            yield from self._complete(np.flatnonzero(done == number), pool, known)
+            mine = order[ends[number] - counts[number] : ends[number]]
+            yield from self._complete(mine, pool, known)
             keep = last[known] > number
             held, held_places = pool.take(pa.array(np.flatnonzero(keep))), known[keep]
 
@@ -79,7 +84,7 @@ class PairRows:
     def _table(self, rows: Ints, pool: pa.Table, inside: Ints) -> pa.Table:
         """Rows of the data set; `inside` holds both candidates' rows in the pool, n×2."""
         pairs = self._pairs.take(pa.array(rows))
-        place = pc.index_in(pairs["prompt_id"], value_set=self._prompts["prompt_id"])
+        place = self._prompt_places.take(pa.array(rows))
         columns: dict[str, Any] = {name: pairs[name] for name in _OF_PAIRS}
         columns |= {name: self._prompts[name].take(place) for name in ("prompt", "graph")}
         for number, side in enumerate(SIDES):

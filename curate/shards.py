@@ -7,7 +7,6 @@ let an upload send only what changed.
 from __future__ import annotations
 
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from invdpo.curate.columns import parquet_options
-from invdpo.curate.parts import flush
 
 ROWS = 100
 """Rows of a row group, unless their bytes fill it first."""
@@ -42,7 +40,6 @@ class ShardWriter:
         self._size = 0
         self._waiting: list[pa.Table] = []
         self._rows = self._bytes = 0
-        self._disk = Flusher()
         self.count = 0
 
     def add(self, table: pa.Table) -> None:
@@ -70,7 +67,6 @@ class ShardWriter:
 
     def stop(self) -> None:
         """Close the file that is open, as it is."""
-        self._disk.end()
         if self._open is not None:
             self._open.close()
             self._open = None
@@ -86,38 +82,19 @@ class ShardWriter:
         if self._size + self._bytes > self._limit:
             self.stop()
         self._writer().write_table(pa.concat_tables(self._waiting), row_group_size=ROWS)
-        self._disk.begin(self._paths[-1])
         self._size += self._bytes
         self._waiting, self._rows, self._bytes = [], 0, 0
 
     def _writer(self) -> pq.ParquetWriter:
         if self._open is None:
             path = self._folder / f"{self._split}-{len(self._paths):05d}.parquet"
-            options = parquet_options(self._schema)
+            options = parquet_options(self._schema, checksums=False)  # nobody reads them there
             self._open = pq.ParquetWriter(
                 path, self._schema, use_content_defined_chunking=True, **options
             )
             self._paths.append(path)
             self._size = 0
         return self._open
-
-
-class Flusher:
-    """Has what was written of a file put on the disk by a thread, while more is being written."""
-
-    def __init__(self) -> None:
-        self._thread: Thread | None = None
-
-    def begin(self, path: Path) -> None:
-        """Start, unless the last one is still at work."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = Thread(target=flush, args=(path,), daemon=True)
-            self._thread.start()
-
-    def end(self) -> None:
-        """Wait for the one at work."""
-        if self._thread is not None:
-            self._thread.join()
 
 
 def row_bytes(table: pa.Table) -> list[int]:

@@ -232,3 +232,13 @@ def test_no_pairs_and_lost_candidates(ws: Workspace) -> None:
 def test_without_annotator_graphs_are_null(ws: Workspace) -> None:
     folder = write_dataset(ws, pairs(3, held=0), {}, annotator=None)
     assert pq.read_table(folder / "data")["chosen_graph"].null_count == 3
+
+
+def test_the_same_pairs_give_the_same_files(ws: Workspace) -> None:
+    """Parts are read ahead by several threads, and rows still stand in the order of the pairs."""
+    first, second = (
+        {path.name: path.read_bytes() for path in (write(ws) / "data").iterdir()} for _ in "ab"
+    )
+    assert first == second
+    found = pq.read_table(ws.dataset_dir / "data")["pair_id"].to_pylist()
+    assert found == [f"pair{n}" for n in [*range(6, 30), *range(6)]]

@@ -10,6 +10,7 @@ import pytest
 
 from invdpo.curate.exchange import IMPORTS, export_set, import_set
 from invdpo.schemas.config import DatasetConfig
+from invdpo.set_source import find_source
 from invdpo.train.data import image_id, open_dataset
 from tests.curate.written import workspace, write
 
@@ -89,6 +90,15 @@ def test_ids_that_hash_keep_their_names_in_folders(ours: Path, tmp_path: Path) -
     assert names == {row["pair_id"] for row in rows(tmp_path / "named")}
     assert {len(name) for name in names} == {32}
     assert names == {pair.pair_id for pair in open_dataset(tmp_path / "plain").pairs("train").pairs}
+
+
+def test_what_came_in_can_be_pushed_and_go_out_again(ours: Path, tmp_path: Path) -> None:
+    export_set(ours, "pickapic", tmp_path / "out", KEEP)
+    import_set(tmp_path / "out", "pickapic", tmp_path / "back", KEEP)
+    source = find_source(tmp_path / "back")
+    assert (source.pairs, source.workspace) == (30, None)
+    export_set(tmp_path / "back", "preference", tmp_path / "on", KEEP)
+    assert read_by_trainer(tmp_path / "on", "preference") == read_by_trainer(ours, "invdpo")
 
 
 def test_the_workspace_stands_for_its_data_set(ours: Path, tmp_path: Path) -> None:
