@@ -89,6 +89,7 @@ class PairRows:
         columns |= {name: self._prompts[name].take(place) for name in ("prompt", "graph")}
         for number, side in enumerate(SIDES):
             taken = pool.take(pa.array(inside[:, number]))
+            _check_pictures(taken["image"].null_count)
             columns |= {f"{side}_{name}": taken[name] for name in taken.column_names}
             columns[side] = columns.pop(f"{side}_image").cast(self.schema.field(side).type)
         columns |= {name: columns[f"chosen_{name}"] for name in ("model", "revision")}
@@ -109,3 +110,13 @@ def _places(pairs: pa.Table, known: pa.ChunkedArray) -> Ints:
         text = f"{count} of {len(pairs)} pairs name candidates that are not in the workspace."
         raise DataError(f"{text} Make the pairs anew: invdpo curate pair --overwrite")
     return np.stack([column.to_numpy() for column in found], axis=1).astype(np.int64)
+
+
+def _check_pictures(lost: int) -> None:
+    """Raise `DataError` when pictures are not here, as in a workspace that was pulled."""
+    if lost:
+        raise DataError(
+            "Candidates of pairs have no picture here: the data set was pushed without those of "
+            "no pair.\nPush it again with --with-candidates and pull that, or draw them anew: "
+            "invdpo curate generate WORK --overwrite"
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from invdpo.discretion import discreet
 from invdpo.hub_files import Content, contents, same_as_listed
-from invdpo.set_manifest import NAME, Manifest, ancestry
+from invdpo.set_manifest import NAME, Manifest, ancestry, digest
 from invdpo.set_source import OWN_FILES, Source
 
 if TYPE_CHECKING:
@@ -65,20 +65,19 @@ def piece(name: str, content: Content) -> Piece:
     return Piece(name, content, CommitOperationAdd(name, content))
 
 
-def pieces(source: Source, place: Path, *, candidates: bool) -> list[Piece]:
-    """All files of a push; tables of the workspace are packed below `place`.
+def pieces(source: Source, card: str, place: Path, *, candidates: bool) -> list[Piece]:
+    """All files of a push, with the card it shall have; tables are packed below `place`.
 
     With `candidates` the pictures of all candidates go along, not only those in pairs.
     """
     found = contents(source.dataset, OWN_FILES)
-    found["README.md"] = source.card.encode()
+    found["README.md"] = card.encode()
     if source.workspace is not None:
         found |= _tables(source.workspace, source, place, candidates)
     made = [piece(name, content) for name, content in found.items()]
     facts = {p.name: {"sha256": p.sha256, "bytes": p.size} for p in made if p.name != "README.md"}
-    card = next(p.sha256 for p in made if p.name == "README.md")
     manifest = Manifest(
-        ancestry(source.fingerprint), facts, source.pairs, card,
+        ancestry(source.fingerprint), facts, source.pairs, digest(source.card.encode()),
         workspace=source.workspace is not None, candidates=candidates,
     )  # fmt: skip
     return [*made, piece(NAME, manifest.to_bytes())]

@@ -6,6 +6,7 @@ candidates. Scoring again and cutting other pairs makes a new version of it, not
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -34,7 +35,7 @@ class Manifest:
     """Name in the repository -> `sha256` and `bytes`, of all but the card, which people edit."""
     pairs: int
     card: str
-    """SHA-256 of the card as it was pushed."""
+    """SHA-256 of the card as it was here; if the Hub has another, people edited it there."""
     workspace: bool = False
     """Whether the tables that the pairs were cut from are there."""
     candidates: bool = False
@@ -52,6 +53,11 @@ class Manifest:
         """As it stands in the repository; the same for the same set."""
         told = {"dataset": self.dataset, **asdict(self)}
         return (json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def ancestry(fingerprint: Mapping[str, Any]) -> dict[str, Any]:

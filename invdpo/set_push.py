@@ -16,7 +16,7 @@ from invdpo.hub_repository import Repository
 from invdpo.schemas import ConfigError
 from invdpo.set_commit import commit_at_once
 from invdpo.set_files import Piece, Plan, by_name, compare, pieces
-from invdpo.set_remote import Remote, check_same, look
+from invdpo.set_remote import Remote, card_to_push, check_same, look
 from invdpo.set_source import Source, find_source
 
 BRANCH = re.compile(r"(?!.*(\.\.|//|@\{))[\w-][\w./@+-]*(?<![./])", re.ASCII)
@@ -78,8 +78,11 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
         repo.check_visibility(options.private)
         there = look(repo, options.revision)
         check_same(repo_id, source, there, options.force)
-        repo.check_card(source.card)
-        wanted = pieces(source, place, candidates=options.candidates)
+        card = source.card if options.force else card_to_push(repo, source.card, there)
+        if card != source.card:
+            note("The card was edited on the Hub: what people wrote there stays.")
+        repo.check_card(card)
+        wanted = pieces(source, card, place, candidates=options.candidates)
         plan = compare(wanted, there.listed, there.manifest)
         done = Pushed(repo.page(options.revision), plan, source.pairs, source.workspace is not None)
         if options.dry_run:

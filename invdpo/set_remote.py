@@ -9,8 +9,10 @@ from typing import Any
 
 from invdpo.hub_errors import HubError
 from invdpo.hub_repository import Repository
-from invdpo.set_manifest import NAME, Manifest, ancestry, read_manifest
+from invdpo.set_manifest import NAME, Manifest, ancestry, digest, read_manifest
 from invdpo.set_source import Source
+
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,19 @@ def look(repo: Repository, revision: str | None) -> Remote:
     if any(entry.path == NAME for entry in listed):
         manifest = read_manifest(repo.read(NAME, info.sha), repo.id)
     return Remote(listed, info.sha, manifest)
+
+
+def card_to_push(repo: Repository, card: str, there: Remote) -> str:
+    """Our card; where people edited the one on the Hub since the last push, with their words."""
+    from invdpo.data_cards import renewed
+
+    listed = {entry.path for entry in there.listed}
+    if there.manifest is None or there.commit is None or CARD not in listed:
+        return card
+    old = repo.read(CARD, there.commit)
+    if old == card.encode() or digest(old) == there.manifest.card:
+        return card
+    return renewed(card, old.decode(errors="replace"), f"{repo.id}/{CARD}")
 
 
 def check_same(repo_id: str, source: Source, there: Remote, force: bool) -> None:

@@ -39,6 +39,8 @@ def find_source(path: Path) -> Source:
     """
     from invdpo.curate.workspace import Workspace
 
+    if "://" in str(path) or ":/" in str(path)[:12]:
+        raise DataError(f"{path}: on an object store. Copy it to this machine and push that.")
     if any(path.glob("data/*.parquet")):
         workspace, folder = None, path
     elif (path / "dataset").is_dir():

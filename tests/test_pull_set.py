@@ -255,3 +255,18 @@ def test_the_command(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     again = CliRunner().invoke(app, ["curate", "pull", "lab/set", "back", "--json"])
     assert again.exit_code == 1
     assert json.loads(again.stdout)["error"]["kind"] == "DataError"
+
+
+def test_pairs_of_pictures_that_were_not_pushed(shelf: Shelf, tmp_path: Path) -> None:
+    """Other weights choose other candidates: told plainly, and the old set stays."""
+    pull(tmp_path / "back")
+    ws = Workspace(tmp_path / "back")
+    before = (ws.dataset_dir / SHARD).read_bytes()
+    other = Config(pair=PairConfig(weights={"clip": 1.0}, min_margin=0.1))
+    with pytest.raises(DataError, match=r"have no picture here(.|\n)*--with-candidates"):
+        steps.pair(ws, other, RunOptions(overwrite=True, progress=False))
+    assert (ws.dataset_dir / SHARD).read_bytes() == before
+    push(shelf.work, candidates=True)
+    pull(tmp_path / "whole")
+    whole = Workspace(tmp_path / "whole")
+    assert steps.pair(whole, other, RunOptions(overwrite=True, progress=False)).made > 0

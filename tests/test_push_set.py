@@ -278,3 +278,22 @@ def test_datasets_loads_it_from_there(hub: HubServer, work: Path, tmp_path: Path
     assert set(found["rows"]) == {"train", "validation"}
     assert (found["size"], found["kind"]) == ([24, 24], "Image")
     assert hub.leaks == []
+
+
+def test_what_people_wrote_on_the_hub_stays(hub: HubServer, work: Path) -> None:
+    """Their words and keys are kept in the renewed card, push after push; --force drops them."""
+    pushed()
+    repo = hub.dataset("lab/set")
+    card = repo.files()["README.md"].decode()
+    edited = card.replace("---\n\n", "doi: 10.1/x\n---\n\nA word of ours.\n\n", 1)
+    repo.put("main", {"README.md": edited.encode()}, "by hand")
+    assert "edited on the Hub" in push("--dry-run").stderr
+    cut_anew(work, min_margin=0.2, validation_fraction=0.0)
+    for _ in range(2):
+        pushed()
+        found = repo.files()["README.md"].decode()
+        assert "A word of ours." in found
+        assert "doi: 10.1/x" in found
+        assert "data/validation" not in found
+    pushed("--force")
+    assert repo.files()["README.md"] == (work / "dataset/README.md").read_bytes()
