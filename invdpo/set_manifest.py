@@ -61,7 +61,12 @@ def digest(content: bytes) -> str:
 
 
 def ancestry(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections that say which candidates there are, without what is private."""
+    """The sections that say which candidates there are, without what is private.
+
+    Nothing for sets that were not made here: of imported ones only the layout is known.
+    """
+    if "generate" not in fingerprint:
+        return {}
     found: dict[str, Any] = discreet({k: v for k, v in fingerprint.items() if k not in JUDGED})
     return found
 
