@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -19,8 +20,10 @@ from invdpo.schemas.tables import SIDES, Record
 
 Order = Literal["random", "doubtful", "set"]
 """By a hash of the id, so that figures are unbiased; least margin first; as the set has them."""
-HELD = 8
-"""Row groups in memory, about a hundred pairs each."""
+HELD = 16
+"""Pairs in memory, with their pictures."""
+AT_A_TIME = 4
+"""Rows read together on the way to one pair; of its row group no more are in memory."""
 LIGHT = ("pair_id", "margin", "chosen_id", "rejected_id")
 
 
@@ -50,7 +53,7 @@ class ReviewPairs:
         entries = [entry for path in shards for entry in _entries(path)]
         self.entries = _ordered(entries, order, first)
         self.scorers = _scorers(shards[0])
-        self._read = lru_cache(HELD)(_rows)
+        self._read = lru_cache(HELD)(_row)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -58,14 +61,11 @@ class ReviewPairs:
     def record(self, number: int) -> Record:
         """The row of one pair, pictures included."""
         entry = self.entries[number]
-        row: Record = self._read(entry.path, entry.group).slice(entry.row, 1).to_pylist()[0]
-        return row
+        return self._read(entry.path, entry.group, entry.row)
 
     def picture(self, number: int, side: str) -> bytes:
         """The bytes of one picture, as they lie in the set."""
-        entry = self.entries[number]
-        image = self._read(entry.path, entry.group)[side][entry.row].as_py() or {}
-        return bytes(image.get("bytes") or b"")
+        return bytes((self.record(number)[side] or {}).get("bytes") or b"")
 
     def chosen_left(self, number: int) -> bool:
         """Whether the chosen picture stands on the left: by a hash, so that none can guess it."""
@@ -126,9 +126,13 @@ def _scorers(path: Path) -> list[str]:
     return [name for name in both if not known or name in known]
 
 
-def _rows(path: Path, group: int) -> pa.Table:
-    with pq.ParquetFile(path) as file:
-        return file.read_row_group(group)
+def _row(path: Path, group: int, row: int) -> Record:
+    """One row of a row group, read no further than to there."""
+    with pq.ParquetFile(path, buffer_size=1 << 20) as file:
+        batches = file.iter_batches(AT_A_TIME, row_groups=[group])
+        batch = next(islice(batches, row // AT_A_TIME, None))
+        found: Record = batch.slice(row % AT_A_TIME, 1).to_pylist()[0]
+        return found
 
 
 def number_or_none(value: float | None) -> float | None:
