@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -59,9 +60,8 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
     """Push the data set at `path`, with the tables of its workspace when `path` is one.
 
     Large files that the Hub has, from this push or one that was cut, are not sent again. All
-    changes appear on the branch at once, and only then is done what can't be taken back: files of
-    an older push that are none of this one are removed. Then what the Hub lists is held against
-    the files here.
+    changes appear on the branch at once, and with them go the files of an older push that are none
+    of this one. Then what the Hub lists is held against the files here.
 
     Raises:
         ConfigError: A name of repository or branch that the Hub does not allow.
@@ -73,7 +73,7 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
     _check_branch(options.revision)
     source = find_source(path)
     lock = source.workspace.lock() if source.workspace and not options.dry_run else nullcontext()
-    with lock, _place(source) as place:
+    with lock, _place(source, options.dry_run) as place:
         repo.check_rights(own=not options.create_pr)
         repo.check_visibility(options.private)
         there = look(repo, options.revision)
@@ -99,15 +99,22 @@ def _check_branch(name: str | None) -> None:
 
 
 @contextmanager
-def _place(source: Source) -> Iterator[Path]:
+def _place(source: Source, dry_run: bool) -> Iterator[Path]:
     """A folder for packed tables: in the workspace, on whose disk there should be room."""
-    inside = source.workspace.root if source.workspace else None
+    from invdpo.curate.storage import storage_errors
+
+    if source.workspace is None or dry_run:
+        with tempfile.TemporaryDirectory(prefix="invdpo-push-") as place:
+            yield Path(place)
+        return
+    inside = source.workspace.root / ".push.tmp"
+    with storage_errors(inside):
+        shutil.rmtree(inside, ignore_errors=True)  # of a push that was killed
+        inside.mkdir()
     try:
-        found = tempfile.TemporaryDirectory(prefix=".push-", dir=inside)
-    except OSError:
-        found = tempfile.TemporaryDirectory(prefix="invdpo-push-")
-    with found as place:
-        yield Path(place)
+        yield inside
+    finally:
+        shutil.rmtree(inside, ignore_errors=True)
 
 
 def _send(

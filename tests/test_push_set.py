@@ -79,6 +79,8 @@ def cut_anew(work: Path, **changes: Any) -> Config:
 
 
 def test_the_set_and_its_tables_arrive_in_one_commit(hub: HubServer, work: Path) -> None:
+    (work / ".push.tmp/workspace/scores").mkdir(parents=True)
+    (work / ".push.tmp/workspace/scores/old.parquet").write_text("of a push that was killed")
     found = pushed()
     repo = hub.dataset("lab/set")
     assert set(repo.files()) == WHOLE
