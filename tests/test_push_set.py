@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -254,33 +251,6 @@ def test_private(hub: HubServer, work: Path) -> None:
     hub.add("datasets", "lab/public")
     result = push("--private", repo="lab/public")
     assert "is there and public" in result.stderr
-
-
-LOAD = """
-import json, sys
-from datasets import load_dataset
-found = load_dataset("lab/set", revision=sys.argv[1] if len(sys.argv) > 1 else None)
-print(json.dumps({
-    "rows": {name: len(split) for name, split in found.items()},
-    "columns": sorted(found["train"].column_names)[:3],
-    "size": found["train"][0]["chosen"].size,
-    "kind": type(found["train"].features["chosen"]).__name__,
-}))
-"""
-
-
-def test_datasets_loads_it_from_there(hub: HubServer, work: Path, tmp_path: Path) -> None:
-    pushed("--with-candidates")
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD], cwd=tmp_path, text=True, capture_output=True, check=False,
-        env=os.environ | hub.environment(home=tmp_path / "hf"), timeout=250,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert sum(found["rows"].values()) == 6
-    assert set(found["rows"]) == {"train", "validation"}
-    assert (found["size"], found["kind"]) == ([24, 24], "Image")
-    assert hub.leaks == []
 
 
 def test_what_people_wrote_on_the_hub_stays(hub: HubServer, work: Path) -> None:
