@@ -17,6 +17,7 @@ from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
 from invdpo.curate.scorers.weights import Weights, find_weights
 from invdpo.schemas import ModelError
 from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.plugins import require
 from invdpo.schemas.quiet import quiet
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def question(prompt: str) -> str:
 
 @SCORERS.register("vqascore")
 class VqaScorer:
-    """0..1. Raises `ModelError` in the first call when the model can't be loaded."""
+    """0..1. Raises `ModelError` or `PluginError` in the first call if the model can't be loaded."""
 
     name = "vqascore"
     needs: Sequence[str] = (IMAGE, PROMPT)
@@ -81,6 +82,8 @@ class VqaScorer:
                 )  # fmt: skip
                 processor: Any = AutoProcessor.from_pretrained(place, **options)
         except Exception as error:
+            if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
+                require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
             text = f"{self._weights.name}: no image-text-to-text model ({describe(error)})."
             raise ModelError(text) from error
         # an answer that goes on with the question needs all questions to end at the same place;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import torch
 from invdpo.curate.attempts import Failure
 from invdpo.curate.scorers import SCORERS, Case
 from invdpo.curate.scorers.vqascore import question
-from invdpo.schemas import ModelError
+from invdpo.schemas import ModelError, PluginError
 from invdpo.schemas.config import ScoreConfig
 from tests.curate.scorers.judged import values
 from tests.curate.scorers.vlms import MAKE, WORDS, made
@@ -92,3 +94,19 @@ def test_a_model_of_another_kind_is_told(pickled: Path, cases: list[Case]) -> No
 def pickled(tmp_path: Path) -> Path:
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     return tmp_path
+
+
+def test_a_tokenizer_that_needs_the_extra_names_it(
+    cases: list[Case], tmp_path: Path
+) -> None:
+    """Of SentencePiece's file alone; transformers itself would advise another package."""
+    folder = made("llava", tmp_path)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.model").write_bytes(b"\x0a\x05nothing")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    text = json.dumps(config | {"tokenizer_class": "LlamaTokenizer"})
+    (folder / "tokenizer_config.json").write_text(text)
+    if importlib.util.find_spec("sentencepiece") is not None:
+        pytest.skip("needs SentencePiece to be absent")
+    with pytest.raises(PluginError, match=r"the tokenizer of model needs .*invdpo\[vlm\]"):
+        scorer(folder)(cases[:1])
