@@ -13,14 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from invdpo.curate.attempts import describe
 from invdpo.curate.engines.base import ENGINES, MakeStage, OnDevices, Outcome, Task
 from invdpo.curate.engines.work import Stages, perform
 from invdpo.curate.progress import Tick
 from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.plugins import require
+from invdpo.schemas.secrets import without_secrets
 
 ACTORS, GPUS = "INVDPO_RAY_ACTORS", "INVDPO_RAY_GPUS"
 """Environment variables: how many actors, and how much of a GPU each of them holds."""
+
+RESTARTS = 2
+"""How often a process that dies is begun anew; Ray's own answer would be for ever."""
 
 
 @ENGINES.register("ray")
@@ -52,14 +57,28 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
             compute=ActorPoolStrategy(size=_actors(library, tasks)),
             num_gpus=_gpus(library),
             num_cpus=1,
+            max_restarts=RESTARTS,
+            max_task_retries=RESTARTS,
         )
-        for row in done.iter_rows():
+        for row in _rows(library, done):
             for outcome in row["outcomes"]:
                 tick(outcome["rows"])
                 yield _told(outcome)
     finally:
         if begun:
             library.shutdown()
+
+
+def _rows(library: Any, done: Any) -> Iterator[dict[str, Any]]:
+    """What actors tell. A process that dies is begun anew by Ray, and its part with it.
+
+    Raises `InvdpoError` when that does not help either.
+    """
+    try:
+        yield from done.iter_rows()
+    except library.exceptions.RayError as error:
+        text = f"ray: {without_secrets(describe(error))}. Finished parts are kept."
+        raise InvdpoError(f"{text} The same command goes on from there.") from error
 
 
 class _Actor:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from invdpo.curate import steps
-from invdpo.curate.parts import list_parts
-from invdpo.curate.runner import RunOptions
+from invdpo.curate.parts import list_parts, read_part
+from invdpo.curate.runner import Goal, RunOptions, run_goals
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import InvdpoError
+from invdpo.schemas.tables import Record
+from tests.curate.test_runner import SCHEMA, Numbers
 from tests.curate.tiny import tiny_config
 
 pytestmark = pytest.mark.timeout(600)
@@ -70,3 +76,45 @@ def test_an_error_in_an_actor_is_told_as_it_is(
                          "hpsv2_checkpoint": str(tiny_model / "model_index.json")})  # fmt: skip
     with pytest.raises(InvdpoError, match="can't be read as a checkpoint of tensors"):
         steps.score(Workspace(root), config, RAY)
+
+
+@dataclass
+class Dying:
+    """Kills its process, once, or each time."""
+
+    mark: str
+    once: bool
+    name = "dying"
+    schema = SCHEMA
+    needs: Sequence[str] = ()
+    chunk = None
+
+    def prepare(self, row: Record) -> None: ...
+
+    def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
+        for row in rows:
+            if row["n"] == 4 and not (self.once and Path(self.mark).exists()):
+                Path(self.mark).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield row | {"status": "ok", "error": None}
+
+
+def dying(mark: str, once: bool, name: str) -> Dying:
+    return Dying(mark, once)
+
+
+def test_an_actor_that_is_killed_is_begun_anew(tmp_path: Path) -> None:
+    goal = Goal("dying", "dying", tmp_path / "sink", {"dying": {}})
+    make = partial(dying, str(tmp_path / "mark"), True)
+    result = run_goals(make, [Numbers(n) for n in range(3)], [goal], RAY)[0]
+    assert (tmp_path / "mark").exists()
+    assert result.made == 9
+    found = [n for part in list_parts(goal.sink) for n in read_part(part)["n"].to_pylist()]
+    assert found == list(range(9))
+
+
+def test_an_actor_that_dies_again_and_again_ends_the_run(tmp_path: Path) -> None:
+    goal = Goal("dying", "dying", tmp_path / "sink", {"dying": {}})
+    make = partial(dying, str(tmp_path / "mark"), False)
+    with pytest.raises(InvdpoError, match=r"ray: .* Finished parts are kept"):
+        run_goals(make, [Numbers(n) for n in range(3)], [goal], RAY)
