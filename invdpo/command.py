@@ -40,7 +40,7 @@ class Shared:
     ] = None  # fmt: skip
     preset: Annotated[
         str | None,
-        typer.Option(help="A configuration that ships with invdpo; --config and flags override it.",
+        typer.Option(help="A configuration that ships with invdpo, in place of WORK/invdpo.yaml.",
                      metavar="NAME", show_default=False),
     ] = None  # fmt: skip
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
@@ -57,13 +57,14 @@ class Job:
     """Section -> field -> text, as flags."""
 
     def config(self, *files: Path) -> Config:
-        """Defaults, `files` that exist, the preset, `--config`, flags; each overrides those before.
+        """Defaults, `files` that exist, `--config`, flags; each overrides those before.
 
-        Raises `ConfigError`.
+        A preset is a whole configuration and stands in place of the files. Raises `ConfigError`.
         """
-        named = [preset_path(self.shared.preset)] if self.shared.preset else []
-        named += [self.shared.config] if self.shared.config else []
-        return resolve_config([*(path for path in files if path.exists()), *named], self.given)
+        preset = self.shared.preset
+        begun = [preset_path(preset)] if preset else [path for path in files if path.exists()]
+        named = [self.shared.config] if self.shared.config else []
+        return resolve_config([*begun, *named], self.given)
 
 
 def command(

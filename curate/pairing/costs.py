@@ -50,7 +50,8 @@ def shortfall(
     size, asked = len(found.pairs.prompt), config.wanted
     lost = {name: n for name, n in found.prompts.counts().items() if name != NONE}
     listed = ", ".join(f"{name}: {n}" for name, n in sorted(lost.items(), key=lambda c: -c[1]))
-    text = f"{asked} pairs were asked for, {size} were found." if asked else f"{size} pairs found."
+    text = f"{asked} pairs were asked for, {size} were found" if asked else f"{size} pairs found"
+    text += ", but not in the asked shares." if config.shares and size >= (asked or 0) else "."
     if filled.lacking:
         short = (f"{key} {want} wanted, {has} there" for key, (want, has) in filled.lacking.items())
         text += f" Strata that can't be filled: {'; '.join(short)}."
