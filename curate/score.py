@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from invdpo.curate.attempts import Failure
 from invdpo.curate.batches import answers
 from invdpo.curate.case import Case
 from invdpo.curate.scorers import SCORERS, Judged
+from invdpo.schemas import InvdpoError
 from invdpo.schemas.config import ScoreConfig
 from invdpo.schemas.tables import OK, REJECTED, SCORES, Record
 
@@ -33,7 +35,8 @@ class Score:
         """Read what the scorer needs, and have it prepare the picture if it can do so ahead."""
         ready = getattr(self._scorer, "prepare", None)
         if case.problem(self.needs) is None and ready is not None:
-            case.prepared[self.name] = ready(case)
+            with suppress(InvdpoError):  # told when it is called
+                case.prepared[self.name] = ready(case)
 
     def __call__(self, cases: Iterable[Case]) -> Iterator[Record]:
         """One row of the scores table a candidate, in order; what can't be judged is rejected."""

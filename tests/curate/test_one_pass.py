@@ -34,16 +34,19 @@ class Width:
 
     def __init__(self, name: str, fatal: int | None = None) -> None:
         self.name, self.fatal = name, fatal
-        self.seen = 0
+        self.seen, self.unprepared = 0, False
 
     def prepare(self, given: Case) -> int:
+        if self.unprepared:
+            raise ModelError("no weights")
         return given.image.width
 
     def __call__(self, cases: Sequence[Case]) -> list[Judged]:
         self.seen += len(cases)
         if self.fatal is not None and self.seen > self.fatal:
             raise ModelError("out of order")
-        return [Judged(float(each.prepared[self.name])) for each in cases]
+        ready = [each.prepared.get(self.name) or self.prepare(each) for each in cases]
+        return [Judged(float(width)) for width in ready]
 
 
 def _given(scorer: Width, config: ScoreConfig) -> Width:
@@ -117,6 +120,15 @@ def test_one_that_fails_does_not_stop_the_others(
     assert len(list_parts(ws.scores_dir("second"))) == 4
     scorers["first"].fatal = None
     assert score(ws, tiny_model) == [12, 0]
+
+
+def test_one_that_fails_ahead_of_its_call_does_not_stop_the_others(
+    ws: Workspace, tiny_model: Path, scorers: dict[str, Width]
+) -> None:
+    scorers["first"].unprepared = True
+    with pytest.raises(ModelError, match="no weights"):
+        score(ws, tiny_model)
+    assert [len(list_parts(ws.scores_dir(name))) for name in NAMES] == [0, 4]
 
 
 def test_bad_pictures_are_told_by_every_scorer(
