@@ -20,6 +20,8 @@ DROPPED_SEGMENTS = (0xE1, 0xED, 0xFE)
 """Of JPEG: EXIF and XMP, IPTC, comments."""
 DROPPED_CHUNKS = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"EXIF", b"XMP ")
 """Of PNG and WebP."""
+PNG_HEAD, WEBP_HEAD = struct.Struct(">I4s"), struct.Struct("<4sI")
+"""Length and name, name and length."""
 EXIF_AND_XMP = 0b1100
 """Flags of an extended WebP file."""
 ORIENTATION, UPRIGHT = 0x0112, 1
@@ -49,9 +51,9 @@ def _pieces(data: memoryview) -> Iterator[Chunk]:
         if head.startswith(JPEG):
             return iter(list(_segments(data)))
         if head.startswith(PNG):
-            return iter(list(_chunks(data, len(PNG), ">I4s", 4)))
+            return iter(list(_chunks(data, len(PNG), PNG_HEAD, 4)))
         if head.startswith(RIFF) and head[8:] == b"WEBP":
-            return iter(list(_chunks(data, 12, "<4sI", 0)))
+            return iter(list(_chunks(data, 12, WEBP_HEAD, 0)))
     except (struct.error, IndexError, ValueError):
         pass
     return iter(())
@@ -69,17 +71,17 @@ def _segments(data: memoryview) -> Iterator[Chunk]:
     yield place, len(data), False
 
 
-def _chunks(data: memoryview, start: int, head: str, tail: int) -> Iterator[Chunk]:
+def _chunks(data: memoryview, start: int, head: struct.Struct, tail: int) -> Iterator[Chunk]:
     """Chunks that begin with a name and a length (`head`) and end with `tail` bytes more."""
     yield 0, start, False
-    place = start
-    while place < len(data):
-        found = struct.unpack_from(head, data, place)
-        name, size = found if isinstance(found[0], bytes) else reversed(found)
-        end = place + 8 + size + tail + (size % 2 if not tail else 0)
-        if end > len(data) + 1:
+    place, whole = start, len(data)
+    while place < whole:
+        one, other = head.unpack_from(data, place)
+        name, size = (other, one) if tail else (one, other)
+        end = place + 8 + size + (tail or size % 2)
+        if end > whole + 1:
             raise ValueError("cut short")
-        yield place, min(end, len(data)), name in DROPPED_CHUNKS
+        yield place, min(end, whole), name in DROPPED_CHUNKS
         place = end
 
 

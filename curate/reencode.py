@@ -38,8 +38,8 @@ def reencoded(table: pa.Table, config: DatasetConfig) -> pa.Table:
 def _clean(table: pa.Table) -> pa.Table:
     """Nothing is copied, or even looked at twice, where no picture holds anything to drop."""
     for side in SIDES:
-        column = table[side].combine_chunks()
-        found = (value.as_buffer() for value in column.field("bytes"))
+        column = table[side]
+        found = (value.as_buffer() for chunk in column.chunks for value in chunk.field("bytes"))
         if any(data is not None and holds_metadata(memoryview(data)) for data in found):
             pictures = [picture and _stripped(picture) for picture in column.to_pylist()]
             place = table.schema.get_field_index(side)

@@ -1,5 +1,6 @@
 """Names of models: what is found, and what is refused with the missing piece named."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from invdpo.curate import models
 from invdpo.curate.sampler import load
 from invdpo.schemas import ConfigError, ModelError
+from tests.hub_server import connected
 
 
 @pytest.fixture
@@ -141,3 +143,22 @@ def test_unreachable_hub_uses_the_copy_that_is_there(
     index.write_text(json.dumps({}))
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: str(index))
     assert models.find_model("organisation/name").revision == "abc123"
+
+
+def test_lora_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with connected(monkeypatch, tmp_path) as hub:
+        hub.add("models", "alice/style", **{"pytorch_lora_weights.safetensors": b"1", "x.bin": b""})
+        hub.objects[hashlib.sha256(b"1").hexdigest()] = b"1"
+        hub.add("models", "alice/two", **{"a.safetensors": b"1", "b.safetensors": b"2"})
+        hub.add("models", "alice/pickled", **{"pytorch_lora_weights.bin": b"1"})
+        found = models.find_lora("alice/style")
+        assert found.name == "alice/style"
+        assert Path(found.location).read_bytes() == b"1"
+        (tmp_path / "same.safetensors").write_bytes(b"1")
+        assert found.revision == models.find_lora(str(tmp_path / "same.safetensors")).revision
+        with pytest.raises(ModelError, match=r"files there: a\.safetensors, b\.safetensors\."):
+            models.find_lora("alice/two")
+        with pytest.raises(ModelError, match="files there: none"):
+            models.find_lora("alice/pickled")
+        with pytest.raises(ModelError, match="neither a LoRA here nor a repository on the Hub"):
+            models.find_lora("alice/none")
