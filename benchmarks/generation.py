@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +32,8 @@ from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
 from invdpo.schemas.ids import derived_seed
+
+sys.path.append(str(Path(__file__).parents[1]))  # for the tests' small pipelines
 from tests.curate.pipelines import sdxl
 
 OPTIONS = RunOptions(progress=False)

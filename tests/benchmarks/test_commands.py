@@ -132,3 +132,11 @@ def test_world_measures_annotator_and_model() -> None:
     ]
     assert found[-1][:3] == ["2", "2", "4"]
     assert "%" in found[-1][3]
+
+
+def test_generation_is_compared_with_the_bare_pipeline() -> None:
+    done = run("generation.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    (line,) = rows(done.stdout)[2:]
+    assert line[:2] == ["bundled", "64x64, 2 steps, batches of 8"]
+    assert line[4].endswith("%")
