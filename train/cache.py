@@ -37,7 +37,9 @@ class Cache:
     prompts: Store
     latents: Store
     trajectories: Store | None
-    """`x` (M, C, H, W), `error_implied` and `error_endpoint` (M,), `points` (M,) on the grid."""
+    """`x` (M, C, H, W), `error_implied` and `error_endpoint` (M,), `points` (M,) on the grid.
+
+    With fresh noise in it there is no `error_implied`: x lies on no path."""
     targets: Store | None
     """`target` (M, C, H, W), when the residual has one that x and the latent don't give."""
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -82,6 +84,8 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
         "points": kept,
         "cache_dtype": config.cache_dtype,
     }
+    if config.eta:
+        walk["fresh_noise"] = config.eta
     inverts = OBJECTIVES[config.objective].inverts
     target = {"kind": f"targets-{config.residual}", **walk}
     return Cache(

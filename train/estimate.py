@@ -117,7 +117,7 @@ def _forwards(
     looks = -(-config.max_steps // config.validate_every)
     judged = min(VALIDATION_POINTS, sampler.places)
     return (
-        need.trajectories * halves * (cache.grid.steps + 1),
+        need.trajectories * (halves * (cache.grid.steps + 1) + (cache.kept if config.eta else 0)),
         config.max_steps * step * each,
         looks * validation * judged * each,
     )

@@ -19,6 +19,7 @@ from invdpo.train.buckets import Fitted, Size, fit
 from invdpo.train.cache import Cache, kept_points, trajectory_id
 from invdpo.train.chunks import chunks
 from invdpo.train.data import DataSet, Pair, Pairs, decode
+from invdpo.train.fresh import fresh_noise, refreshed
 from invdpo.train.inversion import Point, endpoint_noise, invert
 from invdpo.train.models import ModelAdapter
 from invdpo.train.objective import noise_error
@@ -185,12 +186,31 @@ class Filler:
         for i, point in enumerate(invert(reference, latent, cache.grid)):
             row, place = (index == i).nonzero(as_tuple=True)
             if len(row):
-                for name, value in self._stored(point, latent, i).items():
+                if self.config.eta:
+                    values = self._refreshed(point.x, latent, i, row, prompts, reference)
+                else:
+                    values = {n: v[row] for n, v in self._stored(point, latent, i).items()}
+                for name, value in values.items():
                     if name not in rows:
                         rows[name] = torch.empty(*index.shape, *value.shape[1:], dtype=value.dtype)
-                    rows[name][row, place] = value[row].cpu()
+                    rows[name][row, place] = value.cpu()
         cache.forwards += reference.forwards
         return rows
+
+    @torch.no_grad()
+    def _refreshed(
+        self, x: Tensor, latent: Tensor, i: int, row: Tensor, prompts: Sequence[str],
+        reference: Reference,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """What is kept of x_{τ_{i+1}} with fresh noise in it: of the trajectories in `row` (R,)."""
+        grid, some = self.cache.grid, row.to(latent.device)
+        clean, level = latent[some], grid.alpha_bar[i + 1].to(latent)
+        fresh = fresh_noise([prompts[r] for r in row.tolist()], i, clean)
+        mixed = refreshed(x[some], clean, level, fresh, self.config.eta)
+        mixed = mixed.to(getattr(torch, self.config.cache_dtype))
+        seen = reference.own(mixed.float(), int(grid.timesteps[i + 1]), row)
+        target = endpoint_noise(mixed.float(), clean, level)
+        return {"x": mixed, "error_endpoint": noise_error(seen, target).float()}
 
     def _stored(self, point: Point, latent: Tensor, i: int) -> dict[str, Tensor]:
         """What is kept of x_{τ_{i+1}}: E_0 in float32, the rest in `cache_dtype`."""

@@ -46,6 +46,11 @@ class Reference:
             own, without = (self._ask(x, timestep, told) for told in (self.told, blank))
         return guided(own, without, self.scale), own
 
+    def own(self, x: Tensor, timestep: int, rows: Tensor) -> Tensor:
+        """Conditional noise in x (R, C, H, W), other latents of the pictures in `rows` (R,)."""
+        rows = rows.to(self.adapter.device)
+        return self._ask(x, timestep, {name: value[rows] for name, value in self.told.items()})
+
     def _ask(self, x: Tensor, timestep: int, told: Conditioning) -> Tensor:
         self.forwards += len(x)
         steps = torch.full((len(x),), timestep, device=x.device)

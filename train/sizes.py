@@ -62,8 +62,11 @@ def lacking(
         about = adapter.about([framing((1, 1), (1, 1))])
         size += _bytes(count, images_at_once(config), about, 4 * math.prod(shape))
     missing: set[str] = set()
-    # beside x stand two errors and the place of each point; a target stands alone
-    for store, beside, tensors in ((cache.trajectories, 12, 4), (cache.targets, 0, 1)):
+    # beside x stand two errors (one with fresh noise) and each point's place; targets stand alone
+    errors = 1 if config.eta else 2
+    for store, beside, tensors in (
+        (cache.trajectories, 4 * errors + 4, errors + 2), (cache.targets, 0, 1),
+    ):  # fmt: skip
         found = store.lacks(walks) if store else []
         missing.update(found)
         for shape, count in Counter(shapes[walks[i]] for i in found).items():
