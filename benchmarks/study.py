@@ -25,7 +25,7 @@ COMMON: dict[str, Any] = {
     "weighting": "min_snr",
     "lora_rank": 16,
     "batch_size": 16,
-    "num_inversion_steps": 10,
+    "num_inversion_steps": 20,
     "num_points": 2,
     "warmup_steps": 10,
     "keep": "best",
@@ -33,8 +33,8 @@ COMMON: dict[str, Any] = {
 """What all variants share, whatever the defaults."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "endpoint": {"objective": "inversion-dpo", "residual": "endpoint", "fresh_noise": 0.8},
-    "endpoint-own": {"objective": "inversion-dpo", "residual": "endpoint", "fresh_noise": 0.0},
+    "endpoint": {"objective": "inversion-dpo", "residual": "endpoint"},
+    "endpoint-fresh": {"objective": "inversion-dpo", "residual": "endpoint", "fresh_noise": 0.8},
     "implied": {"objective": "inversion-dpo", "residual": "implied"},
     "reference": {"objective": "inversion-dpo", "residual": "reference"},
     "diffusion-dpo": {"objective": "diffusion-dpo"},

@@ -35,8 +35,8 @@ def demo_config(*, quick: bool = False) -> Config:
         prompts=PromptsConfig(num_prompts=20 * size),
         generate=GenerateConfig(num_candidates=6, num_inference_steps=12, guidance_scale=2.0),
         train=TrainConfig(
-            learning_rate=1e-3, num_inversion_steps=10, num_points=2, warmup_steps=10,
-            max_steps=5 * size, validate_every=size,
+            learning_rate=1e-3, num_points=2, warmup_steps=10, max_steps=5 * size,
+            validate_every=size,
         ),
         eval=EvalConfig(num_prompts=16 * size),
     )  # fmt: skip

@@ -6,10 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from invdpo.schemas.section import HOW, Count, Dtype, Guidance, Section, Seed
-
-FRESH_NOISE = 0.8
-"""Share of fresh noise that `endpoint` trains with unless told otherwise."""
+from invdpo.schemas.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
 
 
 class TrainConfig(Section):
@@ -37,9 +34,9 @@ class TrainConfig(Section):
     residual: Literal["implied", "endpoint", "reference"] = Field(
         "endpoint", description="What inversion-dpo measures the noise against."
     )
-    fresh_noise: float | None = Field(
-        None, ge=0, le=1, description="Share of fresh noise in the trajectories' points (eta), for "
-        "`endpoint` alone; 0.8 there if not given.",
+    fresh_noise: float = Field(
+        0.0, ge=0, le=1, description="Share of fresh noise in the trajectories' points (eta), for "
+        "`endpoint` alone.", json_schema_extra=LATER,
     )
     beta: float = Field(
         2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
@@ -123,14 +120,7 @@ class TrainConfig(Section):
 
     @field_validator("fresh_noise")
     @classmethod
-    def _has_an_endpoint(cls, value: float | None, info: ValidationInfo) -> float | None:
+    def _has_an_endpoint(cls, value: float, info: ValidationInfo) -> float:
         if value and info.data.get("residual", "endpoint") != "endpoint":
             raise ValueError("only residual `endpoint` has a target with fresh noise; expected 0")
         return value
-
-    @property
-    def eta(self) -> float:
-        """Share of fresh noise, 0 .. 1."""
-        if self.fresh_noise is not None:
-            return self.fresh_noise
-        return FRESH_NOISE if self.residual == "endpoint" else 0.0

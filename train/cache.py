@@ -84,8 +84,8 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
         "points": kept,
         "cache_dtype": config.cache_dtype,
     }
-    if config.eta:
-        walk["fresh_noise"] = config.eta
+    if config.fresh_noise:
+        walk["fresh_noise"] = config.fresh_noise
     inverts = OBJECTIVES[config.objective].inverts
     target = {"kind": f"targets-{config.residual}", **walk}
     return Cache(

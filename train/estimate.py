@@ -116,8 +116,9 @@ def _forwards(
     step = config.batch_size * config.gradient_accumulation_steps * sampler.points
     looks = -(-config.max_steps // config.validate_every)
     judged = min(VALIDATION_POINTS, sampler.places)
+    mixed = cache.kept if config.fresh_noise else 0
     return (
-        need.trajectories * (halves * (cache.grid.steps + 1) + (cache.kept if config.eta else 0)),
+        need.trajectories * (halves * (cache.grid.steps + 1) + mixed),
         config.max_steps * step * each,
         looks * validation * judged * each,
     )

@@ -186,7 +186,7 @@ class Filler:
         for i, point in enumerate(invert(reference, latent, cache.grid)):
             row, place = (index == i).nonzero(as_tuple=True)
             if len(row):
-                if self.config.eta:
+                if self.config.fresh_noise:
                     values = self._refreshed(point.x, latent, i, row, prompts, reference)
                 else:
                     values = {n: v[row] for n, v in self._stored(point, latent, i).items()}
@@ -206,7 +206,7 @@ class Filler:
         grid, some = self.cache.grid, row.to(latent.device)
         clean, level = latent[some], grid.alpha_bar[i + 1].to(latent)
         fresh = fresh_noise([prompts[r] for r in row.tolist()], i, clean)
-        mixed = refreshed(x[some], clean, level, fresh, self.config.eta)
+        mixed = refreshed(x[some], clean, level, fresh, self.config.fresh_noise)
         mixed = mixed.to(getattr(torch, self.config.cache_dtype))
         seen = reference.own(mixed.float(), int(grid.timesteps[i + 1]), row)
         target = endpoint_noise(mixed.float(), clean, level)

@@ -27,7 +27,8 @@ def refreshed(x: Tensor, latent: Tensor, level: Tensor, fresh: Tensor, share: fl
     """
     own = endpoint_noise(x, latent, level)
     noise = (1 - share**2) ** 0.5 * own + share * fresh
-    return level.sqrt() * latent + (1 - level).sqrt() * noise
+    mixed: Tensor = level.sqrt() * latent + (1 - level).sqrt() * noise
+    return mixed
 
 
 def fresh_noise(prompts: Sequence[str], point: int, like: Tensor) -> Tensor:

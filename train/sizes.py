@@ -63,7 +63,7 @@ def lacking(
         size += _bytes(count, images_at_once(config), about, 4 * math.prod(shape))
     missing: set[str] = set()
     # beside x stand two errors (one with fresh noise) and each point's place; targets stand alone
-    errors = 1 if config.eta else 2
+    errors = 1 if config.fresh_noise else 2
     for store, beside, tensors in (
         (cache.trajectories, 4 * errors + 4, errors + 2), (cache.targets, 0, 1),
     ):  # fmt: skip

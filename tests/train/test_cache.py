@@ -19,12 +19,6 @@ from invdpo.train.store import Store
 from tests.train.tiny import pairs_of
 
 
-@pytest.fixture
-def config(config: TrainConfig) -> TrainConfig:
-    """Trajectories as they are; `test_fresh` is about those with fresh noise in them."""
-    return config.model_copy(update={"fresh_noise": 0.0})
-
-
 def fill(
     config: TrainConfig, root: Path, dataset: Path, count: int = 6
 ) -> tuple[Cache, list[Pair]]:

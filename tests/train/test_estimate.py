@@ -24,7 +24,7 @@ def size(folder: Path) -> int:
     "changes",
     [
         {},
-        {"fresh_noise": 0.0},
+        {"fresh_noise": 0.8},
         {"residual": "implied", "num_inversion_steps": 8},
         {"cache_points": 2, "cache_dtype": "bfloat16", "inversion_guidance_scale": 2.0},
         {"unet_batch_size": 1},

@@ -114,19 +114,6 @@ def test_the_first_loss_is_ln_2_so_that_e_0_belongs_to_its_points(
     assert told[0]["grad_norm"] > 0
 
 
-@pytest.mark.parametrize(
-    ("values", "eta"),
-    [
-        ({}, 0.8),
-        ({"residual": "implied"}, 0.0),
-        ({"fresh_noise": 0.3}, 0.3),
-        ({"fresh_noise": 0}, 0.0),
-    ],
-)
-def test_the_share_follows_the_residual(values: dict[str, Any], eta: float) -> None:
-    assert TrainConfig(**values).eta == eta
-
-
 def test_other_residuals_have_no_target_with_fresh_noise() -> None:
     with pytest.raises(ConfigError, match=r"train\.fresh_noise.*endpoint"):
         check(Config, {"train": {"residual": "implied", "fresh_noise": 0.5}}, where="options")
