@@ -84,7 +84,7 @@ def test_scores_that_are_gone_are_told(tmp_path: Path) -> None:
 
 
 def test_without_a_report(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match="invdpo curate pair"):
+    with pytest.raises(WorkspaceError, match="First run: invdpo curate prompts"):
         write_report(Workspace(tmp_path / "none"), "shapes")
     assert not (tmp_path / "none").exists()
 
