@@ -165,9 +165,9 @@ def test_interruption_does_not_wait_for_the_server(
 
     # jobs in the background of a shell are begun with this signal ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    begin = time.monotonic()
     try:
         with serving(behave) as server, pytest.raises(KeyboardInterrupt):
-            begin = time.monotonic()
             consultant(server.url).answer([question()])
     finally:
         signal.signal(signal.SIGINT, before)
