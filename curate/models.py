@@ -16,6 +16,7 @@ from invdpo.curate.attempts import describe
 from invdpo.curate.pieces import INDEX, check_pipeline, lacking
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
+from invdpo.schemas.hub import hub_failures
 from invdpo.schemas.ids import content_id
 
 EMBEDDED = "embedded"
@@ -77,16 +78,16 @@ def find_lora(lora: str) -> Source:
 def _hub_lora(name: str) -> Path:
     """The weights of a LoRA on the Hub, fetched, or as they were when last fetched."""
     from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     try:
-        files = HfApi().list_repo_files(name)
+        files = [file.rfilename for file in HfApi().model_info(name, timeout=20).siblings or ()]
         weights = [file for file in files if file.endswith(".safetensors")]
         if LORA in weights or len(weights) == 1:
             return Path(hf_hub_download(name, LORA if LORA in weights else weights[0]))
     except RepositoryNotFoundError:
         raise ModelError(f"{name}: neither a LoRA here nor a repository on the Hub.") from None
-    except (HfHubHTTPError, OSError) as error:
+    except hub_failures() as error:
         if isinstance(cached := try_to_load_from_cache(name, LORA), str):
             return Path(cached)
         text = f"{name}: the Hub can't be reached, and no copy is here ({describe(error)})."
@@ -129,15 +130,13 @@ def commit_of(model: str, revision: str | None, file: str = INDEX) -> str:
     `file` is one that every copy of the repository has. Raises `ModelError` without any copy.
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.errors import RepositoryNotFoundError
 
-    # its bases are OSError and the HTTP library's own error, whichever library that is
-    failures: tuple[type[Exception], ...] = HfHubHTTPError.__bases__
     try:
         return str(HfApi().model_info(model, revision=revision, timeout=20).sha)
     except RepositoryNotFoundError:
         raise ModelError(f"{model}: neither a folder here nor a model on the Hub.") from None
-    except failures as error:
+    except hub_failures() as error:
         cached = try_to_load_from_cache(model, file, revision=revision)
         if isinstance(cached, str):
             return Path(cached).parent.name

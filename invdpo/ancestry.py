@@ -9,6 +9,7 @@ from typing import Any
 from invdpo.data_cards.licences import told_licence
 from invdpo.discretion import without_folders
 from invdpo.schemas.config import TrainConfig
+from invdpo.schemas.hub import hub_failures
 
 EMBEDDED = "embedded"
 NAME = re.compile(r"(?!.*(--|\.\.))\b[\w.-]+\b/\b[\w.-]{1,96}\b", re.ASCII)
@@ -54,10 +55,8 @@ def _commit(model: str, revision: str | None) -> str | None:
 def _readme(model: str, revision: str | None) -> Path | None:
     """The base model's README from the Hub or its cache; none when neither has it."""
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    known: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, ValueError)
     try:
         return Path(hf_hub_download(model, "README.md", revision=revision, etag_timeout=5))
-    except known:
+    except (*hub_failures(), ValueError):
         return None

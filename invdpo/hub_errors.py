@@ -8,6 +8,7 @@ from typing import Literal
 
 from invdpo.discretion import without_tokens
 from invdpo.schemas import InvdpoError
+from invdpo.schemas.hub import hub_failures
 
 LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token that may write."
 ROOM = ("quota", "storage", "exceed", "too large", "payment")
@@ -28,13 +29,9 @@ def explained(repo_id: str, act: Act = "write") -> Iterator[None]:
 
     The chain of causes is cut: those of the client may hold requests with their headers.
     """
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # its bases are OSError and the HTTP library's own error, whichever library that is
-    known: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, ValueError, RuntimeError)
     try:
         yield
-    except known as error:
+    except (*hub_failures(), ValueError, RuntimeError) as error:
         text = _meaning(_cause(error), repo_id, act)
         raise HubError(without_tokens(text)) from None
 

@@ -1,5 +1,18 @@
 """Fixtures that tests of several rooms share."""
 
-from tests.browser import browser, page
+from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = ["browser", "page"]
+import pytest
+
+from tests.browser import browser, page
+from tests.hub_server import HubServer, connected
+
+__all__ = ["browser", "hub", "page"]
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """A Hub on this machine that the test's process talks to, logged in as `alice`."""
+    with connected(monkeypatch, tmp_path) as server:
+        yield server

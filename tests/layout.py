@@ -80,6 +80,25 @@ def folders_without_init(root: Path) -> list[str]:
     ]
 
 
+def unlisted_data(root: Path) -> list[str]:
+    """Files beside the code that a wheel would lack, because no package data name them."""
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = project["tool"]["setuptools"].get("package-data", {})
+    shipped = {
+        path
+        for package, patterns in listed.items()
+        for pattern in patterns
+        for path in root.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
+    shipped |= {path for folder in shipped if folder.is_dir() for path in folder.rglob("*")}
+    there = [path for path in files(root) if path.relative_to(root).parts[0] in ROOMS]
+    return [
+        f"{path.relative_to(root)}: not in the package data of pyproject.toml"
+        for path in there
+        if path.suffix not in (".py", ".pyc") and path not in shipped
+    ]
+
+
 def wrong_imports(root: Path) -> list[str]:
     """Relative imports, imports without the prefix, and imports across a wall between rooms."""
     problems = []
@@ -154,6 +173,7 @@ RULES = (
     missing_links,
     unlisted_packages,
     folders_without_init,
+    unlisted_data,
     wrong_imports,
     long_code,
     machine_paths,

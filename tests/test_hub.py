@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,7 @@ from invdpo.hub_files import MODEL_FILES
 from invdpo.hub_repository import FILES_A_COMMIT
 from invdpo.schemas import DataError
 from tests.hub_folder import KEPT, model_folder, push, write
-from tests.hub_server import HubServer, connected
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with connected(monkeypatch, tmp_path) as server:
-        yield server
+from tests.hub_server import HubServer
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,7 @@ from invdpo.hub_errors import HubError
 from invdpo.schemas import ConfigError, InvdpoError
 from tests.hub_folder import CARD, KEPT, model_folder, push
 from tests.hub_http import READER, STRANGER, TOKEN
-from tests.hub_server import Fault, HubServer, connected
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with connected(monkeypatch, tmp_path) as server:
-        yield server
+from tests.hub_server import Fault, HubServer
 
 
 @pytest.fixture

@@ -87,6 +87,13 @@ def test_folder_of_code_without_init(house: Path) -> None:
     assert layout.folders_without_init(house) == ["curate/new/: no __init__.py"]
 
 
+def test_data_that_a_wheel_would_lack(house: Path) -> None:
+    write(house, "curate/words.yaml", "a: 1\n")
+    assert layout.unlisted_data(house) == [
+        "curate/words.yaml: not in the package data of pyproject.toml"
+    ]
+
+
 @pytest.mark.parametrize("name", IMPORTS)
 def test_wrong_import(house: Path, name: str) -> None:
     code, expected = IMPORTS[name]

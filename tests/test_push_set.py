@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from invdpo.curate import steps
 from invdpo.curate.runner import RunOptions
 from invdpo.schemas.config import Config, PairConfig
 from tests.hub_http import TOKEN
-from tests.hub_server import HubServer, connected
+from tests.hub_server import HubServer
 from tests.workspaces import CONFIG, build
 
 TABLES = {
@@ -32,12 +31,6 @@ WHOLE = {
     *SET, "workspace/invdpo.yaml", "workspace/pairs.report.json",
     *(f"workspace/{name}-00000-of-00001.parquet" for name in TABLES),
 }  # fmt: skip
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with connected(monkeypatch, tmp_path) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

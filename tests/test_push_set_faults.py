@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,12 @@ from invdpo.hub_errors import HubError
 from invdpo.schemas import DataError, InvdpoError
 from invdpo.set_push import Pushed, PushOptions, push_set
 from tests.hub_http import READER, TOKEN
-from tests.hub_server import Fault, HubServer, connected
+from tests.hub_server import Fault, HubServer
 from tests.workspaces import build
 
 FILES = 12
 ALONE = 4
 """Files with the workspace, and of the set alone."""
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with connected(monkeypatch, tmp_path) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -6,21 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from invdpo.set_push import PushOptions, push_set
-from tests.hub_server import HubServer, connected
+from tests.hub_server import HubServer
 from tests.workspaces import build
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with connected(monkeypatch, tmp_path) as server:
-        yield server
-
 
 LOAD = """
 import json, sys

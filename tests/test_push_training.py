@@ -30,12 +30,6 @@ PUSHED = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    with connected(monkeypatch, tmp_path) as server:
-        yield server
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = build_pipeline(tmp_path_factory.mktemp("models") / "tiny sd")

@@ -124,6 +124,8 @@ def test_unreachable_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match=r"^nobody/nothing: no such folder here; .*ConnectError"):
         models.find_model("nobody/nothing")
+    with pytest.raises(ModelError, match=r"^nobody/style: the Hub can't be reached.*ConnectError"):
+        models.find_lora("nobody/style")
 
 
 def test_unreachable_hub_uses_the_copy_that_is_there(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.hub import hub_failures
 from invdpo.schemas.layouts import SUFFIXES
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
@@ -33,10 +34,7 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     secret does.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
 
-    # its bases are OSError and the HTTP library's own error, whichever library that is
-    known: tuple[type[Exception], ...] = (*HfHubHTTPError.__bases__, ValueError)
     try:
         with _bars_for_people():
             return Path(
@@ -45,7 +43,7 @@ def download(repo_id: str, revision: str | None = None) -> Path:
                     ignore_patterns=UNREAD,
                 )
             )
-    except known as error:
+    except (*hub_failures(), ValueError) as error:
         raise DataError(f"{repo_id}: {_meaning(error, repo_id, revision)}") from None
 
 
