@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from invdpo.curate.shapes.render import render
-from invdpo.curate.shapes.scenes import Fact, layout, sample_graph
+from invdpo.curate.shapes.scenes import layout, sample_graph
 from invdpo.curate.shapes.vision import observe
 from invdpo.schemas import SceneGraph
+from invdpo.schemas.relations import Fact
 
 Picture = NDArray[np.uint8]
 Scene = tuple[SceneGraph, Picture]

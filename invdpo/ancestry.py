@@ -58,5 +58,5 @@ def _readme(model: str, revision: str | None) -> Path | None:
 
     try:
         return Path(hf_hub_download(model, "README.md", revision=revision, etag_timeout=5))
-    except (*hub_failures(), ValueError):
+    except hub_failures(ValueError):
         return None

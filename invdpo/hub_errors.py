@@ -31,7 +31,7 @@ def explained(repo_id: str, act: Act = "write") -> Iterator[None]:
     """
     try:
         yield
-    except (*hub_failures(), ValueError, RuntimeError) as error:
+    except hub_failures(ValueError, RuntimeError) as error:
         text = _meaning(_cause(error), repo_id, act)
         raise HubError(without_tokens(text)) from None
 

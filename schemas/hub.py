@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+Failures = tuple[type[Exception], ...]
 
-def hub_failures() -> tuple[type[Exception], ...]:
+
+def hub_failures(*more: type[Exception]) -> Failures:
     """The bases of its own errors: OSError, and those of the HTTP library below, whichever it is.
 
-    A name that the Hub doesn't allow is a ValueError, which each caller takes or leaves.
+    And those in `more`; a name that the Hub doesn't allow, say, is a ValueError.
     """
     from huggingface_hub.errors import HfHubHTTPError
 
-    return HfHubHTTPError.__bases__
+    bases: Failures = HfHubHTTPError.__bases__
+    return (*bases, *more)

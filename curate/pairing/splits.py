@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from invdpo.curate.pairing.pool import Floats, Ints
 from invdpo.curate.pairing.sieve import Bools
-from invdpo.curate.shapes import facts, world
 from invdpo.schemas.ids import derived_seed
+from invdpo.schemas.relations import one_way
 
 Combination = tuple[str, str, str]
 
@@ -50,7 +50,7 @@ def combinations(graph: Mapping[str, Any] | None) -> set[Combination]:
         }
     except (KeyError, TypeError):
         return set()
-    return {facts.canonical(fact) if fact[1] in world.OPPOSITE else fact for fact in stated}
+    return {one_way(fact) for fact in stated}
 
 
 def _phrase(item: Mapping[str, Any]) -> str:

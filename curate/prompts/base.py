@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
 
-from invdpo.curate.shapes import scenes, world
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config import PromptsConfig
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.plugins import Registry
+from invdpo.schemas.relations import one_way
 from invdpo.schemas.tables import OK, REJECTED, Record
 
 MAX_CHARACTERS = 10_000
@@ -113,5 +113,5 @@ def split_group(prompt: str | None, graph: SceneGraph | None) -> str:
         item.item_id: " ".join((*sorted(item.attributes), item.label)) for item in graph.items
     }
     stated = ((phrase[r.item1], r.relation, phrase[r.item2]) for r in graph.relations)
-    facts = {scenes.canonical(f) if f[1] in world.OPPOSITE else f for f in stated}
+    facts = {one_way(fact) for fact in stated}
     return content_id("graph", sorted(phrase.values()), sorted(facts))

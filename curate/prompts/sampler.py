@@ -19,6 +19,7 @@ import numpy as np
 
 from invdpo.curate.prompts.vocabulary import Sampling
 from invdpo.schemas import Item, Relation, SceneGraph
+from invdpo.schemas.relations import CONVERSE
 
 SHARES = (("train", 80), ("validation", 90), ("heldout", 100))
 """Splits with the upper end of their share, in percent."""
@@ -151,6 +152,7 @@ class Sampler:
 def _split(*combination: str) -> str:
     """The split that a combination belongs to; relations count either way round."""
     kind, *ends = combination
+    kind = CONVERSE.get(kind, kind)
     if kind not in ("attribute", "count"):
         ends = sorted(ends)
     digest = hashlib.sha256("\0".join([kind, *ends]).encode()).digest()

@@ -17,7 +17,7 @@ from invdpo.schemas import Item, SceneGraph
 from invdpo.schemas.config import PromptsConfig
 from invdpo.schemas.ids import content_id, derived_seed
 
-REVISION = "2"
+REVISION = "3"
 """Raised whenever the same words and seed would give other prompts."""
 PATIENCE = 5_000
 """Draws without a new prompt after which the vocabulary counts as exhausted."""

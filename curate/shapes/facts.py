@@ -12,34 +12,22 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Literal
 
-from invdpo.curate.shapes import world
 from invdpo.curate.shapes.places import Placed
 from invdpo.schemas import SceneGraph
+from invdpo.schemas.relations import Fact, one_way
 
 Split = Literal["train", "validation", "heldout"]
-Fact = tuple[str, str, str]
-"""(phrase, relation, phrase), such as ("red circle", "above", "blue square")."""
-
-
-def canonical(fact: Fact) -> Fact:
-    """The same fact in its first direction: B right of A becomes A left of B."""
-    subject, relation, target = fact
-    order = list(world.OPPOSITE)
-    opposite = world.OPPOSITE[relation]
-    return (target, opposite, subject) if order.index(opposite) < order.index(relation) else fact
-
-
 def split_of(fact: Fact) -> Split:
     """The split a fact belongs to: 75 % train, 5 % validation, 20 % held out."""
-    digest = hashlib.sha256("|".join(canonical(fact)).encode()).digest()
+    digest = hashlib.sha256("|".join(one_way(fact)).encode()).digest()
     share = int.from_bytes(digest[:4], "big") / 2**32
     return "train" if share < 0.75 else "validation" if share < 0.80 else "heldout"
 
 
 def facts(graph: SceneGraph) -> set[Fact]:
-    """The stated facts of a graph, canonical."""
+    """The stated facts of a graph, each told one way round."""
     phrase = {thing.item_id: thing.phrase for thing in graph.items}
-    return {canonical((phrase[r.item1], r.relation, phrase[r.item2])) for r in graph.relations}
+    return {one_way((phrase[r.item1], r.relation, phrase[r.item2])) for r in graph.relations}
 
 
 def relation_between(x0: float, y0: float, x1: float, y1: float) -> str:
@@ -57,5 +45,5 @@ def visible(placed: Sequence[Placed]) -> set[Fact]:
         if (one.colour, one.shape) != (other.colour, other.shape):
             name = relation_between(one.x, one.y, other.x, other.y)
             fact = (f"{one.colour} {one.shape}", name, f"{other.colour} {other.shape}")
-            shown.add(canonical(fact))
+            shown.add(one_way(fact))
     return shown

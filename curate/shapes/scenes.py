@@ -10,18 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from invdpo.curate.shapes import world
-from invdpo.curate.shapes.facts import Fact, Split, canonical, facts, split_of, visible
+from invdpo.curate.shapes.facts import Split, facts, split_of, visible
 from invdpo.curate.shapes.places import Placed, layout
 from invdpo.schemas import Relation, SceneGraph
 
 __all__ = [
     "KINDS",
     "MIX",
-    "Fact",
     "Kind",
     "Placed",
     "Split",
-    "canonical",
     "facts",
     "layout",
     "sample_graph",

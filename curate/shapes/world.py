@@ -47,7 +47,7 @@ OPPOSITE: dict[str, str] = {
     "right of": "left of",
     "below": "above",
 }
-"""Every relation with its opposite; the first of the two in this order is the canonical one."""
+"""Every relation with its opposite; as `schemas.relations` knows them, too."""
 PHRASES: dict[str, str] = {
     "left of": "to the left of",
     "right of": "to the right of",

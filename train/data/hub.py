@@ -43,7 +43,7 @@ def download(repo_id: str, revision: str | None = None) -> Path:
                     ignore_patterns=UNREAD,
                 )
             )
-    except (*hub_failures(), ValueError) as error:
+    except hub_failures(ValueError) as error:
         raise DataError(f"{repo_id}: {_meaning(error, repo_id, revision)}") from None
 
 

@@ -48,7 +48,7 @@ def _download(model: str, revision: str | None) -> Path:
 
     try:
         return Path(DiffusionPipeline.download(model, revision=revision, use_safetensors=True))
-    except (*hub_failures(), HFValidationError) as error:
+    except hub_failures(HFValidationError) as error:
         # where the Hub could not be asked, the cause says so; the text speaks of caches
         asked = error.__cause__ or error
         first = str(asked).strip().splitlines()[0]

@@ -33,6 +33,10 @@ def test_a_combination_is_a_fact_either_way_round() -> None:
     assert one == {("red cat", "left of", "dog")}
     assert combinations(graph("red cat", "dog", relation="right of", turned=True)) == one
     assert combinations(graph("cat", "dog", relation="left of")) != one
+    behind = combinations(graph("cat", "dog", relation="behind"))
+    assert combinations(graph("cat", "dog", relation="in front of", turned=True)) == behind
+    near = combinations(graph("cat", "dog", relation="near"))
+    assert combinations(graph("cat", "dog", relation="near", turned=True)) == near
     assert combinations(graph("cat", "dog", relation="chasing")) == {("cat", "chasing", "dog")}
     assert combinations(graph("cat", "dog")) == set()
     assert combinations(None) == set()

@@ -14,6 +14,7 @@ from invdpo.curate.prompts.grammar import parse
 from invdpo.curate.prompts.vocabulary import OURS, read_vocabulary
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.relations import one_way
 
 SPLITS = ("train", "validation", "heldout")
 
@@ -33,9 +34,9 @@ def combinations(graph: SceneGraph) -> set[tuple[str, ...]]:
     numbers = Counter(item.label for item in graph.items)
     made |= {(str(n), label) for label, n in numbers.items() if n > 1}
     labels = {item.item_id: item.label for item in graph.items}
-    made |= {
-        (r.relation, *sorted((labels[r.item1], labels[r.item2]))) for r in graph.relations
-    }
+    for r in graph.relations:
+        one, relation, other = one_way((labels[r.item1], r.relation, labels[r.item2]))
+        made.add((relation, *sorted((one, other))))
     return made
 
 
