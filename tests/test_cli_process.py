@@ -124,6 +124,8 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> 
 def test_ctrl_c_before_anything_was_begun(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
+        # jobs in the background of a shell are begun with this signal ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "class Stop:\n"
         "    def find_spec(self, name, *_):\n"
         "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"

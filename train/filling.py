@@ -245,6 +245,7 @@ class Filler:
                     store.missing(ids)
             self._meet(*stores)
         missing = dict.fromkeys(i for store in stores for i in store.missing(ids))
+        ranks.wait()  # what one writes already, another that still looks would leave out
         return list(missing)[ranks.rank :: ranks.world]
 
     def _meet(self, *stores: Store) -> None:

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -111,9 +113,16 @@ def test_killed_processes_leave_what_they_finished(
     assert fill(config, root, dataset).forwards == 0
 
 
+def _late(refresh: Callable[[], None]) -> None:
+    time.sleep(0.7)
+    refresh()
+
+
+@pytest.mark.parametrize("slow", [False, True])
 def test_processes_share_the_work(
-    config: TrainConfig, dataset: Path, tmp_path: Path
+    config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: bool
 ) -> None:
+    """Also where one of them looks late at what is there: the other must not have begun."""
     pairs, barrier = pairs_of(dataset), threading.Barrier(2)
 
     adapters = [adapter_of(config) for _ in range(2)]
@@ -125,6 +134,9 @@ def test_processes_share_the_work(
     def work(rank: int) -> Cache:
         adapter = adapters[rank]
         cache = open_cache(tmp_path, adapter, config)
+        for store in (cache.prompts, cache.latents, cache.trajectories):
+            if slow and rank and store:
+                monkeypatch.setattr(store, "refresh", partial(_late, store.refresh))
         filler = Filler(adapter, config, cache, ranks=Two(rank, barrier))
         return filler.fill(open_dataset(dataset), {"train": pairs})
 
