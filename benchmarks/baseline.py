@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from invdpo.train.batches import Batch
 from invdpo.train.gradient import Goal, accumulate, sample_errors
 from invdpo.train.inversion import ddim_step, guided, invert
 from invdpo.train.objective import OBJECTIVES
-from invdpo.train.sampling import Batch
 from invdpo.train.schedule import make_grid
 
 GOAL = Goal(OBJECTIVES["inversion-dpo"], 1.0)

@@ -17,7 +17,10 @@ from pathlib import Path
 from study import VARIANTS, Plan, Study
 from tables import markdown
 
-from invdpo.schemas.config import Config, EvalConfig, GenerateConfig, PairConfig, PromptsConfig
+from invdpo.schemas.config import Config, EvalConfig
+from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.config.pair import PairConfig
+from invdpo.schemas.config.prompts import PromptsConfig
 
 CONFIG = Config(
     prompts=PromptsConfig(num_prompts=1400, split="train", seed=11),

@@ -58,18 +58,28 @@ class Ways:
 
     def __init__(self, case: Case, root: Path) -> None:
         self.case = case
-        self.config = Config.model_validate({
-            "prompts": {"num_prompts": case.pictures // EACH},
-            "generate": {
-                "model": case.model, "num_candidates": EACH, "num_inference_steps": case.steps,
-                "batch_size": case.batch, "width": case.side, "height": case.side, "device": "cpu",
-            },
-        })  # fmt: skip
+        self.config = Config.model_validate(
+            {
+                "prompts": {"num_prompts": case.pictures // EACH},
+                "generate": {
+                    "model": case.model,
+                    "num_candidates": EACH,
+                    "num_inference_steps": case.steps,
+                    "batch_size": case.batch,
+                    "width": case.side,
+                    "height": case.side,
+                    "device": "cpu",
+                },
+            }
+        )
         self.ws = Workspace(root)
         steps.make_prompts(self.ws, self.config, OPTIONS)
         rows = self.ws.read_table(self.ws.prompts_path).to_pylist()
-        self.shots = [(row["prompt"], derived_seed(0, row["prompt_id"], k))
-                      for row in rows for k in range(EACH)]  # fmt: skip
+        self.shots = [
+            (row["prompt"], derived_seed(0, row["prompt_id"], k))
+            for row in rows
+            for k in range(EACH)
+        ]
         self.stage = Generate(self.config.generate)
         self.pipeline: Any = self.stage._samplers[0]._pipeline
 
@@ -79,11 +89,13 @@ class Ways:
             some = self.shots[start : start + self.case.batch]
             with torch.inference_mode():
                 self.pipeline(
-                    [prompt for prompt, _ in some], num_inference_steps=self.case.steps,
+                    [prompt for prompt, _ in some],
+                    num_inference_steps=self.case.steps,
                     generator=[torch.Generator("cpu").manual_seed(seed) for _, seed in some],
-                    guidance_scale=self.config.generate.guidance_scale, width=self.case.side,
+                    guidance_scale=self.config.generate.guidance_scale,
+                    width=self.case.side,
                     height=self.case.side,
-                )  # fmt: skip
+                )
 
     def ours(self) -> None:
         """The step, from the table of prompts to candidates."""
@@ -118,10 +130,14 @@ def told(case: Case, found: dict[str, list[tuple[float, float]]]) -> tuple[str, 
     extra = [1000 * (ours[1] - bare[1]) / case.pictures for bare, ours in both]
     each = median(bare[1] for bare, _ in both) / case.pictures
     return (
-        case.name, f"{case.side}x{case.side}, {case.steps} steps, batches of {case.batch}",
-        f"{each:.2f} s", f"{median(extra):.1f} ms", f"{100 * median(busy):+.1f} %",
-        f"{100 * median(clock):+.1f} %", f"{100 * min(busy):+.1f} to {100 * max(busy):+.1f} %",
-    )  # fmt: skip
+        case.name,
+        f"{case.side}x{case.side}, {case.steps} steps, batches of {case.batch}",
+        f"{each:.2f} s",
+        f"{median(extra):.1f} ms",
+        f"{100 * median(busy):+.1f} %",
+        f"{100 * median(clock):+.1f} %",
+        f"{100 * min(busy):+.1f} to {100 * max(busy):+.1f} %",
+    )
 
 
 def cases(folder: Path, quick: bool) -> list[Case]:
@@ -144,8 +160,15 @@ def main() -> None:
     count = 1 if given.quick else given.rounds
     threads = torch.get_num_threads()
     print(f"{stamp()}, no accelerator. {count} rounds, {threads} thread(s) for the model.\n")
-    head = ("model", "pictures", "bare, a picture", "ours, a picture", "overhead by processor time",
-            "by the clock", "spread")  # fmt: skip
+    head = (
+        "model",
+        "pictures",
+        "bare, a picture",
+        "ours, a picture",
+        "overhead by processor time",
+        "by the clock",
+        "spread",
+    )
     with tempfile.TemporaryDirectory() as folder:
         lines = []
         for number, case in enumerate(cases(Path(folder), given.quick)):

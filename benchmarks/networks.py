@@ -46,17 +46,30 @@ class Network:
 
 
 CLIP_L = {
-    "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
-    "num_attention_heads": 12, "projection_dim": 768,
-}  # fmt: skip
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "projection_dim": 768,
+}
 CLIP_BIG_G = {
-    "hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32,
-    "num_attention_heads": 20, "projection_dim": 1280,
-}  # fmt: skip
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 20,
+    "projection_dim": 1280,
+}
 
 
-def _sdxl(channels: tuple[int, ...], heads: tuple[int, ...], deep: int, text: int, pooled: int,
-          time: int, layers: int) -> dict[str, Any]:  # fmt: skip
+def _sdxl(
+    channels: tuple[int, ...],
+    heads: tuple[int, ...],
+    deep: int,
+    text: int,
+    pooled: int,
+    time: int,
+    layers: int,
+) -> dict[str, Any]:
     return {
         "block_out_channels": channels,
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
@@ -77,9 +90,13 @@ SD15 = Network(
     "SD 1.5", 512, {"cross_attention_dim": 768, "attention_head_dim": 8}, 768, encoders=(CLIP_L,)
 )
 SDXL = Network(
-    "SDXL", 1024, _sdxl((320, 640, 1280), (5, 10, 20), 10, 2048, 1280, 256, 2), 2048, 1280,
+    "SDXL",
+    1024,
+    _sdxl((320, 640, 1280), (5, 10, 20), 10, 2048, 1280, 256, 2),
+    2048,
+    1280,
     (CLIP_L, CLIP_BIG_G),
-)  # fmt: skip
+)
 TINY = Network("tiny SDXL", 64, _sdxl((16, 32, 32), (2, 4, 4), 1, 32, 16, 8, 1), 32, 16)
 
 

@@ -33,12 +33,24 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.ids import canonical_json
 
 BERT = {
-    "architectures": ["BertModel"], "attention_probs_dropout_prob": 0.1, "hidden_act": "gelu",
-    "hidden_dropout_prob": 0.1, "hidden_size": 768, "initializer_range": 0.02,
-    "intermediate_size": 3072, "layer_norm_eps": 1e-12, "max_position_embeddings": 512,
-    "model_type": "bert", "num_attention_heads": 12, "num_hidden_layers": 12, "pad_token_id": 0,
-    "type_vocab_size": 2, "vocab_size": 30524, "encoder_width": 1024, "add_cross_attention": True,
-}  # fmt: skip
+    "architectures": ["BertModel"],
+    "attention_probs_dropout_prob": 0.1,
+    "hidden_act": "gelu",
+    "hidden_dropout_prob": 0.1,
+    "hidden_size": 768,
+    "initializer_range": 0.02,
+    "intermediate_size": 3072,
+    "layer_norm_eps": 1e-12,
+    "max_position_embeddings": 512,
+    "model_type": "bert",
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "pad_token_id": 0,
+    "type_vocab_size": 2,
+    "vocab_size": 30524,
+    "encoder_width": 1024,
+    "add_cross_attention": True,
+}
 """Sizes of ImageReward's text encoder."""
 
 
@@ -47,8 +59,9 @@ def options(name: str, folder: Path) -> dict[str, Any]:
     if name == "hpsv2":
         return {"hpsv2_checkpoint": str(folder / "HPS_v2.1_compressed.pt")}
     return {
-        "imagereward_folder": str(folder), "imagereward_tokenizer": str(folder / "tokenizer"),
-    }  # fmt: skip
+        "imagereward_folder": str(folder),
+        "imagereward_tokenizer": str(folder / "tokenizer"),
+    }
 
 
 def vocabulary(folder: Path) -> None:
@@ -66,10 +79,17 @@ def vocabulary(folder: Path) -> None:
 def prepared(name: str, folder: Path, pictures: Sequence[bytes]) -> tuple[Workspace, Config]:
     """The same pictures and prompts as a workspace, and as files for the package."""
     vocabulary(folder)
-    config = Config.model_validate({
-        "prompts": {"num_prompts": -(-len(pictures) // EACH)},
-        "score": {"scorers": [name], "device": "cpu", "batch_size": 32, **options(name, folder)},
-    })  # fmt: skip
+    config = Config.model_validate(
+        {
+            "prompts": {"num_prompts": -(-len(pictures) // EACH)},
+            "score": {
+                "scorers": [name],
+                "device": "cpu",
+                "batch_size": 32,
+                **options(name, folder),
+            },
+        }
+    )
     ws = workspace(folder / "work", config, pictures)
     texts = ws.read_table(ws.prompts_path, ["prompt"])["prompt"].to_pylist()
     files = [f"{n}.jpg" for n in range(len(pictures))]
@@ -85,8 +105,10 @@ def theirs(python: str, name: str, folder: Path, rounds: int) -> dict[str, list[
     script = Path(__file__).with_name("their_packages.py")
     done = subprocess.run(
         [python, str(script), name, str(folder), str(rounds)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise SystemExit(f"{name}: {done.stderr.strip().splitlines()[-1]}")
     found: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
@@ -120,9 +142,14 @@ def line(name: str, python: str, count: int, rounds: int) -> tuple[str, ...]:
     spread = max(us["scores"]) - min(us["scores"])
     rates = [count / median(each["seconds"]) for each in (them, us)]
     return (
-        name, f"{apart:.1e}", f"{spread:.1e}", f"{rates[0]:.2f}", f"{rates[1]:.2f}",
-        f"{rates[1] / rates[0]:.2f}", f"{median(them['busy']) / median(us['busy']):.2f}",
-    )  # fmt: skip
+        name,
+        f"{apart:.1e}",
+        f"{spread:.1e}",
+        f"{rates[0]:.2f}",
+        f"{rates[1]:.2f}",
+        f"{rates[1] / rates[0]:.2f}",
+        f"{median(them['busy']) / median(us['busy']):.2f}",
+    )
 
 
 def main() -> None:
@@ -135,8 +162,15 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{stamp()}, no accelerator. {given.pictures} pictures, {given.rounds} rounds.\n")
-    head = ("scorer", "greatest difference", "scores spread over", "package, pictures a second",
-            "`curate score`", "times as fast", "by processor time")  # fmt: skip
+    head = (
+        "scorer",
+        "greatest difference",
+        "scores spread over",
+        "package, pictures a second",
+        "`curate score`",
+        "times as fast",
+        "by processor time",
+    )
     print(table(head, [line(n, given.python, given.pictures, given.rounds) for n in given.scorers]))
 
 

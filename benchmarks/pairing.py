@@ -30,7 +30,7 @@ from report import stamp, table
 
 from invdpo.curate.pairing import cut_pairs
 from invdpo.curate.shapes import scenes
-from invdpo.schemas.config import PairConfig
+from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.ids import canonical_json
 
 EACH = 8
@@ -60,13 +60,21 @@ def made(rows: int) -> Made:
     ok = pa.array(["ok"] * rows)
     return Made(
         pa.table({"prompt_id": of, "graph": texts, "split_group": of}),
-        pa.table({
-            "candidate_id": ids, "prompt_id": of.take(pa.array(np.arange(rows) // EACH)),
-            "phash": looks, "status": ok,
-        }),
-        {name: pa.table({"candidate_id": ids, "score": quality + rng.normal(size=rows),
-                         "status": ok}) for name in WEIGHTS},
-    )  # fmt: skip
+        pa.table(
+            {
+                "candidate_id": ids,
+                "prompt_id": of.take(pa.array(np.arange(rows) // EACH)),
+                "phash": looks,
+                "status": ok,
+            }
+        ),
+        {
+            name: pa.table(
+                {"candidate_id": ids, "score": quality + rng.normal(size=rows), "status": ok}
+            )
+            for name in WEIGHTS
+        },
+    )
 
 
 def ours(tables: Made) -> pa.Table:
@@ -101,9 +109,13 @@ def _pair(group: Any) -> Any:
         return pd.Series(dict.fromkeys(SHARED), dtype=object)
     ids = group["candidate_id"]
     return pd.Series(
-        {"prompt_id": group["prompt_id"].iloc[0], "chosen_id": ids[best],
-         "rejected_id": ids[worst], "margin": margin}
-    )  # fmt: skip
+        {
+            "prompt_id": group["prompt_id"].iloc[0],
+            "chosen_id": ids[best],
+            "rejected_id": ids[worst],
+            "margin": margin,
+        }
+    )
 
 
 WAYS: dict[str, Callable[[Made], pa.Table]] = {"ours": ours, "pandas": pandas}
@@ -119,9 +131,12 @@ def measured(way: str, rows: int, out: Path) -> dict[str, float]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pq.write_table(pairs, out)
     return {
-        "pairs": len(pairs), "clock": clock, "busy": busy, "before": before / 1e3,
+        "pairs": len(pairs),
+        "clock": clock,
+        "busy": busy,
+        "before": before / 1e3,
         "peak": peak / 1e3,
-    }  # fmt: skip
+    }
 
 
 def run(way: str, rows: int, out: Path) -> dict[str, float]:
@@ -148,11 +163,19 @@ def compared(rows: int, folder: Path) -> list[tuple[str, ...]]:
         raise SystemExit(f"{rows} candidates: the two ways differ.")
     slow = found["pandas"]
     return [
-        (f"{rows:,}", way, f"{it['pairs']:,}", f"{it['clock']:.1f}", f"{it['busy']:.1f}",
-         f"{1e6 * it['busy'] / rows:.1f}", f"{slow['busy'] / it['busy']:.0f}×",
-         f"{it['peak']:,.0f}", f"{it['peak'] - it['before']:,.0f}")
+        (
+            f"{rows:,}",
+            way,
+            f"{it['pairs']:,}",
+            f"{it['clock']:.1f}",
+            f"{it['busy']:.1f}",
+            f"{1e6 * it['busy'] / rows:.1f}",
+            f"{slow['busy'] / it['busy']:.0f}×",
+            f"{it['peak']:,.0f}",
+            f"{it['peak'] - it['before']:,.0f}",
+        )
         for way, it in found.items()
-    ]  # fmt: skip
+    ]
 
 
 def main() -> None:
@@ -165,8 +188,17 @@ def main() -> None:
     if given.one:
         print(json.dumps(measured(given.one, given.sizes[0], given.out)))
         return
-    head = ("candidates", "way", "pairs", "seconds", "of processor", "µs of processor each",
-            "faster", "peak memory, MB", "of it by cutting, MB")  # fmt: skip
+    head = (
+        "candidates",
+        "way",
+        "pairs",
+        "seconds",
+        "of processor",
+        "µs of processor each",
+        "faster",
+        "peak memory, MB",
+        "of it by cutting, MB",
+    )
     print(f"{stamp()}.\n")
     with tempfile.TemporaryDirectory() as folder:
         print(table(head, [line for n in given.sizes for line in compared(n, Path(folder))]))

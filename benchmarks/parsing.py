@@ -19,7 +19,7 @@ from pathlib import Path
 from report import stamp, table
 
 from invdpo.curate.prompts.geneval import graph_of
-from invdpo.curate.prompts.grammar import parse
+from invdpo.curate.scene_graphs.grammar import parse
 from invdpo.schemas import SceneGraph
 
 Facts = Counter[tuple[str, ...]]
@@ -48,8 +48,11 @@ def positions(graph: SceneGraph) -> Facts:
 
 
 KINDS: dict[str, Callable[[SceneGraph], Facts]] = {
-    "objects": objects, "colours": colours, "counts": counts, "positions": positions,
-}  # fmt: skip
+    "objects": objects,
+    "colours": colours,
+    "counts": counts,
+    "positions": positions,
+}
 
 
 def agreement(path: Path) -> Iterator[tuple[str, ...]]:
@@ -73,10 +76,13 @@ def coverage(path: Path) -> tuple[str, ...]:
     attributed = sum(any(item.attributes for item in graph.items) for graph in graphs)
     related = sum(bool(graph.relations) for graph in graphs)
     return (
-        path.stem.removesuffix("_train"), str(len(prompts)), share(len(graphs), len(prompts)),
-        share(attributed, len(prompts)), share(related, len(prompts)),
+        path.stem.removesuffix("_train"),
+        str(len(prompts)),
+        share(len(graphs), len(prompts)),
+        share(attributed, len(prompts)),
+        share(related, len(prompts)),
         f"{1e6 * seconds / max(1, len(prompts)):.0f}",
-    )  # fmt: skip
+    )
 
 
 def share(part: int, whole: int) -> str:

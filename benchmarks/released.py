@@ -108,16 +108,26 @@ def row(mode: str, steps: int, repeats: list[dict[str, Figures]]) -> tuple[str, 
     first = repeats[0][mode]
     n = steps // 8 if mode == "exact, N / 8" else steps
     return (
-        mode, str(n), f"{first['calls']:.0f}", f"{first['samples']:.0f}",
+        mode,
+        str(n),
+        f"{first['calls']:.0f}",
+        f"{first['samples']:.0f}",
         *(spread([r[mode][clock] for r in repeats]) for clock in ("processor", "seconds")),
-        f"{first['kept']:,.1f}", f"{median(r[mode]['grown'] for r in repeats):,.0f}",
-    )  # fmt: skip
+        f"{first['kept']:,.1f}",
+        f"{median(r[mode]['grown'] for r in repeats):,.0f}",
+    )
 
 
 HEAD = (
-    "mode", "N", "UNet calls", "sample-forwards", "processor seconds", "seconds",
-    "kept by autograd, peak MiB", "growth of peak resident set, MiB",
-)  # fmt: skip
+    "mode",
+    "N",
+    "UNet calls",
+    "sample-forwards",
+    "processor seconds",
+    "seconds",
+    "kept by autograd, peak MiB",
+    "growth of peak resident set, MiB",
+)
 
 
 def goals(repeats: list[dict[str, Figures]], apart: float) -> Iterable[tuple[str, str, str]]:
@@ -180,8 +190,10 @@ def main() -> None:
         repeats.append({m: run(measured, m, steps, given.quick, first) for m in MODES})
     print("# The released algorithm beside ours\n")
     flags = f"{'--quick ' if given.quick else ''}--repeats {given.repeats}"
-    print(f"`python benchmarks/released.py {flags}`. {stamp()}, no accelerator; "
-          f"{torch.get_num_threads()} thread(s), torch {torch.__version__}.\n")  # fmt: skip
+    print(
+        f"`python benchmarks/released.py {flags}`. {stamp()}, no accelerator; "
+        f"{torch.get_num_threads()} thread(s), torch {torch.__version__}.\n"
+    )
     print(table(HEAD, [row(mode, steps, repeats) for mode in MODES]))
     load = os.getloadavg()[1]
     print(f"\n{NOTE} The machine's load over the last five minutes was {load:.1f}.\n")

@@ -15,15 +15,21 @@ from machine import Machine
 from networks import add_lora, trained
 from torch import Tensor, nn
 
+from invdpo.train.batches import Batch
 from invdpo.train.gradient import Goal, accumulate
 from invdpo.train.objective import OBJECTIVES
-from invdpo.train.sampling import Batch
 
 Row = tuple[str, ...]
 CELLS = (
-    "tuning", "checkpointing", "K", "samples a graph", "seconds a pair", "optimiser's step, s",
-    "peak GiB", "fraction of the matrix rate",
-)  # fmt: skip
+    "tuning",
+    "checkpointing",
+    "K",
+    "samples a graph",
+    "seconds a pair",
+    "optimiser's step, s",
+    "peak GiB",
+    "fraction of the matrix rate",
+)
 LARGEST = ("tuning", "checkpointing", "most samples a graph", "seconds a sample", "peak GiB")
 ROUNDS = (("lora", False), ("lora", True), ("full", True), ("full", False))
 """The commonest first, since the end may be left out."""

@@ -26,12 +26,13 @@ from PIL import Image
 from report import stamp, table
 from scoring import prompts_made
 
-from invdpo.curate.parts import write_part
 from invdpo.curate.runner import RunOptions
-from invdpo.curate.scorers import SCORERS, Case, Judged
+from invdpo.curate.scorers import SCORERS, Candidate, Judged
 from invdpo.curate.steps import make_prompts, score
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas.config import Config, ScoreConfig
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.tables import CANDIDATES
 
 PART = 64
@@ -48,7 +49,7 @@ class Mean:
     def __init__(self, config: ScoreConfig) -> None:
         """Nothing to set."""
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         """One score a case."""
         return [Judged(float(np.asarray(case.image).mean())) for case in cases]
 
@@ -63,10 +64,14 @@ def workspace(root: Path, rows: int) -> Workspace:
     for n, start in enumerate(range(0, rows, PART)):
         numbers = range(start, min(rows, start + PART))
         found = [
-            {"candidate_id": f"{k:08d}", "prompt_id": prompts[k % PROMPTS], "status": "ok",
-             "image": {"bytes": pictures[k % PART], "path": None}}
+            {
+                "candidate_id": f"{k:08d}",
+                "prompt_id": prompts[k % PROMPTS],
+                "status": "ok",
+                "image": {"bytes": pictures[k % PART], "path": None},
+            }
             for k in numbers
-        ]  # fmt: skip
+        ]
         part = ws.candidates_dir / f"part-{n:05d}.parquet"
         write_part(part, pa.Table.from_pylist(found, CANDIDATES), made)
     return ws
@@ -103,10 +108,12 @@ def line(rows: int) -> tuple[str, ...]:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.splitlines()[-1])
     return (
-        f"{found['made']:,}", f"{found['seconds']:.1f}",
-        f"{1e6 * found['seconds'] / rows:.0f}", f"{1e6 * found['busy'] / rows:.0f}",
+        f"{found['made']:,}",
+        f"{found['seconds']:.1f}",
+        f"{1e6 * found['seconds'] / rows:.0f}",
+        f"{1e6 * found['busy'] / rows:.0f}",
         f"{found['grown']:.0f}",
-    )  # fmt: skip
+    )
 
 
 def main() -> None:

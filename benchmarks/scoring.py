@@ -28,11 +28,11 @@ import torch
 from PIL import Image
 from report import stamp, table
 
-from invdpo.curate.parts import write_part
+from invdpo.curate.checkpoints.open_clip import ClipModel, find, load
 from invdpo.curate.runner import RunOptions
-from invdpo.curate.scorers import SCORERS, Case
-from invdpo.curate.scorers.clip_model import ClipModel, find, load
+from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.curate.steps import make_prompts, score
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
 from invdpo.schemas.ids import canonical_json
@@ -76,10 +76,14 @@ def workspace(root: Path, config: Config, pictures: Sequence[bytes]) -> Workspac
     make_prompts(ws, config, RunOptions(progress=False))
     prompts = ws.read_table(ws.prompts_path, ["prompt_id", "prompt"]).to_pylist()
     rows = [
-        {"candidate_id": f"{n:08d}", "prompt_id": prompts[n // EACH]["prompt_id"],
-         "image": {"bytes": data, "path": None}, "status": "ok"}
+        {
+            "candidate_id": f"{n:08d}",
+            "prompt_id": prompts[n // EACH]["prompt_id"],
+            "image": {"bytes": data, "path": None},
+            "status": "ok",
+        }
         for n, data in enumerate(pictures)
-    ]  # fmt: skip
+    ]
     part = 64
     for n, start in enumerate(range(0, len(rows), part)):
         found = pa.Table.from_pylist(rows[start : start + part], CANDIDATES)
@@ -90,7 +94,7 @@ def workspace(root: Path, config: Config, pictures: Sequence[bytes]) -> Workspac
 
 def prompts_made(ws: Workspace) -> Any:
     """What made the prompts, as the tables after them state it."""
-    from invdpo.curate.parts import read_header
+    from invdpo.curate.storage.parts import read_header
 
     return read_header(ws.prompts_path).fingerprint["prompts"]
 
@@ -109,11 +113,17 @@ def rounds(ways: dict[str, Callable[[], None]], count: int) -> dict[str, list[tu
 
 def ways(root: Path, model: Path, pictures: Sequence[bytes]) -> dict[str, Callable[[], None]]:
     """What is compared, each a call that judges all pictures once."""
-    config = Config.model_validate({
-        "prompts": {"num_prompts": len(pictures) // EACH},
-        "score": {"scorers": ["clip"], "clip_model": str(model), "device": "cpu",
-                  "batch_size": BATCH},
-    })  # fmt: skip
+    config = Config.model_validate(
+        {
+            "prompts": {"num_prompts": len(pictures) // EACH},
+            "score": {
+                "scorers": ["clip"],
+                "clip_model": str(model),
+                "device": "cpu",
+                "batch_size": BATCH,
+            },
+        }
+    )
     ws = workspace(root, config, pictures)
     prompts = ws.read_table(ws.prompts_path, ["prompt"])["prompt"].to_pylist()
     texts = [prompts[n // EACH] for n in range(len(pictures))]
@@ -137,10 +147,12 @@ def ways(root: Path, model: Path, pictures: Sequence[bytes]) -> dict[str, Callab
 def bare(clip: ClipModel, ready: torch.Tensor, texts: Sequence[str]) -> None:
     """Forward passes alone; each prompt once."""
     known = dict(zip(dict.fromkeys(texts), range(len(texts)), strict=False))
-    embedded = torch.cat([
-        clip.network.encode_text(clip.tokenize([*known][n : n + BATCH]), normalize=True)
-        for n in range(0, len(known), BATCH)
-    ])  # fmt: skip
+    embedded = torch.cat(
+        [
+            clip.network.encode_text(clip.tokenize([*known][n : n + BATCH]), normalize=True)
+            for n in range(0, len(known), BATCH)
+        ]
+    )
     for start in range(0, len(ready), BATCH):
         images = clip.network.encode_image(ready[start : start + BATCH], normalize=True)
         index = [known[text] for text in texts[start : start + BATCH]]
@@ -157,7 +169,7 @@ def one_at_a_time(clip: ClipModel, pictures: Sequence[bytes], texts: Sequence[st
 
 
 def _decoded(data: bytes) -> Image.Image:
-    return Case({"image": {"bytes": data}}).image
+    return Candidate({"image": {"bytes": data}}).image
 
 
 def main() -> None:
@@ -191,8 +203,16 @@ def told(
         shares = [b[0] / t[0] for t, b in zip(times, found["bare"], strict=True)]
         busy = [b[1] / t[1] for t, b in zip(times, found["bare"], strict=True)]
         spread = f"{min(rates):.1f} to {max(rates):.1f}"
-        lines.append((str(threads), name, f"{median(rates):.1f}", f"{median(shares):.2f}",
-                      f"{median(busy):.2f}", spread))  # fmt: skip
+        lines.append(
+            (
+                str(threads),
+                name,
+                f"{median(rates):.1f}",
+                f"{median(shares):.2f}",
+                f"{median(busy):.2f}",
+                spread,
+            )
+        )
     return lines
 
 

@@ -15,7 +15,7 @@ from counting import META, flops, graph_bytes, network
 from networks import SD15, SDXL, Network, trained, vae
 from report import table
 
-from invdpo.train.optimizers import OptimizerName, state_bytes
+from invdpo.train.optim.optimizers import OptimizerName, state_bytes
 
 GB = 1e9
 OPTIMISERS: tuple[OptimizerName, ...] = ("adamw", "adafactor", "adamw8bit")

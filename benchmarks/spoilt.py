@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from invdpo.curate.shapes.layout import layout
 from invdpo.curate.shapes.render import render
-from invdpo.curate.shapes.scenes import layout, sample_graph
+from invdpo.curate.shapes.scenes import sample_graph
 from invdpo.curate.shapes.vision import observe
 from invdpo.schemas import SceneGraph
-from invdpo.schemas.relations import Fact
+from invdpo.schemas.graph import Fact
 
 Picture = NDArray[np.uint8]
 Scene = tuple[SceneGraph, Picture]

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate import steps
-from invdpo.curate.evaluation import ModelSpec, judge
-from invdpo.curate.parts import replacing
+from invdpo.curate.evaluation.compare import EvaluatedModel, judge
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.shapes import bundle
+from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas.config import Config, TrainConfig
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import check
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.ids import content_id
-from invdpo.schemas.load import check
 
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-3,
@@ -113,7 +114,7 @@ class Study:
 
     def judge_base(self) -> Right:
         """The base model on the held-out prompts."""
-        return self._judge("base", ModelSpec("embedded"))
+        return self._judge("base", EvaluatedModel("embedded"))
 
     def run(self, variant: str, seed: int) -> Run:
         """Train a variant, judge its checkpoints."""
@@ -157,7 +158,7 @@ class Study:
             found.append(Point(step, row["seconds"], row["forwards"], loss, right))
         return found
 
-    def _judge(self, name: str, spec: ModelSpec) -> Right:
+    def _judge(self, name: str, spec: EvaluatedModel) -> Right:
         path = self._plan.folder / "judged" / f"{name}.json"
         if not path.exists():
             ws = Workspace(self._plan.folder / "samples" / name)
@@ -174,8 +175,8 @@ class Study:
         return config.model_copy(update={"score": only})
 
 
-def _spec(folder: Path) -> ModelSpec:
+def _spec(folder: Path) -> EvaluatedModel:
     """A checkpoint as `generate` takes it: a whole pipeline, or a LoRA on the base model."""
     if (folder / "model_index.json").exists():
-        return ModelSpec(str(folder))
-    return ModelSpec("embedded", lora=str(folder))
+        return EvaluatedModel(str(folder))
+    return EvaluatedModel("embedded", lora=str(folder))

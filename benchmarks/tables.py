@@ -8,7 +8,7 @@ from statistics import fmean
 from report import stamp, table
 from study import Point, Right, Run
 
-from invdpo.curate.intervals import mean, wilson
+from invdpo.curate.evaluation.statistics import mean, wilson
 
 
 def markdown(base: Right, runs: Sequence[Run], facts: Mapping[str, object]) -> str:
@@ -27,9 +27,14 @@ def markdown(base: Right, runs: Sequence[Run], facts: Mapping[str, object]) -> s
 
 
 HEAD = (
-    "variant", "step", "accuracy, mean of seeds", "gain over base [95 %]", "each seed",
-    "train seconds", "UNet sample-forwards",
-)  # fmt: skip
+    "variant",
+    "step",
+    "accuracy, mean of seeds",
+    "gain over base [95 %]",
+    "each seed",
+    "train seconds",
+    "UNet sample-forwards",
+)
 CHOSEN = "At the judged step with the least validation loss, as `keep: best` chooses:"
 
 

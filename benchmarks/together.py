@@ -50,11 +50,19 @@ def head(file: Path, width: int) -> Path:
 
 def configured(names: Sequence[str], model: Path, prompts: int) -> Config:
     """The configuration of a run of these scorers."""
-    return Config.model_validate({
-        "prompts": {"num_prompts": prompts},
-        "score": {"scorers": names, "device": "cpu", "batch_size": BATCH, "clip_model": str(model),
-                  "aesthetic_clip": str(model), "aesthetic_head": str(model / "head.pth")},
-    })  # fmt: skip
+    return Config.model_validate(
+        {
+            "prompts": {"num_prompts": prompts},
+            "score": {
+                "scorers": names,
+                "device": "cpu",
+                "batch_size": BATCH,
+                "clip_model": str(model),
+                "aesthetic_clip": str(model),
+                "aesthetic_head": str(model / "head.pth"),
+            },
+        }
+    )
 
 
 def small(folder: Path) -> Path:
@@ -86,9 +94,11 @@ def ways(root: Path, model: Path, names: Sequence[str], pictures: Sequence[bytes
     return {
         "one after another": partial(_judge, ws, alone),
         "together": partial(_judge, ws, [make(names)]),
-        **{f"`{name}` alone": partial(_judge, ws, [config])
-           for name, config in zip(names, alone, strict=True)},
-    }  # fmt: skip
+        **{
+            f"`{name}` alone": partial(_judge, ws, [config])
+            for name, config in zip(names, alone, strict=True)
+        },
+    }
 
 
 def _judge(ws: Workspace, configs: Sequence[Config]) -> None:

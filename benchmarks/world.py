@@ -16,8 +16,8 @@ from pathlib import Path
 from report import stamp, table
 from spoilt import SPOILS, scenes, share_right, spoilt
 
-from invdpo.curate.evaluation import ModelSpec, judge
-from invdpo.curate.intervals import wilson
+from invdpo.curate.evaluation.compare import EvaluatedModel, judge
+from invdpo.curate.evaluation.statistics import wilson
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
@@ -42,7 +42,7 @@ def drawing(count: int, samplings: list[str]) -> list[tuple[str, ...]]:
         )
         with tempfile.TemporaryDirectory() as folder:
             options = RunOptions(part_size=64)
-            seen = judge(Workspace(Path(folder)), config, ModelSpec("embedded"), options)
+            seen = judge(Workspace(Path(folder)), config, EvaluatedModel("embedded"), options)
         share = wilson(sum(outcome.right for _, outcome in seen.values()), len(seen))
         told = f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
         rows.append((steps, guidance, f"{len(seen):,}", told))

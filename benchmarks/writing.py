@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 from pages import shared
 from report import stamp, table
 
-from invdpo.curate.dataset import write_dataset
-from invdpo.curate.parts import write_part
+from invdpo.curate.dataset.write import write_dataset
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import CANDIDATES, PROMPTS, SCORES, pairs_schema
 
@@ -53,10 +53,16 @@ def workspace(root: Path, pictures: int, size: int) -> Workspace:
     for part, start in enumerate(range(0, pictures, PART)):
         name, numbers = f"part-{part:05d}.parquet", range(start, min(start + PART, pictures))
         rows = [
-            {"candidate_id": f"c{n:06d}", "prompt_id": f"p{n // 2:06d}", "seed": n, "model": "m",
-             "image": {"bytes": rng.bytes(size), "path": f"c{n:06d}.png"}, "status": "ok"}
+            {
+                "candidate_id": f"c{n:06d}",
+                "prompt_id": f"p{n // 2:06d}",
+                "seed": n,
+                "model": "m",
+                "image": {"bytes": rng.bytes(size), "path": f"c{n:06d}.png"},
+                "status": "ok",
+            }
             for n in numbers
-        ]  # fmt: skip
+        ]
         write_part(ws.candidates_dir / name, pa.Table.from_pylist(rows, CANDIDATES), {})
         for scorer in ("first", "second"):
             scored = [{"candidate_id": f"c{n:06d}", "score": rng.random()} for n in numbers]
@@ -68,11 +74,17 @@ def workspace(root: Path, pictures: int, size: int) -> Workspace:
 def pairs(pictures: int) -> pa.Table:
     """Every picture in one pair; one in ten pairs is for validation."""
     rows = [
-        {"pair_id": f"{n:06d}", "prompt_id": f"p{n:06d}", "chosen_id": f"c{2 * n:06d}",
-         "rejected_id": f"c{2 * n + 1:06d}", "margin": 1.0, "delta_first": 0.5,
-         "split": "validation" if n % 10 == 9 else "train"}
+        {
+            "pair_id": f"{n:06d}",
+            "prompt_id": f"p{n:06d}",
+            "chosen_id": f"c{2 * n:06d}",
+            "rejected_id": f"c{2 * n + 1:06d}",
+            "margin": 1.0,
+            "delta_first": 0.5,
+            "split": "validation" if n % 10 == 9 else "train",
+        }
         for n in range(pictures // 2)
-    ]  # fmt: skip
+    ]
     return pa.Table.from_pylist(rows, pairs_schema(["first"]))
 
 
@@ -153,7 +165,8 @@ def lines(pictures: int, size: int, rounds: int, home: Path) -> list[tuple[str, 
     megabytes = pictures * size / 1e6
     return [
         (
-            f"{pictures:,}", way,
+            f"{pictures:,}",
+            way,
             f"{megabytes / median(t['seconds'] for t in found):.0f}",
             f"{min(megabytes / t['seconds'] for t in found):.0f} to "
             f"{max(megabytes / t['seconds'] for t in found):.0f}",
@@ -163,7 +176,7 @@ def lines(pictures: int, size: int, rounds: int, home: Path) -> list[tuple[str, 
             "" if way == "copy" else f"{reused / whole:.4f}",
         )
         for way, found in told.items()
-    ]  # fmt: skip
+    ]
 
 
 def check(dataset: Path, pictures: int, size: int) -> None:
@@ -190,9 +203,15 @@ def main() -> None:
     size = 10_000 if given.quick else given.kilobytes * 1000
     print(f"{stamp()}, no accelerator. Pictures of {size / 1e6:g} MB, {rounds} rounds.\n")
     head = (
-        "pictures", "way", "MB a second", "spread", "processor seconds a GB", "peak GB",
-        "of copying", "reused with a score more",
-    )  # fmt: skip
+        "pictures",
+        "way",
+        "MB a second",
+        "spread",
+        "processor seconds a GB",
+        "peak GB",
+        "of copying",
+        "reused with a score more",
+    )
     print(table(head, [line for n in counts for line in lines(n, size, rounds, given.folder)]))
 
 

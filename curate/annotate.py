@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from invdpo.curate.annotators import ANNOTATORS
-from invdpo.curate.attempts import Failure
-from invdpo.curate.batches import answers
-from invdpo.curate.case import Case
+from invdpo.curate.batching import Failure, in_batches
+from invdpo.curate.candidate import Candidate
 from invdpo.schemas import InvdpoError, SceneGraph
-from invdpo.schemas.config import AnnotateConfig
+from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.tables import ANNOTATIONS, OK, REJECTED, Record
 
 
@@ -30,7 +29,7 @@ class Annotate:
         """The annotator's. Raises `ModelError` when its model can't be found."""
         return self._annotator.revision
 
-    def prepare(self, case: Case) -> None:
+    def prepare(self, case: Candidate) -> None:
         """Read what the annotator needs, and have it prepare the picture if it can do so ahead."""
         ready = getattr(self._annotator, "prepare", None)
         if case.problem(self.needs) is None and ready is not None:
@@ -42,12 +41,12 @@ class Annotate:
         found: Mapping[str, float] = getattr(self._annotator, "counts", dict)()
         return found
 
-    def __call__(self, cases: Iterable[Case]) -> Iterator[Record]:
+    def __call__(self, cases: Iterable[Candidate]) -> Iterator[Record]:
         """One row of the annotations table a candidate, in order."""
-        for case, seen in answers(self._annotator, self.needs, self.chunk, cases):
+        for case, seen in in_batches(self._annotator, self.needs, self.chunk, cases):
             yield self._row(case, seen if isinstance(seen, Failure) else _written(seen))
 
-    def _row(self, case: Case, seen: str | Failure) -> Record:
+    def _row(self, case: Candidate, seen: str | Failure) -> Record:
         return {
             "candidate_id": case.candidate_id,
             "graph": None if isinstance(seen, Failure) else seen,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from invdpo.schemas import ConfigError
-from invdpo.schemas.section import Section
+from invdpo.schemas.config.section import Section
 
 S = TypeVar("S", bound=Section)
 

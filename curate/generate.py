@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from invdpo.curate.attempts import Failure, attempt
-from invdpo.curate.drawing import Numbered, alike, behind, in_order
+from invdpo.curate.batching import Failure, attempt
+from invdpo.curate.generators.order import (
+    Numbered,
+    batch_by_size,
+    finish_in_background,
+    restore_order,
+)
+from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture, Size
+from invdpo.curate.generators.specs import distinct, model_specs
 from invdpo.curate.images import encode, perceptual_hash
-from invdpo.curate.recipes import distinct, recipes
-from invdpo.curate.sampler import Picture, Sampler, Shot, Size
 from invdpo.schemas import ConfigError, DataError, ModelError
-from invdpo.schemas.config import GenerateConfig
+from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.ids import content_id, derived_seed
 from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record
 
@@ -37,7 +42,7 @@ class Generate:
             raise ConfigError("generate.width, generate.height: give both or neither.")
         self._sizes = sizes(config)
         self._config = config
-        self._samplers = [Sampler(config, recipe) for recipe in recipes(config)]
+        self._samplers = [ImageGenerator(config, recipe) for recipe in model_specs(config)]
 
     @property
     def fan_out(self) -> int:
@@ -80,11 +85,13 @@ class Generate:
             yield from self._drawn(sampler, prompts)
             sampler.rest()
 
-    def _drawn(self, sampler: Sampler, rows: Iterable[Record]) -> Iterator[Record]:
-        batches = alike(
+    def _drawn(self, sampler: ImageGenerator, rows: Iterable[Record]) -> Iterator[Record]:
+        batches = batch_by_size(
             self._shots(rows), lambda shot: self._size(shot["seed"]), self._config.batch_size
         )
-        yield from in_order(behind(self._finishing(sampler, batch) for batch in batches))
+        yield from restore_order(
+            finish_in_background(self._finishing(sampler, batch) for batch in batches)
+        )
 
     def _shots(self, rows: Iterable[Record]) -> Iterator[Record]:
         """The k-th candidates of all models have the same seed."""
@@ -96,8 +103,8 @@ class Generate:
         """The size that a candidate's seed chooses."""
         return self._sizes[seed % len(self._sizes)] if self._sizes else None
 
-    def _shot(self, prompt: str, seed: int) -> Shot:
-        return Shot(prompt, seed, self._size(seed))
+    def _shot(self, prompt: str, seed: int) -> ImageRequest:
+        return ImageRequest(prompt, seed, self._size(seed))
 
     def remake(self, candidate: Mapping[str, Any], prompt: str) -> bytes:
         """The picture of one candidate's row again, as PNG; needs the row's configuration.
@@ -109,14 +116,14 @@ class Generate:
         picture = sampler([self._shot(prompt, candidate["seed"])])[0]
         return encode(_levels(picture))
 
-    def _sampler_of(self, candidate: Mapping[str, Any]) -> Sampler:
+    def _sampler_of(self, candidate: Mapping[str, Any]) -> ImageGenerator:
         found = [s for s in self._samplers if s.revision == candidate["revision"]]
         if len(self._samplers) > 1 and not found:
             raise DataError(f"{candidate['candidate_id']}: drawn by none of these models.")
         return found[0] if found else self._samplers[0]
 
     def _finishing(
-        self, sampler: Sampler, batch: Sequence[Numbered[Record]]
+        self, sampler: ImageGenerator, batch: Sequence[Numbered[Record]]
     ) -> list[Callable[[], Numbered[Record]]]:
         """Draws a batch; what is left to do for each picture needs no model."""
         fit = [self._shot(s["prompt"], s["seed"]) for _, s in batch if s.get("status") != REJECTED]
@@ -128,7 +135,9 @@ class Generate:
             calls.append(partial(_finished, number, self._origin(sampler, shot), picture))
         return calls
 
-    def _pictures(self, sampler: Sampler, shots: Sequence[Shot]) -> list[Picture | Failure]:
+    def _pictures(
+        self, sampler: ImageGenerator, shots: Sequence[ImageRequest]
+    ) -> list[Picture | Failure]:
         try:
             return attempt(sampler, shots)
         except ModelError as error:
@@ -136,7 +145,7 @@ class Generate:
                 raise
             raise ModelError(f"{sampler.recipe.name}: {error}") from error
 
-    def _origin(self, sampler: Sampler, shot: Record) -> Record:
+    def _origin(self, sampler: ImageGenerator, shot: Record) -> Record:
         """The row of a candidate without its picture: where it comes from, and its id."""
         config = self._config
         origin = {

@@ -13,15 +13,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from invdpo.curate.dataset import write_dataset
-from invdpo.curate.lineage import descendant, fingerprint_of
+from invdpo.curate.dataset.write import write_dataset
+from invdpo.curate.fingerprints import descendant, fingerprint_of
 from invdpo.curate.pairing import Report, check_columns, check_scores, cut_pairs, require_target
 from invdpo.curate.pairing.checks import NEEDED
 from invdpo.curate.pairing.reviews import check_reviews
-from invdpo.curate.parts import Fingerprint, exists, read_header, read_part, replacing, write_part
-from invdpo.curate.places import is_remote
 from invdpo.curate.runner import RunOptions, StepResult, is_done
 from invdpo.curate.scorers import SCORERS
+from invdpo.curate.storage.atomic import replacing
+from invdpo.curate.storage.parts import Fingerprint, exists, read_header, read_part, write_part
+from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
@@ -150,9 +151,14 @@ def _annotator(ws: Workspace, config: Config) -> str | None:
 
 
 def _result(
-    ws: Workspace, report: Mapping[str, Any], begin: float, *, made: int = 0, resumed: int = 0,
+    ws: Workspace,
+    report: Mapping[str, Any],
+    begin: float,
+    *,
+    made: int = 0,
+    resumed: int = 0,
     planned: int = 0,
-) -> StepResult:  # fmt: skip
+) -> StepResult:
     """Counts are pairs; those rejected are prompts that gave none."""
     dropped = report["prompts"]["dropped"]
     return StepResult(

@@ -15,9 +15,11 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from invdpo.curate.clients.budget import add_counts
 from invdpo.curate.engines import ENGINES, InputPart, MakeStage, Outcome, Output, Task
-from invdpo.curate.engines.work import reason
-from invdpo.curate.parts import (
+from invdpo.curate.engines.worker import reason
+from invdpo.curate.storage.errors import storage_errors
+from invdpo.curate.storage.parts import (
     Fingerprint,
     differences,
     exists,
@@ -26,10 +28,9 @@ from invdpo.curate.parts import (
     read_part,
     remove_stale,
 )
-from invdpo.curate.progress import progress
-from invdpo.curate.storage import storage_errors
-from invdpo.curate.web.ledger import added, told
 from invdpo.schemas import WorkspaceError
+from invdpo.schemas.io.progress import progress
+from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import REJECTED
 
 
@@ -182,7 +183,7 @@ def _result(
 ) -> StepResult:
     """`seconds` of the whole run, where it had this goal only; else those spent on it."""
     rejections = sum((outcome.rejections for outcome in made), Counter(plan.rejections))
-    counts = told(added(outcome.counts for outcome in made))
+    counts = format_counts(add_counts(outcome.counts for outcome in made))
     return StepResult(
         step=plan.goal.step,
         path=str(plan.goal.sink),

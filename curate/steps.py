@@ -16,29 +16,24 @@ from pathlib import Path
 import pyarrow as pa
 
 from invdpo.curate.annotate import Annotate
-from invdpo.curate.case import OBSERVED
+from invdpo.curate.candidate import OBSERVED
 from invdpo.curate.devices import for_each_device
 from invdpo.curate.engines import InputPart, MakeStage, OnDevices
+from invdpo.curate.fingerprints import descendant, fingerprint_of, missing_parts, part_size
 from invdpo.curate.generate import Generate
-from invdpo.curate.lineage import descendant, fingerprint_of, missing_parts, part_size
+from invdpo.curate.inputs import CandidatePart, cut
 from invdpo.curate.pair import pair_workspace
-from invdpo.curate.parts import Fingerprint, read_header, remove_stale, write_part
 from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
-from invdpo.curate.runner import (
-    Goal,
-    RunOptions,
-    StepResult,
-    is_done,
-    plan_goal,
-    run_plans,
-    tally,
-)
+from invdpo.curate.runner import Goal, RunOptions, StepResult, is_done, plan_goal, run_plans, tally
 from invdpo.curate.score import Score
-from invdpo.curate.sources import CandidatePart, cut
-from invdpo.curate.web.ledger import told
+from invdpo.curate.storage.parts import Fingerprint, read_header, remove_stale, write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
-from invdpo.schemas.config import AnnotateConfig, Config, GenerateConfig, ScoreConfig
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.annotate import AnnotateConfig
+from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record
 
 
@@ -53,7 +48,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = _without_asking(config)() if options.dry_run else source()
             rows, doubled = collect(drafts, source.name, config.prompts.num_prompts)
-            counts = tuple(filter(None, [told(getattr(source, "counts", dict)())]))
+            counts = tuple(filter(None, [format_counts(getattr(source, "counts", dict)())]))
             _require_prompts(config, rows)
             made = len(rows)
             if options.dry_run:
@@ -106,9 +101,12 @@ def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
         prompts = fingerprint_of(ws, ws.prompts_path)
         stage = Generate(section)
         size = part_size(
-            ws, options.part_size, section.batch_size, each=section.num_candidates,
+            ws,
+            options.part_size,
+            section.batch_size,
+            each=section.num_candidates,
             sizes=stage.num_sizes,
-        )  # fmt: skip
+        )
         total = read_header(ws.prompts_path).rows
         source = cut(ws.prompts_path, total, size, stage.fan_out)
         own = {"generate": stage.fingerprint(), "layout": {"part_size": size}}
@@ -134,11 +132,13 @@ def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepRes
         candidates = _candidates(ws)
         goals = [
             Goal(
-                stage.name, f"annotate {stage.name}", ws.annotations_dir(stage.name),
+                stage.name,
+                f"annotate {stage.name}",
+                ws.annotations_dir(stage.name),
                 candidates | {"annotate": {"annotator": stage.name, "revision": stage.revision}},
             )
             for stage in stages
-        ]  # fmt: skip
+        ]
         return _run(ws, config, options, make, _parts(ws), goals)
 
 
@@ -160,12 +160,14 @@ def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult
         seen = descendant(ws, annotations, upstream) if annotations else upstream
         goals = [
             Goal(
-                stage.name, f"score {stage.name}", ws.scores_dir(stage.name),
+                stage.name,
+                f"score {stage.name}",
+                ws.scores_dir(stage.name),
                 (seen if OBSERVED in stage.needs else upstream)
                 | {"score": {"scorer": stage.name, "revision": stage.revision}},
             )
             for stage in stages
-        ]  # fmt: skip
+        ]
         return _run(ws, config, options, make, _parts(ws, annotations), goals)
 
 
@@ -197,9 +199,13 @@ def _parts(ws: Workspace, annotations: Path | None = None) -> list[CandidatePart
 
 
 def _run(
-    ws: Workspace, config: Config, options: RunOptions, make_stage: MakeStage,
-    source: Sequence[InputPart], goals: Sequence[Goal],
-) -> list[StepResult]:  # fmt: skip
+    ws: Workspace,
+    config: Config,
+    options: RunOptions,
+    make_stage: MakeStage,
+    source: Sequence[InputPart],
+    goals: Sequence[Goal],
+) -> list[StepResult]:
     """Plan, then record the configuration, then work: a refused run leaves no trace."""
     plans = [plan_goal(source, goal, options) for goal in goals]
     if not options.dry_run:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock, Timeout
 
-from invdpo.curate.parts import exists, list_parts, maker, read_part, replacing
-from invdpo.curate.places import check_writable, is_remote, place
-from invdpo.curate.remote_lock import Held, RemoteLock
-from invdpo.curate.storage import storage_errors
+from invdpo.curate.storage.atomic import replacing
+from invdpo.curate.storage.errors import storage_errors
+from invdpo.curate.storage.lock import Held, RemoteLock
+from invdpo.curate.storage.parts import exists, list_parts, maker, read_part
+from invdpo.curate.storage.urls import check_writable, is_remote, place
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
-from invdpo.schemas.load import dump_config
+from invdpo.schemas.config.load import dump_config
 
 
 class Workspace:

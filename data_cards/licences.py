@@ -17,27 +17,35 @@ HUB = "https://huggingface.co"
 
 _NAMED: dict[str, tuple[str, ...]] = {
     "apache-2.0": (
-        "embedded", "black-forest-labs/FLUX.1-schnell", "segmind/SSD-1B", "segmind/Segmind-Vega",
+        "embedded",
+        "black-forest-labs/FLUX.1-schnell",
+        "segmind/SSD-1B",
+        "segmind/Segmind-Vega",
     ),
     "creativeml-openrail-m": (
-        "CompVis/stable-diffusion-v1-4", "runwayml/stable-diffusion-v1-5",
+        "CompVis/stable-diffusion-v1-4",
+        "runwayml/stable-diffusion-v1-5",
         "stable-diffusion-v1-5/stable-diffusion-v1-5",
     ),
     "openrail++": (
-        "stabilityai/stable-diffusion-xl-base-1.0", "stabilityai/stable-diffusion-2-1",
-        "stabilityai/stable-diffusion-2-1-base", "stabilityai/stable-diffusion-2",
-        "PixArt-alpha/PixArt-XL-2-1024-MS", "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+        "stabilityai/stable-diffusion-xl-base-1.0",
+        "stabilityai/stable-diffusion-2-1",
+        "stabilityai/stable-diffusion-2-1-base",
+        "stabilityai/stable-diffusion-2",
+        "PixArt-alpha/PixArt-XL-2-1024-MS",
+        "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
     ),
-}  # fmt: skip
+}
 _OWN: dict[str, tuple[str, ...]] = {
     "stabilityai-ai-community": (
         "stabilityai/stable-diffusion-3-medium-diffusers",
-        "stabilityai/stable-diffusion-3.5-medium", "stabilityai/stable-diffusion-3.5-large",
+        "stabilityai/stable-diffusion-3.5-medium",
+        "stabilityai/stable-diffusion-3.5-large",
         "stabilityai/stable-diffusion-3.5-large-turbo",
     ),
     "sai-nc-community": ("stabilityai/sdxl-turbo", "stabilityai/sd-turbo"),
     "flux-1-dev-non-commercial-license": ("black-forest-labs/FLUX.1-dev",),
-}  # fmt: skip
+}
 """Licences that the Hub knows as `other`, with a name and the model's own text."""
 
 KNOWN: dict[str, Licence] = {
@@ -66,7 +74,7 @@ def licence_of(models: Iterable[str], told: Mapping[str, Licence] | None = None)
     return {"license": sorted(names)}
 
 
-def told_licence(readme: Path | None) -> Licence:
+def read_licence(readme: Path | None) -> Licence:
     """`license` and its kin from the YAML head of a model's README; nothing if it tells none."""
     if readme is None or not readme.is_file():
         return {}

@@ -9,19 +9,10 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from invdpo.data_cards.biases import known
+from invdpo.data_cards.escape import bibtex, bibtex_key, cell, code, fenced, literal, plain, several
 from invdpo.data_cards.metadata import Stats, dataset_metadata, model_metadata
 from invdpo.data_cards.renewing import card
 from invdpo.data_cards.statistics import tables
-from invdpo.data_cards.text import (
-    bibtex,
-    bibtex_key,
-    cell,
-    code,
-    fenced,
-    literal,
-    plain,
-    several,
-)
 
 
 def render_dataset_card(stats: Stats) -> str:
@@ -86,7 +77,12 @@ def _environment() -> Environment:
         autoescape=False,  # Markdown, not HTML: `plain` and `code` escape
     )
     environment.filters |= {
-        "plain": plain, "code": code, "cell": cell, "fenced": fenced, "literal": literal,
-        "several": several, "bibtex": bibtex,
-    }  # fmt: skip
+        "plain": plain,
+        "code": code,
+        "cell": cell,
+        "fenced": fenced,
+        "literal": literal,
+        "several": several,
+        "bibtex": bibtex,
+    }
     return environment

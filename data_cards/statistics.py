@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from invdpo.data_cards.text import cell, code, plain
+from invdpo.data_cards.escape import cell, code, plain
 
 Report = Mapping[str, Any]
 Row = Sequence[str]
@@ -92,9 +92,10 @@ def _strata(report: Report) -> Iterator[Figures]:
 
 def _reviews(report: Report) -> Iterator[Figures]:
     told = {
-        name: value for name, value in (report.get("reviews") or {}).items()
+        name: value
+        for name, value in (report.get("reviews") or {}).items()
         if isinstance(value, int | float)
-    }  # fmt: skip
+    }
     if told:
         header = [plain(_words(name)) for name in told]
         yield Figures("Decisions of people:", header, [[cell(value) for value in told.values()]])

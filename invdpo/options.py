@@ -17,7 +17,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from invdpo.schemas.config import Config
-from invdpo.schemas.section import Section
+from invdpo.schemas.config.section import Section
 
 METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "A,B,...", dict: "NAME=NUMBER"}
 

@@ -2,6 +2,9 @@
 
 Intended graphs (what a prompt asks for) and observed graphs (what an annotator saw) share this
 one type. Every field of a LAION-SG record survives a round trip, unknown ones included.
+
+
+MERGED: Relations that say the same when both their ends are exchanged.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from invdpo.schemas.errors import DataError
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as fractions of width and height, 0..1, origin at the top left."""
+
 
 Triple = tuple[str, str, str]
 """(subject label, predicate, object label)."""
@@ -116,3 +120,26 @@ class SceneGraph(_Model):
         """Distinct (subject label, predicate, object label), as LAION-SG's SG-IoU counts them."""
         label = {item.item_id: item.label for item in self.items}
         return {(label[r.item1], r.relation, label[r.item2]) for r in self.relations}
+
+
+CONVERSE = {
+    "right of": "left of",
+    "below": "above",
+    "behind": "in front of",
+    "next to": "next to",
+    "near": "near",
+}
+"""A relation -> the one that says the same the other way round, which is told in its place."""
+
+
+Fact = tuple[str, str, str]
+"""Subject, relation, object."""
+
+
+def one_way(fact: Fact) -> Fact:
+    """The same fact in the direction in which facts are compared: B right of A is A left of B."""
+    subject, relation, target = fact
+    converse = CONVERSE.get(relation)
+    if converse is None or (converse == relation and subject <= target):
+        return fact
+    return target, converse, subject

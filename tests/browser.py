@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
 NAMES = (
-    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "microsoft-edge",
     "chrome",
-)  # fmt: skip
+)
 QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 HERE = ("127.0.0.1", "localhost", "[::1]")
 LOCAL = ("file:", "data:", "blob:", "about:", *(f"http://{host}" for host in HERE))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from invdpo.hub import push_folder
-from invdpo.hub_files import model_files
+from invdpo.hub.files import model_files
+from invdpo.hub.folder import push_folder
 
 CARD = b"---\nlicense: mit\n---\n\n# A card\n"
 KEPT = {
@@ -18,10 +18,18 @@ KEPT = {
     "pictures/step-00001.png": b"\x89PNG1",
 }
 LEFT = (
-    ".cache/x.safetensors", ".hidden.safetensors", "checkpoints/step-1/w.safetensors",
-    "state/a.json", "tensorboard/events", "wandb/run", "evaluation/grid.png",
-    "evaluation/scores/part.parquet", "pictures/.DS_Store", "notes.txt", "token.json",
-)  # fmt: skip
+    ".cache/x.safetensors",
+    ".hidden.safetensors",
+    "checkpoints/step-1/w.safetensors",
+    "state/a.json",
+    "tensorboard/events",
+    "wandb/run",
+    "evaluation/grid.png",
+    "evaluation/scores/part.parquet",
+    "pictures/.DS_Store",
+    "notes.txt",
+    "token.json",
+)
 
 
 def model_folder(place: Path) -> Path:

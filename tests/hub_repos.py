@@ -116,10 +116,16 @@ class Repo:
             for path, blob in sorted(self.tree(revision).items())
         ]
         return {
-            "id": self.name, "sha": self.commit_of(revision), "private": self.private,
-            "gated": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0,
+            "id": self.name,
+            "sha": self.commit_of(revision),
+            "private": self.private,
+            "gated": False,
+            "disabled": False,
+            "tags": [],
+            "downloads": 0,
+            "likes": 0,
             "siblings": siblings,
-        }  # fmt: skip
+        }
 
     def commit(self, branch: str, lines: bytes, objects: dict[str, bytes]) -> str:
         """Apply the lines of a commit request; `objects` are the LFS store, by hash.

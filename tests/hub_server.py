@@ -48,9 +48,12 @@ class HubServer:
     def environment(self, token: str | None = TOKEN, *, home: Path) -> dict[str, str]:
         """What a client needs in its environment; one without a token is not logged in."""
         return {
-            "HF_ENDPOINT": self.url, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0",
-            "HF_TOKEN": token or "", "HF_HOME": str(home),
-        }  # fmt: skip
+            "HF_ENDPOINT": self.url,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "0",
+            "HF_TOKEN": token or "",
+            "HF_HOME": str(home),
+        }
 
     def add(self, kind: str, name: str, **files: bytes) -> Repo:
         """Put a repository there, as if someone had pushed it; `kind` as in the API."""
@@ -89,9 +92,11 @@ class HubServer:
     def whoami(self, asked: Asked) -> Json:
         name, role, orgs = asked.user
         return {
-            "type": "user", "name": name, "orgs": [{"name": org} for org in orgs],
+            "type": "user",
+            "name": name,
+            "orgs": [{"name": org} for org in orgs],
             "auth": {"type": "access_token", "accessToken": {"role": role}},
-        }  # fmt: skip
+        }
 
     def validate_yaml(self, asked: Asked) -> Json:
         body = asked.json()
@@ -204,9 +209,10 @@ class HubServer:
             return Answer(blob.content, headers=head)
         store = self.url.replace("127.0.0.1", "localhost")
         linked = (
-            ("X-Linked-Etag", f'"{blob.sha256}"'), ("X-Linked-Size", str(len(blob.content))),
+            ("X-Linked-Etag", f'"{blob.sha256}"'),
+            ("X-Linked-Size", str(len(blob.content))),
             ("Location", f"{store}/lfs/{blob.sha256}"),
-        )  # fmt: skip
+        )
         return Answer(b"", 302, (*head, *linked))
 
 

@@ -64,9 +64,10 @@ def unlisted_packages(root: Path) -> list[str]:
     """Packages that pyproject.toml forgets, or names in vain."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     listed = set(project["tool"]["setuptools"]["packages"])
-    rooms = [path for room in ROOMS for path in files(root / room, "__init__.py")]
-    there = {".".join(("invdpo", *path.relative_to(root).parts[:-1])) for path in rooms}
-    wrong = sorted(listed ^ (there | {"invdpo"}))
+    folders = [path.relative_to(root).parts[:-1] for path in files(root, "__init__.py")]
+    code = [parts for parts in folders if parts[0] in ("invdpo", *ROOMS)]
+    there = {".".join(parts if parts[0] == "invdpo" else ("invdpo", *parts)) for parts in code}
+    wrong = sorted(listed ^ there)
     return [f"pyproject.toml: packages and folders disagree about {name}" for name in wrong]
 
 
@@ -119,8 +120,12 @@ def wrong_imports(root: Path) -> list[str]:
 
 
 def _face(root: Path) -> set[str]:
-    """Modules of the command line, on which no room may lean."""
-    return {path.stem for path in (root / "invdpo").glob("*.py") if path.stem != "__init__"}
+    """Modules and packages of the command line, on which no room may lean."""
+    return {
+        path.stem
+        for path in (root / "invdpo").iterdir()
+        if path.name not in ROOMS and (path.suffix == ".py" or path.is_dir())
+    } - {"__init__", "__pycache__"}
 
 
 def _imports(path: Path) -> Iterator[tuple[int, str]]:

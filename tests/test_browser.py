@@ -36,10 +36,23 @@ def test_a_page_that_misbehaves_fails_its_test(
     (tmp_path / "conftest.py").write_text("from tests.browser import browser, page\n")
     (tmp_path / "test_it.py").write_text(TEST.format(html))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path,
-         tmp_path / "test_it.py"],
-        cwd=ROOT, capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            tmp_path,
+            tmp_path / "test_it.py",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 1
     assert expected in done.stdout
 

@@ -49,10 +49,14 @@ def folder(tmp_path: Path) -> Path:
 def client(hub: HubServer, cwd: Path, code: str, token: str | None = TOKEN) -> Any:
     """What the code put into `found`; it runs as a process that knows only this Hub."""
     done = subprocess.run(
-        [sys.executable, "-c", f"{START}{code}\nprint(json.dumps(found))"], cwd=cwd, text=True,
-        env=os.environ | hub.environment(token, home=cwd / "hf"), capture_output=True, timeout=200,
+        [sys.executable, "-c", f"{START}{code}\nprint(json.dumps(found))"],
+        cwd=cwd,
+        text=True,
+        env=os.environ | hub.environment(token, home=cwd / "hf"),
+        capture_output=True,
+        timeout=200,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -165,9 +169,12 @@ found = [
 ]
 """
     assert client(hub, tmp_path, code) == [
-        "RepositoryNotFoundError", "RevisionNotFoundError", "RemoteEntryNotFoundError",
-        "RemoteEntryNotFoundError", "HfHubHTTPError",
-    ]  # fmt: skip
+        "RepositoryNotFoundError",
+        "RevisionNotFoundError",
+        "RemoteEntryNotFoundError",
+        "RemoteEntryNotFoundError",
+        "HfHubHTTPError",
+    ]
 
 
 def test_cards_are_checked(hub: HubServer, tmp_path: Path) -> None:
@@ -214,5 +221,6 @@ api.upload_folder(repo_id="alice/thing", folder_path="folder")
     client(hub, folder.parent, code)
     kept = hub.model("alice/thing").files()
     assert {name for name in FILES if kept[name] != FILES[name]} == {
-        "weights.safetensors", "big.json",
-    }  # fmt: skip
+        "weights.safetensors",
+        "big.json",
+    }

@@ -33,7 +33,7 @@ def house(tmp_path: Path) -> Path:
     for room in layout.ROOMS:
         write(tmp_path, f"{room}/__init__.py", "")
     write(tmp_path, "invdpo/__init__.py", "")
-    write(tmp_path, "invdpo/cli.py", "")
+    write(tmp_path, "invdpo/cli/app.py", "")
     for room in layout.ROOMS:
         (tmp_path / "invdpo" / room).symlink_to(Path("..") / room)
     return tmp_path

@@ -11,12 +11,13 @@ import pyarrow as pa
 from PIL import Image
 
 from invdpo.curate import steps
-from invdpo.curate.parts import write_part
 from invdpo.curate.prompts.base import Draft, prompt_row
 from invdpo.curate.runner import RunOptions
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import Item, Relation, SceneGraph
-from invdpo.schemas.config import Config, PairConfig
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.tables import ANNOTATIONS, CANDIDATES, PROMPTS, SCORES
 
@@ -68,10 +69,17 @@ def candidate(row: dict[str, Any], k: int, model: str) -> dict[str, Any]:
     """The k-th candidate of a prompt; its picture is noise of its own."""
     name = content_id(row["prompt_id"], k, model)
     return {
-        "candidate_id": name, "prompt_id": row["prompt_id"], "width": 24, "height": 24, "seed": k,
-        "image": {"bytes": png(int(name[:8], 16)), "path": f"{name}.png"}, "model": model,
-        "revision": "r", "phash": name[:16], "status": "ok",
-    }  # fmt: skip
+        "candidate_id": name,
+        "prompt_id": row["prompt_id"],
+        "width": 24,
+        "height": 24,
+        "seed": k,
+        "image": {"bytes": png(int(name[:8], 16)), "path": f"{name}.png"},
+        "model": model,
+        "revision": "r",
+        "phash": name[:16],
+        "status": "ok",
+    }
 
 
 def png(seed: int, size: int = 24) -> bytes:
@@ -98,6 +106,10 @@ def score(row: dict[str, Any], scorer: str) -> dict[str, Any]:
     value = row["seed"] / 4 + 0.01 * own if scorer == "composition" else own
     parts = [("all_right", float(row["seed"] > 1))] if scorer == "composition" else None
     return {
-        "candidate_id": row["candidate_id"], "score": value, "components": parts,
-        "scorer": scorer, "revision": "1", "status": "ok",
-    }  # fmt: skip
+        "candidate_id": row["candidate_id"],
+        "score": value,
+        "components": parts,
+        "scorer": scorer,
+        "revision": "1",
+        "status": "ok",
+    }

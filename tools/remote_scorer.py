@@ -15,10 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
 
-from invdpo.curate.attempts import Failure, attempt
-from invdpo.curate.case import Case
+from invdpo.curate.batching import Failure, attempt
+from invdpo.curate.candidate import Candidate
 from invdpo.curate.scorers import SCORERS, Scorer
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
 
 LARGEST = 1_000_000_000
 
@@ -30,7 +30,7 @@ def told(scorer: Scorer) -> dict[str, Any]:
 
 def answer(scorer: Scorer, question: dict[str, Any]) -> dict[str, Any]:
     """Scores, or reasons, for the cases of a question."""
-    cases = [Case(_row(case)) for case in question["cases"]]
+    cases = [Candidate(_row(case)) for case in question["cases"]]
     verdicts = attempt(scorer, cases)
     return {
         "scores": [

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from invdpo.train.batches import Batch
 from invdpo.train.models import Conditioning
 from invdpo.train.objective import Objective, noise_error
-from invdpo.train.sampling import Batch
 
 Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
 """(x, t, conditioning) -> noise, (M, C, H, W) to the same."""

@@ -18,24 +18,24 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from invdpo.schemas.config import TrainConfig
-from invdpo.train.average import Average
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.files import append_line
+from invdpo.schemas.io.progress import progress_bar
+from invdpo.train.batches import Batch, BatchSampler, step_pairs
+from invdpo.train.checkpoint.optimizer_state import pack_optimizer, placed, unpack_optimizer, whole
+from invdpo.train.checkpoint.resume import STATE, forget_after
+from invdpo.train.checkpoint.state import TrainState, save_state
 from invdpo.train.chunks import chunks
 from invdpo.train.data import Pair
-from invdpo.train.files import append_line
+from invdpo.train.distributed import ProcessGroup
 from invdpo.train.gradient import Goal, Predict, accumulate, all_errors
-from invdpo.train.judged import Metrics, check_finite, judge, means
+from invdpo.train.metrics import Metrics, check_finite, judge, means
 from invdpo.train.models import Conditioning, ModelAdapter
-from invdpo.train.optimizers import make_optimizer
-from invdpo.train.packing import pack_optimizer, placed, unpack_optimizer, whole
-from invdpo.train.pictures import Pictures
-from invdpo.train.progress import bar
-from invdpo.train.rates import LossScale, rate, set_rate
-from invdpo.train.resume import STATE, forget_after
-from invdpo.train.sampling import Batch, Sampler, step_pairs
-from invdpo.train.state import TrainState, save_state
-from invdpo.train.team import Team
-from invdpo.train.tuning import Tuning
+from invdpo.train.models.finetuning import Tuning
+from invdpo.train.monitoring.validation_images import Pictures
+from invdpo.train.optim.ema import Average
+from invdpo.train.optim.optimizers import make_optimizer
+from invdpo.train.optim.schedules import LossScale, rate, set_rate
 
 VALIDATION_POINTS = 8
 """Points a validation pair is judged at; the same in every look and every run."""
@@ -62,10 +62,10 @@ class Loop:
         self,
         adapter: ModelAdapter,
         tuning: Tuning,
-        sampler: Sampler,
+        sampler: BatchSampler,
         config: TrainConfig,
         output: Path,
-        team: Team,
+        team: ProcessGroup,
     ) -> None:
         self.adapter, self.tuning, self.sampler, self.team = adapter, tuning, sampler, team
         self.config, self.output = config, output
@@ -100,7 +100,7 @@ class Loop:
         """
         config = self.config
         metrics = forget_after(self.output, self.progress.step) if self.team.leads else Metrics()
-        with bar(config.max_steps, "training", "step", shown) as shown_bar:
+        with progress_bar(config.max_steps, "training", "step", shown) as shown_bar:
             shown_bar.update(self.progress.step)
             if self.pictures and not self.progress.step:
                 self.pictures.draw(0)
@@ -211,9 +211,14 @@ class Loop:
         scale = self.scale.value * (self.team.world if self.team.sharded else 1) / self.count
         for batch in self._batches(pairs, mine, *key):
             error = accumulate(
-                self._predict(), batch, self.goal, self.tuning.parameters, self.samples, scale,
+                self._predict(),
+                batch,
+                self.goal,
+                self.tuning.parameters,
+                self.samples,
+                scale,
                 scores_first=self.team.sharded,
-            )  # fmt: skip
+            )
             table[list(batch.places)] = judge(error, batch, self.goal)
             forwards += error.numel() * (2 if self.goal.objective.live_reference else 1)
         self.team.sum_gradients(self.tuning.parameters)

@@ -1,30 +1,40 @@
-"""Phase one: read the pairs, find the state to go on from, fill the cache, free the encoders."""
+"""Phase one: read the pairs, find the state to go on from, fill the cache, free the encoders.
+
+MERGED: What both phases of a training work with.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from invdpo.schemas.config import TrainConfig
+import torch
+from torch import Tensor
+
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
-from invdpo.train.cache import Cache, open_cache
+from invdpo.train.cache.fill import CacheBuilder
+from invdpo.train.cache.trajectories import Cache, open_cache
+from invdpo.train.checkpoint.resume import find_state, identity_of, throw_away
+from invdpo.train.checkpoint.state import TrainState
 from invdpo.train.data import DataSet, Pair, Pairs
-from invdpo.train.filling import Filler
-from invdpo.train.intake import enlarged, no_pairs, read_splits
-from invdpo.train.pictures import picture_prompts
-from invdpo.train.resume import find_state, identity_of, throw_away
-from invdpo.train.setup import Setup
-from invdpo.train.state import TrainState
+from invdpo.train.diagnostics.memory import advice, out_of_memory
+from invdpo.train.distributed import ProcessGroup, start_processes
+from invdpo.train.models import ModelAdapter, load_adapter
+from invdpo.train.monitoring.validation_images import picture_prompts
+from invdpo.train.splits import enlarged, no_pairs, read_splits, resolve_config
 
 log = logging.getLogger("invdpo.train")
 
 
 @dataclass
-class Ready:
+class Prepared:
     """What phase one hands to phase two."""
 
     cache: Cache
@@ -50,7 +60,7 @@ class Ready:
         self.notes.append(text)
 
 
-def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Ready:
+def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Prepared:
     """Phase one, with its cache in `root`; a state is thrown away first with `restart`.
 
     Raises as `train` does.
@@ -64,7 +74,7 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Rea
     prompts = picture_prompts(config, splits)
     cache = open_cache(root, adapter, config)
     with setup.within_memory():
-        filler = Filler(adapter, config, cache, ranks=setup.team, shown=setup.shown)
+        filler = CacheBuilder(adapter, config, cache, ranks=setup.team, shown=setup.shown)
         filler.fill(dataset, splits, prompts)
     # all of them, not those alone that this run or this process encoded
     told = {*prompts, *(pair.prompt for some in splits.values() for pair in some)}
@@ -76,7 +86,7 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Rea
     skipped = sum((some.skipped for some in found.values()), Counter[str]())
     train, validation = usable["train"], usable["validation"]
     speaks = setup.team.leads
-    ready = Ready(cache, train, validation, prompts, skipped, identity, state, speaks)
+    ready = Prepared(cache, train, validation, prompts, skipped, identity, state, speaks)
     for text in (*notes, *_notes(config, found, cache, cut)):
         ready.note(text)
     ready.seconds = time.perf_counter() - began
@@ -133,3 +143,53 @@ def _notes(config: TrainConfig, found: dict[str, Pairs], cache: Cache, cut: int)
             "starts, so nothing will move; choose `endpoint` or `implied` to train."
         )
     return notes
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The model, the options, the processes, and where the result goes."""
+
+    adapter: ModelAdapter
+    config: TrainConfig
+    team: ProcessGroup
+    output: Path
+    shown: bool
+    """Whether this process shows progress."""
+
+    @property
+    def count(self) -> int:
+        """Pairs a step, of all processes."""
+        config = self.config
+        return config.batch_size * config.gradient_accumulation_steps * self.team.world
+
+    def within_memory(
+        self, moving: Sequence[Tensor] = (), samples: int | None = None
+    ) -> AbstractContextManager[None]:
+        """Turns a lack of memory into a `ModelError` that says which settings would fit.
+
+        `moving` are the parameters in training, `samples` the UNet samples of one graph.
+        """
+        return out_of_memory(lambda: self._advice(moving, samples or self.config.unet_batch_size))
+
+    def _advice(self, moving: Sequence[Tensor], samples: int) -> str:
+        config, device = self.config, self.team.device
+        return advice(
+            config,
+            samples=samples,
+            weights_bytes=sum(p.numel() * p.element_size() for p in self.adapter.unet.parameters()),
+            moving=moving,
+            device_bytes=torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None,
+            optimizer=config.optimizer,
+            averaged=config.ema_decay is not None,
+            # without anything that moves there is no graph to save
+            gradient_checkpointing=config.gradient_checkpointing or not moving,
+            sharded=self.team.sharded,
+            devices=self.team.world,
+        )
+
+
+def set_up(config: TrainConfig, output: Path, *, shown: bool) -> Setup:
+    """Join the processes and find the model. Raises `ConfigError` and `ModelError`."""
+    team = start_processes(config)
+    adapter = load_adapter(config, team.device)
+    return Setup(adapter, resolve_config(config, adapter), team, output, shown and team.leads)

@@ -8,19 +8,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from invdpo.schemas.config import TrainConfig
-from invdpo.train.buckets import bucket_of
-from invdpo.train.curves import plot_curves
-from invdpo.train.files import write_atomically
-from invdpo.train.intake import buckets, opened
-from invdpo.train.judged import Metrics
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.files import write_atomically
+from invdpo.train.batches import BatchSampler
+from invdpo.train.data.buckets import bucket_of
 from invdpo.train.loop import Loop
-from invdpo.train.pictures import Pictures
-from invdpo.train.prepare import Ready, prepare
-from invdpo.train.sampling import Sampler
-from invdpo.train.setup import Setup, set_up
-from invdpo.train.trackers import OnStep, watching
-from invdpo.train.tuning import start_tuning
+from invdpo.train.metrics import Metrics
+from invdpo.train.models.finetuning import start_tuning
+from invdpo.train.monitoring.curves import plot_curves
+from invdpo.train.monitoring.trackers import OnStep, watching
+from invdpo.train.monitoring.validation_images import Pictures
+from invdpo.train.prepare import Prepared, Setup, prepare, set_up
+from invdpo.train.splits import buckets, open_data
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def train(
         WorkspaceError: A folder that can't be written, or that holds another training.
     """
     setup = set_up(config, output, shown=progress)
-    data = opened(dataset, setup.config)
+    data = open_data(dataset, setup.config)
     ready = prepare(setup, data, cache_dir or output.parent / "trajectories", restart=restart)
     loop = _loop(setup, ready)
     moving, samples = loop.tuning.parameters, loop.samples
@@ -109,10 +108,10 @@ def train(
     return result
 
 
-def _loop(setup: Setup, ready: Ready) -> Loop:
+def _loop(setup: Setup, ready: Prepared) -> Loop:
     """The loop of phase two, at the step it goes on from."""
     adapter, config, team = setup.adapter, setup.config, setup.team
-    sampler = Sampler(ready.cache, config, adapter.alpha_bar)
+    sampler = BatchSampler(ready.cache, config, adapter.alpha_bar)
     with setup.within_memory():
         live = sampler.objective.live_reference
         tuning = start_tuning(adapter, config, team, keep_reference=live)
@@ -139,7 +138,7 @@ def _report(setup: Setup, result: TrainResult) -> None:
     write_atomically(setup.output / "training.json", json.dumps(report, indent=1).encode())
 
 
-def _result(ready: Ready, loop: Loop, metrics: Metrics) -> TrainResult:
+def _result(ready: Prepared, loop: Loop, metrics: Metrics) -> TrainResult:
     done = loop.progress
     return TrainResult(
         output=loop.output,

@@ -1,9 +1,9 @@
 """Annotators, one small file each; importing this package enters them into `ANNOTATORS`."""
 
-from invdpo.curate.annotators import detector as detector
 from invdpo.curate.annotators import imported as imported
 from invdpo.curate.annotators import shapes as shapes
 from invdpo.curate.annotators import vlm as vlm
 from invdpo.curate.annotators.base import ANNOTATORS, Annotator
+from invdpo.curate.annotators.detector import annotator as annotator
 
 __all__ = ["ANNOTATORS", "Annotator"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from invdpo.curate.attempts import Failure
-from invdpo.curate.case import Case
+from invdpo.curate.batching import Failure
+from invdpo.curate.candidate import Candidate
 from invdpo.schemas import SceneGraph
-from invdpo.schemas.config import AnnotateConfig
+from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.plugins import Registry
 
 
@@ -24,7 +24,7 @@ class Annotator(Protocol):
         """Which weights, rules and settings give these graphs."""
         ...
 
-    def __call__(self, cases: Sequence[Case]) -> Sequence[SceneGraph | Failure]:
+    def __call__(self, cases: Sequence[Candidate]) -> Sequence[SceneGraph | Failure]:
         """What each picture shows, in order; a `Failure` with the reason where it can't be told."""
         ...
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.annotators.base import ANNOTATORS
-from invdpo.curate.attempts import Failure
-from invdpo.curate.case import IMAGE, Case
-from invdpo.curate.places import place
-from invdpo.curate.prompts.records import given
-from invdpo.curate.remote import content, reason
+from invdpo.curate.batching import Failure
+from invdpo.curate.candidate import IMAGE, Candidate
+from invdpo.curate.prompts.reader import given
+from invdpo.curate.storage.object_store import content, reason
+from invdpo.curate.storage.urls import place
 from invdpo.schemas import ConfigError, DataError, SceneGraph
-from invdpo.schemas.config import AnnotateConfig
+from invdpo.schemas.config.annotate import AnnotateConfig
 
 KEYS = ("candidate_id", "image_sha256")
 
@@ -65,11 +65,11 @@ class ImportAnnotator:
             raise DataError(f"{self._path}: no records.")
         return found
 
-    def __call__(self, cases: Sequence[Case]) -> list[SceneGraph | Failure]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph | Failure]:
         """One graph a case, where the file has one."""
         return [self._of(case) for case in cases]
 
-    def _of(self, case: Case) -> SceneGraph | Failure:
+    def _of(self, case: Candidate) -> SceneGraph | Failure:
         digest = hashlib.sha256(case.image_bytes).hexdigest()
         for key in (case.candidate_id, digest):
             if key in self._graphs:

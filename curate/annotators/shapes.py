@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from invdpo.curate.annotators.base import ANNOTATORS
-from invdpo.curate.case import IMAGE, Case
+from invdpo.curate.candidate import IMAGE, Candidate
 from invdpo.schemas import SceneGraph
-from invdpo.schemas.config import AnnotateConfig
+from invdpo.schemas.config.annotate import AnnotateConfig
 
 
 @ANNOTATORS.register("shapes")
@@ -22,7 +22,7 @@ class ShapesAnnotator:
     def __init__(self, config: AnnotateConfig) -> None:
         """Nothing of the configuration plays a part."""
 
-    def __call__(self, cases: Sequence[Case]) -> list[SceneGraph]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph]:
         """One graph a picture."""
         import numpy as np
 

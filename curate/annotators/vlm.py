@@ -11,16 +11,16 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 
-from invdpo.curate.annotators.attributes import Alternatives
 from invdpo.curate.annotators.base import ANNOTATORS
-from invdpo.curate.attempts import Failure
-from invdpo.curate.case import GRAPH, IMAGE, Case
-from invdpo.curate.web.consult import Consultant, Question
-from invdpo.curate.web.drawn import FORM, Words, read, schema
-from invdpo.curate.web.ledger import Counts
+from invdpo.curate.batching import Failure
+from invdpo.curate.candidate import GRAPH, IMAGE, Candidate
+from invdpo.curate.clients.graph_schema import FORM, Words, read, schema
+from invdpo.curate.clients.questions import Question, VlmClient
+from invdpo.curate.scene_graphs.vocabulary import Alternatives
 from invdpo.schemas import SceneGraph
-from invdpo.schemas.config import AnnotateConfig
+from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.text import Counts
 
 SYSTEM = (
     "You describe pictures as scene graphs. List the objects that are clearly visible, their "
@@ -47,7 +47,7 @@ class VlmAnnotator:
         self.needs: Sequence[str] = (IMAGE, GRAPH) if self._closed else (IMAGE,)
         kinds = Alternatives(config.alternatives, ()).words.attributes
         self._alternatives = Alternatives(config.alternatives, kinds)
-        self._consultant = Consultant(config, "annotate")
+        self._consultant = VlmClient(config, "annotate")
 
     @cached_property
     def revision(self) -> str:
@@ -57,12 +57,17 @@ class VlmAnnotator:
             mode="json", include={"attributes", "synonyms", "relations", "activities"}
         )
         rest = content_id(
-            SYSTEM, CLOSED, schema(None), config.vlm_temperature, config.vlm_max_tokens,
-            config.vlm_vocabulary, words if self._closed else None,
-        )  # fmt: skip
+            SYSTEM,
+            CLOSED,
+            schema(None),
+            config.vlm_temperature,
+            config.vlm_max_tokens,
+            config.vlm_vocabulary,
+            words if self._closed else None,
+        )
         return f"{config.vlm_model} {config.vlm_vocabulary} {rest[:8]}"
 
-    def __call__(self, cases: Sequence[Case]) -> list[SceneGraph | Failure]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph | Failure]:
         """One graph a case."""
         return self._consultant.answer([self._question(case) for case in cases])
 
@@ -70,13 +75,16 @@ class VlmAnnotator:
         """What was spent since it was last asked for."""
         return self._consultant.news()
 
-    def _question(self, case: Case) -> Question[SceneGraph]:
+    def _question(self, case: Candidate) -> Question[SceneGraph]:
         name = hashlib.sha256(case.image_bytes).hexdigest()[:NAME_LENGTH]
         words = self._words(case.graph) if self._closed else None
         text = f'The id of this picture is "{name}".'
         if words is not None:
-            lists = {"labels": words.labels, "attributes": words.attributes,
-                     "relations": words.relations}  # fmt: skip
+            lists = {
+                "labels": words.labels,
+                "attributes": words.attributes,
+                "relations": words.relations,
+            }
             text = f"{text} {CLOSED}{json.dumps(lists, ensure_ascii=False)}"
         return Question(
             SYSTEM, text, schema(words), lambda found: read(found, name, words), case.image_bytes

@@ -14,5 +14,12 @@ from invdpo.curate.engines.base import (
 )
 
 __all__ = [
-    "ENGINES", "InputPart", "MakeStage", "OnDevices", "Outcome", "Output", "Stage", "Task",
-]  # fmt: skip
+    "ENGINES",
+    "InputPart",
+    "MakeStage",
+    "OnDevices",
+    "Outcome",
+    "Output",
+    "Stage",
+    "Task",
+]

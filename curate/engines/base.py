@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from invdpo.curate.parts import Fingerprint
-from invdpo.curate.progress import Tick
+from invdpo.curate.storage.parts import Fingerprint
 from invdpo.schemas import InvdpoError
+from invdpo.schemas.io.progress import Tick
 from invdpo.schemas.plugins import Registry
 from invdpo.schemas.tables import Record
 

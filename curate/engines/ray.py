@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from invdpo.curate.attempts import describe
 from invdpo.curate.engines.base import ENGINES, MakeStage, OnDevices, Outcome, Task
-from invdpo.curate.engines.work import Stages, perform
-from invdpo.curate.progress import Tick
+from invdpo.curate.engines.worker import Stages, perform
 from invdpo.schemas import ConfigError, InvdpoError
+from invdpo.schemas.io.progress import Tick
+from invdpo.schemas.io.redact import without_secrets
+from invdpo.schemas.io.text import describe
 from invdpo.schemas.plugins import require
-from invdpo.schemas.secrets import without_secrets
 
 ACTORS, GPUS = "INVDPO_RAY_ACTORS", "INVDPO_RAY_GPUS"
 """Environment variables: how many actors, and how much of a GPU each of them holds."""
@@ -48,8 +48,9 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
     try:
         DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        numbers = library.data.from_items([{"task": n} for n in range(len(tasks))],
-                                          override_num_blocks=len(tasks))  # fmt: skip
+        numbers = library.data.from_items(
+            [{"task": n} for n in range(len(tasks))], override_num_blocks=len(tasks)
+        )
         actor: Any = _Actor
         done = numbers.map(
             actor,

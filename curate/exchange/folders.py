@@ -11,7 +11,7 @@ from invdpo.curate.exchange.foreign import content, inside
 from invdpo.curate.exchange.names import stem, suffix
 from invdpo.curate.exchange.ours import OurSet
 from invdpo.schemas import DataError
-from invdpo.schemas.layouts import SIDES, SPLITS, by_stem, side_folders
+from invdpo.schemas.layouts.names import SIDES, SPLITS, by_stem, side_folders
 
 OUR_ID = re.compile(r"[0-9a-f]{32}")
 NO_LOSER = "no loser of that name"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from invdpo.curate.exchange.ours import batches, readable
 from invdpo.schemas import DataError
-from invdpo.schemas.layouts import SPLITS, of_split
+from invdpo.schemas.layouts.names import SPLITS, of_split
 from invdpo.schemas.tables import Record
 
 

@@ -1,4 +1,7 @@
-"""Data sets of ours as they are exchanged: their rows, some at a time."""
+"""Data sets of ours as they are exchanged: their rows, some at a time.
+
+MERGED: Exports that are Parquet files: shards like our own, which `datasets` opens as they are.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,21 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from invdpo.curate.facts import SPLITS
-from invdpo.curate.reencode import reencoded
+from invdpo.curate.dataset.card import SPLITS
+from invdpo.curate.dataset.reencode import reencoded
+from invdpo.curate.dataset.write import write_splits
+from invdpo.curate.storage.columns import hub_metadata
 from invdpo.schemas import DataError
-from invdpo.schemas.config import DatasetConfig
+from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.tables import IMAGE
 
 Tables = Iterator[tuple[str, pa.Table]]
 """Split and some rows."""
 
+
 ROWS = 32
 """In memory; their pictures may have megabytes each."""
+
 NEEDED = {"pair_id": pa.string(), "prompt": pa.string(), "chosen": IMAGE, "rejected": IMAGE}
 
 
@@ -89,3 +96,17 @@ def readable(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         first = " ".join(str(error).split("\n")[0].split())
         raise DataError(f"{path}: not readable as Parquet ({first}). Make it again.") from None
+
+
+def write_tables(tables: Tables, schema: pa.Schema, folder: Path) -> None:
+    """Write rows of a schema as `data/SPLIT-*.parquet`."""
+    told = schema.with_metadata(hub_metadata(schema))
+    (folder / "data").mkdir()
+    write_splits(folder / "data", ((split, table.cast(told)) for split, table in tables), told)
+
+
+def column(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
+    """A column of texts; nulls where an older data set lacks it."""
+    if name in table.column_names:
+        return table[name]
+    return pa.nulls(len(table), pa.string())

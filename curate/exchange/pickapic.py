@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 
 from invdpo.curate.exchange.base import EXPORTS, IMPORTS, Found
 from invdpo.curate.exchange.foreign import picture, records
-from invdpo.curate.exchange.ours import OurSet
-from invdpo.curate.exchange.tables import column, write_tables
+from invdpo.curate.exchange.ours import OurSet, column, write_tables
 from invdpo.schemas.ids import derived_seed
 from invdpo.schemas.tables import SIDES
 
@@ -59,10 +58,13 @@ def _converted(table: pa.Table, prompts: Mapping[str, int]) -> pa.Table:
     first = pa.array([derived_seed("side", name) % 2 == 0 for name in ids])
     won = pc.cast(first, pa.float64())
     values: dict[str, Any] = {
-        "caption": table["prompt"], "pair_id": table["pair_id"], "label_0": won,
-        "label_1": pc.subtract(1.0, won), "best_image_uid": column(table, "chosen_id"),
+        "caption": table["prompt"],
+        "pair_id": table["pair_id"],
+        "label_0": won,
+        "label_1": pc.subtract(1.0, won),
+        "best_image_uid": column(table, "chosen_id"),
         "ranking_id": pa.array([derived_seed("ranking", name) for name in ids]),
-    }  # fmt: skip
+    }
     for name, target in (("id", "image_{}_uid"), ("model", "model_{}"), ("bytes", "jpg_{}")):
         better, worse = (_of_side(table, side, name) for side in SIDES)
         values[target.format(0)] = pc.if_else(first, better, worse)

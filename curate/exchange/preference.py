@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from invdpo.curate.exchange.base import EXPORTS, IMPORTS, Found
 from invdpo.curate.exchange.foreign import picture, records
-from invdpo.curate.exchange.ours import OurSet
-from invdpo.curate.exchange.tables import write_tables
+from invdpo.curate.exchange.ours import OurSet, write_tables
 from invdpo.schemas.tables import IMAGE
 
 SCHEMA = pa.schema(

@@ -7,10 +7,10 @@ import json
 import tarfile
 from pathlib import Path
 
+from invdpo.curate.dataset.shards import SHARD_BYTES
 from invdpo.curate.exchange.base import EXPORTS
 from invdpo.curate.exchange.names import stem, suffix
 from invdpo.curate.exchange.ours import OurSet
-from invdpo.curate.shards import SHARD_BYTES
 from invdpo.schemas.tables import SIDES, Record
 
 

@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from invdpo.curate.pairing.keys import check_key
+from invdpo.curate.pairing.pool import check_key
 from invdpo.schemas import ConfigError, DataError
-from invdpo.schemas.config import PairConfig
+from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.tables import SCORES
 
 NEEDED = ("candidate_id", "score", "status")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from invdpo.curate.pairing.choose import NONE, Choice
+from invdpo.curate.pairing.selection import NONE, Selection
 from invdpo.curate.pairing.target import Filled
-from invdpo.schemas.config import PairConfig
+from invdpo.schemas.config.pair import PairConfig
 
-Again = Callable[[PairConfig], Choice]
+Again = Callable[[PairConfig], Selection]
 """The same cut by another configuration."""
 ANY = 1e300
 """A distance that nothing reaches."""
@@ -20,9 +20,12 @@ ANY = 1e300
 def loosened(config: PairConfig) -> Iterator[tuple[str, PairConfig]]:
     """The configuration with each threshold that is set turned off in turn, by its name."""
     plain: dict[str, Any] = {
-        "min_margin": 0.0, "consensus": None, "max_loss": None, "duplicates": "keep",
+        "min_margin": 0.0,
+        "consensus": None,
+        "max_loss": None,
+        "duplicates": "keep",
         "max_per_prompt": None,
-    }  # fmt: skip
+    }
     plain |= {} if config.target_images else {"distinct": False}
     plain |= {"hard_apart": 0.0, "hard_near": ANY} if config.policy == "hard" else {}
     for name, off in plain.items():
@@ -35,7 +38,7 @@ def loosened(config: PairConfig) -> Iterator[tuple[str, PairConfig]]:
             yield f"{name}.{scorer}", config.model_copy(update={name: rest})
 
 
-def costs(config: PairConfig, found: Choice, filled: Filled, again: Again) -> dict[str, int]:
+def costs(config: PairConfig, found: Selection, filled: Filled, again: Again) -> dict[str, int]:
     """Threshold -> pairs that turning it off would add; the most costly first."""
     size = len(found.pairs.prompt)
     more = {name: len(again(loose).pairs.prompt) - size for name, loose in loosened(config)}
@@ -44,7 +47,7 @@ def costs(config: PairConfig, found: Choice, filled: Filled, again: Again) -> di
 
 
 def shortfall(
-    config: PairConfig, found: Choice, filled: Filled, cost: Mapping[str, int], again: Again
+    config: PairConfig, found: Selection, filled: Filled, cost: Mapping[str, int], again: Again
 ) -> str:
     """Why there are fewer pairs than asked for, in a few sentences a person can act on."""
     size, asked = len(found.pairs.prompt), config.wanted

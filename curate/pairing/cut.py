@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 
+from invdpo.curate.pairing.assembly import assemble, read_prompt_strata, table_of
 from invdpo.curate.pairing.checks import check_names, check_size
-from invdpo.curate.pairing.choose import Choice, Tables, choose
-from invdpo.curate.pairing.combine import directed, ranked
-from invdpo.curate.pairing.cutting import assemble, read_scenes, table_of
+from invdpo.curate.pairing.ranking import directed, ranked
 from invdpo.curate.pairing.report import Report, report
 from invdpo.curate.pairing.reviews import Reviews
-from invdpo.schemas.config import PairConfig
+from invdpo.curate.pairing.selection import Selection, Tables, choose
+from invdpo.schemas.config.pair import PairConfig
 
 
 def cut_pairs(
@@ -38,10 +38,10 @@ def cut_pairs(
     check_names(config, weights, scores)
     check_size(config, candidates)
     tables = Tables(prompts, candidates, scores, lower_is_better)
-    scenes = read_scenes(prompts, config)
+    scenes = read_prompt_strata(prompts, config)
     decided = Reviews(reviews if config.reviews else None)
 
-    def again(changed: PairConfig) -> Choice:
+    def again(changed: PairConfig) -> Selection:
         return choose(tables, weights, changed, decided, scenes.split.straddling)
 
     cut = assemble(again(config), scenes, config)

@@ -1,4 +1,7 @@
-"""Pairs as columns: which candidates of the pool meet, and who of them is chosen."""
+"""Pairs as columns: which candidates of the pool meet, and who of them is chosen.
+
+MERGED: At most so many pairs of one prompt, and no picture twice: the widest margins stay.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.pairing.pool import Floats, Ints, Pool
-from invdpo.curate.pairing.sieve import Bools
+from invdpo.curate.pairing.reasons import Bools
 from invdpo.schemas.ids import text_id
 
 
@@ -28,9 +31,12 @@ class Pairs(NamedTuple):
     def take(self, rows: Ints | Bools) -> Pairs:
         """Only these pairs, in this order."""
         return Pairs(
-            self.prompt[rows], self.chosen[rows], self.rejected[rows], self.margin[rows],
+            self.prompt[rows],
+            self.chosen[rows],
+            self.rejected[rows],
+            self.margin[rows],
             self.pinned[rows],
-        )  # fmt: skip
+        )
 
     def turned(self, rows: Bools) -> Pairs:
         """The same with chosen and rejected swapped where `rows` says so."""
@@ -45,14 +51,14 @@ class Pairs(NamedTuple):
         return pair_ids(pool.ids[self.chosen], pool.ids[self.rejected])
 
 
-def meeting(pool: Pool, combined: Floats, chosen: Ints, rejected: Ints) -> Pairs:
+def make_pairs(pool: Pool, combined: Floats, chosen: Ints, rejected: Ints) -> Pairs:
     """Pairs of these candidates, m each."""
     margin = combined[chosen] - combined[rejected]
     pinned = np.zeros(len(chosen), dtype=bool)
     return Pairs(pool.prompt[chosen], chosen, rejected, margin, pinned)
 
 
-def joined(blocks: Sequence[Pairs]) -> Pairs:
+def concat_pairs(blocks: Sequence[Pairs]) -> Pairs:
     """One block of many; an empty one of none."""
     if not blocks:
         none = np.zeros(0, dtype=np.int64)
@@ -65,3 +71,33 @@ def pair_ids(chosen: NDArray[np.object_], rejected: NDArray[np.object_]) -> NDAr
     quoted = (map(encode_basestring, side) for side in (chosen, rejected))
     texts = (f'["pair",{one},{other}]' for one, other in zip(*quoted, strict=True))
     return np.array([text_id(text) for text in texts], dtype=object)
+
+
+def by_prompt(pairs: Pairs) -> Ints:
+    """Rows by prompt, within it pinned ones first, then the widest margin, then the ids, m."""
+    return np.lexsort((pairs.rejected, pairs.chosen, -pairs.margin, ~pairs.pinned, pairs.prompt))
+
+
+def occurrence_numbers(prompt: Ints) -> Ints:
+    """Place of each row among those of its prompt, which must lie together, m; from 0."""
+    new = np.ones(len(prompt), dtype=bool)
+    new[1:] = prompt[1:] != prompt[:-1]
+    start = np.flatnonzero(new)
+    return np.arange(len(prompt)) - np.repeat(start, np.diff([*start, len(prompt)]))
+
+
+def repeated(pairs: Pairs, candidates: int) -> Bools:
+    """Pairs, ordered by `by_prompt`, with a picture that one before them uses, m.
+
+    Greedy within each prompt; all prompts take each turn together.
+    """
+    used = np.zeros(candidates, dtype=bool)
+    out = np.zeros(len(pairs.prompt), dtype=bool)
+    place = occurrence_numbers(pairs.prompt)
+    order = np.argsort(place, kind="stable")
+    for rows in np.split(order, np.cumsum(np.bincount(place))[:-1]) if len(order) else ():
+        chosen, rejected = pairs.chosen[rows], pairs.rejected[rows]
+        out[rows] = used[chosen] | used[rejected]
+        free = ~out[rows]
+        used[chosen[free]] = used[rejected[free]] = True
+    return out

@@ -2,6 +2,9 @@
 
 n candidates of p prompts. A policy never proposes two candidates whose combined scores are equal,
 nor a chosen that `may_win` (n) excludes.
+
+
+MERGED: Candidates in groups (of one prompt, of one seed), each sorted from worst to best.
 """
 
 from __future__ import annotations
@@ -11,16 +14,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from invdpo.curate.pairing.groups import Groups, every_two, grouped
-from invdpo.curate.pairing.normalise import TOLERANCE
-from invdpo.curate.pairing.pairs import Pairs, meeting
+from invdpo.curate.pairing.pairs import Pairs, make_pairs
 from invdpo.curate.pairing.pool import Floats, Ints, Pool
-from invdpo.curate.pairing.sieve import Bools
+from invdpo.curate.pairing.ranking import TOLERANCE
+from invdpo.curate.pairing.reasons import Bools
 from invdpo.schemas import DataError
 from invdpo.schemas.ids import derived_seed
 
 
-class Field(NamedTuple):
+class PolicyInput(NamedTuple):
     """What a policy chooses from."""
 
     pool: Pool
@@ -34,13 +36,13 @@ class Field(NamedTuple):
     seed: int
 
 
-def best_worst(field: Field) -> Iterator[Pairs]:
+def best_worst(field: PolicyInput) -> Iterator[Pairs]:
     """The best candidate of each prompt that may win against the worst."""
     prompts, best = _winners(field)
     yield from _proposed(field, best, field.groups.worst(prompts))
 
 
-def best_random(field: Field) -> Iterator[Pairs]:
+def best_random(field: PolicyInput) -> Iterator[Pairs]:
     """The best that may win against one drawn from those at least `min_margin` below it.
 
     Where there is none so far below, the worst. The draw depends on the prompt's id and the seed.
@@ -55,13 +57,13 @@ def best_random(field: Field) -> Iterator[Pairs]:
     yield from _proposed(field, best, groups.order[place])
 
 
-def every_pair(field: Field) -> Iterator[Pairs]:
+def every_pair(field: PolicyInput) -> Iterator[Pairs]:
     """All pairs of each prompt whose better candidate may win."""
     for better, worse in every_two(field.groups):
         yield from _proposed(field, better, worse)
 
 
-def same_seed(field: Field) -> Iterator[Pairs]:
+def same_seed(field: PolicyInput) -> Iterator[Pairs]:
     """All pairs of each prompt that two models drew from one seed.
 
     Raises `DataError` where the candidates do not tell seed and model.
@@ -77,7 +79,7 @@ def same_seed(field: Field) -> Iterator[Pairs]:
         yield from _proposed(field, better[other], worse[other])
 
 
-POLICIES: dict[str, Callable[[Field], Iterator[Pairs]]] = {
+POLICIES: dict[str, Callable[[PolicyInput], Iterator[Pairs]]] = {
     "best-worst": best_worst,
     "best-random": best_random,
     "all": every_pair,
@@ -87,7 +89,7 @@ POLICIES: dict[str, Callable[[Field], Iterator[Pairs]]] = {
 """By the name that the configuration gives them; hard pairs are sorted out by thresholds."""
 
 
-def _winners(field: Field) -> tuple[Ints, Ints]:
+def _winners(field: PolicyInput) -> tuple[Ints, Ints]:
     """Prompts that have a candidate that may win, and the best of these."""
     place = field.groups.last(field.may_win)
     prompts = np.flatnonzero(place >= 0)
@@ -104,6 +106,52 @@ def _below(groups: Groups, combined: Floats, prompts: Ints, line: Floats) -> Int
     return np.asarray(found, dtype=np.int64)
 
 
-def _proposed(field: Field, better: Ints, worse: Ints) -> Iterator[Pairs]:
-    pairs = meeting(field.pool, field.combined, better, worse)
+def _proposed(field: PolicyInput, better: Ints, worse: Ints) -> Iterator[Pairs]:
+    pairs = make_pairs(field.pool, field.combined, better, worse)
     yield pairs.take((pairs.margin > TOLERANCE) & field.may_win[better])
+
+
+BLOCK = 1_000_000
+"""Pairs that are made at a time, so that memory does not grow with their number."""
+
+
+class Groups(NamedTuple):
+    """n candidates in g groups that lie one after another in `order`."""
+
+    order: Ints
+    """Rows of the candidates: by group, then by score, then as they came, n."""
+    start: Ints
+    """Where each group begins in `order`, g."""
+    size: Ints
+    """Candidates of each group, g; 0 is possible."""
+
+    def worst(self, groups: Ints) -> Ints:
+        """The worst candidate of each of these groups, none of which may be empty."""
+        return self.order[self.start[groups]]
+
+    def last(self, may: Bools) -> Ints:
+        """Place in `order` of each group's best candidate that `may` (n) allows, g; -1 if none."""
+        place = np.where(may[self.order], np.arange(len(self.order)), -1)
+        there = self.size > 0
+        found = np.full(len(self.size), -1)
+        if there.any():
+            found[there] = np.maximum.reduceat(place, self.start[there])
+        return found
+
+
+def grouped(key: Ints, groups: int, score: Floats) -> Groups:
+    """Groups by `key`, 0 .. groups-1; between equal scores the order of arrival decides."""
+    order = np.lexsort((score, key))
+    count = np.bincount(key, minlength=groups)
+    return Groups(order, np.cumsum(count) - count, count)
+
+
+def every_two(groups: Groups) -> Iterator[tuple[Ints, Ints]]:
+    """All pairs within groups as (better, worse) candidates, in blocks of about `BLOCK`."""
+    for size in np.unique(groups.size[groups.size > 1]).tolist():
+        low, high = np.triu_indices(size, 1)
+        starts = groups.start[groups.size == size]
+        at_once = max(1, BLOCK // len(low))
+        for first in range(0, len(starts), at_once):
+            some = starts[first : first + at_once, None]
+            yield groups.order[some + high].ravel(), groups.order[some + low].ravel()

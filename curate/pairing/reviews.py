@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from invdpo.curate.pairing.pairs import Pairs
 from invdpo.curate.pairing.pool import Floats, Pool
-from invdpo.curate.pairing.sieve import Bools
+from invdpo.curate.pairing.reasons import Bools
 from invdpo.schemas import DataError
 from invdpo.schemas.tables import DECISIONS, REVIEWS
 
@@ -38,7 +38,7 @@ class Reviews:
             self.last = {name: Verdict(place, what) for place, (name, what) in enumerate(rows)}
 
 
-class Marking:
+class ReviewDecisions:
     """Applies decisions to pairs of one pool, and remembers what it met."""
 
     def __init__(self, reviews: Reviews, pool: Pool) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.pairing.pool import Floats, Ints
-from invdpo.curate.pairing.sieve import Bools
+from invdpo.curate.pairing.reasons import Bools
+from invdpo.schemas.graph import one_way
 from invdpo.schemas.ids import derived_seed
-from invdpo.schemas.relations import one_way
 
 Combination = tuple[str, str, str]
 

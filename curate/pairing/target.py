@@ -10,11 +10,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from invdpo.curate.pairing.keys import sorted_rows
-from invdpo.curate.pairing.pool import Ints
-from invdpo.curate.pairing.quota import Cell, Shares, allot, lacking, largest
-from invdpo.curate.pairing.sieve import Bools
-from invdpo.schemas.config import PairConfig
+from invdpo.curate.pairing.pool import Ints, sorted_rows
+from invdpo.curate.pairing.reasons import Bools
+from invdpo.curate.pairing.shares import Cell, Shares, allot, lacking, largest
+from invdpo.schemas.config.pair import PairConfig
 
 BEYOND = "more pairs than target_pairs"
 SHARES = "more pairs than the shares allow"

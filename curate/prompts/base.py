@@ -9,10 +9,10 @@ from itertools import islice
 from typing import Any, Protocol
 
 from invdpo.schemas import SceneGraph
-from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.graph import one_way
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.plugins import Registry
-from invdpo.schemas.relations import one_way
 from invdpo.schemas.tables import OK, REJECTED, Record
 
 MAX_CHARACTERS = 10_000

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.places import place
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.records import BESIDE, Reader
-from invdpo.curate.remote import content, reason
-from invdpo.curate.web.ledger import Counts
+from invdpo.curate.prompts.reader import BESIDE, Reader
+from invdpo.curate.storage.object_store import content, reason
+from invdpo.curate.storage.urls import place
 from invdpo.schemas import ConfigError, DataError
-from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.io.text import Counts
 
 FORMATS = "text with one prompt a line, .jsonl, .csv, .parquet, or LAION-SG .json"
 

@@ -8,12 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.attempts import describe
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.records import BESIDE, Reader
-from invdpo.curate.web.ledger import Counts
+from invdpo.curate.prompts.reader import BESIDE, Reader
 from invdpo.schemas import ConfigError, DataError
-from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.io.text import Counts, describe
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -65,9 +64,11 @@ class HubSource:
 
         try:
             found = datasets.load_dataset(
-                self._path, split=self._config.hub_split, streaming=True,
+                self._path,
+                split=self._config.hub_split,
+                streaming=True,
                 revision=self._commit,
-            )  # fmt: skip
+            )
         except Exception as error:
             text = f"{self._path}: split {self._config.hub_split!r} can't be opened"
             raise DataError(f"{text} ({describe(error)}).") from error

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.sampler import Form, Sampler, form
-from invdpo.curate.prompts.vocabulary import read_vocabulary
+from invdpo.curate.prompts.scene_sampler import Form, SceneSampler, form
+from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 from invdpo.schemas import Item, SceneGraph
-from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.ids import content_id, derived_seed
 
 REVISION = "3"
@@ -25,6 +25,8 @@ PER_TURN = 50
 """Draws without a new prompt after which the next form takes its turn."""
 PER_CHOICE = 10
 """Draws without a new prompt after which the next kind and predicate are preferred."""
+
+
 @PROMPT_SOURCES.register("scenes")
 class ScenesSource:
     """Distinct prompts of one split. Raises `DataError` for a vocabulary that can't be used."""
@@ -48,7 +50,7 @@ class ScenesSource:
     def __call__(self) -> Iterator[Draft]:
         """Prompts until the split has no new ones."""
         rng = np.random.default_rng(derived_seed("scenes", self._config.split, self._config.seed))
-        sampler = Sampler(self._words.sampling, self._config.split, rng)
+        sampler = SceneSampler(self._words.sampling, self._config.split, rng)
         seen: set[str] = set()
         idle = turn = 0
         while idle < PATIENCE:

@@ -10,7 +10,7 @@ import numpy as np
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.shapes import scenes, world
 from invdpo.schemas import ConfigError
-from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.ids import derived_seed
 
 PATIENCE = 2_000

@@ -11,8 +11,8 @@ import pyarrow as pa
 from filelock import FileLock
 
 from invdpo.curate.pairing.reviews import check_reviews
-from invdpo.curate.parts import read_part, remove_stale, write_part
 from invdpo.curate.review.pairs import Entry
+from invdpo.curate.storage.parts import read_part, remove_stale, write_part
 from invdpo.schemas.tables import DECISIONS, REVIEWS, Record
 
 TURNED = {"keep": "flip", "flip": "keep", "drop": "drop"}
@@ -38,9 +38,12 @@ class Decisions:
         if decision not in DECISIONS:
             raise ValueError(f"unknown decision {decision!r}")
         row = {
-            "pair_id": pair_id, "decision": decision, "reviewer": self._reviewer,
-            "note": note or None, "reviewed_at": datetime.now(UTC).replace(microsecond=0),
-        }  # fmt: skip
+            "pair_id": pair_id,
+            "decision": decision,
+            "reviewer": self._reviewer,
+            "note": note or None,
+            "reviewed_at": datetime.now(UTC).replace(microsecond=0),
+        }
         with self._inside, self._file:
             self._save([*self._load(), row])
             self._mine.append(row)

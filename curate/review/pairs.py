@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from invdpo.curate.parts import NOTES
+from invdpo.curate.storage.parts import NOTES
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.tables import SIDES, Record

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from invdpo.curate.reporting.told import hold, readable, see, tell
 from invdpo.curate.review.decisions import Decisions
 from invdpo.curate.review.pairs import ReviewPairs, number_or_none
+from invdpo.curate.scene_graphs.wording import fact_texts, facts_hold, observed_objects, readable
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.tables import Record
 
@@ -39,9 +39,13 @@ class Session:
         """Where the review stands, and where it goes on: the first pair without a decision."""
         counts = self.decisions.counts(self.pairs.entries)
         return {
-            "name": self.name, "total": len(self.pairs), "decided": sum(counts.values()),
-            "counts": counts, "open": self.open, "next": self.next_after(-1),
-        }  # fmt: skip
+            "name": self.name,
+            "total": len(self.pairs),
+            "decided": sum(counts.values()),
+            "counts": counts,
+            "open": self.open,
+            "next": self.next_after(-1),
+        }
 
     def next_after(self, number: int) -> int | None:
         """The next pair without a decision, from the beginning again at the end; None without."""
@@ -54,13 +58,15 @@ class Session:
         row, entry = self.pairs.record(number), self.pairs.entries[number]
         intended = readable(row.get("graph"))
         decision = self.decisions.of(entry)
-        facts = [{"kind": f.kind, "text": f.text} for f in tell(intended)] if intended else []
+        facts = [{"kind": f.kind, "text": f.text} for f in fact_texts(intended)] if intended else []
         known = self.open or decision is not None
         return {
-            "number": number, "prompt": row.get("prompt") or "", "facts": facts,
+            "number": number,
+            "prompt": row.get("prompt") or "",
+            "facts": facts,
             "choice": self._choice(number, decision),
             "answer": self.answer(number) if known else None,
-        }  # fmt: skip
+        }
 
     def answer(self, number: int) -> Json:
         """Which picture was chosen, by what scores, and which facts hold in which."""
@@ -132,7 +138,7 @@ def _shown(row: Record, side: str, intended: SceneGraph | None) -> Json:
         return {"holds": None, "boxes": []}
     boxes = [
         {"text": f"{seen.number} {seen.phrase}", "box": seen.box, "asked": seen.asked}
-        for seen in see(intended, observed)
+        for seen in observed_objects(intended, observed)
         if seen.box is not None
     ]
-    return {"holds": hold(intended, observed) if intended else None, "boxes": boxes}
+    return {"holds": facts_hold(intended, observed) if intended else None, "boxes": boxes}

@@ -3,6 +3,7 @@
 To add one, write a file with a class of the `Scorer` protocol and name it here.
 """
 
+from invdpo.curate.candidate import Candidate
 from invdpo.curate.scorers import aesthetic as aesthetic
 from invdpo.curate.scorers import brisque as brisque
 from invdpo.curate.scorers import clip as clip
@@ -13,6 +14,6 @@ from invdpo.curate.scorers import nsfw as nsfw
 from invdpo.curate.scorers import pickscore as pickscore
 from invdpo.curate.scorers import remote as remote
 from invdpo.curate.scorers import vqascore as vqascore
-from invdpo.curate.scorers.base import SCORERS, Case, Judged, Scorer
+from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 
-__all__ = ["SCORERS", "Case", "Judged", "Scorer"]
+__all__ = ["SCORERS", "Candidate", "Judged", "Scorer"]

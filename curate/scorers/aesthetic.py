@@ -8,13 +8,14 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from invdpo.curate.sampler import torch_device
-from invdpo.curate.scorers import clip_model
-from invdpo.curate.scorers.base import IMAGE, SCORERS, Case, Judged
-from invdpo.curate.scorers.towers import OpenClip
-from invdpo.curate.scorers.weights import digest, read_tensors
+from invdpo.curate.candidate import IMAGE, Candidate
+from invdpo.curate.checkpoints import open_clip
+from invdpo.curate.checkpoints.weights import digest, read_tensors
+from invdpo.curate.devices import torch_device
+from invdpo.curate.scorers.base import SCORERS, Judged
+from invdpo.curate.scorers.embeddings import OpenClip
 from invdpo.schemas import ConfigError, ModelError
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
 
 if TYPE_CHECKING:
     import torch
@@ -58,27 +59,27 @@ class AestheticScorer:
         return Path(place)
 
     @cached_property
-    def _source(self) -> clip_model.Source:
+    def _source(self) -> open_clip.Source:
         tag = "openai" if self._config.aesthetic_clip == "ViT-L-14-quickgelu" else None
-        return clip_model.find(self._config.aesthetic_clip, tag)
+        return open_clip.find(self._config.aesthetic_clip, tag)
 
     @cached_property
     def _clip(self) -> OpenClip:
         device = torch_device(self._config.device)
-        return OpenClip(clip_model.load(self._source, device), device)
+        return OpenClip(open_clip.load(self._source, device), device)
 
     @cached_property
     def _layers(self) -> Layers:
         layers = read_head(self._file)
         return [(w.to(self._clip.device), b.to(self._clip.device)) for w, b in layers]
 
-    def prepare(self, case: Case) -> torch.Tensor:
+    def prepare(self, case: Candidate) -> torch.Tensor:
         """The picture as CLIP takes it."""
         with self._lock:
             clip = self._clip
         return clip.pixels(case.image)
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         """One score a case."""
         import torch
         from torch.nn.functional import linear
@@ -104,8 +105,9 @@ def head_layers(tensors: Mapping[str, torch.Tensor], path: Path) -> Layers:
     if names != tensors.keys():
         found = ", ".join(sorted(tensors)[:4])
         raise ModelError(f"{path}: no head of five layers; found {found}.")
-    layers = [(tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float())
-              for p in PLACES]  # fmt: skip
+    layers = [
+        (tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float()) for p in PLACES
+    ]
     widths = [weight.shape[0] for weight, _ in layers]
     if any(w.shape[1] != before for (w, _), before in zip(layers[1:], widths, strict=False)):
         raise ModelError(f"{path}: the layers don't fit each other.")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from invdpo.curate.attempts import Failure
-from invdpo.curate.case import GRAPH, IMAGE, OBSERVED, PROMPT, Case
-from invdpo.schemas.config import ScoreConfig
+from invdpo.curate.batching import Failure
+from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
+from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.plugins import Registry
 
-__all__ = ["GRAPH", "IMAGE", "OBSERVED", "PROMPT", "SCORERS", "Case", "Judged", "Scorer"]
+__all__ = ["GRAPH", "IMAGE", "OBSERVED", "PROMPT", "SCORERS", "Candidate", "Judged", "Scorer"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Scorer(Protocol):
         """Which weights or rules give these scores."""
         ...
 
-    def __call__(self, cases: Sequence[Case]) -> Sequence[Judged | Failure]:
+    def __call__(self, cases: Sequence[Candidate]) -> Sequence[Judged | Failure]:
         """One verdict a case, in order; the same for a case whatever it is batched with.
 
         A case that this scorer can't judge comes back as a `Failure` with the reason.

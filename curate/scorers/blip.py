@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invdpo.curate.scorers.weights import fill
+from invdpo.curate.checkpoints.weights import fill
 from invdpo.schemas import ModelError
 
 if TYPE_CHECKING:
@@ -121,14 +121,19 @@ def _text(path: Path, vision_width: int) -> Any:
             **{
                 name: told[name]
                 for name in (
-                    "hidden_size", "intermediate_size", "num_hidden_layers",
-                    "num_attention_heads", "vocab_size", "max_position_embeddings",
-                    "layer_norm_eps", "hidden_act",
+                    "hidden_size",
+                    "intermediate_size",
+                    "num_hidden_layers",
+                    "num_attention_heads",
+                    "vocab_size",
+                    "max_position_embeddings",
+                    "layer_norm_eps",
+                    "hidden_act",
                 )
             },
             encoder_hidden_size=vision_width,
             is_decoder=True,
-        )  # fmt: skip
+        )
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: no configuration of BLIP's text encoder ({error!r}).") from None
     return BlipTextModel(config, add_pooling_layer=False)

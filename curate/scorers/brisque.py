@@ -7,8 +7,9 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
-from invdpo.curate.scorers.base import IMAGE, SCORERS, Case, Judged
-from invdpo.schemas.config import ScoreConfig
+from invdpo.curate.candidate import IMAGE, Candidate
+from invdpo.curate.scorers.base import SCORERS, Judged
+from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.plugins import require
 
 
@@ -41,7 +42,7 @@ class BrisqueScorer:
         measure.scale_features = lambda features: scaled([_number(value) for value in features])
         return measure
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         """One score a case."""
         import numpy as np
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from invdpo.curate.sampler import torch_device
-from invdpo.curate.scorers import clip_model
+from invdpo.curate.checkpoints import open_clip
+from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
-from invdpo.curate.scorers.towers import CosineScorer, OpenClip
+from invdpo.curate.scorers.embeddings import CosineScorer, OpenClip
 
 
 @SCORERS.register("clip")
@@ -23,10 +23,10 @@ class ClipScorer(CosineScorer):
         return self._source.revision()
 
     @cached_property
-    def _source(self) -> clip_model.Source:
-        return clip_model.find(self._config.clip_model, self._config.clip_pretrained)
+    def _source(self) -> open_clip.Source:
+        return open_clip.find(self._config.clip_model, self._config.clip_pretrained)
 
     def load(self) -> OpenClip:
         """The configured model."""
         device = torch_device(self._config.device)
-        return OpenClip(clip_model.load(self._source, device), device)
+        return OpenClip(open_clip.load(self._source, device), device)

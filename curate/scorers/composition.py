@@ -1,15 +1,24 @@
-"""`composition`: how far the observed scene graph is what the prompt asked for."""
+"""`composition`: how far the observed scene graph is what the prompt asked for.
+
+MERGED: SG-IoU, Entity-IoU and Relation-IoU as LAION-SG defines them (arXiv 2412.08580).
+
+Each is |A ∩ B| / |A ∪ B| of two sets of strings that match exactly, 0 if the union is empty; A
+from the intended graph, B from the observed one. Attributes and multiplicity are ignored there.
+
+The sets are full sets. An annotator that states every relation in both directions therefore can't
+reach an SG-IoU of 1 on graphs that state only some relations; that is the metric, kept literally.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
 
-from invdpo.curate.scorers.base import GRAPH, OBSERVED, SCORERS, Case, Judged
-from invdpo.curate.scorers.facts import Assignment, Fact, facts
-from invdpo.curate.scorers.overlap import entity_iou, relation_iou, sg_iou
+from invdpo.curate.candidate import GRAPH, OBSERVED, Candidate
+from invdpo.curate.scene_graphs.matching import Assignment, Fact, facts
+from invdpo.curate.scorers.base import SCORERS, Judged
 from invdpo.schemas import Item, SceneGraph
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
 
 
 def composition(intended: SceneGraph, observed: SceneGraph) -> dict[str, float]:
@@ -102,10 +111,31 @@ class CompositionScorer:
     def __init__(self, config: ScoreConfig) -> None:
         """Takes the configuration like every scorer, and needs nothing of it."""
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         """`satisfied` as the score, the other figures of `composition` as its components."""
         return [self._judge(case) for case in cases]
 
-    def _judge(self, case: Case) -> Judged:
+    def _judge(self, case: Candidate) -> Judged:
         figures = composition(case.graph, case.observed_graph)
         return Judged(figures.pop("satisfied"), figures)
+
+
+def iou(a: Set[Hashable], b: Set[Hashable]) -> float:
+    """|A ∩ B| / |A ∪ B|, 0..1; 0 if the union is empty."""
+    union = len(a | b)
+    return len(a & b) / union if union else 0.0
+
+
+def sg_iou(intended: SceneGraph, observed: SceneGraph) -> float:
+    """Overlap of (subject label, predicate, object label)."""
+    return iou(intended.triples(), observed.triples())
+
+
+def entity_iou(intended: SceneGraph, observed: SceneGraph) -> float:
+    """Overlap of object labels."""
+    return iou({item.label for item in intended.items}, {item.label for item in observed.items})
+
+
+def relation_iou(intended: SceneGraph, observed: SceneGraph) -> float:
+    """Overlap of predicates."""
+    return iou({r.relation for r in intended.relations}, {r.relation for r in observed.relations})

@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invdpo.curate.sampler import torch_device
-from invdpo.curate.scorers import clip_model
+from invdpo.curate.checkpoints import open_clip
+from invdpo.curate.checkpoints.weights import digest, fill, find_file, read_tensors
+from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
-from invdpo.curate.scorers.towers import CosineScorer, OpenClip
-from invdpo.curate.scorers.weights import digest, fill, find_file, read_tensors
+from invdpo.curate.scorers.embeddings import CosineScorer, OpenClip
 
 if TYPE_CHECKING:
     import torch
@@ -35,14 +35,12 @@ class HpsScorer(CosineScorer):
     @cached_property
     def _checkpoint(self) -> Path:
         file = FILES[self._config.hpsv2_version]
-        return find_file(
-            self._config.hpsv2_checkpoint, REPOSITORY, file, "score.hpsv2_checkpoint"
-        )
+        return find_file(self._config.hpsv2_checkpoint, REPOSITORY, file, "score.hpsv2_checkpoint")
 
     def load(self) -> OpenClip:
         """The checkpoint in the architecture it was released for."""
         device = torch_device(self._config.device)
-        found = clip_model.blank(self._config.hpsv2_architecture)
+        found = open_clip.blank(self._config.hpsv2_architecture)
         fill(found.network, read_tensors(self._checkpoint), self._checkpoint)
         size = found.network.visual.image_size
         preprocess = Letterbox(size if isinstance(size, int) else size[0])

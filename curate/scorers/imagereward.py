@@ -8,20 +8,15 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invdpo.curate.attempts import describe
-from invdpo.curate.sampler import torch_device
+from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
+from invdpo.curate.checkpoints.weights import Weights, digest, find_file, find_weights, read_tensors
+from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.aesthetic import Layers, head_layers
-from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
+from invdpo.curate.scorers.base import SCORERS, Judged
 from invdpo.curate.scorers.blip import Blip, build
-from invdpo.curate.scorers.weights import (
-    Weights,
-    digest,
-    find_file,
-    find_weights,
-    read_tensors,
-)
 from invdpo.schemas import ModelError
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.io.text import describe
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +94,7 @@ class ImageRewardScorer:
             raise ModelError(text) from error
         return tokenizer
 
-    def prepare(self, case: Case) -> torch.Tensor:
+    def prepare(self, case: Candidate) -> torch.Tensor:
         """The middle of the picture, 3×size×size, as CLIP takes it."""
         from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
         from torchvision.transforms import InterpolationMode
@@ -111,7 +106,7 @@ class ImageRewardScorer:
         made: torch.Tensor = change.normalize(pixels, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
         return made
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         """One reward a case."""
         import torch
         from torch.nn.functional import linear
@@ -120,9 +115,12 @@ class ImageRewardScorer:
         ready = [case.prepared.pop(self.name, None) for case in cases]
         pixels = [self.prepare(c) if r is None else r for c, r in zip(cases, ready, strict=True)]
         tokens = model.tokenizer(
-            [case.prompt for case in cases], padding="max_length", truncation=True,
-            max_length=TOKENS, return_tensors="pt",
-        ).to(model.device)  # fmt: skip
+            [case.prompt for case in cases],
+            padding="max_length",
+            truncation=True,
+            max_length=TOKENS,
+            return_tensors="pt",
+        ).to(model.device)
         with torch.inference_mode():
             hidden = model.blip.read(tokens, model.blip.look(torch.stack(pixels).to(model.device)))
             for weight, bias in model.layers:

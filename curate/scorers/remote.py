@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from invdpo.curate.attempts import Failure
-from invdpo.curate.scorers.base import GRAPH, IMAGE, OBSERVED, PROMPT, SCORERS, Case, Judged
-from invdpo.curate.web.ask import AnswerError, Endpoint, check_url, shown
+from invdpo.curate.batching import Failure
+from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
+from invdpo.curate.clients.http import AnswerError, Endpoint, check_url, shown
+from invdpo.curate.scorers.base import SCORERS, Judged
 from invdpo.schemas import ConfigError
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
 
 PROTOCOL = 1
 LONGEST = 200
@@ -52,7 +53,7 @@ class RemoteScorer:
             raise AnswerError(f"{shown(self._url)}: protocol {found!r}; this is {PROTOCOL}.")
         return f"{names[0]}@{names[1]}"
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged | Failure]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged | Failure]:
         """One verdict a case."""
         sent = {str(n): self._case(case) for n, case in enumerate(cases)}
         question = {"protocol": PROTOCOL, "cases": [{"id": n} | c for n, c in sent.items()]}
@@ -65,7 +66,7 @@ class RemoteScorer:
             raise AnswerError(f"{shown(self._url or '')}: answers to what was not asked.")
         return [_verdict(by_id.get(n)) for n in sent]
 
-    def _case(self, case: Case) -> dict[str, Any]:
+    def _case(self, case: Candidate) -> dict[str, Any]:
         """What the server is told of a case: what `remote_needs` names, and no more."""
         parts: dict[str, Callable[[], Any]] = {
             IMAGE: lambda: base64.b64encode(case.image_bytes).decode(),

@@ -11,14 +11,16 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invdpo.curate.attempts import Failure, describe
-from invdpo.curate.sampler import torch_device
-from invdpo.curate.scorers.base import IMAGE, PROMPT, SCORERS, Case, Judged
-from invdpo.curate.scorers.weights import Weights, find_weights
+from invdpo.curate.batching import Failure
+from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
+from invdpo.curate.checkpoints.weights import Weights, find_weights
+from invdpo.curate.devices import torch_device
+from invdpo.curate.scorers.base import SCORERS, Judged
 from invdpo.schemas import ModelError
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.text import describe
 from invdpo.schemas.plugins import require
-from invdpo.schemas.quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -75,11 +77,13 @@ class VqaScorer:
 
         place, options = self._weights.place, self._weights.options
         try:
-            with quiet():
+            with quiet_libraries():
                 network: Any = AutoModelForImageTextToText.from_pretrained(
-                    place, use_safetensors=True,
-                    dtype=getattr(torch, self._config.vqascore_dtype), **options,
-                )  # fmt: skip
+                    place,
+                    use_safetensors=True,
+                    dtype=getattr(torch, self._config.vqascore_dtype),
+                    **options,
+                )
                 processor: Any = AutoProcessor.from_pretrained(place, **options)
         except Exception as error:
             if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
@@ -93,7 +97,7 @@ class VqaScorer:
         device = torch_device(self._config.device)
         return _Model(network.to(device).eval(), processor, device, answer)
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged | Failure]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged | Failure]:
         """One chance a case; prompts with the model's word for a picture can't be asked about."""
         word = str(getattr(self._model.processor, "image_token", None) or "")
         clear = [case for case in cases if not (word and word in case.prompt)]
@@ -102,7 +106,7 @@ class VqaScorer:
         kept = {id(case) for case in clear}
         return [Judged(next(chances)) if id(case) in kept else held for case in cases]
 
-    def _chances(self, cases: Sequence[Case]) -> list[float]:
+    def _chances(self, cases: Sequence[Candidate]) -> list[float]:
         import torch
 
         model = self._model

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from invdpo.curate.shapes.places import Placed
+from invdpo.curate.shapes.layout import Placed
 from invdpo.curate.shapes.world import COLOURS, SHAPES
 
 SIZE = 64

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from invdpo.curate.shapes import world
-from invdpo.curate.shapes.facts import Split, facts, split_of, visible
-from invdpo.curate.shapes.places import Placed, layout
+from invdpo.curate.shapes.layout import Placed, layout
+from invdpo.curate.shapes.splits import Split, facts, split_of, visible
 from invdpo.schemas import Relation, SceneGraph
 
 __all__ = [

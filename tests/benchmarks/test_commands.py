@@ -118,8 +118,11 @@ def test_writing_is_compared_with_copying() -> None:
     assert done.returncode == 0, done.stderr
     found = rows(done.stdout)[2:]
     assert [line[:2] for line in found] == [
-        ["64", "copy"], ["64", "write"], ["128", "copy"], ["128", "write"],
-    ]  # fmt: skip
+        ["64", "copy"],
+        ["64", "write"],
+        ["128", "copy"],
+        ["128", "write"],
+    ]
     assert all(float(line[7]) > 0.99 for line in found if line[1] == "write")
 
 

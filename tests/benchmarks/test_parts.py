@@ -124,8 +124,14 @@ def test_pages_cover_every_column_chunk(tmp_path: Path) -> None:
     for path, values in ((old, texts), (new, ["first", *texts])):
         table = pa.table({"text": values, "empty": pa.nulls(len(values), pa.string())})
         sizes = {"min_chunk_size": 16_000, "max_chunk_size": 64_000}
-        pq.write_table(table, path, use_dictionary=False, compression="NONE",
-                       write_page_checksum=True, use_content_defined_chunking=sizes)  # fmt: skip
+        pq.write_table(
+            table,
+            path,
+            use_dictionary=False,
+            compression="NONE",
+            write_page_checksum=True,
+            use_content_defined_chunking=sizes,
+        )
     group = pq.read_metadata(old).row_group(0)
     total = sum(group.column(n).total_compressed_size for n in range(group.num_columns))
     assert sum(size for _, size in pages.pages(old)) == total

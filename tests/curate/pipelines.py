@@ -16,20 +16,31 @@ def _vae(channels: int, **more: Any) -> Any:
 
     parts: Any = diffusers
     return parts.AutoencoderKL(
-        block_out_channels=(4, 4, 4, 4), down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4, norm_num_groups=2, sample_size=16,
-        latent_channels=channels, **more,
-    )  # fmt: skip
+        block_out_channels=(4, 4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=2,
+        sample_size=16,
+        latent_channels=channels,
+        **more,
+    )
 
 
 def _encoder(*, projected: bool) -> Any:
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
     config = CLIPTextConfig(
-        vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, max_position_embeddings=LENGTH, bos_token_id=0, eos_token_id=1,
-        pad_token_id=1, projection_dim=16,
-    )  # fmt: skip
+        vocab_size=64,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=LENGTH,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+        projection_dim=16,
+    )
     kind: Any = CLIPTextModelWithProjection if projected else CLIPTextModel
     return kind(config)
 
@@ -43,16 +54,24 @@ def sdxl(folder: Path) -> None:
     parts.StableDiffusionXLPipeline(
         vae=_vae(4),
         unet=parts.UNet2DConditionModel(
-            sample_size=2, block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4,
+            sample_size=2,
+            block_out_channels=(8, 8),
+            layers_per_block=1,
+            norm_num_groups=4,
             down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), cross_attention_dim=32,
-            attention_head_dim=4, addition_embed_type="text_time", addition_time_embed_dim=8,
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=32,
+            attention_head_dim=4,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=16 + 6 * 8,
         ),
-        text_encoder=_encoder(projected=False), text_encoder_2=_encoder(projected=True),
-        tokenizer=words, tokenizer_2=words,
+        text_encoder=_encoder(projected=False),
+        text_encoder_2=_encoder(projected=True),
+        tokenizer=words,
+        tokenizer_2=words,
         scheduler=parts.EulerDiscreteScheduler(steps_offset=1),
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
 
 
 def sd3(folder: Path) -> None:
@@ -63,15 +82,27 @@ def sd3(folder: Path) -> None:
     words = save_tokenizer(folder.with_name(f"{folder.name}-words"))
     parts.StableDiffusion3Pipeline(
         transformer=parts.SD3Transformer2DModel(
-            sample_size=4, patch_size=1, in_channels=4, num_layers=1, attention_head_dim=8,
-            num_attention_heads=4, joint_attention_dim=32, caption_projection_dim=32,
-            pooled_projection_dim=32, out_channels=4, pos_embed_max_size=16,
+            sample_size=4,
+            patch_size=1,
+            in_channels=4,
+            num_layers=1,
+            attention_head_dim=8,
+            num_attention_heads=4,
+            joint_attention_dim=32,
+            caption_projection_dim=32,
+            pooled_projection_dim=32,
+            out_channels=4,
+            pos_embed_max_size=16,
         ),
         vae=_vae(4, shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=_encoder(projected=True), text_encoder_2=_encoder(projected=True),
-        text_encoder_3=None, tokenizer=words, tokenizer_2=words, tokenizer_3=None,
+        text_encoder=_encoder(projected=True),
+        text_encoder_2=_encoder(projected=True),
+        text_encoder_3=None,
+        tokenizer=words,
+        tokenizer_2=words,
+        tokenizer_3=None,
         scheduler=parts.FlowMatchEulerDiscreteScheduler(),
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
 
 
 def flux(folder: Path) -> None:
@@ -83,21 +114,32 @@ def flux(folder: Path) -> None:
     parts: Any = diffusers
     inner: Any = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2}, "<unk>"))
     second: Any = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
         model_max_length=512,
-    )  # fmt: skip
+    )
     t5 = T5Config(vocab_size=8, d_model=32, d_ff=16, d_kv=8, num_layers=1, num_heads=2)
     parts.FluxPipeline(
         transformer=parts.FluxTransformer2DModel(
-            patch_size=1, in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=16,
-            num_attention_heads=2, joint_attention_dim=32, pooled_projection_dim=16,
+            patch_size=1,
+            in_channels=4,
+            num_layers=1,
+            num_single_layers=1,
+            attention_head_dim=16,
+            num_attention_heads=2,
+            joint_attention_dim=32,
+            pooled_projection_dim=16,
             axes_dims_rope=[4, 4, 8],
         ),
         vae=_vae(1, shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=_encoder(projected=False), text_encoder_2=T5EncoderModel(t5),
-        tokenizer=save_tokenizer(folder.with_name(f"{folder.name}-words")), tokenizer_2=second,
+        text_encoder=_encoder(projected=False),
+        text_encoder_2=T5EncoderModel(t5),
+        tokenizer=save_tokenizer(folder.with_name(f"{folder.name}-words")),
+        tokenizer_2=second,
         scheduler=parts.FlowMatchEulerDiscreteScheduler(),
-    ).save_pretrained(folder)  # fmt: skip
+    ).save_pretrained(folder)
 
 
 FAMILIES = {"sdxl": sdxl, "sd3": sd3, "flux": flux}

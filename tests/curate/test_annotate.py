@@ -9,19 +9,19 @@ import pytest
 
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.annotators import ANNOTATORS
-from invdpo.curate.case import Case
+from invdpo.curate.candidate import Candidate
 from invdpo.curate.images import encode
 from invdpo.curate.shapes import scenes, world
 from invdpo.curate.shapes.render import render
 from invdpo.schemas import PluginError, SceneGraph
-from invdpo.schemas.config import AnnotateConfig
+from invdpo.schemas.config.annotate import AnnotateConfig
 
 CONFIG = AnnotateConfig()
 
 
-def candidate(name: str, data: bytes | None, **others: Any) -> Case:
+def candidate(name: str, data: bytes | None, **others: Any) -> Candidate:
     row = {"candidate_id": name, "image": {"bytes": data, "path": None}, "status": "ok"}
-    return Case(row | others)
+    return Candidate(row | others)
 
 
 def picture() -> bytes:
@@ -42,8 +42,9 @@ def test_every_candidate_has_its_row() -> None:
     assert [row["status"] for row in rows] == ["ok", "rejected", "rejected", "rejected"]
     seen = json.loads(rows[0]["graph"])
     assert {(i["label"], i["attributes"][0]) for i in seen["items"]} == {
-        ("circle", "red"), ("square", "blue"),
-    }  # fmt: skip
+        ("circle", "red"),
+        ("square", "blue"),
+    }
     assert rows[1]["error"] == "image can't be decoded: not a known image format"
     assert rows[3]["error"] == "candidate rejected: a reason"
 
@@ -56,7 +57,7 @@ class Moody:
 
     def __init__(self, config: AnnotateConfig) -> None: ...
 
-    def __call__(self, cases: Sequence[Case]) -> list[SceneGraph]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph]:
         if any(case.image.width == 1 for case in cases):
             raise ValueError("too thin")
         return [SceneGraph() for _ in cases]

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from invdpo.curate.checkpoints.pipelines import find_model
 from invdpo.curate.generate import Generate, remake
+from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture, load
 from invdpo.curate.images import decode
-from invdpo.curate.models import find_model
-from invdpo.curate.sampler import Picture, Sampler, Shot, load
 from invdpo.schemas import ConfigError, ModelError
-from invdpo.schemas.config import GenerateConfig
+from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.tables import Record
 from tests.curate.tiny import tiny_config
 
@@ -101,14 +101,16 @@ def test_rejected_prompt_gives_rejected_candidates(config: GenerateConfig) -> No
 def test_values_not_finite_are_rejected(
     candidates: list[Record], config: GenerateConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = Sampler.__call__
+    call = ImageGenerator.__call__
 
-    def spoil(self: Sampler, shots: list[Shot]) -> list[Picture]:
+    def spoil(self: ImageGenerator, shots: list[ImageRequest]) -> list[Picture]:
         pictures = call(self, shots)
-        return [p * np.nan if prompt == "a red circle" else p
-                for p, (prompt, _, _) in zip(pictures, shots, strict=True)]  # fmt: skip
+        return [
+            p * np.nan if prompt == "a red circle" else p
+            for p, (prompt, _, _) in zip(pictures, shots, strict=True)
+        ]
 
-    monkeypatch.setattr(Sampler, "__call__", spoil)
+    monkeypatch.setattr(ImageGenerator, "__call__", spoil)
     made = list(Generate(config)(prompts()))
     assert [row["status"] for row in made] == ["rejected"] * 2 + ["ok"] * 4
     assert "not finite" in made[0]["error"]
@@ -156,8 +158,9 @@ def make_lora(model: str, folder: Path, seed: int = 1) -> None:
         LoraConfig(r=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     )
     torch.manual_seed(seed)
-    weights = {k: 5 * torch.randn_like(v)
-               for k, v in get_peft_model_state_dict(pipeline.unet).items()}  # fmt: skip
+    weights = {
+        k: 5 * torch.randn_like(v) for k, v in get_peft_model_state_dict(pipeline.unet).items()
+    }
     kind: Any = diffusers.StableDiffusionPipeline
     kind.save_lora_weights(str(folder), unet_lora_layers=weights)
 

@@ -12,7 +12,7 @@ import pytest
 
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
-from tests.curate.killable import OPTIONS, STEPS, configuration
+from tests.curate.kills import OPTIONS, STEPS, configuration
 
 ROOT = Path(__file__).parents[2]
 TABLES = {
@@ -55,7 +55,7 @@ def before(step: str, whole: Path, root: Path) -> Workspace:
 
 def run_and_kill(step: str, ws: Workspace, model: Path, mark: str, count: int) -> None:
     """Start the step as a process and kill it right after its `count`-th `mark`."""
-    command = [sys.executable, "-m", "tests.curate.killable", step, str(ws.root), str(model)]
+    command = [sys.executable, "-m", "tests.curate.kills", step, str(ws.root), str(model)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True

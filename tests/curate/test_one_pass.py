@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from invdpo.curate import images, steps
-from invdpo.curate.parts import list_parts, read_part
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.score import Score
-from invdpo.curate.scorers import SCORERS, Case, Judged
+from invdpo.curate.scorers import SCORERS, Candidate, Judged
+from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ModelError
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
 from tests.curate.tiny import tiny_config
 
 OPTIONS = RunOptions(part_size=3, progress=False)
@@ -36,12 +36,12 @@ class Width:
         self.name, self.fatal = name, fatal
         self.seen, self.unprepared = 0, False
 
-    def prepare(self, given: Case) -> int:
+    def prepare(self, given: Candidate) -> int:
         if self.unprepared:
             raise ModelError("no weights")
         return given.image.width
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         self.seen += len(cases)
         if self.fatal is not None and self.seen > self.fatal:
             raise ModelError("out of order")
@@ -91,7 +91,7 @@ def test_pictures_are_decoded_once(
         decoded.append(data)
         return images.decode(data)
 
-    monkeypatch.setattr("invdpo.curate.case.decode", counted)
+    monkeypatch.setattr("invdpo.curate.candidate.decode", counted)
     assert score(ws, tiny_model) == [24, 24]
     assert len(decoded) == 24
     tables = [ws.read_table(ws.scores_dir(name)) for name in NAMES]
@@ -137,7 +137,7 @@ def test_bad_pictures_are_told_by_every_scorer(
     path = list_parts(ws.candidates_dir)[0]
     rows = read_part(path).to_pylist()
     rows[1]["image"]["bytes"] = b"no picture"
-    given = [Case(row) for row in rows]
+    given = [Candidate(row) for row in rows]
     for name in NAMES:
         stage = Score(name, ScoreConfig(scorers=NAMES))
         for each in given:

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from invdpo.curate.engines import ENGINES
-from invdpo.curate.parts import list_parts, read_part
 from invdpo.curate.runner import Goal, RunOptions, StepResult, run_goals
+from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.schemas import PluginError, WorkspaceError
 from invdpo.schemas.tables import Record
 
@@ -59,9 +59,13 @@ class Square:
 
 
 def run(
-    folder: Path, options: RunOptions = QUIET, *, fatal: int | None = None, count: int = 4,
+    folder: Path,
+    options: RunOptions = QUIET,
+    *,
+    fatal: int | None = None,
+    count: int = 4,
     power: int = 2,
-) -> StepResult:  # fmt: skip
+) -> StepResult:
     source = [Numbers(n) for n in range(count)]
     fingerprint = {"square": {"power": power}}
     goal = Goal("square", "square", folder, fingerprint)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from invdpo.curate.score import Score
-from invdpo.curate.scorers import SCORERS, Case, Judged
+from invdpo.curate.scorers import SCORERS, Candidate, Judged
 from invdpo.schemas import Item, PluginError, SceneGraph
-from invdpo.schemas.config import ScoreConfig
+from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.tables import SCORES
 
 GRAPH = SceneGraph(items=(Item(item_id=0, label="circle", attributes=("red",)),)).to_json()
@@ -24,7 +24,7 @@ def png() -> bytes:
     return file.getvalue()
 
 
-def row(name: str, **changes: Any) -> Case:
+def row(name: str, **changes: Any) -> Candidate:
     good = {
         "candidate_id": name,
         "prompt": "a red circle",
@@ -34,7 +34,7 @@ def row(name: str, **changes: Any) -> Case:
         "status": "ok",
         "error": None,
     }
-    return Case(good | changes)
+    return Candidate(good | changes)
 
 
 class Fixed:
@@ -50,7 +50,7 @@ class Fixed:
         self.values = iter(values)
         self.batches: list[int] = []
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
         self.batches.append(len(cases))
         return [Judged(next(self.values)) for case in cases if case.image.mode == "RGB"]
 
@@ -134,7 +134,7 @@ def test_unknown_scorer_is_refused_at_once() -> None:
 
 def test_a_scorer_that_fails_on_one_row_costs_that_row(fixed: Fixed) -> None:
     class Picky(Fixed):
-        def __call__(self, cases: Sequence[Case]) -> list[Judged]:
+        def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
             return [Judged(1 / (case.image.width - 5)) for case in cases]
 
     SCORERS.register("fixed")(lambda config: Picky([]))

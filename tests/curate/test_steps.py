@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from invdpo.curate import steps
+from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture
 from invdpo.curate.runner import RunOptions, StepResult
-from invdpo.curate.sampler import Picture, Sampler, Shot
 from invdpo.curate.shapes import scenes, world
 from invdpo.curate.shapes.render import render
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError, DataError, PluginError, WorkspaceError
 from invdpo.schemas.config import Config
-from invdpo.schemas.load import load_config
+from invdpo.schemas.config.load import load_config
 from tests.curate.tiny import tiny_config
 
 OPTIONS = RunOptions(part_size=3, progress=False)
@@ -156,7 +156,7 @@ def test_truncated_candidates_are_remade_the_same(tmp_path: Path, model: Path) -
     assert ws.read_table(ws.candidates_dir).equals(whole)
 
 
-def draw(_: Sampler, shots: list[Shot]) -> list[Picture]:
+def draw(_: ImageGenerator, shots: list[ImageRequest]) -> list[Picture]:
     """The scene asked for where the seed is even, an empty one otherwise."""
     pictures = []
     for shot in shots:
@@ -169,7 +169,7 @@ def draw(_: Sampler, shots: list[Shot]) -> list[Picture]:
 
 
 def test_pairs_and_data_set(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Sampler, "__call__", draw)
+    monkeypatch.setattr(ImageGenerator, "__call__", draw)
     ws, config = Workspace(tmp_path / "work"), tiny_config(model, pair=LENIENT)
     for step in ALL[:4]:
         run(step, ws, config)

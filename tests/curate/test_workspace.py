@@ -11,7 +11,7 @@ import pytest
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
-from invdpo.schemas.load import load_config
+from invdpo.schemas.config.load import load_config
 
 
 def hold(root: Path, pipe: Connection) -> None:

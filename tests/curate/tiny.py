@@ -82,10 +82,13 @@ def tiny_config(model: Path, **sections: dict[str, Any]) -> Config:
     values: dict[str, dict[str, Any]] = {
         "prompts": {"num_prompts": 12},
         "generate": {
-            "model": str(model), "num_candidates": 2, "num_inference_steps": 1, "batch_size": 4,
+            "model": str(model),
+            "num_candidates": 2,
+            "num_inference_steps": 1,
+            "batch_size": 4,
         },
         "score": {"scorers": ["composition"]},
-    }  # fmt: skip
+    }
     for section, changes in sections.items():
         values.setdefault(section, {}).update(changes)
     return Config.model_validate(values)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invdpo.data_cards import render_dataset_card, render_model_card
-from invdpo.data_cards.text import code, plain
+from invdpo.data_cards.escape import code, plain
 from tests.hub_repos import card_errors
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,12 +37,20 @@ REPORT: dict[str, Any] = {
     "margins": {"mean": 2.25, "min": 1.0, "max": 3.5},
     "scorers": {
         "composition": {
-            "role": "ranked", "weight": 1.0, "chosen_mean": 0.9, "rejected_mean": 0.5,
-            "agreement": 1.0, "tie_rate": 0.0,
+            "role": "ranked",
+            "weight": 1.0,
+            "chosen_mean": 0.9,
+            "rejected_mean": 0.5,
+            "agreement": 1.0,
+            "tie_rate": 0.0,
         },
         "clip": {
-            "role": "held_out", "weight": 0.0, "chosen_mean": 0.3, "rejected_mean": 0.2,
-            "agreement": None, "tie_rate": 0.125,
+            "role": "held_out",
+            "weight": 0.0,
+            "chosen_mean": 0.3,
+            "rejected_mean": 0.2,
+            "agreement": None,
+            "tie_rate": 0.125,
         },
     },
     "agreement": {
@@ -53,7 +61,7 @@ REPORT: dict[str, Any] = {
     "filters": [{"name": "min_margin", "unit": "pairs", "before": 1400, "after": 1330}],
     "strata": {"objects": {"2": {"prompts": 700, "pairs": 665, "wanted": 0.5}}},
     "reviews": {"keep": 5, "flip": 1, "drop": 2, "agreement": 0.625},
-}  # fmt: skip
+}
 WHOLE = DATASET | {
     "models": ["stabilityai/stable-diffusion-3.5-medium"],
     "license": "other",
@@ -162,8 +170,10 @@ def test_features_are_those_of_datasets() -> None:
     info = DatasetInfo._from_yaml_dict(head(render_dataset_card(DATASET))["dataset_info"])
     assert info.features is not None
     assert {name: type(kind).__name__ for name, kind in info.features.items()} == {
-        "prompt": "Value", "chosen": "Image", "chosen_clip": "Value",
-    }  # fmt: skip
+        "prompt": "Value",
+        "chosen": "Image",
+        "chosen_clip": "Value",
+    }
 
 
 def test_a_split_without_rows_has_no_files() -> None:

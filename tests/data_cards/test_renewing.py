@@ -70,8 +70,10 @@ def test_keys_that_a_person_added_or_changed_stay() -> None:
     mine = edited(OLD, license="cc-by-4.0", arxiv="2507.11554", pretty_name="Mine", tags=None)
     head, _ = parts(renewed(NEW, mine), "card")
     assert (head["license"], head["arxiv"], head["pretty_name"]) == (
-        "cc-by-4.0", "2507.11554", "Mine",
-    )  # fmt: skip
+        "cc-by-4.0",
+        "2507.11554",
+        "Mine",
+    )
     assert "tags" not in head
     again, _ = parts(renewed(OLD, renewed(NEW, mine)), "card")
     assert again["license"] == "cc-by-4.0"

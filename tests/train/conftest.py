@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from invdpo.schemas.config import TrainConfig
+from invdpo.schemas.config.train import TrainConfig
 from tests.train.tiny import build_pipeline, row, write_pairs
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from invdpo.train.batches import Batch
 from invdpo.train.gradient import Goal, Predict, accumulate, all_errors, sample_errors
 from invdpo.train.models.stable_diffusion import StableDiffusion
 from invdpo.train.objective import OBJECTIVES
-from invdpo.train.sampling import Batch
 
 B, K = 2, 4
 

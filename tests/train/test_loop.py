@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from invdpo.schemas.config import TrainConfig
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError
 from invdpo.train import TrainResult, train
 from invdpo.train.loop import Loop
 from invdpo.train.models.stable_diffusion import StableDiffusion
-from tests.train.test_processes import lines, weights
+from tests.train.test_distributed import lines, weights
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_gradient_checkpointing_changes_nothing_but_memory(run: Any) -> None:
 def test_gradient_checkpointing_keeps_less(
     config: TrainConfig, dataset: Path, tmp_path: Path
 ) -> None:
-    from invdpo.train.estimate import estimate
+    from invdpo.train.diagnostics.estimate import estimate
 
     kept = []
     for on in (False, True):

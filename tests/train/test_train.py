@@ -12,11 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from invdpo.schemas.config import TrainConfig
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
 from invdpo.train import TrainResult, train
+from invdpo.train.batches import step_pairs
 from invdpo.train.loop import Loop
-from invdpo.train.sampling import step_pairs
 from tests.train.tiny import png, row, write_pairs
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -110,8 +110,9 @@ def test_batch_1_accumulated_8_times_is_batch_8(run: Any, objective: str) -> Non
 
 
 def test_training_lowers_the_loss_on_the_pairs(run: Any) -> None:
-    result = run(max_steps=25, num_points=None, batch_size=6, beta=200.0, tuning="full",
-                 learning_rate=1e-3)  # fmt: skip
+    result = run(
+        max_steps=25, num_points=None, batch_size=6, beta=200.0, tuning="full", learning_rate=1e-3
+    )
     rows = lines(result)
     assert rows[-1]["loss"] < 0.8 * math.log(2)
     assert rows[-1]["rewards/margins"] > 0

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from invdpo.schemas.config import TrainConfig
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import InvdpoError
 from invdpo.train import train
 

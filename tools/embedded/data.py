@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.shapes import world
+from invdpo.curate.shapes.layout import Placed, layout
 from invdpo.curate.shapes.render import render
-from invdpo.curate.shapes.scenes import Placed, Split, layout, sample_graph, split_of, visible
+from invdpo.curate.shapes.scenes import sample_graph
+from invdpo.curate.shapes.splits import Split, split_of, visible
 from invdpo.schemas import SceneGraph
 
 

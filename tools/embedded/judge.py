@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from invdpo.curate.shapes.scenes import facts
-from invdpo.curate.shapes.vision import BLOB, observe
+from invdpo.curate.shapes.shape_matching import BLOB
+from invdpo.curate.shapes.splits import facts
+from invdpo.curate.shapes.vision import observe
 from invdpo.schemas import SceneGraph
 
 

@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from embedded.steps import Progress
 from embedded.words import LENGTH
-from invdpo.curate.shapes.scenes import Placed
+from invdpo.curate.shapes.layout import Placed
 from invdpo.curate.shapes.world import COLOURS, SHAPES
 
 WIDTH = 96

@@ -6,12 +6,19 @@ like, `tables` and `folders` read it row by row; `pairs` is what the trainer see
 
 from __future__ import annotations
 
+from invdpo.schemas.layouts.recognise import LAYOUTS
 from invdpo.train.data.dataset import DataSet, open_dataset
-from invdpo.train.data.layouts import LAYOUTS
+from invdpo.train.data.images import decode, image_id, shown_size
 from invdpo.train.data.pairs import SIDES, Pair, Pairs
-from invdpo.train.data.pictures import decode, image_id, shown_size
 
 __all__ = [
-    "LAYOUTS", "SIDES", "DataSet", "Pair", "Pairs", "decode", "image_id", "open_dataset",
+    "LAYOUTS",
+    "SIDES",
+    "DataSet",
+    "Pair",
+    "Pairs",
+    "decode",
+    "image_id",
+    "open_dataset",
     "shown_size",
-]  # fmt: skip
+]

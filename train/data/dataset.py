@@ -10,12 +10,12 @@ from typing import Protocol
 
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.layouts.files import Place
+from invdpo.schemas.layouts.recognise import AUTO, LAYOUTS, check_format, recognise
+from invdpo.schemas.layouts.rows import Row
 from invdpo.train.data.hub import download, is_hub_id
-from invdpo.train.data.layouts import AUTO, LAYOUTS, check_format, recognise
+from invdpo.train.data.images import image_id, shown_size
 from invdpo.train.data.pairs import Pair, Pairs
-from invdpo.train.data.pictures import image_id, shown_size
-from invdpo.train.data.place import Place
-from invdpo.train.data.rows import Row
 
 
 class DataSet(Protocol):
@@ -84,9 +84,7 @@ class Opened:
         return LAYOUTS[self.data_format].rows(self.place, split)
 
 
-def open_dataset(
-    where: str | Path, data_format: str = AUTO, revision: str | None = None
-) -> Opened:
+def open_dataset(where: str | Path, data_format: str = AUTO, revision: str | None = None) -> Opened:
     """Find a data set and recognise its layout; what the Hub holds is downloaded first.
 
     Args:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.errors import DataError
-from invdpo.schemas.hub import hub_failures
-from invdpo.schemas.layouts import SUFFIXES
+from invdpo.schemas.io.hub import hub_failures
+from invdpo.schemas.layouts.names import SUFFIXES
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 """`OWNER/NAME`."""
@@ -39,7 +39,10 @@ def download(repo_id: str, revision: str | None = None) -> Path:
         with _bars_for_people():
             return Path(
                 snapshot_download(
-                    repo_id, repo_type="dataset", revision=revision, allow_patterns=PATTERNS,
+                    repo_id,
+                    repo_type="dataset",
+                    revision=revision,
+                    allow_patterns=PATTERNS,
                     ignore_patterns=UNREAD,
                 )
             )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.ids import content_id
-from invdpo.train.buckets import Size
-from invdpo.train.data.rows import UNREADABLE
+from invdpo.schemas.layouts.rows import UNREADABLE
+from invdpo.train.data.buckets import Size
 
 SIDES = ("chosen", "rejected")
 NAMED = 5

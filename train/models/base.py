@@ -17,7 +17,7 @@ from typing import Protocol
 from torch import Tensor, device, nn
 
 from invdpo.schemas.plugins import Registry
-from invdpo.train.buckets import Fitted, Framing, Size
+from invdpo.train.data.buckets import Fitted, Framing, Size
 
 Conditioning = dict[str, Tensor]
 """What the network is told beside x and t: named tensors whose first dimension is the sample."""

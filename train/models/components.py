@@ -14,7 +14,7 @@ import torch
 
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.ids import content_id
-from invdpo.schemas.quiet import quiet
+from invdpo.schemas.io.logs import quiet_libraries
 
 VARIANT = re.compile(r"(?:diffusion_pytorch_)?model\.(\w+)(?:-\d+-of-\d+)?\.safetensors")
 """Weights beside or in place of the main ones, such as `model.fp16.safetensors`."""
@@ -27,7 +27,7 @@ def load_component(
     variant = weights_variant(folder / name)
     extra = {"variant": variant} if variant else {}
     try:
-        with quiet():
+        with quiet_libraries():
             module = kind.from_pretrained(
                 folder, subfolder=name, use_safetensors=True, dtype=dtype, **extra
             )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from invdpo.schemas.config import TrainConfig
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError, PluginError
-from invdpo.schemas.hub import hub_failures
+from invdpo.schemas.io.hub import hub_failures
 from invdpo.train.models import sdxl, stable_diffusion
 from invdpo.train.models.base import FAMILIES, ModelAdapter
 from invdpo.train.models.components import read_json

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from invdpo.train.buckets import Framing
+from invdpo.train.data.buckets import Framing
 from invdpo.train.models.base import Conditioning
 from invdpo.train.models.components import read_json
 from invdpo.train.models.stable_diffusion import StableDiffusion, tokenize, too_long
@@ -24,8 +24,11 @@ class StableDiffusionXL(StableDiffusion):
 
     pipeline: ClassVar[str] = "StableDiffusionXLPipeline"
     encoders: ClassVar[tuple[str, ...]] = (
-        "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2",
-    )  # fmt: skip
+        "text_encoder",
+        "text_encoder_2",
+        "tokenizer",
+        "tokenizer_2",
+    )
 
     @cached_property
     def text_encoder_2(self) -> Any:

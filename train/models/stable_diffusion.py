@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from invdpo.schemas.errors import ModelError
-from invdpo.train.buckets import Fitted, Framing, Size
+from invdpo.train.data.buckets import Fitted, Framing, Size
 from invdpo.train.models.base import Conditioning
 from invdpo.train.models.components import hash_components, load_component, read_json
 from invdpo.train.schedule import alphas

@@ -15,25 +15,25 @@ import pytest
 
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.annotators import ANNOTATORS
-from invdpo.curate.attempts import Failure
-from invdpo.curate.case import Case
+from invdpo.curate.batching import Failure
+from invdpo.curate.candidate import Candidate
 from invdpo.curate.images import encode
 from invdpo.schemas import ConfigError, DataError, SceneGraph
-from invdpo.schemas.config import AnnotateConfig
+from invdpo.schemas.config.annotate import AnnotateConfig
 
 CAT = {"items": [{"item_id": 0, "label": "cat"}], "relations": []}
 DANGLING = {"items": [], "relations": [{"item1": 0, "relation": "on", "item2": 1}]}
 
 
-def case(name: str, data: bytes = b"picture") -> Case:
-    return Case({"candidate_id": name, "image": {"bytes": data}})
+def case(name: str, data: bytes = b"picture") -> Candidate:
+    return Candidate({"candidate_id": name, "image": {"bytes": data}})
 
 
 def annotator(path: Path | None) -> Any:
     return ANNOTATORS["import"](AnnotateConfig(import_path=str(path) if path else None))
 
 
-def told(path: Path, cases: Sequence[Case]) -> list[Any]:
+def told(path: Path, cases: Sequence[Candidate]) -> list[Any]:
     return [
         found.reason if isinstance(found, Failure) else found.items[0].label
         for found in annotator(path)(cases)
@@ -51,9 +51,11 @@ def test_joined_by_id_and_by_picture(tmp_path: Path) -> None:
     lines = "\n".join(json.dumps(record) for record in records)
     (tmp_path / "g.jsonl").write_text(lines)
     (tmp_path / "g.json").write_text(json.dumps(records))
-    rows = [{"candidate_id": "a", "graph": json.dumps(CAT)},
-            {"candidate_id": "b", "graph": json.dumps(dog)},
-            {"image_sha256": digest, "graph": json.dumps(CAT)}]  # fmt: skip
+    rows = [
+        {"candidate_id": "a", "graph": json.dumps(CAT)},
+        {"candidate_id": "b", "graph": json.dumps(dog)},
+        {"image_sha256": digest, "graph": json.dumps(CAT)},
+    ]
     names = ("candidate_id", "image_sha256", "graph")
     table = pa.table({name: [row.get(name) for row in rows] for name in names})
     pq.write_table(table, tmp_path / "g.parquet")
@@ -114,9 +116,7 @@ def test_revision_is_the_content(tmp_path: Path) -> None:
 
 def test_ten_thousand_relations(tmp_path: Path) -> None:
     items = [{"item_id": n, "label": "cat"} for n in range(100)]
-    relations = [
-        {"item1": n % 100, "relation": "near", "item2": n // 100} for n in range(10_000)
-    ]
+    relations = [{"item1": n % 100, "relation": "near", "item2": n // 100} for n in range(10_000)]
     graph = {"items": items, "relations": relations}
     (tmp_path / "g.json").write_text(json.dumps([{"candidate_id": "a", "graph": graph}]))
     (found,) = annotator(tmp_path / "g.json")([case("a")])
@@ -127,12 +127,16 @@ def test_ten_thousand_relations(tmp_path: Path) -> None:
 def test_tables_with_every_field_in_every_row(tmp_path: Path) -> None:
     """Parquet fills up with nulls what a record doesn't have."""
     graphs = [
-        {"items": [{"item_id": 0, "label": "cat", "attributes": None, "box": None}],
-         "relations": None},
-        {"items": [{"item_id": 1, "label": "dog", "attributes": ["red"], "box": [0, 0, 1, 1]}],
-         "relations": [{"item1": 1, "relation": "near", "item2": 1}]},
+        {
+            "items": [{"item_id": 0, "label": "cat", "attributes": None, "box": None}],
+            "relations": None,
+        },
+        {
+            "items": [{"item_id": 1, "label": "dog", "attributes": ["red"], "box": [0, 0, 1, 1]}],
+            "relations": [{"item1": 1, "relation": "near", "item2": 1}],
+        },
         None,
-    ]  # fmt: skip
+    ]
     pq.write_table(pa.table({"candidate_id": [*"abc"], "graph": graphs}), tmp_path / "g.parquet")
     found = told(tmp_path / "g.parquet", [case(name) for name in "abc"])
     assert found == ["cat", "dog", "scene graph: none in its record"]
@@ -140,8 +144,10 @@ def test_tables_with_every_field_in_every_row(tmp_path: Path) -> None:
 
 def test_half_a_character_costs_its_row(tmp_path: Path) -> None:
     half = '{"items": [{"item_id": 0, "label": "\\ud800"}]}'
-    lines = [f'{{"candidate_id": "a", "graph": {half}}}',
-             json.dumps({"candidate_id": "b", "graph": CAT})]  # fmt: skip
+    lines = [
+        f'{{"candidate_id": "a", "graph": {half}}}',
+        json.dumps({"candidate_id": "b", "graph": CAT}),
+    ]
     (tmp_path / "g.jsonl").write_text("\n".join(lines))
     stage = Annotate("import", AnnotateConfig(import_path=str(tmp_path / "g.jsonl")))
     picture = encode(np.zeros((4, 4, 3), dtype=np.uint8))

@@ -11,28 +11,39 @@ import numpy as np
 import pytest
 
 from invdpo.curate.annotate import Annotate
-from invdpo.curate.case import Case
+from invdpo.curate.candidate import Candidate
+from invdpo.curate.clients.graph_schema import MOST_ITEMS, MOST_RELATIONS, Words, read, schema
+from invdpo.curate.clients.questions import FaultError
 from invdpo.curate.images import encode
-from invdpo.curate.web.consult import FaultError
-from invdpo.curate.web.drawn import MOST_ITEMS, MOST_RELATIONS, Words, read, schema
 from invdpo.schemas import SceneGraph
-from invdpo.schemas.config import AnnotateConfig
-from tests.curate.web.server import Answer, drawn, name_of, said, serving, words_of
+from invdpo.schemas.config.annotate import AnnotateConfig
+from tests.curate.clients.server import Answer, drawn, name_of, said, serving, words_of
 
 GRAPH = {
-    "items": [{"item_id": 0, "label": "Cat", "attributes": ["grey", "shy"]},
-              {"item_id": 1, "label": 'a "{dog}"\n%s', "attributes": []}],
-    "relations": [{"item1": 0, "relation": "to the left of", "item2": 1},
-                  {"item1": 1, "relation": "chasing", "item2": 0}],
-}  # fmt: skip
+    "items": [
+        {"item_id": 0, "label": "Cat", "attributes": ["grey", "shy"]},
+        {"item_id": 1, "label": 'a "{dog}"\n%s', "attributes": []},
+    ],
+    "relations": [
+        {"item1": 0, "relation": "to the left of", "item2": 1},
+        {"item1": 1, "relation": "chasing", "item2": 0},
+    ],
+}
 SPOT = {"items": [{"item_id": 0, "label": "Cat", "attributes": ["black"]}], "relations": []}
 
 
-def candidate(shade: int, graph: object = GRAPH) -> Case:
+def candidate(shade: int, graph: object = GRAPH) -> Candidate:
     data = encode(np.full((8, 8, 3), shade, dtype=np.uint8))
     made = SceneGraph.from_dict(graph).to_json() if graph is not None else None
-    return Case({"candidate_id": str(shade), "status": "ok", "image": {"bytes": data},
-                 "prompt": "x", "graph": made})  # fmt: skip
+    return Candidate(
+        {
+            "candidate_id": str(shade),
+            "status": "ok",
+            "image": {"bytes": data},
+            "prompt": "x",
+            "graph": made,
+        }
+    )
 
 
 @pytest.fixture
@@ -90,15 +101,19 @@ def test_open_vocabulary_needs_no_graph_and_tells_none(stage: Callable[..., Anno
         ({"id": "another"}, "about something else"),
         ({"items": None}, "it has no list `items`"),
         ({"items": [{"label": "Cat"}]}, "scene graph: items.0.item_id: Field required"),
-        ({"items": [{"item_id": 0, "label": "Cat", "attributes": ["\ud800"]}]},
-         "is not one of the attributes"),
+        (
+            {"items": [{"item_id": 0, "label": "Cat", "attributes": ["\ud800"]}]},
+            "is not one of the attributes",
+        ),
         ({"items": [{"item_id": 0, "label": "fox"}]}, "'fox' is not one of the labels"),
         ({"items": [*SPOT["items"], *SPOT["items"]]}, "item_id 0 stands 2 times"),
         ({"relations": [{"item1": 0, "relation": "chasing", "item2": 9}]}, "names item 9"),
-        ({"relations": [{"item1": 0, "relation": "chasing", "item2": 0}] * 10_000},
-         "10,000 relations, and at most 1,000 are taken"),
+        (
+            {"relations": [{"item1": 0, "relation": "chasing", "item2": 0}] * 10_000},
+            "10,000 relations, and at most 1,000 are taken",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_graphs_are_mended_once_then_rejected(
     stage: Callable[..., Annotate], wrong: dict[str, Any], fault: str
 ) -> None:
@@ -143,8 +158,18 @@ def test_revision_holds_what_decides_and_asks_nobody(stage: Callable[..., Annota
         return stage("http://127.0.0.1:1/v1", **more).revision
 
     assert revision() == revision(vlm_concurrency=3, vlm_cache=None)
-    assert len({revision(), revision(vlm_model="n"), revision(vlm_vocabulary="open"),
-                revision(vlm_temperature=None), revision(vlm_max_tokens=9)}) == 5  # fmt: skip
+    assert (
+        len(
+            {
+                revision(),
+                revision(vlm_model="n"),
+                revision(vlm_vocabulary="open"),
+                revision(vlm_temperature=None),
+                revision(vlm_max_tokens=9),
+            }
+        )
+        == 5
+    )
 
 
 WORDS = Words(("cat",), ("red",), ("near",))
@@ -177,12 +202,14 @@ def test_what_was_not_asked_for_is_left_out() -> None:
     item = {"item_id": 0, "label": "cat", "attributes": [], "mood": "shy", "box": "no"}
     graph = read({"id": "x", "items": [item], "relations": [], "more": 1}, "x", None)
     assert graph.to_dict() == {
-        "items": [{"item_id": 0, "label": "cat", "attributes": []}], "relations": [],
-    }  # fmt: skip
+        "items": [{"item_id": 0, "label": "cat", "attributes": []}],
+        "relations": [],
+    }
 
 
-@pytest.mark.parametrize("found", [[], "x", None, 3, {"id": "x"}, {"id": "x", "items": [3],
-                                   "relations": []}])  # fmt: skip
+@pytest.mark.parametrize(
+    "found", [[], "x", None, 3, {"id": "x"}, {"id": "x", "items": [3], "relations": []}]
+)
 def test_what_is_no_graph_is_a_fault(found: Any) -> None:
     for words in (None, WORDS):
         with pytest.raises(FaultError):

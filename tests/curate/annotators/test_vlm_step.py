@@ -8,19 +8,26 @@ from typing import Any
 import pytest
 
 from invdpo.curate import steps
+from invdpo.curate.clients.budget import BudgetError
 from invdpo.curate.runner import RunOptions
-from invdpo.curate.web.ledger import BudgetError
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
+from tests.curate.clients.server import SECRET, drawn, said, serving
 from tests.curate.tiny import tiny_config
-from tests.curate.web.server import SECRET, drawn, said, serving
 
 OPTIONS = RunOptions(part_size=3, progress=False)
 
 
 def config(model: Path, url: str, cache: Path, **more: Any) -> Config:
-    vlm = {"annotators": ["vlm"], "vlm_url": url, "vlm_model": "m", "vlm_cache": str(cache),
-           "vlm_vocabulary": "open", "vlm_concurrency": 2, "batch_size": 4}  # fmt: skip
+    vlm = {
+        "annotators": ["vlm"],
+        "vlm_url": url,
+        "vlm_model": "m",
+        "vlm_cache": str(cache),
+        "vlm_vocabulary": "open",
+        "vlm_concurrency": 2,
+        "batch_size": 4,
+    }
     return tiny_config(model, prompts={"num_prompts": 6}, annotate=vlm | more)
 
 

@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from invdpo.curate.exchange import IMPORTS, export_set, import_set
-from invdpo.schemas.config import DatasetConfig
-from invdpo.set_source import find_source
+from invdpo.hub.source import find_source
+from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.train.data import image_id, open_dataset
-from tests.curate.written import workspace, write
+from tests.curate.dataset_files import workspace, write
 
 KEEP = DatasetConfig()
 LAYOUTS = ["folders", "pickapic", "preference"]

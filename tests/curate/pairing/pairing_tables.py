@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from invdpo.schemas.config import PairConfig
+from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.tables import CANDIDATES, PROMPTS, SCORES
 
 Values = Mapping[str, float | None]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from invdpo.curate.parts import write_part
 from invdpo.curate.prompts.base import Draft, prompt_row
 from invdpo.curate.shapes import scenes, world
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import CANDIDATES, PROMPTS, SCORES, Record
 
@@ -41,10 +41,15 @@ def scored_workspace(root: Path, *, prompts: int = 40, seeds: int = 3) -> Worksp
         if name in ("composition", "nsfw"):
             values = np.clip(np.round(values * 2 + 4) / 8, 0, 1)
         found = [
-            {"candidate_id": row["candidate_id"], "score": value, "components": [],
-             "scorer": name, "status": "ok"}
+            {
+                "candidate_id": row["candidate_id"],
+                "score": value,
+                "components": [],
+                "scorer": name,
+                "status": "ok",
+            }
             for row, value in zip(rows, values + 6 * (name == "aesthetic"), strict=True)
-        ]  # fmt: skip
+        ]
         fingerprint = made | {"score": {"scorer": name, "revision": "1"}}
         write_part(ws.scores_dir(name) / PART, pa.Table.from_pylist(found, SCORES), fingerprint)
     return ws
@@ -54,6 +59,12 @@ def _candidate(prompt: Record, seed: int, model: str, look: int) -> Record:
     name = f"{prompt['prompt_id'][:12]}-{model}-{seed}"
     picture = {"bytes": name.encode(), "path": None}
     return {
-        "candidate_id": name, "prompt_id": prompt["prompt_id"], "image": picture, "seed": seed,
-        "model": model, "revision": "1", "phash": f"{look:016x}", "status": "ok",
-    }  # fmt: skip
+        "candidate_id": name,
+        "prompt_id": prompt["prompt_id"],
+        "image": picture,
+        "seed": seed,
+        "model": model,
+        "revision": "1",
+        "phash": f"{look:016x}",
+        "status": "ok",
+    }

@@ -7,12 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from invdpo.curate.pairing import check_columns, check_scores, cut_pairs
-from invdpo.curate.pairing.keys import check_key, sorted_rows
 from invdpo.curate.pairing.pairs import pair_ids
+from invdpo.curate.pairing.pool import check_key, sorted_rows
 from invdpo.schemas import ConfigError, DataError
-from invdpo.schemas.config import PairConfig
+from invdpo.schemas.config.load import load_config
+from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.ids import content_id
-from invdpo.schemas.load import load_config
 from tests.curate.pairing.pairing_tables import config, many, scored
 
 
@@ -117,6 +117,11 @@ def test_all_that_is_wrong_is_told_with_its_key() -> None:
 def test_later_options_leave_earlier_fingerprints_alone() -> None:
     """Only the rule of the splits changed what earlier workspaces hold."""
     assert set(PairConfig().fingerprint()) == {
-        "weights", "min_margin", "target_pairs", "validation_fraction", "seed", "split_by",
-    }  # fmt: skip
+        "weights",
+        "min_margin",
+        "target_pairs",
+        "validation_fraction",
+        "seed",
+        "split_by",
+    }
     assert PairConfig(policy="all").fingerprint()["policy"] == "all"

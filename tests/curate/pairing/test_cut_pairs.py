@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from invdpo.curate.pairing import cut_pairs, require_target
-from invdpo.curate.pairing.normalise import standardise
+from invdpo.curate.pairing.ranking import standardise
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.tables import SCORES, pairs_schema
 from tests.curate.pairing.pairing_tables import (

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from invdpo.cli import app
 from invdpo.curate.workspace import Workspace
 from invdpo.options import flags
-from invdpo.schemas.pairing import STRATA
+from invdpo.schemas.config.pair import STRATA
 from invdpo.schemas.tables import REVIEWS
 from tests.curate.pairing.scored_workspace import scored_workspace
 

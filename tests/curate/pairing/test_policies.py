@@ -27,8 +27,12 @@ POLICIES = ("best-worst", "best-random", "all", "hard", "same-seed")
 
 
 def ends(pairs: pa.Table) -> set[str]:
-    return {c + r for c, r in zip(*(pairs[f"{s}_id"].to_pylist() for s in ("chosen", "rejected")),
-                                  strict=True)}  # fmt: skip
+    return {
+        c + r
+        for c, r in zip(
+            *(pairs[f"{s}_id"].to_pylist() for s in ("chosen", "rejected")), strict=True
+        )
+    }
 
 
 def cut(values: Mapping[str, float], **options: Any) -> set[str]:
@@ -128,14 +132,20 @@ def test_properties_of_every_policy(
     whole = st.integers(-3, 3)
     scores = {s: scored({n: float(data.draw(whole)) for n in names}, s) for s in "ab"}
     rows = having(
-        candidates(names), seed=[n % 3 for n in range(len(names))],
-        model=["mn"[n % 2] for n in range(len(names))], revision=["1"] * len(names),
-    )  # fmt: skip
+        candidates(names),
+        seed=[n % 3 for n in range(len(names))],
+        model=["mn"[n % 2] for n in range(len(names))],
+        revision=["1"] * len(names),
+    )
     asked = prompts(3)
     options = config(
-        policy=policy, normalisation=normalisation, min_margin=least,
-        weights={"a": 1.0, "b": 0.5}, hard_by="a", hard_apart=1,
-    )  # fmt: skip
+        policy=policy,
+        normalisation=normalisation,
+        min_margin=least,
+        weights={"a": 1.0, "b": 0.5},
+        hard_by="a",
+        hard_apart=1,
+    )
     pairs, report = cut_pairs(asked, rows, scores, options)
     seed = dict(zip(names, rows["seed"].to_pylist(), strict=True))
     for row in pairs.to_pylist():
@@ -162,7 +172,7 @@ def test_all_pairs_hold_those_of_other_policies() -> None:
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = many(9, each=5)
     whole = cut_pairs(*tables, config(policy="all", min_margin=0.7))
-    monkeypatch.setattr("invdpo.curate.pairing.groups.BLOCK", 7)
+    monkeypatch.setattr("invdpo.curate.pairing.policies.BLOCK", 7)
     parts = cut_pairs(*tables, config(policy="all", min_margin=0.7))
     assert parts[0].equals(whole[0])
     assert parts[1] == whole[1]

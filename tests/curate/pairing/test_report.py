@@ -37,8 +37,11 @@ def test_disagreement_counts_opposite_directions() -> None:
     _, report = cut_pairs(prompts(4), candidates(names), scores, config())
     found = report["agreement"]
     assert found["disagreement"] == [
-        [0, 0.5, 0, None], [0.5, 0, 0, None], [0, 0, 0, None], [None] * 4,
-    ]  # fmt: skip
+        [0, 0.5, 0, None],
+        [0.5, 0, 0, None],
+        [0, 0, 0, None],
+        [None] * 4,
+    ]
     assert found["rank_correlation"][0] == [1, 0, None, None]
     assert report["scorers"]["c"]["tie_rate"] == 1
     assert report["scorers"]["b"]["tie_rate"] == 0
@@ -89,10 +92,14 @@ def test_worst_cases() -> None:
     scores = {
         "a": scored({f"{s}{n}": "xyz".index(s) ** (1 + n / 10) for n in range(30) for s in "xyz"}),
         "b": scored(
-            {f"{s}{n}": -float("xyz".index(s)) if n in (1, 3) else 0 for n in range(30)
-             for s in "xyz"}, "b",
+            {
+                f"{s}{n}": -float("xyz".index(s)) if n in (1, 3) else 0
+                for n in range(30)
+                for s in "xyz"
+            },
+            "b",
         ),
-    }  # fmt: skip
+    }
     both = config(weights={"a": 3.0, "b": 1.0})
     pairs, report = cut_pairs(prompts(30), candidates(names), scores, both)
     order = sorted(pairs.to_pylist(), key=lambda row: (row["margin"], row["pair_id"]))

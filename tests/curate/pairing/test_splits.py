@@ -71,8 +71,9 @@ def test_no_combination_and_no_group_lies_in_both(
     stated: list[Facts] = [{(f"o{a}", r, f"o{b}") for a, r, b in some} for _, some in rows]
     split = RULES[rule](groups, stated, fraction, seed)
     assert shared(split, stated) == set()
-    sides = {(g, h) for g, h, out in zip(groups, split.held, split.straddling, strict=True)
-             if not out}  # fmt: skip
+    sides = {
+        (g, h) for g, h, out in zip(groups, split.held, split.straddling, strict=True) if not out
+    }
     assert len(sides) == len({g for g, _ in sides})
     if rule == "graph":
         assert not split.straddling.any()

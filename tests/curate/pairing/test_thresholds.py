@@ -112,8 +112,11 @@ def test_few_pairs_of_a_prompt_are_the_widest() -> None:
         assert [r["margin"] for r in some.to_pylist() if r["prompt_id"] == f"p{p}"] == mine[:3]
     step = report["filters"][-1]
     assert step == {
-        "name": "more pairs than max_per_prompt", "unit": "pairs", "before": 100, "after": 30,
-    }  # fmt: skip
+        "name": "more pairs than max_per_prompt",
+        "unit": "pairs",
+        "before": 100,
+        "after": 30,
+    }
     assert report["prompts"]["paired"] == 10
 
 
@@ -132,9 +135,17 @@ def test_filters_hang_together() -> None:
     tables = many(30, each=4, scorers="abc")
     rows = having(tables[1], phash=["ff"] * 120)
     options = config(
-        policy="all", weights={"a": 1, "b": 1}, min_margin=0.5, margins={"a": 0.2}, consensus=2,
-        max_loss=0.1, floors={"c": -1}, limits={"c": 1}, max_per_prompt=2, target_pairs=20,
-    )  # fmt: skip
+        policy="all",
+        weights={"a": 1, "b": 1},
+        min_margin=0.5,
+        margins={"a": 0.2},
+        consensus=2,
+        max_loss=0.1,
+        floors={"c": -1},
+        limits={"c": 1},
+        max_per_prompt=2,
+        target_pairs=20,
+    )
     pairs, report = cut_pairs(tables[0], rows, tables[2], options)
     assert len(pairs) == 20
     last = {"candidates": report["candidates"]["usable"], "pairs": 20}

@@ -11,7 +11,7 @@ import pytest
 from invdpo.curate.prompts import PROMPT_SOURCES, collect
 from invdpo.curate.prompts.file import FileSource
 from invdpo.schemas import ConfigError, DataError, PluginError
-from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.tables import PROMPTS, Record
 
 
@@ -26,8 +26,10 @@ def test_text_one_prompt_a_line(tmp_path: Path) -> None:
     text = "\ufeffa red circle to the left of a blue square\r\n\n a cat \u2028 that naps \na cat\n"
     rows, doubled = read(tmp_path, "p.txt", text)
     assert [row["prompt"] for row in rows] == [
-        "a red circle to the left of a blue square", "a cat \u2028 that naps", "a cat",
-    ]  # fmt: skip
+        "a red circle to the left of a blue square",
+        "a cat \u2028 that naps",
+        "a cat",
+    ]
     assert json.loads(rows[0]["graph"])["relations"][0]["relation"] == "left of"
     assert rows[1]["graph"] is None
     assert {row["status"] for row in rows} == {"ok"}
@@ -68,9 +70,13 @@ def test_json_lines(tmp_path: Path) -> None:
         json.dumps(["a list"]),
         json.dumps({"prompt": "a dog", "graph": {"items": "none"}}),
         json.dumps({"prompt": "  "}),
-        json.dumps({"prompt": "a bird", "graph": {"relations": [
-            {"item1": 0, "relation": "on", "item2": 1}]}}),
-    ]  # fmt: skip
+        json.dumps(
+            {
+                "prompt": "a bird",
+                "graph": {"relations": [{"item1": 0, "relation": "on", "item2": 1}]},
+            }
+        ),
+    ]
     rows, doubled = read(tmp_path, "p.jsonl", "\n".join(lines))
     assert doubled == 1
     assert json.loads(rows[0]["graph"]) == graph
@@ -94,15 +100,19 @@ def test_csv(tmp_path: Path) -> None:
 
 def laion() -> dict[str, Any]:
     return {
-        "img_id": "482027", "name": "482027.jpg", "caption_ori": "Woman on a chair",
-        "score": "6.7", "url": "https://example.org/a.jpg",
+        "img_id": "482027",
+        "name": "482027.jpg",
+        "caption_ori": "Woman on a chair",
+        "score": "6.7",
+        "url": "https://example.org/a.jpg",
         "items": [
             {"item_id": 0, "label": "woman", "attributes": ["young"], "global_item_id": 3},
             {"item_id": 1, "label": "chair", "attributes": [], "global_item_id": 4},
         ],
-        "relations": [{"triple_id": 0, "item1": 0, "relation": "sits on", "item2": 1,
-                       "global_relation_id": 9}],
-    }  # fmt: skip
+        "relations": [
+            {"triple_id": 0, "item1": 0, "relation": "sits on", "item2": 1, "global_relation_id": 9}
+        ],
+    }
 
 
 def test_laion_sg_file(tmp_path: Path) -> None:
@@ -178,9 +188,7 @@ def test_genevals_lines(tmp_path: Path) -> None:
 
 def test_ten_thousand_relations(tmp_path: Path) -> None:
     items = [{"item_id": n, "label": "cat"} for n in range(100)]
-    relations = [
-        {"item1": n % 100, "relation": "near", "item2": n // 100} for n in range(10_000)
-    ]
+    relations = [{"item1": n % 100, "relation": "near", "item2": n // 100} for n in range(10_000)]
     graph = {"items": items, "relations": relations}
     (tmp_path / "p.jsonl").write_text(json.dumps({"prompt": "cats", "graph": graph}))
     (row,) = collected(tmp_path / "p.jsonl")
@@ -230,29 +238,39 @@ def test_graphs_in_the_columns_of_a_table(tmp_path: Path) -> None:
     items = [{"item_id": 0, "label": "woman", "attributes": None}, {"item_id": 1, "label": "hat"}]
     relations = [{"item1": 0, "relation": "wears", "item2": 1}]
     include = [{"class": "cow", "count": 2, "color": None, "position": None}]
-    table = pa.Table.from_pylist([
-        {"prompt": "she", "items": items, "relations": relations, "include": None},
-        {"prompt": "cows", "items": None, "relations": None, "include": include},
-        {"prompt": "a red cat", "items": None, "relations": None, "include": None},
-    ])  # fmt: skip
+    table = pa.Table.from_pylist(
+        [
+            {"prompt": "she", "items": items, "relations": relations, "include": None},
+            {"prompt": "cows", "items": None, "relations": None, "include": include},
+            {"prompt": "a red cat", "items": None, "relations": None, "include": None},
+        ]
+    )
     pq.write_table(table, tmp_path / "p.parquet")
     graphs = [json.loads(row["graph"]) for row in collected(tmp_path / "p.parquet")]
     assert [[item["label"] for item in graph["items"]] for graph in graphs] == [
-        ["woman", "hat"], ["cow", "cow"], ["cat"],
-    ]  # fmt: skip
+        ["woman", "hat"],
+        ["cow", "cow"],
+        ["cat"],
+    ]
     assert graphs[0]["relations"][0]["relation"] == "wears"
 
 
 @pytest.mark.parametrize(
     ("graph", "said"),
     [
-        ({"items": [{"item_id": 1, "label": "cat"}, {"item_id": 1, "label": "dog"}]},
-         "item_id 1 stands 2 times"),
-        ({"items": [{"item_id": 1, "label": "cat"}],
-          "relations": [{"item1": 1, "relation": "near", "item2": 7}]},
-         "relation 'near' names item 7, which does not exist"),
+        (
+            {"items": [{"item_id": 1, "label": "cat"}, {"item_id": 1, "label": "dog"}]},
+            "item_id 1 stands 2 times",
+        ),
+        (
+            {
+                "items": [{"item_id": 1, "label": "cat"}],
+                "relations": [{"item1": 1, "relation": "near", "item2": 7}],
+            },
+            "relation 'near' names item 7, which does not exist",
+        ),
     ],
-)  # fmt: skip
+)
 def test_graphs_that_contradict_themselves(tmp_path: Path, graph: object, said: str) -> None:
     line = json.dumps({"prompt": "a cat", "graph": graph})
     rows, _ = read(tmp_path, "p.jsonl", f'{line}\n{{"prompt": "a dog"}}')

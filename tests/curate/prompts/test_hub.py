@@ -48,9 +48,13 @@ def test_a_column_of_a_data_set_and_its_commit(tmp_path: Path) -> None:
         repo = hub.add("datasets", "alice/prompts", **files)
         hub.objects.update({blob.sha256: blob.content for blob in repo.tree("main").values()})
         done = subprocess.run(
-            [sys.executable, "-c", READ], text=True, capture_output=True, check=False, timeout=200,
+            [sys.executable, "-c", READ],
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=200,
             env=os.environ | hub.environment(home=tmp_path / "hf"),
-        )  # fmt: skip
+        )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["revision"] == repo.branches["main"]

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from invdpo.curate.prompts import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.grammar import parse
-from invdpo.curate.prompts.vocabulary import OURS, read_vocabulary
+from invdpo.curate.scene_graphs.grammar import parse
+from invdpo.curate.scene_graphs.vocabulary import OURS, read_vocabulary
 from invdpo.schemas import DataError, SceneGraph
-from invdpo.schemas.config import PromptsConfig
-from invdpo.schemas.relations import one_way
+from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.graph import one_way
 
 SPLITS = ("train", "validation", "heldout")
 
@@ -85,10 +85,13 @@ def test_object_counts_and_kinds_of_relation_take_turns() -> None:
     assert Counter(len(graph.items) for graph in found) == {1: 180, 2: 180, 3: 180, 4: 180}
     words = read_vocabulary().sampling
     told = Counter(
-        "none" if not g.relations
-        else "activity" if g.relations[0].relation in words.activities else "spatial"
+        "none"
+        if not g.relations
+        else "activity"
+        if g.relations[0].relation in words.activities
+        else "spatial"
         for g in found
-    )  # fmt: skip
+    )
     assert told == {"none": 240, "activity": 240, "spatial": 240}
 
 

@@ -6,7 +6,7 @@ from invdpo.curate.prompts import collect, split_group
 from invdpo.curate.prompts.shapes import ShapesSource
 from invdpo.curate.shapes import world
 from invdpo.schemas import ConfigError, Item, Relation, SceneGraph
-from invdpo.schemas.config import PromptsConfig
+from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.tables import Record
 
 

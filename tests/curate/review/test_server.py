@@ -28,9 +28,14 @@ def server(work: Path) -> Iterator[ReviewServer]:
 
 
 def ask(
-    server: ReviewServer, path: str, *, method: str = "GET", body: Any = None, token: str = "",
+    server: ReviewServer,
+    path: str,
+    *,
+    method: str = "GET",
+    body: Any = None,
+    token: str = "",
     headers: Mapping[str, str] | None = None,
-) -> tuple[int, Mapping[str, str], bytes]:  # fmt: skip
+) -> tuple[int, Mapping[str, str], bytes]:
     """One request under the token; status, headers and body of the answer."""
     line = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
     text = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from invdpo.curate import steps
-from invdpo.curate.parts import write_part
 from invdpo.curate.review.decisions import Decisions
 from invdpo.curate.review.pairs import ReviewPairs
 from invdpo.curate.review.session import Wrong
 from invdpo.curate.runner import RunOptions
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError, DataError, InvdpoError
 from invdpo.schemas.config import Config
@@ -33,8 +33,10 @@ def test_a_choice_is_a_row_that_keeps_or_flips(work: Path) -> None:
     assert found.decide(2, "drop", "")["decision"] == "drop"
     rows = table(work)
     assert [(r["pair_id"], r["decision"], r["note"]) for r in rows] == [
-        (ids[0], "keep", "good"), (ids[1], "flip", None), (ids[2], "drop", None),
-    ]  # fmt: skip
+        (ids[0], "keep", "good"),
+        (ids[1], "flip", None),
+        (ids[2], "drop", None),
+    ]
     assert {row["reviewer"] for row in rows} == {"ann"}
     assert pq.read_schema(work / "reviews.parquet").names == REVIEWS.names
     assert found.state()["counts"] == {"keep": 1, "flip": 1, "drop": 1}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.curate.scorers import small, vlms
+from tests.curate.scorers import small_models, vlms
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,27 +22,27 @@ Folders = pytest.TempPathFactory
 
 @pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: Folders) -> Path:
-    return small.clip(tmp_path_factory.mktemp("clip"))
+    return small_models.clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="session")
 def pickscore_folder(tmp_path_factory: Folders) -> Path:
-    return small.pickscore(tmp_path_factory.mktemp("pickscore"))
+    return small_models.pickscore(tmp_path_factory.mktemp("pickscore"))
 
 
 @pytest.fixture(scope="session")
 def hpsv2_file(tmp_path_factory: Folders) -> Path:
-    return small.hpsv2(tmp_path_factory.mktemp("hpsv2"))
+    return small_models.hpsv2(tmp_path_factory.mktemp("hpsv2"))
 
 
 @pytest.fixture(scope="session")
 def head(tmp_path_factory: Folders) -> tuple[Path, nn.Sequential]:
-    return small.head(tmp_path_factory.mktemp("aesthetic"))
+    return small_models.head(tmp_path_factory.mktemp("aesthetic"))
 
 
 @pytest.fixture(scope="session")
 def imagereward_folder(tmp_path_factory: Folders) -> Path:
-    return small.imagereward(tmp_path_factory.mktemp("imagereward"))
+    return small_models.imagereward(tmp_path_factory.mktemp("imagereward"))
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def vlm_folder(tmp_path_factory: Folders) -> Path:
 def address(clip_folder: Path) -> Iterator[str]:
     """Of a server that judges by the small CLIP."""
     from invdpo.curate.scorers import SCORERS
-    from invdpo.schemas.config import ScoreConfig
+    from invdpo.schemas.config.score import ScoreConfig
     from tools.remote_scorer import serve
 
     config = ScoreConfig(clip_model=str(clip_folder), device="cpu")
@@ -67,9 +67,14 @@ def address(clip_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def settings(
-    clip_folder: Path, pickscore_folder: Path, hpsv2_file: Path, head: tuple[Path, nn.Sequential],
-    imagereward_folder: Path, vlm_folder: Path, address: str,
-) -> dict[str, dict[str, Any]]:  # fmt: skip
+    clip_folder: Path,
+    pickscore_folder: Path,
+    hpsv2_file: Path,
+    head: tuple[Path, nn.Sequential],
+    imagereward_folder: Path,
+    vlm_folder: Path,
+    address: str,
+) -> dict[str, dict[str, Any]]:
     """Scorer -> the options that make it judge by a small model; one entry for every scorer."""
     place = str(pickscore_folder)
     return {

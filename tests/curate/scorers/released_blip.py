@@ -9,10 +9,16 @@ import torch
 
 VISION, TEXT, INNER, PATCHES, LONGEST = 128, 32, 48, 4, 40
 CONFIG = {
-    "hidden_size": TEXT, "intermediate_size": INNER, "num_hidden_layers": 2,
-    "num_attention_heads": 2, "vocab_size": 66, "max_position_embeddings": LONGEST,
-    "layer_norm_eps": 1e-12, "hidden_act": "gelu", "pad_token_id": 0,
-}  # fmt: skip
+    "hidden_size": TEXT,
+    "intermediate_size": INNER,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "vocab_size": 66,
+    "max_position_embeddings": LONGEST,
+    "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
+    "pad_token_id": 0,
+}
 HEAD = ((0, 24, TEXT), (2, 8, 24), (4, 8, 8), (6, 4, 8), (7, 1, 4))
 
 

@@ -7,21 +7,22 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from invdpo.curate.checkpoints import open_clip
+from invdpo.curate.checkpoints.open_clip import find
 from invdpo.curate.images import encode
-from invdpo.curate.scorers import SCORERS, Case, clip_model
-from invdpo.curate.scorers.clip_model import find
+from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.curate.shapes import scenes, world
 from invdpo.curate.shapes.render import render
 from invdpo.schemas import ModelError, PluginError
-from invdpo.schemas.config import ScoreConfig
-from tests.curate.scorers.judged import values
+from invdpo.schemas.config.score import ScoreConfig
+from tests.curate.scorers.judged_images import values
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Case]:
+def cases(pictures: list[bytes]) -> list[Candidate]:
     """32 cases of 8 prompts."""
     return [
-        Case({"prompt": f"picture {n // 4}", "image": {"bytes": data, "path": None}})
+        Candidate({"prompt": f"picture {n // 4}", "image": {"bytes": data, "path": None}})
         for n, data in enumerate(pictures)
     ]
 
@@ -30,11 +31,11 @@ def config(folder: Path) -> ScoreConfig:
     return ScoreConfig(clip_model=str(folder), device="cpu")
 
 
-def scores(folder: Path, given: list[Case]) -> list[float]:
+def scores(folder: Path, given: list[Candidate]) -> list[float]:
     return values(SCORERS["clip"](config(folder))(given))
 
 
-def test_is_the_cosine_open_clip_gives(clip_folder: Path, cases: list[Case]) -> None:
+def test_is_the_cosine_open_clip_gives(clip_folder: Path, cases: list[Candidate]) -> None:
     import open_clip
     import torch
 
@@ -48,14 +49,14 @@ def test_is_the_cosine_open_clip_gives(clip_folder: Path, cases: list[Case]) -> 
     assert scores(clip_folder, [case])[0] == pytest.approx(expected, abs=1e-6)
 
 
-def test_batch_and_order_do_not_matter(clip_folder: Path, cases: list[Case]) -> None:
+def test_batch_and_order_do_not_matter(clip_folder: Path, cases: list[Candidate]) -> None:
     together = scores(clip_folder, cases)
     alone = [scores(clip_folder, [case])[0] for case in cases[:5]]
     assert together[:5] == pytest.approx(alone, abs=1e-5)
     assert scores(clip_folder, cases[::-1])[::-1] == pytest.approx(together, abs=1e-5)
 
 
-def test_each_prompt_is_encoded_once(clip_folder: Path, cases: list[Case]) -> None:
+def test_each_prompt_is_encoded_once(clip_folder: Path, cases: list[Candidate]) -> None:
     scorer = SCORERS["clip"](config(clip_folder))
     scorer(cases[:1])
     network = scorer.towers.model.network  # type: ignore[attr-defined]
@@ -85,7 +86,7 @@ def test_named_models_have_a_name_and_a_revision(
         asked.append(repository)
         return "c0ffee" * 7
 
-    monkeypatch.setattr(clip_model, "commit_of", commit)
+    monkeypatch.setattr(open_clip, "commit_of", commit)
     told = find("ViT-B-32", "laion2b_s34b_b79k").revision()
     assert told.startswith("ViT-B-32:laion2b_s34b_b79k@c0ffee")
     assert find("hf-hub:laion/some-clip", None).revision().startswith("laion/some-clip@c0ffee")
@@ -113,7 +114,7 @@ def test_pickles_are_refused(clip_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_pickle_beside_safetensors_is_not_opened(
-    clip_folder: Path, tmp_path: Path, cases: list[Case]
+    clip_folder: Path, tmp_path: Path, cases: list[Candidate]
 ) -> None:
     folder = tmp_path / "both"
     shutil.copytree(clip_folder, folder)
@@ -144,7 +145,7 @@ def test_folders_without_what_is_needed(clip_folder: Path, tmp_path: Path) -> No
 
 
 def test_weights_of_another_architecture(
-    clip_folder: Path, tmp_path: Path, cases: list[Case]
+    clip_folder: Path, tmp_path: Path, cases: list[Candidate]
 ) -> None:
     folder = tmp_path / "wider"
     shutil.copytree(clip_folder, folder)
@@ -162,17 +163,16 @@ def test_the_embedded_model_knows_its_world(caplog: pytest.LogCaptureFixture) ->
     captions = [world.caption(graph) for graph in graphs]
     scorer = SCORERS["clip"](ScoreConfig(device="cpu"))
     right, wrong = (
-        values(scorer(_cases(texts, pictures)))
-        for texts in (captions, captions[1:] + captions[:1])
+        values(scorer(_cases(texts, pictures))) for texts in (captions, captions[1:] + captions[:1])
     )
     assert all(a > b for a, b in zip(right, wrong, strict=True))
     assert scorer.revision.startswith("embedded@sha256:")
     assert not caplog.records
 
 
-def _cases(prompts: list[str], pictures: list[bytes]) -> list[Case]:
+def _cases(prompts: list[str], pictures: list[bytes]) -> list[Candidate]:
     rows = zip(prompts, pictures, strict=True)
-    return [Case({"prompt": text, "image": {"bytes": data}}) for text, data in rows]
+    return [Candidate({"prompt": text, "image": {"bytes": data}}) for text, data in rows]
 
 
 def test_unknown_scorer_lists_the_known() -> None:

@@ -5,9 +5,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from invdpo.curate.scorers import facts as search
+from invdpo.curate.scene_graphs import matching as search
+from invdpo.curate.scene_graphs.matching import facts
 from invdpo.curate.scorers.composition import composition, wrong_facts
-from invdpo.curate.scorers.facts import facts
 from invdpo.curate.shapes import scenes, vision
 from invdpo.curate.shapes.render import render
 from invdpo.schemas import Item, Relation, SceneGraph
@@ -164,8 +164,10 @@ def test_ten_thousand_relations_between_a_hundred_alike_objects(
     """More exchanges than could be tried: the search ends where its effort does."""
     monkeypatch.setattr(search, "EFFORT", 50_000)
     items = tuple(Item(item_id=n, label="cat") for n in range(100))
-    ways = {name: [Relation(item1=n % 100, relation=name, item2=n // 100) for n in range(10_000)]
-            for name in ("near", "far from")}  # fmt: skip
+    ways = {
+        name: [Relation(item1=n % 100, relation=name, item2=n // 100) for n in range(10_000)]
+        for name in ("near", "far from")
+    }
     asked = SceneGraph(items=items, relations=tuple(ways["near"]))
     assert composition(asked, asked)["all_right"] == 1.0
     half = SceneGraph(items=items, relations=(*ways["near"][:5_000], *ways["far from"][5_000:]))

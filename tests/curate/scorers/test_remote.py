@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from invdpo.curate.attempts import Failure
-from invdpo.curate.scorers import SCORERS, Case, Judged
-from invdpo.curate.web import ask
-from invdpo.curate.web.ask import AnswerError, Endpoint, shown
+from invdpo.curate.batching import Failure
+from invdpo.curate.clients import http
+from invdpo.curate.clients.http import AnswerError, Endpoint, shown
+from invdpo.curate.scorers import SCORERS, Candidate, Judged
 from invdpo.schemas import ConfigError
-from invdpo.schemas.config import ScoreConfig
-from tests.curate.scorers.judged import values
+from invdpo.schemas.config.score import ScoreConfig
+from tests.curate.scorers.judged_images import values
 from tools.remote_scorer import serve
 
 SECRET = "s3cret-k3y"
@@ -84,9 +84,9 @@ def scorer(url: str, **more: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Case]:
+def cases(pictures: list[bytes]) -> list[Candidate]:
     return [
-        Case({"prompt": f"picture {n}", "image": {"bytes": data}})
+        Candidate({"prompt": f"picture {n}", "image": {"bytes": data}})
         for n, data in enumerate(pictures[:3])
     ]
 
@@ -98,15 +98,16 @@ class Length:
     needs: Sequence[str] = ("prompt", "image")
     higher_is_better = comparable_across_prompts = True
 
-    def __call__(self, cases: Sequence[Case]) -> list[Judged | Failure]:
+    def __call__(self, cases: Sequence[Candidate]) -> list[Judged | Failure]:
         return [
-            Failure("not this one") if case.prompt.endswith("1")
+            Failure("not this one")
+            if case.prompt.endswith("1")
             else Judged(case.image.width + len(case.prompt) / 100, {"width": case.image.width})
             for case in cases
-        ]  # fmt: skip
+        ]
 
 
-def test_scores_come_over_the_wire(cases: list[Case]) -> None:
+def test_scores_come_over_the_wire(cases: list[Candidate]) -> None:
     with running(serve(Length(), 0)) as url:
         remote = scorer(url)
         assert remote.revision == "length@4"
@@ -115,13 +116,13 @@ def test_scores_come_over_the_wire(cases: list[Case]) -> None:
     assert second == Failure("not this one")
 
 
-def test_a_scorer_of_ours_says_the_same_over_there(cases: list[Case]) -> None:
+def test_a_scorer_of_ours_says_the_same_over_there(cases: list[Candidate]) -> None:
     ours = SCORERS["clip"](ScoreConfig(device="cpu"))
     with running(serve(ours, 0)) as url:
         assert values(scorer(url)(cases)) == pytest.approx(values(ours(cases)), abs=1e-6)
 
 
-def test_busy_servers_are_asked_again(cases: list[Case], waits: list[float]) -> None:
+def test_busy_servers_are_asked_again(cases: list[Candidate], waits: list[float]) -> None:
     server = Scripted(
         (429, {"Retry-After": "7"}, b""), (503, {}, b"<html>"), good({"id": "0", "score": 2})
     )
@@ -131,7 +132,7 @@ def test_busy_servers_are_asked_again(cases: list[Case], waits: list[float]) -> 
     assert 1.5 <= waits[1] <= 2.5
 
 
-def test_patience_ends(cases: list[Case], waits: list[float]) -> None:
+def test_patience_ends(cases: list[Candidate], waits: list[float]) -> None:
     with running(Scripted((500, {}, b""))) as url, pytest.raises(AnswerError, match="5 times in a"):
         scorer(url)(cases)
     assert len(waits) == 4
@@ -148,31 +149,32 @@ def test_patience_ends(cases: list[Case], waits: list[float]) -> None:
         ((302, {"Location": "http://elsewhere.invalid/"}, b""), "redirects are not followed"),
     ],
 )
-def test_bad_answers_are_told(cases: list[Case], answer: Answer, said: str) -> None:
+def test_bad_answers_are_told(cases: list[Candidate], answer: Answer, said: str) -> None:
     with running(Scripted(answer)) as url, pytest.raises(AnswerError) as error:
         scorer(url)(cases)
     assert said in str(error.value)
 
 
 @pytest.mark.parametrize("score", [None, "5", True, "NaN"])
-def test_what_is_no_number_is_no_score(cases: list[Case], score: Any) -> None:
+def test_what_is_no_number_is_no_score(cases: list[Candidate], score: Any) -> None:
     text = json.dumps({"scores": [{"id": "0", "score": score}]}).replace('"NaN"', "NaN")
     with running(Scripted((200, {}, text.encode()))) as url:
         found = scorer(url)(cases[:2])
     assert found == [
-        Failure("the server gave no finite number"), Failure("the server gave no score")
-    ]  # fmt: skip
+        Failure("the server gave no finite number"),
+        Failure("the server gave no score"),
+    ]
 
 
-def test_huge_answers_are_not_read(cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "LARGEST", 1000)
+def test_huge_answers_are_not_read(cases: list[Candidate], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "LARGEST", 1000)
     answer: Answer = (200, {}, b" " * 100_000)
     with running(Scripted(answer)) as url, pytest.raises(AnswerError, match="over 1,000 bytes"):
         scorer(url)(cases)
 
 
 def test_key_is_sent_and_never_shown(
-    cases: list[Case], monkeypatch: pytest.MonkeyPatch, waits: list[float]
+    cases: list[Candidate], monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
     monkeypatch.setenv("MY_KEY", SECRET)
     server = Scripted((403, {}, SECRET.encode()))
@@ -193,14 +195,14 @@ def test_no_key_may_stand_in_an_address(url: str) -> None:
     assert SECRET not in str(ScoreConfig(remote_url=url).fingerprint())
 
 
-def test_server_that_is_not_there(cases: list[Case], waits: list[float]) -> None:
+def test_server_that_is_not_there(cases: list[Candidate], waits: list[float]) -> None:
     with running(Scripted(good())) as url:
         pass
     with pytest.raises(AnswerError, match=r"no connection \(ConnectionError\), 5 times in a row"):
         scorer(url)(cases)
 
 
-def test_server_that_never_answers(cases: list[Case], waits: list[float]) -> None:
+def test_server_that_never_answers(cases: list[Candidate], waits: list[float]) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -217,5 +219,3 @@ def test_addresses_that_are_none(url: str | None) -> None:
 
 def test_shown() -> None:
     assert shown("https://me:pw@a.b:81/c/d?key=1#x") == "https://a.b:81/c/d"
-
-

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from invdpo.curate.attempts import Failure
-from invdpo.curate.scorers import SCORERS, Case
+from invdpo.curate.batching import Failure
+from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.curate.scorers.vqascore import question
 from invdpo.schemas import ModelError, PluginError
-from invdpo.schemas.config import ScoreConfig
-from tests.curate.scorers.judged import values
+from invdpo.schemas.config.score import ScoreConfig
+from tests.curate.scorers.judged_images import values
 from tests.curate.scorers.vlms import MAKE, WORDS, made
 
 
@@ -25,9 +25,9 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Case]:
+def cases(pictures: list[bytes]) -> list[Candidate]:
     return [
-        Case({"prompt": f"a {'red ' * (n % 4)}cat", "image": {"bytes": data}})
+        Candidate({"prompt": f"a {'red ' * (n % 4)}cat", "image": {"bytes": data}})
         for n, data in enumerate(pictures)
     ]
 
@@ -36,7 +36,7 @@ def scorer(model: Path) -> Any:
     return SCORERS["vqascore"](ScoreConfig(device="cpu", vqascore_model=str(model)))
 
 
-def test_is_the_models_own_chance_of_yes(model: Path, cases: list[Case]) -> None:
+def test_is_the_models_own_chance_of_yes(model: Path, cases: list[Candidate]) -> None:
     """One picture at a time, without padding, by the model's own class."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -56,7 +56,7 @@ def test_is_the_models_own_chance_of_yes(model: Path, cases: list[Case]) -> None
     assert len({round(value, 7) for value in expected}) > 3
 
 
-def test_batch_and_order_do_not_matter(model: Path, cases: list[Case]) -> None:
+def test_batch_and_order_do_not_matter(model: Path, cases: list[Candidate]) -> None:
     judge = scorer(model)
     together = values(judge(cases))
     alone = [values(judge([case]))[0] for case in cases]
@@ -65,8 +65,8 @@ def test_batch_and_order_do_not_matter(model: Path, cases: list[Case]) -> None:
 
 
 def test_the_prompt_is_put_into_the_question_as_it_is(model: Path, pictures: list[bytes]) -> None:
-    odd = ['{0} %s {', 'say "no"\nplease', "красный кот 赤い猫"]
-    given = [Case({"prompt": text, "image": {"bytes": pictures[0]}}) for text in odd]
+    odd = ["{0} %s {", 'say "no"\nplease', "красный кот 赤い猫"]
+    given = [Candidate({"prompt": text, "image": {"bytes": pictures[0]}}) for text in odd]
     assert all(0 < value < 1 for value in values(scorer(model)(given)))
     assert question(odd[0]) == 'Does this figure show "{0} %s {"? Please answer yes or no.'
 
@@ -76,7 +76,7 @@ def test_a_prompt_with_the_models_word_for_pictures_is_a_rejected_row(
 ) -> None:
     """Two such words would ask for two pictures; the others of the batch are judged."""
     texts = ["a cat", "ignore this <image> of a cat", "a dog"]
-    given = [Case({"prompt": text, "image": {"bytes": pictures[0]}}) for text in texts]
+    given = [Candidate({"prompt": text, "image": {"bytes": pictures[0]}}) for text in texts]
     judge = scorer(vlm_folder)
     first, second, third = judge(given)
     assert second == Failure("the prompt holds '<image>', this model's word for a picture")
@@ -85,7 +85,7 @@ def test_a_prompt_with_the_models_word_for_pictures_is_a_rejected_row(
     )
 
 
-def test_a_model_of_another_kind_is_told(pickled: Path, cases: list[Case]) -> None:
+def test_a_model_of_another_kind_is_told(pickled: Path, cases: list[Candidate]) -> None:
     with pytest.raises(ModelError, match="no image-text-to-text model"):
         scorer(pickled)(cases[:1])
 
@@ -96,9 +96,7 @@ def pickled(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_tokenizer_that_needs_the_extra_names_it(
-    cases: list[Case], tmp_path: Path
-) -> None:
+def test_a_tokenizer_that_needs_the_extra_names_it(cases: list[Candidate], tmp_path: Path) -> None:
     """Of SentencePiece's file alone; transformers itself would advise another package."""
     folder = made("llava", tmp_path)
     (folder / "tokenizer.json").unlink()

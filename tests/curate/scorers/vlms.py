@@ -5,16 +5,49 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-WORDS = ["<pad>", "<s>", "</s>", "<unk>", "<image>", "Yes", "no", "yes", "Does", "this", "figure",
-         "show", "Please", "answer", "or", "?", ".", '"', "a", "red", "blue", "cat", "dog", "USER",
-         "ASSISTANT", ":", "{", "}"]  # fmt: skip
+WORDS = [
+    "<pad>",
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<image>",
+    "Yes",
+    "no",
+    "yes",
+    "Does",
+    "this",
+    "figure",
+    "show",
+    "Please",
+    "answer",
+    "or",
+    "?",
+    ".",
+    '"',
+    "a",
+    "red",
+    "blue",
+    "cat",
+    "dog",
+    "USER",
+    "ASSISTANT",
+    ":",
+    "{",
+    "}",
+]
 CHAT = (
     "{% for m in messages %}USER: {% for c in m['content'] %}"
     "{% if c['type'] == 'image' %}<image>\n{% else %}{{ c['text'] }}{% endif %}"
     "{% endfor %}{% endfor %} ASSISTANT:"
 )
-VISION: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 2,
-                          "num_attention_heads": 2, "image_size": 32, "patch_size": 8}  # fmt: skip
+VISION: dict[str, Any] = {
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+}
 
 
 def _tokenizer() -> Any:
@@ -24,9 +57,13 @@ def _tokenizer() -> Any:
     inner = Tokenizer(models.WordLevel({w: n for n, w in enumerate(WORDS)}, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
-        unk_token="<unk>", additional_special_tokens=["<image>"],
-    )  # fmt: skip
+        tokenizer_object=inner,
+        pad_token="<pad>",
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        additional_special_tokens=["<image>"],
+    )
 
 
 def _pictures() -> Any:
@@ -47,17 +84,27 @@ def _llava(folder: Path) -> None:
     )
 
     text = LlamaConfig(
-        vocab_size=len(WORDS), hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=2, pad_token_id=0,
-    )  # fmt: skip
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        pad_token_id=0,
+    )
     vision = CLIPVisionConfig(**VISION)
     config = LlavaConfig(text_config=text, vision_config=vision, image_token_index=4)
     network: Any = LlavaForConditionalGeneration(config)
     network.save_pretrained(folder)
     LlavaProcessor(
-        _pictures(), _tokenizer(), patch_size=8, vision_feature_select_strategy="default",
-        chat_template=CHAT, image_token="<image>", num_additional_image_tokens=1,
-    ).save_pretrained(folder)  # fmt: skip
+        _pictures(),
+        _tokenizer(),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        chat_template=CHAT,
+        image_token="<image>",
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)
 
 
 def _blip2(folder: Path) -> None:
@@ -72,18 +119,31 @@ def _blip2(folder: Path) -> None:
     )
 
     text: Any = T5Config(
-        vocab_size=len(WORDS), d_model=16, d_ff=16, d_kv=8, num_layers=1, num_heads=2,
-        pad_token_id=0, eos_token_id=2,
-    )  # fmt: skip
+        vocab_size=len(WORDS),
+        d_model=16,
+        d_ff=16,
+        d_kv=8,
+        num_layers=1,
+        num_heads=2,
+        pad_token_id=0,
+        eos_token_id=2,
+    )
     text.decoder_start_token_id = 0
     former = Blip2QFormerConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        encoder_hidden_size=16, vocab_size=len(WORDS),
-    )  # fmt: skip
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        encoder_hidden_size=16,
+        vocab_size=len(WORDS),
+    )
     config = Blip2Config(
-        vision_config=Blip2VisionConfig(**VISION).to_dict(), qformer_config=former.to_dict(),
-        text_config=text.to_dict(), num_query_tokens=4, image_token_index=4,
-    )  # fmt: skip
+        vision_config=Blip2VisionConfig(**VISION).to_dict(),
+        qformer_config=former.to_dict(),
+        text_config=text.to_dict(),
+        num_query_tokens=4,
+        image_token_index=4,
+    )
     network: Any = Blip2ForConditionalGeneration(config)
     network.save_pretrained(folder)
     Blip2Processor(_pictures(), _tokenizer(), num_query_tokens=4).save_pretrained(folder)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invdpo.schemas.errors import DataError
-from invdpo.train.data import LAYOUTS, DataSet, folders, image_id, open_dataset, rows
-from invdpo.train.data.pictures import FORMATS
-from invdpo.train.data.rows import Row
-from tests.train.data.shelf import file, table
+from invdpo.schemas.layouts import folders, rows
+from invdpo.schemas.layouts.rows import Row
+from invdpo.train.data import LAYOUTS, DataSet, image_id, open_dataset
+from invdpo.train.data.images import FORMATS
+from tests.train.data.dataset_folders import file, table
 from tests.train.tiny import png, row, write_pairs
 
 BAD = b"no picture at all"

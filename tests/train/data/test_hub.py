@@ -21,7 +21,7 @@ from invdpo.train.data import open_dataset
 from tests.hub_http import TOKEN
 from tests.hub_repos import Repo
 from tests.hub_server import HubServer, running
-from tests.train.data.shelf import EXPECTED, file, paths, structs, table, told
+from tests.train.data.dataset_folders import EXPECTED, file, paths, structs, table, told
 from tests.train.tiny import png
 
 READ = """
@@ -58,9 +58,14 @@ except DataError as error:
 def client(code: str, cwd: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A process that knows no other Hub than that of its environment."""
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=cwd, text=True, capture_output=True, check=False,
-        env=os.environ | environment, timeout=200,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        text=True,
+        capture_output=True,
+        check=False,
+        env=os.environ | environment,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
     return done
 
@@ -126,13 +131,11 @@ def hub_is(monkeypatch: pytest.MonkeyPatch, outcome: Path | Exception) -> Downlo
     return download
 
 
-def test_name_revision_and_what_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_name_revision_and_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     structs(tmp_path)
     download = hub_is(monkeypatch, tmp_path)
     found = open_dataset("alice/pairs", revision="v1")
-    (name, options), = download.asked
+    ((name, options),) = download.asked
     assert (found.name, name) == ("alice/pairs", "alice/pairs")
     assert (options["repo_type"], options["revision"]) == ("dataset", "v1")
     assert {"*.parquet", "*.txt", "*.png", "*.jpg"} <= {*options["allow_patterns"]}

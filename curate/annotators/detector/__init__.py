@@ -1,0 +1,1 @@
+"""The annotator `detector`: boxes of an open-vocabulary detector, attributes and relations."""

@@ -1,0 +1,83 @@
+"""What a detector is asked and what it sees: boxes with names, thinned out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from invdpo.schemas.graph import Box
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+MOST = 40
+"""Sightings of a picture that are kept, the surest ones."""
+DIGITS = 6
+
+
+class DetectionQuery(NamedTuple):
+    """One picture, made ready, and what to look for in it."""
+
+    pixels: torch.Tensor
+    """3×H×W, as the model takes it."""
+    size: tuple[int, int]
+    """Width and height of the picture."""
+    queries: tuple[str, ...]
+
+
+class RawBoxes(NamedTuple):
+    """All boxes of a picture before anything is thrown away: n of them, k queries."""
+
+    boxes: torch.Tensor
+    """n×4: x0, y0, x1, y1 as fractions of the picture's sides; may reach beyond it."""
+    logits: torch.Tensor
+    """n×k; minus infinity where a box was not compared with a query."""
+
+
+class Detector(Protocol):
+    """A loaded model that looks for what it is told in words."""
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """An RGB picture as the model takes it, 3×H×W; may be called from several threads."""
+        ...
+
+    def problem(self, query: str) -> str | None:
+        """Why it can't look for this, or None when it can."""
+        ...
+
+    def look(self, asked: Sequence[DetectionQuery]) -> list[RawBoxes]:
+        """What it sees, in order; the same for a picture whatever it is batched with."""
+        ...
+
+
+class Detection(NamedTuple):
+    """One thing that was found."""
+
+    label: str
+    box: Box
+    confidence: float
+    """0..1."""
+
+
+def detections(
+    raw: RawBoxes, labels: Sequence[str], threshold: float, nms: float
+) -> list[Detection]:
+    """Each box under its likeliest label, above the threshold, without doubles; surest first.
+
+    Of boxes with one label that overlap by more than `nms`, the surest stays.
+    """
+    from torchvision.ops import batched_nms
+
+    logits, names = raw.logits.max(dim=1)
+    scores, boxes = logits.sigmoid(), raw.boxes.clamp(0, 1)
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    kept = ((scores > threshold) & (area > 0)).nonzero()[:, 0]
+    boxes, scores, names = boxes[kept], scores[kept], names[kept]
+    order = batched_nms(boxes, scores, names, nms)[:MOST].tolist()
+    return [_detection(boxes[n].tolist(), scores[n].item(), labels[int(names[n])]) for n in order]
+
+
+def _detection(box: list[float], score: float, label: str) -> Detection:
+    x0, y0, x1, y1 = (round(edge, DIGITS) for edge in box)
+    return Detection(label, (x0, y0, x1, y1), round(score, DIGITS))

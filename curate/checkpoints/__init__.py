@@ -1,0 +1,1 @@
+"""Finding and reading weights: pipelines, LoRAs, scorers, OpenCLIP models."""

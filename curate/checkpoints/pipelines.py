@@ -1,0 +1,180 @@
+"""Which model a name means: the embedded one, a diffusers folder, or a repository on the Hub.
+
+Everything here looks at names and files only; nothing is loaded. A model is known by its
+revision: of a folder the hash of the files that decide its pictures, of a repository its commit.
+
+
+MERGED: Whether a diffusers folder is whole: every piece its index names, with the files it needs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from invdpo.curate.checkpoints.hub import HUB_ID, INDEX, Source, _digest, commit_of, folder_revision
+from invdpo.curate.shapes import bundle
+from invdpo.schemas import ConfigError, ModelError
+from invdpo.schemas.io.hub import hub_failures
+from invdpo.schemas.io.text import describe
+
+EMBEDDED = "embedded"
+
+LORA = "pytorch_lora_weights.safetensors"
+"""What diffusers calls the weights of a LoRA."""
+
+
+def find_model(model: str, revision: str | None = None) -> Source:
+    """What a configured name means. Raises `ModelError` or `ConfigError` saying what is allowed."""
+    path = bundle.model_path() if model == EMBEDDED else Path(model)
+    if model != EMBEDDED and HUB_ID.fullmatch(model) and not path.exists():
+        return Source(model, model, commit_of(model, revision))
+    if revision is not None:
+        text = f"generate.revision: found {revision!r}; only models of the Hub have one."
+        raise ConfigError(text)
+    if model == EMBEDDED and not path.is_dir():
+        raise ModelError("The embedded model is missing from this installation. Install it anew.")
+    if not path.exists():
+        raise ModelError(
+            f"Unknown model {model!r}. Allowed: `{EMBEDDED}`, an existing diffusers folder, "
+            "or a Hub id such as `organisation/name`."
+        )
+    check_pipeline(path)
+    name = EMBEDDED if model == EMBEDDED else path.resolve().name
+    return Source(name, str(path), folder_revision(path))
+
+
+def find_lora(lora: str) -> Source:
+    """A LoRA's file, folder or repository on the Hub. Raises `ModelError` without safetensors."""
+    path = Path(lora)
+    if not path.exists() and HUB_ID.fullmatch(lora):
+        file = _hub_lora(lora)
+        return Source(lora, str(file), _digest(file)[:32])
+    if not path.exists():
+        raise ModelError(f"{lora}: no such LoRA. Give a folder, a .safetensors file, or a Hub id.")
+    files = [path] if path.is_file() else sorted(path.iterdir())
+    weights = [file for file in files if file.suffix == ".safetensors"]
+    if not weights:
+        raise ModelError(lacking(lora, "LoRA weights", files))
+    if len(weights) > 1:
+        names = ", ".join(file.name for file in weights)
+        raise ModelError(f"{lora}: several weight files ({names}). Give one of them by its path.")
+    return Source(path.resolve().name, str(weights[0]), _digest(weights[0])[:32])
+
+
+def _hub_lora(name: str) -> Path:
+    """The weights of a LoRA on the Hub, fetched, or as they were when last fetched."""
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        files = [file.rfilename for file in HfApi().model_info(name, timeout=20).siblings or ()]
+        weights = [file for file in files if file.endswith(".safetensors")]
+        if LORA in weights or len(weights) == 1:
+            return Path(hf_hub_download(name, LORA if LORA in weights else weights[0]))
+    except RepositoryNotFoundError:
+        raise ModelError(f"{name}: neither a LoRA here nor a repository on the Hub.") from None
+    except hub_failures() as error:
+        if isinstance(cached := try_to_load_from_cache(name, LORA), str):
+            return Path(cached)
+        text = f"{name}: the Hub can't be reached, and no copy is here ({describe(error)})."
+        raise ModelError(text) from error
+    found = ", ".join(weights) or "none"
+    text = f"{name}: no {LORA}; .safetensors files there: {found}."
+    raise ModelError(f"{text} Download the one you want and give its path.")
+
+
+def absent(location: str) -> dict[str, None]:
+    """The pieces that a folder's index says are left out on purpose, such as SD 3's T5.
+
+    `from_pretrained` wants some of them named.
+    """
+    return {name: None for name, entry in read_index(Path(location)).items() if entry == [None] * 2}
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The index of a folder that was checked; empty where there is none, as for Hub ids."""
+    path = folder / INDEX
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
+
+VOCABULARIES = {"tokenizer.json", "vocab.json", "vocab.txt"}
+
+SPELLED = {".model", ".tiktoken"}
+"""Endings of vocabularies in forms of their own."""
+
+
+def check_pipeline(folder: Path) -> None:
+    """Refuse what is no diffusers folder with safetensors, naming the piece that is missing.
+
+    Some libraries would make a tokenizer without words of a folder that lacks its vocabulary.
+    """
+    if not folder.is_dir():
+        kind = "a pickle, which can run code, is refused" if folder.suffix in PICKLES else "a file"
+        raise ModelError(f"{folder}: {kind}. Give a diffusers folder with safetensors.")
+    for name, (library, kind) in _components(folder).items():
+        part = folder / name
+        if not part.is_dir():
+            raise ModelError(f"{folder}: the folder {name!r} ({library}) is missing.")
+        files = sorted(part.iterdir())
+        if "Tokenizer" in kind:
+            _check_tokenizer(part, {file.name for file in files})
+        elif "Scheduler" in kind:
+            _need(part, "scheduler_config.json", {file.name for file in files})
+        else:
+            _check_model(part, files)
+
+
+def _check_tokenizer(part: Path, names: set[str]) -> None:
+    _need(part, "tokenizer_config.json", names)
+    spelled = any(Path(name).suffix in SPELLED for name in names)
+    if not spelled and not names & VOCABULARIES:
+        expected = "tokenizer.json, vocab.json, vocab.txt or a .model file"
+        raise ModelError(f"{part}: no vocabulary; expected {expected}.")
+    if not spelled and names & VOCABULARIES == {"vocab.json"}:
+        _need(part, "merges.txt", names)
+
+
+def _check_model(part: Path, files: Sequence[Path]) -> None:
+    weights = any(file.suffix == ".safetensors" for file in files)
+    pickled = any(file.suffix in PICKLES for file in files)
+    # Of what is neither tokenizer nor scheduler, only models keep a config.json.
+    if weights:
+        _need(part, "config.json", {file.name for file in files})
+    elif pickled or not files or (part / "config.json").exists():
+        raise ModelError(lacking(str(part), "weights", files))
+
+
+def _need(part: Path, name: str, names: set[str]) -> None:
+    if name not in names:
+        raise ModelError(f"{part}: {name} is missing.")
+
+
+def _components(folder: Path) -> dict[str, tuple[str, str]]:
+    """The pieces that a pipeline's index names: piece -> (library, class)."""
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        entries = {k: v for k, v in index.items() if isinstance(v, list) and v and v[0]}
+    except FileNotFoundError:
+        found = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+        text = f"{folder}: no {INDEX}, so no diffusers folder; found: {found}."
+        raise ModelError(text) from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / INDEX}: can't be read: {error}.") from None
+    return {name: (str(entry[0]), str(entry[-1])) for name, entry in entries.items()}
+
+
+def lacking(place: str, what: str, files: Iterable[Path]) -> str:
+    """Words for weights that are not there, or are there as a pickle."""
+    pickles = [file.name for file in files if file.suffix in PICKLES]
+    if pickles:
+        return (
+            f"{place}: found {pickles[0]}, a pickle, which can run code and is refused. "
+            "Convert it to .safetensors (save_pretrained does)."
+        )
+    return f"{place}: no {what}; expected a .safetensors file."

@@ -1,0 +1,105 @@
+"""Where the weights of published scorers come from: a folder or file here, or a Hub repository."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from invdpo.curate.checkpoints.hub import HUB_ID, commit_of, folder_revision
+from invdpo.schemas import ModelError
+from invdpo.schemas.io.text import describe
+
+if TYPE_CHECKING:
+    import torch
+
+DIGITS = 32
+
+
+class Weights(NamedTuple):
+    """A model that was found."""
+
+    name: str
+    """Without the folders of this machine."""
+    place: str
+    """A folder, or the id of a Hub repository."""
+    revision: str
+    """Hash of the folder's content, or the repository's commit."""
+
+    @property
+    def told(self) -> str:
+        """As tables record it: `owner/name@commit`."""
+        return f"{self.name}@{self.revision[:DIGITS]}"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """For `from_pretrained`, beside the place."""
+        return {"revision": self.revision} if self.place == self.name else {}
+
+
+def find_weights(model: str, option: str) -> Weights:
+    """What a configured name means. Raises `ModelError` when it is neither a folder nor an id."""
+    path = Path(model)
+    if path.is_dir():
+        return Weights(path.resolve().name, str(path), folder_revision(path))
+    if HUB_ID.fullmatch(model):
+        return Weights(model, model, commit_of(model, None, "config.json"))
+    raise ModelError(f"{option}: found {model!r}; give a folder, or owner/name on the Hub.")
+
+
+def find_file(place: str | None, repository: str, file: str, option: str) -> Path:
+    """A checkpoint: the file at `place`, else that of a Hub repository, fetched when it must be.
+
+    Raises `ModelError` when it is not there or can't be fetched.
+    """
+    if place is not None:
+        if not Path(place).is_file():
+            raise ModelError(f"{option}: {place!r} is not there. Give the file {file}.")
+        return Path(place)
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repository, file))
+    except Exception as error:
+        text = f"{repository}: {file} can't be fetched ({describe(error)}). Give it by {option}."
+        raise ModelError(text) from error
+
+
+def digest(path: Path) -> str:
+    """The beginning of the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint, on the CPU; those below `state_dict` where there is such a key.
+
+    Pickled checkpoints are read for tensors only, and nothing in them is run. Raises `ModelError`.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        text = f"{path}: can't be read as a checkpoint of tensors ({describe(error)})."
+        raise ModelError(text) from error
+    found = found.get("state_dict", found) if isinstance(found, Mapping) else None
+    if not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise ModelError(f"{path}: no checkpoint of tensors.")
+    return dict(found)
+
+
+def fill(module: Any, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Load a state, every tensor of it. Raises `ModelError` naming what is missing or too much."""
+    try:
+        missing, unexpected = module.load_state_dict(tensors, strict=False)
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise ModelError(f"{path}: of another architecture ({lines[-1].strip()}).") from None
+    for what, names in (("lacks", missing), ("holds, beside what is wanted,", unexpected)):
+        if names:
+            raise ModelError(f"{path}: {what} {', '.join(names[:3])} ({len(names)} in all).")

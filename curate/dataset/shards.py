@@ -1,0 +1,110 @@
+"""Writes one split as Parquet shards the Hub's viewer and its uploads like.
+
+Row groups hold about 100 rows so that a page of the viewer reads little; content-defined chunks
+let an upload send only what changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from invdpo.curate.storage.columns import parquet_options
+
+ROWS = 100
+"""Rows of a row group, unless their bytes fill it first."""
+GROUP_BYTES = 90_000_000
+SHARD_BYTES = 480_000_000
+"""Just below the 500 MB the Hub recommends, since the size on disk is only known afterwards."""
+
+
+class ShardWriter:
+    """Rows of one split, spread over files; their names are final only after `close`.
+
+    Where groups and files end depends on pictures and texts alone, so that another column of
+    numbers moves nothing.
+    """
+
+    def __init__(
+        self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int = SHARD_BYTES
+    ) -> None:
+        self._folder, self._split, self._schema = folder, split, schema
+        self._limit = shard_bytes
+        self._group = min(GROUP_BYTES, shard_bytes)
+        self._open: pq.ParquetWriter | None = None
+        self._paths: list[Path] = []
+        self._size = 0
+        self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0
+        self.count = 0
+
+    def add(self, table: pa.Table) -> None:
+        """Take rows of the data set; those that don't fill a row group yet are kept."""
+        start = 0
+        for number, size in enumerate(row_bytes(table)):
+            if self._rows == ROWS or (self._rows and self._bytes + size > self._group):
+                self._wait(table, start, number)
+                self._flush()
+                start = number
+            self._rows += 1
+            self._bytes += size
+        self._wait(table, start, len(table))
+        self.count += len(table)
+
+    def close(self) -> list[Path]:
+        """Write what is left and give the files their names, `split-00000-of-0000n.parquet`."""
+        self._flush()
+        self.stop()
+        total = len(self._paths)
+        return [
+            path.rename(path.with_name(f"{self._split}-{n:05d}-of-{total:05d}.parquet"))
+            for n, path in enumerate(self._paths)
+        ]
+
+    def stop(self) -> None:
+        """Close the file that is open, as it is."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _wait(self, table: pa.Table, start: int, stop: int) -> None:
+        if stop > start:
+            self._waiting.append(table.slice(start, stop - start))
+
+    def _flush(self) -> None:
+        """Write the waiting rows as one row group."""
+        if not self._waiting:
+            return
+        if self._size + self._bytes > self._limit:
+            self.stop()
+        self._writer().write_table(pa.concat_tables(self._waiting), row_group_size=ROWS)
+        self._size += self._bytes
+        self._waiting, self._rows, self._bytes = [], 0, 0
+
+    def _writer(self) -> pq.ParquetWriter:
+        if self._open is None:
+            path = self._folder / f"{self._split}-{len(self._paths):05d}.parquet"
+            options = parquet_options(self._schema, checksums=False)  # nobody reads them there
+            self._open = pq.ParquetWriter(
+                path, self._schema, use_content_defined_chunking=True, **options
+            )
+            self._paths.append(path)
+            self._size = 0
+        return self._open
+
+
+def row_bytes(table: pa.Table) -> list[int]:
+    """Bytes of each row's pictures and texts."""
+    total = np.zeros(len(table), dtype=np.int64)
+    for column in table.itercolumns():
+        kind = column.type
+        if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            column, kind = pc.struct_field(column, "bytes"), pa.binary()
+        if pa.types.is_binary(kind) or pa.types.is_string(kind):
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    found: list[int] = total.tolist()
+    return found

@@ -1,0 +1,104 @@
+"""Writes the preference data set: pairs with their pictures, graphs and scores, ready to publish.
+
+It is written beside its place and put there when it is whole, so nothing half-written can be
+taken for a data set.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from invdpo import __version__
+from invdpo.curate.dataset.card import ASSETS, CARD, SPLITS, judges, read_card, write_card
+from invdpo.curate.dataset.reencode import reencoded
+from invdpo.curate.dataset.rows import PairRows
+from invdpo.curate.dataset.shards import SHARD_BYTES, ShardWriter
+from invdpo.curate.storage.atomic import replacing_folder
+from invdpo.curate.storage.columns import hub_metadata
+from invdpo.curate.storage.parts import CONFIG, CONFIG_HASH, NOTES, VERSION, Fingerprint
+from invdpo.curate.workspace import Workspace
+from invdpo.schemas import DataError
+from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.ids import canonical_json, content_id
+
+OURS = ("data", ASSETS, CARD)
+"""What a data set's folder is made of; anything else there was put by a person."""
+
+
+def write_dataset(
+    ws: Workspace,
+    pairs: pa.Table,
+    fingerprint: Fingerprint,
+    *,
+    annotator: str | None,
+    config: DatasetConfig | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Path:
+    """Write `dataset/` anew from the pairs table; an older one stays until the new one is whole.
+
+    The scores are those the pairs table has a `delta_` column of; graphs are `annotator`'s, null
+    when it is None. Pictures keep their bytes unless `config` asks for a format. The card is told
+    by the report of the workspace, if there is one. Raises `DataError` when there is no pair, or
+    one whose candidates are gone; `WorkspaceError` for damaged parts and full disks.
+    """
+    if not len(pairs):
+        raise DataError(f"There is no pair to write. {ws.report_path} says why.")
+    settings, card = config or DatasetConfig(), read_card(ws.dataset_dir)
+    rows = PairRows(ws, pairs, annotator)
+    notes = judges(ws, rows.scorers, annotator)
+    schema = rows.schema.with_metadata(metadata(rows.schema, fingerprint, notes))
+    with replacing_folder(ws.dataset_dir) as new:
+        (new / "data").mkdir()
+        tables = ((split, reencoded(table, settings)) for split, table in rows.tables())
+        write_splits(new / "data", tables, schema, shard_bytes)
+        write_card(ws, new, settings, card)
+        _keep_others(ws.dataset_dir, new)
+    return ws.dataset_dir
+
+
+def _keep_others(old: Path, new: Path) -> None:
+    """What a person put beside the data set's own files goes with it."""
+    for path in old.iterdir() if old.exists() else ():
+        if path.name in OURS:
+            continue
+        target = new / path.name
+        if path.is_dir():
+            shutil.copytree(path, target, symlinks=True)
+        else:
+            target.write_bytes(path.read_bytes())
+
+
+def metadata(
+    schema: pa.Schema, fingerprint: Fingerprint, notes: Mapping[str, Any]
+) -> dict[str, str]:
+    """What every file of a data set says of itself, for `datasets` and for the card."""
+    return hub_metadata(schema) | {
+        NOTES.decode(): canonical_json(notes),
+        CONFIG.decode(): canonical_json(fingerprint),
+        CONFIG_HASH.decode(): content_id(fingerprint),
+        VERSION.decode(): __version__,
+    }
+
+
+def write_splits(
+    folder: Path,
+    tables: Iterable[tuple[str, pa.Table]],
+    schema: pa.Schema,
+    shard_bytes: int = SHARD_BYTES,
+) -> dict[str, int]:
+    """Write rows, each with its split, as shards; the number of rows a split."""
+    writers = {split: ShardWriter(folder, split, schema, shard_bytes) for split in SPLITS}
+    try:
+        for split, table in tables:
+            writers[split].add(table)
+        for writer in writers.values():
+            writer.close()
+    finally:
+        for writer in writers.values():
+            writer.stop()
+    return {split: writer.count for split, writer in writers.items()}

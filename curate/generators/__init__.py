@@ -1,0 +1,1 @@
+"""Images from a diffusion pipeline: which models, in which order, in which batches."""

@@ -1,0 +1,243 @@
+"""A text-to-image pipeline behind one call: prompts and seeds in, pictures out.
+
+The same prompt and seed give the same picture whatever else is sampled with them. Seeds do that
+by one generator each; but the kernels below also round differently for another batch size
+(measured on CPU: 1e-6, enough to change a byte in a quarter of the pictures), while place and
+neighbours in a batch play no part (0 of 64 pictures). So every batch is filled up to one size.
+
+
+MERGED: LoRAs on a pipeline, each with its scale.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invdpo.curate.checkpoints.hub import Source
+from invdpo.curate.checkpoints.pipelines import absent, read_index
+from invdpo.curate.devices import torch_device as torch_device
+from invdpo.curate.generators.specs import ModelSpec, model_specs
+from invdpo.schemas import ConfigError, ModelError
+from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.text import describe
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+
+class ImageRequest(NamedTuple):
+    """A picture to be drawn."""
+
+    prompt: str
+    seed: int
+    """Of its noise."""
+    size: Size | None = None
+    """The model's own when None; the same for all of a batch."""
+
+
+Picture = NDArray[np.float32]
+"""H×W×3, 0..1; not finite where the model failed."""
+
+
+class ImageGenerator:
+    """Made from the configuration and what of it is to draw; loads its model at the first picture.
+
+    Everything that needs the model raises `ModelError` when it can't be used.
+    """
+
+    def __init__(self, config: GenerateConfig, recipe: ModelSpec | None = None) -> None:
+        self._config = config
+        self.recipe = recipe or model_specs(config)[0]
+        self._resting = False
+
+    @property
+    def name(self) -> str:
+        """The model's, as tables record it."""
+        return self.recipe.model.name
+
+    @cached_property
+    def revision(self) -> str:
+        """Of all weights at work, those of LoRAs included."""
+        return self.recipe.revision
+
+    @property
+    def scheduler(self) -> str:
+        """Class of the model's own scheduler."""
+        return type(self._pipeline.scheduler).__name__
+
+    def __call__(self, shots: Sequence[ImageRequest]) -> list[Picture]:
+        """One picture a shot; at most `batch_size` of them."""
+        import torch
+
+        if self._resting:
+            self._pipeline.to(torch_device(self._config.device))
+            self._resting = False
+        filled = [*shots, *[shots[-1]] * (self._config.batch_size - len(shots))]
+        try:
+            with torch.inference_mode():
+                images = self._pipeline(**self._arguments(filled)).images
+        except torch.OutOfMemoryError as error:
+            text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
+            raise ModelError(text) from error
+        return [np.asarray(image, dtype=np.float32) for image in images[: len(shots)]]
+
+    def rest(self) -> None:
+        """Make room on the accelerator for another model, until the next picture is asked for."""
+        loaded = "_pipeline" in self.__dict__
+        if loaded and not self._config.offload and torch_device(self._config.device) != "cpu":
+            self._pipeline.to("cpu")
+            self._resting = True
+
+    def _arguments(self, shots: Sequence[ImageRequest]) -> dict[str, Any]:
+        import torch
+
+        width, height = shots[0].size or (None, None)
+        negative = self._config.negative_prompt
+        more = {} if negative is None else {"negative_prompt": [negative] * len(shots)}
+        return {
+            "prompt": [shot.prompt for shot in shots],
+            "generator": [torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
+            "num_inference_steps": self._config.num_inference_steps,
+            "guidance_scale": self._config.guidance_scale,
+            "width": width,
+            "height": height,
+            "output_type": "np",
+            **more,
+        }
+
+    @cached_property
+    def _pipeline(self) -> Any:
+        pipeline = load(self.recipe.model, self._config.dtype)
+        if self.recipe.adapters:
+            adapt(pipeline, self.recipe)
+        pipeline.scheduler = chosen_scheduler(pipeline, self._config.scheduler)
+        self._check_arguments(pipeline)
+        return self._placed(pipeline)
+
+    def _check_arguments(self, pipeline: Any) -> None:
+        """Pipelines refuse what they don't know only when they are called."""
+        known = inspect.signature(type(pipeline).__call__).parameters
+        if self._config.negative_prompt is not None and "negative_prompt" not in known:
+            kind = type(pipeline).__name__
+            raise ConfigError(f"generate.negative_prompt: {kind} takes none.")
+
+    def _placed(self, pipeline: Any) -> Any:
+        """On its device, whole or part by part, its denoiser compiled when asked for."""
+        device = torch_device(self._config.device)
+        if self._config.compile:
+            denoisers = (getattr(pipeline, name, None) for name in DENOISERS)
+            next(found for found in denoisers if found is not None).compile()
+        if not self._config.offload:
+            return pipeline.to(device)
+        if device == "cpu":
+            raise ConfigError("generate.offload: needs an accelerator; the device here is the cpu.")
+        pipeline.enable_model_cpu_offload(device=device)
+        return pipeline
+
+
+DENOISERS = ("unet", "transformer")
+
+
+def chosen_scheduler(pipeline: Any, name: str | None) -> Any:
+    """The scheduler of that class with the model's own settings. Raises `ConfigError`."""
+    import diffusers
+
+    if name is None:
+        return pipeline.scheduler
+    kinds = {kind.__name__ for kind in getattr(pipeline.scheduler, "compatibles", [])}
+    if name not in kinds | {type(pipeline.scheduler).__name__}:
+        allowed = ", ".join(sorted(kinds)) or "only its own"
+        kind = type(pipeline).__name__
+        raise ConfigError(f"generate.scheduler: {kind} can't use {name!r}. Allowed: {allowed}.")
+    schedulers: Any = diffusers
+    return getattr(schedulers, name).from_config(pipeline.scheduler.config)
+
+
+def load(source: Source, dtype: str) -> Any:
+    """The pipeline, silent and in the precision asked for. Raises `ModelError`."""
+    import diffusers
+    import torch
+
+    pipelines: Any = diffusers.DiffusionPipeline
+    try:
+        with quiet_libraries():
+            pipeline = pipelines.from_pretrained(
+                source.location,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                **({} if source.location != source.name else {"revision": source.revision}),
+                **absent(source.location),
+            )
+    except Exception as error:
+        reason = _unnamed(source.location) or f"can't be loaded ({describe(error)})"
+        raise ModelError(f"{source.location}: {reason}.") from error
+    if "prompt" not in inspect.signature(type(pipeline).__call__).parameters:
+        kind = type(pipeline).__name__
+        raise ModelError(f"{source.location}: {kind} takes no prompt; expected text-to-image.")
+    pipeline.set_progress_bar_config(disable=True)
+    for name in ("unet", "vae"):
+        if (module := getattr(pipeline, name, None)) is not None:
+            module.to(memory_format=torch.channels_last)
+    return pipeline
+
+
+def _unnamed(location: str) -> str | None:
+    """What the pipeline needs and a folder's index does not name, in words; None if all is."""
+    import diffusers
+
+    index = read_index(Path(location))
+    kind: Any = getattr(diffusers, str(index.get("_class_name")), None)
+    if kind is None:
+        return None
+    needed = [
+        name
+        for name, parameter in inspect.signature(kind.__init__).parameters.items()
+        if parameter.default is inspect.Parameter.empty and name not in ("self", "args", "kwargs")
+    ]
+    unnamed = [name for name in needed if name not in {*index, *kind._optional_components}]
+    return f"its index names no {' and no '.join(unnamed)}" if unnamed else None
+
+
+def adapt(pipeline: Any, recipe: ModelSpec) -> None:
+    """Load the recipe's LoRAs on its model. Raises `ModelError` naming the one that doesn't fit."""
+    names = [f"lora{number}" for number in range(len(recipe.adapters))]
+    for name, adapter in zip(names, recipe.adapters, strict=True):
+        try:
+            with quiet_libraries(errors=False), warnings.catch_warnings():
+                # Of several on one model, which is what is wanted here.
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+                pipeline.load_lora_weights(
+                    adapter.source.location, use_safetensors=True, adapter_name=name
+                )
+        except Exception as error:
+            raise ModelError(
+                f"{adapter.place}: this LoRA does not fit the model {recipe.name} "
+                f"({_misfit(error)}). Give the model that it was trained on."
+            ) from error
+    if len(names) > 1 or any(adapter.scale != 1 for adapter in recipe.adapters):
+        pipeline.set_adapters(names, adapter_weights=[a.scale for a in recipe.adapters])
+
+
+def _misfit(error: Exception) -> str:
+    """Another architecture in words, with the first layer that shows it; else the error."""
+    text = str(error)
+    if found := MISMATCH.search(text):
+        layer, theirs, ours = found.groups()
+        return f"another architecture: {layer} has the shape {theirs} there, here {ours}"
+    return describe(error)
+
+
+MISMATCH = re.compile(
+    r"size mismatch for (\S+?)\.lora_\w.*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)", re.DOTALL
+)
+"""How torch tells of weights that don't fit."""

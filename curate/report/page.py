@@ -1,0 +1,125 @@
+"""Renders the page. All texts of data are escaped, and nothing but its own style is let in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from invdpo.curate.report.data import Material
+from invdpo.curate.report.pair_views import Card
+from invdpo.curate.report.plots.draw import Plot
+from invdpo.curate.report.provenance import Origin
+from invdpo.curate.report.selection import Group
+from invdpo.curate.report.thumbnails import data_uri
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PACKAGE = "invdpo.curate.report"
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that stands on the page."""
+
+    name: str
+    """Of the workspace."""
+    material: Material
+    plots: Sequence[Plot]
+    cards: Mapping[str, Card]
+    worst: Sequence[Group] = ()
+    strata: Mapping[str, Sequence[Group]] = field(default_factory=dict)
+    origins: Sequence[Origin] = ()
+    config_hash: str | None = None
+    version: str = ""
+
+
+def render(page: Page) -> str:
+    """One HTML file that needs nothing else."""
+    from markupsafe import Markup
+
+    style = files(PACKAGE).joinpath("page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    plots = {
+        plot.name: {
+            "about": plot.about,
+            "size": plot.size,
+            "light": data_uri(plot.light, "png"),
+            "dark": data_uri(plot.dark, "png"),
+        }
+        for plot in page.plots
+    }
+    template = _environment().get_template("page.html.j2")
+    # The style is ours, and its hash is in the policy, so it goes in as it is.
+    return template.render(
+        page=page, findings=page.material.findings, plots=plots, style=Markup(style), digest=digest
+    )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(PACKAGE, ""),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "share": share,
+        "count": count,
+        "signed": signed,
+        "weight": weight,
+        "setting": setting,
+    }
+    return environment
+
+
+def number(value: float | None) -> str:
+    """Three decimals, fewer for large numbers, more for tiny ones; a dash where there is none."""
+    if value is None:
+        return "–"
+    size = abs(value)
+    form = ",.0f" if size >= 1000 else ".3f" if size >= 0.001 or value == 0 else ".2g"
+    text = format(value, form)
+    return text.replace("-", "−")
+
+
+def signed(value: float | None) -> str:
+    """A difference, with its sign."""
+    text = number(value)
+    return f"+{text}" if value is not None and value > 0 else text
+
+
+def share(value: float | None) -> str:
+    """A share of 0..1 in percent."""
+    return "–" if value is None else f"{value:.1%}".replace("%", " %")
+
+
+def count(value: int | None) -> str:
+    """A whole number with its thousands apart."""
+    return "–" if value is None else f"{value:,}"
+
+
+def weight(value: float) -> str:
+    """As it would be typed."""
+    return f"{value:g}"
+
+
+def setting(value: Any) -> str:
+    """A value of the configuration in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {setting(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(setting, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return weight(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,103 @@
+"""How the report's plots look: two colour schemes, one size of type, and PNG files of equal bytes.
+
+Blue and orange stand apart for every common kind of colour blindness, and in grey.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 200
+WIDTH = 5.2
+"""Inches; small, so that type stays readable on a phone."""
+
+
+class Theme(NamedTuple):
+    """Colours of one scheme."""
+
+    ground: str
+    ink: str
+    muted: str
+    rule: str
+    chosen: str
+    rejected: str
+    neutral: str
+    """Bars that are neither the one nor the other."""
+    low: str
+    """The end of a scale where there is nothing, or the middle of one with two ends."""
+
+
+LIGHT = Theme(
+    ground="#ffffff",
+    ink="#1b1f24",
+    muted="#59636e",
+    rule="#d9dee3",
+    chosen="#0b62a4",
+    rejected="#c2570c",
+    neutral="#aab4be",
+    low="#f6f7f8",
+)
+DARK = Theme(
+    ground="#171b20",
+    ink="#e8eaed",
+    muted="#a0aab4",
+    rule="#363d45",
+    chosen="#5aa9e6",
+    rejected="#f0913e",
+    neutral="#5b6672",
+    low="#20262c",
+)
+
+
+def new_figure(theme: Theme, height: float) -> Figure:
+    """An empty figure of the report's width and so many inches high."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor=theme.ground)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def dress(axes: Axes, theme: Theme, *, grid: str = "", title: str = "") -> None:
+    """Quiet axes: no box, faint lines across `grid` ("x" or "y"), our colours and sizes."""
+    axes.set_facecolor(theme.ground)
+    axes.tick_params(colors=theme.muted, labelsize=9, length=0)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom" and grid != "x")
+        spine.set_color(theme.rule)
+    for text in (axes.xaxis.label, axes.yaxis.label):
+        text.set(color=theme.muted, fontsize=9)
+    if title:
+        axes.set_title(title, loc="left", color=theme.ink, fontsize=10, fontweight="bold")
+    if grid:
+        axes.grid(axis=grid, color=theme.rule, linewidth=0.6)  # type: ignore[arg-type]
+        axes.set_axisbelow(True)
+
+
+def png(figure: Figure) -> bytes:
+    """The picture, the same bytes for the same figure: without date and version."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    return buffer.getvalue()
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Nobody's own style plays a part, and no name from data is read as mathematics."""
+    import matplotlib
+
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams |= {"text.parse_math": False, "font.family": "DejaVu Sans"}
+        # A name in a script that the font lacks is drawn as boxes; the page's tables have it.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        yield

@@ -1,0 +1,93 @@
+"""Two graphs in words: each intended fact, and what was seen, numbered as on the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from invdpo.curate.scene_graphs.matching import Fact, facts
+from invdpo.schemas import DataError, SceneGraph
+
+KINDS = ("object", "attribute", "relation", "count", "total")
+
+
+class FactText(NamedTuple):
+    """One intended fact in plain words."""
+
+    kind: str
+    text: str
+
+
+class ObservedObject(NamedTuple):
+    """One observed object: its number on the picture, and its box in fractions, if it has one."""
+
+    number: int
+    phrase: str
+    box: tuple[float, float, float, float] | None
+    asked: bool
+    """Whether it stands for an intended object."""
+
+
+def readable(text: str | None) -> SceneGraph | None:
+    """The graph, or None where there is none that could be shown."""
+    if text is None:
+        return None
+    try:
+        graph = SceneGraph.from_json(text)
+    except DataError:
+        return None
+    return None if graph.problems() else graph
+
+
+def fact_texts(intended: SceneGraph) -> list[FactText]:
+    """Every intended fact, in the order of `hold`."""
+    return [FactText(fact.kind, _words(intended, fact)) for fact in _judged(intended, SceneGraph())]
+
+
+def facts_hold(intended: SceneGraph, observed: SceneGraph) -> list[bool]:
+    """Whether each fact of `tell` holds in what was seen."""
+    return [fact.holds for fact in _judged(intended, observed)]
+
+
+def observed_objects(intended: SceneGraph | None, observed: SceneGraph) -> list[ObservedObject]:
+    """What was seen, in the annotator's order, numbered from 1."""
+    used = set(facts(intended, observed)[1].values()) if intended else set()
+    return [
+        ObservedObject(number, item.phrase, item.box, intended is None or item.item_id in used)
+        for number, item in enumerate(observed.items, start=1)
+    ]
+
+
+def _judged(intended: SceneGraph, observed: SceneGraph) -> list[Fact]:
+    """Facts of one object stand together, then relations, then counts."""
+    judged, _ = facts(intended, observed)
+    place = {item.item_id: n for n, item in enumerate(intended.items)}
+    return sorted(judged, key=lambda fact: _order(fact, place))
+
+
+def _order(fact: Fact, place: dict[int, int]) -> tuple[int, int, int]:
+    kind = KINDS.index(fact.kind)
+    of_one = kind < 2
+    return (0, place[fact.items[0]], kind) if of_one else (1, kind, 0)
+
+
+def _words(intended: SceneGraph, fact: Fact) -> str:
+    return " ".join(_parts(intended, fact))
+
+
+def _parts(intended: SceneGraph, fact: Fact) -> Iterator[str]:
+    """Wording by kind: `circle`, `circle is red`, `red circle above blue square`, `2 circles`."""
+    if fact.kind == "total":
+        count = len(intended.items)
+        yield f"{count} object{'' if count == 1 else 's'} in all"
+    elif fact.kind == "count":
+        yield f"{sum(item.label == fact.detail for item in intended.items)} × {fact.detail}"
+    elif fact.kind == "relation":
+        one, other = (intended.item(item).phrase for item in fact.items)
+        yield from (one, fact.detail, other)
+    else:
+        item = intended.item(fact.items[0])
+        first = next(i for i in intended.items if i.label == item.label)
+        yield item.label if item is first else f"another {item.label}"
+        if fact.kind == "attribute":
+            yield from ("is", fact.detail)

@@ -1,0 +1,1 @@
+"""Tables of a workspace, on a disk or an object store: parts that are whole or not there."""

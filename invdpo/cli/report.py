@@ -1,0 +1,79 @@
+"""`invdpo report`: what a pairing came to, in a few lines and on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from invdpo.cli.command import Job, command
+from invdpo.cli.curate import Work
+from invdpo.cli.output import table
+
+if TYPE_CHECKING:
+    from invdpo.curate.report.findings import Findings
+    from invdpo.curate.report.write import Written
+
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder for page and plots; WORK/report if not given.",
+        metavar="FOLDER",
+        show_default=False,
+    ),
+]
+
+
+def enter(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    command(app, "report", "score.annotator", example="invdpo report work")(report)
+
+
+def report(job: Job, work: Work, output: Folder = None) -> None:
+    """Show how pairs were chosen: a page with plots and pictures."""
+    from invdpo.curate.report.write import write_report
+    from invdpo.curate.workspace import Workspace
+
+    ws = Workspace(work)
+    annotator = job.config(*ws.configs()).score.annotator
+    written = write_report(ws, annotator, output)
+    for note in written.notes:
+        job.out.note(note)
+    job.out.result({"workspace": work, **written.to_dict()}, summary(written))
+
+
+def summary(written: Written) -> str:
+    """Counts, what each scorer says, and where the page lies."""
+    found = written.findings
+    parts = ["\n".join(f"{name:<22}{value}" for name, value in _counts(found))]
+    if found.scorers:
+        header = ("scorer", "role", "weight", "agrees", "equal", "disagrees")
+        rows = [
+            (name, s.part.replace("_", " "), s.weight, s.agree, s.ties, s.disagree)
+            for name, s in found.scorers.items()
+        ]
+        parts.append(table(header, rows))
+    size = f"{written.size / 1e6:.1f} MB, {written.shown} pairs with pictures"
+    parts.append(f"{'page':<22}{written.page} ({size})\n{'plots':<22}{written.folder}/*.png")
+    return "\n\n".join(parts)
+
+
+def _counts(found: Findings) -> list[tuple[str, str]]:
+    pairs, prompts, candidates = found.pairs, found.prompts, found.candidates
+    rows = [
+        (
+            "pairs",
+            f"{pairs.total:,}: {pairs.train:,} to train on, {pairs.validation:,} for validation",
+        ),
+        ("prompts with a pair", f"{prompts.paired:,} of {prompts.total:,}"),
+        ("usable pictures", f"{candidates.usable:,} of {candidates.total:,}"),
+        ("scorers in conflict", f"on {pairs.in_conflict:,} pairs"),
+    ]
+    if found.margins:
+        rows.append(("median margin", f"{found.margins['median']:.3f}"))
+    if found.shortfall:
+        rows.append(("fewer than asked for", found.shortfall))
+    return rows

@@ -1,0 +1,110 @@
+"""Which files of a folder go to the Hub, with what bytes, and whether they have arrived."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from invdpo.hub.errors import HubError
+from invdpo.schemas import DataError
+from invdpo.schemas.io.redact import to_publish
+
+Content = Path | bytes
+"""A file as it is here, or the bytes that go in its place."""
+
+MODEL_FILES = (
+    "*.safetensors",
+    "model_index.json",
+    "README.md",
+    "training.json",
+    "metrics.jsonl",
+    "curves.png",
+    "pictures/**/*",
+)
+
+
+def model_files(folder: Path) -> tuple[str, ...]:
+    """What of a trained model's folder belongs on the Hub.
+
+    Weights, card, figures and pictures, and the parts of a whole pipeline if it is one; never
+    checkpoints, a run's state, trackers' files or evaluations.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return MODEL_FILES
+    parts = json.loads(index.read_text(encoding="utf-8"))
+    names = sorted(name for name, entry in parts.items() if isinstance(entry, list))
+    return (*MODEL_FILES, *(f"{name}/**/*" for name in names))
+
+
+def contents(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
+    """Path in the repository -> what goes there, sorted. Raises `DataError` when it is nothing.
+
+    Hidden files are left out, and links that lead out of the folder.
+    """
+    root = folder.resolve()
+    found = {
+        path.relative_to(folder).as_posix(): path
+        for pattern in patterns
+        for path in folder.glob(pattern)
+        if path.is_file() and path.resolve().is_relative_to(root)
+    }
+    shown = {name: found[name] for name in sorted(found) if not _hidden(name)}
+    if not shown:
+        raise DataError(f"{folder}: nothing to push there; looked for {', '.join(patterns)}.")
+    return {name: to_publish(path) or path for name, path in shown.items()}
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def verify(
+    repo_id: str,
+    sent: Mapping[str, Content],
+    listed: Iterable[Any],
+    known: Mapping[str, str] | None = None,
+) -> None:
+    """Hold the Hub's list of files against what was sent. Raises `HubError` for a difference.
+
+    Large files are listed with their SHA-256, small ones with git's hash of a blob. `known` tells
+    SHA-256 that need no computing.
+    """
+    there = {entry.path: entry for entry in listed if hasattr(entry, "blob_id")}
+    hashes = known or {}
+    wrong = [
+        name
+        for name, content in sent.items()
+        if not same_as_listed(content, there.get(name), hashes.get(name))
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise HubError(
+            f"{repo_id}: {wrong[0]}{more} did not arrive as sent: the Hub lists another hash or "
+            "none.\nDelete it there and push again."
+        )
+
+
+def same_as_listed(content: Content, entry: Any, sha256: str | None = None) -> bool:
+    """Whether the Hub lists a file with these bytes; their hash is computed unless it is given."""
+    if entry is None:
+        return False
+    if entry.lfs is not None:
+        return bool(entry.lfs.sha256 == (sha256 or _digest(content, hashlib.sha256())))
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    return bool(entry.blob_id == _digest(content, git))
+
+
+def _digest(content: Content, hashed: Any) -> str:
+    """The hash of all bytes, in hexadecimal, a megabyte in memory at a time."""
+    if isinstance(content, bytes):
+        hashed.update(content)
+        return str(hashed.hexdigest())
+    with content.open("rb") as file:
+        while block := file.read(1 << 20):
+            hashed.update(block)
+    return str(hashed.hexdigest())

@@ -1,0 +1,174 @@
+"""Bringing a data set back from the Hub, with the workspace that it was cut from.
+
+All files come into a hidden folder beside the place they shall have. Only when each has the hash
+that the push noted does the folder get its name, so that nothing half-downloaded is ever there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from invdpo.hub.errors import HubError, hub_errors
+from invdpo.hub.manifest import NAME, Manifest, read_manifest
+from invdpo.hub.repository import Repository, quiet_hub
+from invdpo.schemas import DataError
+
+CARD = "README.md"
+SAFE = re.compile(r"(data|assets|workspace)(/[\w-][\w.-]*)+", re.ASCII)
+"""Names that a pull writes; none of them leads anywhere else."""
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What was brought, and where it lies."""
+
+    output: str
+    pairs: int
+    files: int
+    bytes: int
+    commit: str
+    workspace: bool
+    candidates: bool
+    """Whether all candidates have their pictures, not only those in pairs."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same in JSON's types."""
+        return asdict(self)
+
+
+def pull_set(repo_id: str, output: Path, revision: str | None, note: Note) -> Pulled:
+    """Bring a data set that `push_set` pushed; its workspace, too, if that went along.
+
+    A pull that was cut goes on with the files that it lacks. Raises `ConfigError` for a name that
+    the Hub does not allow, `DataError` when the output is there, `HubError` when there is no such
+    set, or its files are not those that were pushed.
+    """
+    repo = Repository(repo_id, "dataset")
+    _check_output(output)
+    commit, manifest, listed = _told(repo, revision)
+    wanted = {CARD: None, **{name: facts["sha256"] for name, facts in manifest.files.items()}}
+    _check_names(repo_id, wanted, listed)
+    total = sum(int(facts["bytes"]) for facts in manifest.files.values())
+    with _staging(output, commit) as place:
+        note(f"Fetching {len(wanted)} files, {total:,} bytes, from {repo.page(revision)}")
+        _fetch(repo, wanted, commit, place / "files")
+        whole = place / "whole"
+        _assemble(place / "files", manifest, whole)
+        _flush(whole)
+        if output.is_dir():
+            output.rmdir()
+        whole.rename(output)
+    return Pulled(
+        str(output),
+        manifest.pairs,
+        len(wanted),
+        total,
+        commit,
+        manifest.workspace,
+        manifest.candidates,
+    )
+
+
+def _check_output(output: Path) -> None:
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise DataError(f"{output}: is there already. Give a folder that is not, or an empty one.")
+
+
+def _told(repo: Repository, revision: str | None) -> tuple[str, Manifest, dict[str, Any]]:
+    """The commit, what it says of itself, and the files that it holds."""
+    info = repo.info(revision, act="read")
+    if info is None:
+        at = f" with a revision {revision!r}" if revision else ""
+        raise HubError(
+            f"{repo.id}: no such data set on the Hub{at}, or none that you may see. Check the "
+            "name; if it is private, run `hf auth login` or set HF_TOKEN."
+        )
+    listed = {e.path: e for e in repo.listed(info.sha, act="read") if hasattr(e, "blob_id")}
+    if NAME not in listed or CARD not in listed:
+        raise HubError(
+            f"{repo.id}: not pushed by `invdpo curate push` (no {NAME} there). `invdpo train "
+            f"{repo.id}` trains on it all the same."
+        )
+    return info.sha, read_manifest(repo.read(NAME, info.sha), repo.id), listed
+
+
+def _check_names(repo_id: str, wanted: Mapping[str, str | None], listed: Mapping[str, Any]) -> None:
+    """Refuse names that lead elsewhere, and a repository changed by hand."""
+    for name, sha256 in wanted.items():
+        if name != CARD and not SAFE.fullmatch(name):
+            raise HubError(f"{repo_id}: {NAME} names a file {name!r}, which no push writes.")
+        entry = listed.get(name)
+        lfs = getattr(entry, "lfs", None)
+        if entry is None or (sha256 and lfs is not None and lfs.sha256 != sha256):
+            how = "is missing" if entry is None else "was replaced"
+            raise HubError(
+                f"{repo_id}: {name} {how} since the last push. Push again, or give --revision."
+            )
+
+
+@contextmanager
+def _staging(output: Path, commit: str) -> Iterator[Path]:
+    """A hidden folder for one commit, kept when something fails, gone when all went well."""
+    from invdpo.curate.storage.errors import storage_errors
+
+    top = output.with_name(f".{output.name}.pull")
+    with storage_errors(top):
+        top.mkdir(parents=True, exist_ok=True)
+        for other in top.iterdir():
+            if other.name != commit:
+                shutil.rmtree(other)
+        shutil.rmtree(top / commit / "whole", ignore_errors=True)
+        yield top / commit
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def _fetch(repo: Repository, wanted: Mapping[str, str | None], commit: str, place: Path) -> None:
+    """Bring every file that is not there, and hold each against its hash."""
+    for name, sha256 in wanted.items():
+        with hub_errors(repo.id, "read"), quiet_hub():
+            repo.api.hf_hub_download(
+                repo.id, name, repo_type=repo.kind, revision=commit, local_dir=place
+            )
+        path = place / name
+        if sha256 and _hash(path) != sha256:
+            path.unlink()
+            raise HubError(
+                f"{repo.id}: {name} came with another hash than it was pushed with. "
+                "Run the same command again; if it stays so, push again."
+            )
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _assemble(files: Path, manifest: Manifest, whole: Path) -> None:
+    """The workspace, or only `dataset/`, out of what was fetched."""
+    for name in (CARD, *manifest.files):
+        if not name.startswith("workspace/"):
+            target = whole / "dataset" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(files / name, target)
+    if manifest.workspace:
+        from invdpo.curate.dataset.archive import unpack_workspace
+
+        unpack_workspace(files / "workspace", sorted(files.glob("data/*.parquet")), whole)
+
+
+def _flush(folder: Path) -> None:
+    """Make files and their names survive a power cut."""
+    for path in (*folder.rglob("*"), folder):
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)

@@ -1,0 +1,169 @@
+"""One repository on the Hub: its name, who may write to it, and what is in it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from invdpo import __version__
+from invdpo.hub.errors import LOGIN, Act, HubError, hub_errors
+from invdpo.hub.files import Content
+from invdpo.model_card import NAME
+from invdpo.schemas import ConfigError
+
+Kind = Literal["model", "dataset"]
+
+FILES_A_COMMIT = 50
+"""The Hub asks for fewer than a hundred."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One on the Hub that may not be there yet; its methods raise `HubError`."""
+
+    id: str
+    kind: Kind
+
+    def __post_init__(self) -> None:
+        """Raises `ConfigError` for a name that the Hub does not allow."""
+        well = NAME.fullmatch(self.id) and not self.id.endswith(".git")
+        if not well:
+            raise ConfigError(
+                f"Name on the Hub: found {self.id!r}, expected OWNER/NAME of letters, digits, "
+                "'-', '_' and '.', at most 96 in all."
+            )
+
+    @property
+    def api(self) -> Any:
+        """The client, as the environment sets it up."""
+        from huggingface_hub import HfApi
+
+        return HfApi(library_name="invdpo", library_version=__version__)
+
+    def page(self, revision: str | None = None) -> str:
+        """Where people see it."""
+        place = "datasets/" if self.kind == "dataset" else ""
+        branch = f"/tree/{revision}" if revision else ""
+        return f"{self.api.endpoint}/{place}{self.id}{branch}"
+
+    def check_rights(self, *, own: bool = True) -> None:
+        """Log in, and refuse a token that may only read, or may not write to this `own`er."""
+        with hub_errors(self.id):
+            user = self.api.whoami()
+        access = (user.get("auth") or {}).get("accessToken") or {}
+        role = access.get("role")
+        name, owner = user["name"], self.id.split("/")[0]
+        if role == "read":
+            raise HubError(f"{self.id}: the token of {name} may only read. {LOGIN}")
+        owners = [name, *(org["name"] for org in user.get("orgs", []))]
+        # a fine-grained token need not tell its organisations
+        if own and owner not in owners and role != "fineGrained":
+            known = " or ".join(owners)
+            raise HubError(
+                f"{self.id}: {name} may write to {known}, not to {owner}. Choose an owner of these."
+            )
+
+    def check_visibility(self, private: bool) -> None:
+        """Refuse to publish what shall be private, in a repository that is public."""
+        if not private:
+            return
+        found = self.info(None)
+        if found is not None and not found.private:
+            raise HubError(
+                f"{self.id} is there and public, and --private does not change that. "
+                "Make it private in its settings, or choose another name."
+            )
+
+    def check_card(self, card: str) -> None:
+        """Let the Hub judge a card's metadata."""
+        from huggingface_hub import RepoCard
+
+        with hub_errors(self.id), quiet_hub():
+            RepoCard(card).validate(repo_type=self.kind)
+
+    def make(self, private: bool, revision: str | None) -> None:
+        """Make the repository and the branch if they are missing."""
+        with hub_errors(self.id), quiet_hub():
+            self.api.create_repo(
+                self.id, repo_type=self.kind, private=private or None, exist_ok=True
+            )
+            if revision and not revision.startswith("refs/"):
+                self.api.create_branch(self.id, branch=revision, repo_type=self.kind, exist_ok=True)
+
+    def commit(
+        self, sent: Mapping[str, Content], revision: str | None, create_pr: bool, note: str
+    ) -> Any:
+        """Send the files, some a commit; the last commit, with the pull request's address."""
+        from huggingface_hub import CommitOperationAdd
+
+        names, url = list(sent), None
+        with hub_errors(self.id), quiet_hub():
+            for start in range(0, len(names), FILES_A_COMMIT):
+                adds = [CommitOperationAdd(n, sent[n]) for n in names[start:][:FILES_A_COMMIT]]
+                done = self.api.create_commit(
+                    self.id,
+                    adds,
+                    commit_message=note,
+                    repo_type=self.kind,
+                    revision=revision,
+                    create_pr=create_pr and not url,
+                )
+                url, revision = url or done.pr_url, done.pr_revision or revision
+        done.pr_url = url
+        return done
+
+    def info(self, revision: str | None, act: Act = "write") -> Any:
+        """What the Hub tells of a branch; None when it, or the repository, is not there."""
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+        with hub_errors(self.id, act):
+            try:
+                return self.api.repo_info(self.id, repo_type=self.kind, revision=revision)
+            except (RepositoryNotFoundError, RevisionNotFoundError):
+                return None
+
+    def read(self, name: str, commit: str) -> bytes:
+        """The bytes of one small file."""
+        with (
+            hub_errors(self.id, "read"),
+            quiet_hub(),
+            TemporaryDirectory(prefix="invdpo-") as place,
+        ):
+            found = self.api.hf_hub_download(
+                self.id, name, repo_type=self.kind, revision=commit, local_dir=place
+            )
+            return Path(found).read_bytes()
+
+    def listed(self, commit: str, act: Act = "write") -> list[Any]:
+        """Every file of a commit."""
+        with hub_errors(self.id, act):
+            found = self.api.list_repo_tree(
+                self.id, repo_type=self.kind, revision=commit, recursive=True
+            )
+            return list(found)
+
+
+@contextmanager
+def quiet_hub() -> Iterator[None]:
+    """The client's remarks off, and its bars where stderr is no terminal."""
+    from huggingface_hub import utils
+
+    talk: Any = utils  # partly untyped
+    level, shown = talk.logging.get_verbosity(), not talk.are_progress_bars_disabled()
+    talk.logging.set_verbosity_error()
+    if shown and not sys.stderr.isatty():
+        talk.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        talk.logging.set_verbosity(level)
+        if shown:
+            talk.enable_progress_bars()

@@ -1,0 +1,51 @@
+"""The configuration: one section a stage, every value checked, every field also a flag.
+
+A field's description is its help text on the command line. Fields marked `HOW` say how work is
+done, not what comes out: they are left out of a stage's fingerprint, so that changing them never
+invalidates a workspace.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from invdpo.schemas.config.annotate import AnnotateConfig
+from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.config.pair import PairConfig
+from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.config.section import Count, Section, Seed
+from invdpo.schemas.config.train import TrainConfig
+
+__all__ = [
+    "AnnotateConfig",
+    "Config",
+    "DatasetConfig",
+    "EvalConfig",
+    "GenerateConfig",
+    "PairConfig",
+    "PromptsConfig",
+    "ScoreConfig",
+    "TrainConfig",
+]
+
+
+class EvalConfig(Section):
+    """Which prompts and samples compare two models."""
+
+    num_prompts: Count = Field(128, description="Held-out prompts; one picture each.")
+    seed: Seed = Field(1, description="Seed of prompts and pictures, the same for both models.")
+
+
+class Config(Section):
+    """Everything that decides a run, in the order of the stages."""
+
+    prompts: PromptsConfig = PromptsConfig()
+    generate: GenerateConfig = GenerateConfig()
+    annotate: AnnotateConfig = AnnotateConfig()
+    score: ScoreConfig = ScoreConfig()
+    pair: PairConfig = PairConfig()
+    dataset: DatasetConfig = DatasetConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()

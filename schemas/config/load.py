@@ -1,0 +1,150 @@
+"""Reading a configuration: defaults, then files, then options, with all errors told at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.section import Section
+from invdpo.schemas.errors import ConfigError
+
+S = TypeVar("S", bound=Section)
+Values = dict[str, Any]
+Origins = Mapping[tuple[str, str], str]
+"""(section, key) -> the file or `options` that gave the value."""
+
+OPTIONS = "options"
+
+
+def load_config(
+    path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Config:
+    """The defaults, changed by the YAML file at `path`, changed by `overrides` (section -> values).
+
+    Raises `ConfigError` listing every wrong key and value together with what is allowed.
+    """
+    return resolve_config([path] if path else [], overrides)
+
+
+def resolve_config(
+    paths: Sequence[Path], overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> Config:
+    """The defaults, changed key by key by each file in turn, changed by `overrides`.
+
+    Raises `ConfigError` as `load_config` does, each value with the file it came from.
+    """
+    layers = [(str(path), _read_yaml(path)) for path in paths]
+    layers.append((OPTIONS, {name: dict(values) for name, values in (overrides or {}).items()}))
+    values: Values = {}
+    origins: dict[tuple[str, str], str] = {}
+    for where, layer in layers:
+        for section, given in layer.items():
+            if isinstance(given, dict) and isinstance(values.get(section, {}), dict):
+                values.setdefault(section, {}).update(given)
+                origins |= {(str(section), str(key)): where for key in given}
+            elif given is not None:
+                values[section] = given
+            origins[str(section), ""] = where
+    used = [where for where, layer in layers if layer]
+    return check(Config, values, where=used[-1] if used else OPTIONS, origins=origins)
+
+
+def check(section: type[S], values: Values, *, where: str, origins: Origins | None = None) -> S:
+    """Validate `values`; raises `ConfigError` with one line for each thing that is wrong."""
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        details = error.errors()
+    places = [_origin(detail, where, origins or {}) for detail in details]
+    lines = [_line(section, detail) for detail in details]
+    if len(set(places)) == 1:
+        where = places[0]
+    else:
+        where = "several places"
+        lines = [f"{line} (from {place})" for line, place in zip(lines, places, strict=True)]
+    count = "one error" if len(lines) == 1 else f"{len(lines)} errors"
+    raise ConfigError("\n  ".join([f"{where}: {count} in the configuration.", *lines]))
+
+
+def dump_config(config: Config) -> str:
+    """YAML text that `load_config` reads back to the same configuration."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=False)
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> Values:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        text = f"{path}: {error.strerror or error}. Give an existing YAML file."
+        raise ConfigError(text) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}.") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: not YAML: {_yaml_problem(error)}.") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: found {type(values).__name__}, expected a mapping of sections.")
+    return values
+
+
+def _yaml_problem(error: Exception) -> str:
+    """One line of what PyYAML says in four."""
+    mark = getattr(error, "problem_mark", None)
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{place}"
+
+
+def _origin(detail: ErrorDetails, where: str, origins: Origins) -> str:
+    section, key = (*(str(part) for part in detail["loc"]), "", "")[:2]
+    return origins.get((section, key), origins.get((section, ""), where))
+
+
+def _line(section: type[Section], detail: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    if detail["type"] == "extra_forbidden":
+        allowed = ", ".join(_siblings(section, detail["loc"]))
+        return f"{key}: unknown key; allowed here: {allowed}"
+    message = _allowed(detail)
+    if len(detail["loc"]) == 1 and detail["type"] == "value_error":  # between fields of a section
+        return "\n  ".join(f"{key}.{line}" for line in message.splitlines())
+    return f"{key}: found {detail['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+def _allowed(detail: ErrorDetails) -> str:
+    """Pydantic's text, in the words of YAML where it speaks of Python."""
+    plain = {"model_type": "a mapping", "dict_type": "a mapping", "tuple_type": "a list"}
+    if detail["type"] in plain:
+        return f"expected {plain[detail['type']]}"
+    return detail["msg"].removeprefix("Value error, ")
+
+
+def _siblings(section: type[Section], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc[:-1]:
+        inner = section.model_fields[str(part)].annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            section = inner
+    return list(section.model_fields)

@@ -1,0 +1,215 @@
+"""Options of the pairing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from invdpo.schemas.config.section import LATER, Count, Section, Seed
+
+Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Policy = Literal["best-worst", "best-random", "all", "hard", "same-seed"]
+Normalisation = Literal["prompt", "global", "rank"]
+
+STRATA: dict[str, tuple[str, ...]] = {
+    "objects": ("0", "1", "2", "3", "4", "5+", "unknown"),
+    "relation": ("none", "spatial", "non-spatial", "mixed", "unknown"),
+    "attribute": (
+        "none",
+        "color",
+        "shape",
+        "texture",
+        "size",
+        "number",
+        "other",
+        "mixed",
+        "unknown",
+    ),
+}
+"""Kind -> the strata that prompts fall into; `unknown` without a graph."""
+
+
+class PairConfig(Section):
+    """How scores become winner/loser pairs."""
+
+    weights: dict[str, float] = Field(
+        {"composition": 1.0, "clip": 0.25}, min_length=1, description="Weight of each scorer."
+    )
+    policy: Policy = Field(
+        "best-worst",
+        description="Which candidates of a prompt meet: the best and the worst, the "
+        "best and a random worse one, all, hard ones (near in quality, apart in composition), or "
+        "those of two models with one seed.",
+        json_schema_extra=LATER,
+    )
+    normalisation: Normalisation = Field(
+        "prompt",
+        description="Common scale of the scorers: standard deviations of the prompt, "
+        "standard deviations of all candidates, or ranks within the prompt, 0 to 1.",
+        json_schema_extra=LATER,
+    )
+    min_margin: float = Field(
+        1.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Least difference of combined scores, on the scale of the normalisation: "
+        "standard deviations of the prompt, if nothing else is said.",
+    )
+    margins: dict[str, Distance] = Field(
+        {},
+        description="Least difference by a single scorer, such as clip=0.5, on the same scale.",
+        json_schema_extra=LATER,
+    )
+    consensus: Count | None = Field(
+        None, description="Ranked scorers by which the chosen must lead.", json_schema_extra=LATER
+    )
+    max_loss: Distance | None = Field(
+        None,
+        description="Most by which the chosen may lose to the rejected by any ranked scorer, "
+        "on the same scale.",
+        json_schema_extra=LATER,
+    )
+    floors: dict[str, float] = Field(
+        {},
+        description="Worst raw score of a scorer that a chosen may have, such as aesthetic=5.",
+        json_schema_extra=LATER,
+    )
+    limits: dict[str, float] = Field(
+        {},
+        description="Greatest raw score of a scorer, such as nsfw=0.8; candidates beyond it "
+        "are left out.",
+        json_schema_extra=LATER,
+    )
+    hard_by: str = Field(
+        "composition", description="Scorer by which hard pairs are apart.", json_schema_extra=LATER
+    )
+    hard_apart: Distance = Field(
+        0.25,
+        description="Least difference by that scorer, on its own scale.",
+        json_schema_extra=LATER,
+    )
+    hard_near: Distance = Field(
+        0.5,
+        description="Greatest difference of hard pairs by the other ranked scorers together, "
+        "on the scale of the normalisation.",
+        json_schema_extra=LATER,
+    )
+    duplicates: Literal["keep", "pair", "prompt", "all"] = Field(
+        "keep",
+        description="Near-duplicates by perceptual hash: keep them, drop pairs of them, or "
+        "leave one candidate of them in each prompt or in all.",
+        json_schema_extra=LATER,
+    )
+    duplicate_distance: int = Field(
+        4,
+        ge=0,
+        le=63,
+        description="Bits by which hashes of near-duplicates differ at most.",
+        json_schema_extra=LATER,
+    )
+    max_per_prompt: Count | None = Field(
+        None,
+        description="Most pairs of one prompt; the widest margins stay.",
+        json_schema_extra=LATER,
+    )
+    distinct: bool = Field(
+        False, description="Use no picture in two pairs.", json_schema_extra=LATER
+    )
+    shares: dict[str, Share] = Field(
+        {},
+        description="Shares of strata, such as objects.2=0.3, relation.spatial=0.5 or "
+        "attribute.color=0.4.",
+        json_schema_extra=LATER,
+    )
+    target_pairs: Count | None = Field(None, description="Exact number of pairs wanted.")
+    target_images: Annotated[int, Field(ge=2)] | None = Field(
+        None,
+        description="Exact number of different pictures wanted, two a pair.",
+        json_schema_extra=LATER,
+    )
+    held_out: str | None = Field(
+        None,
+        description="Scorer that takes no part in choosing and is reported.",
+        json_schema_extra=LATER,
+    )
+    reviews: bool = Field(
+        False, description="Apply what people decided on pairs.", json_schema_extra=LATER
+    )
+    split_by: Literal["graph", "fact", "prompt"] = Field(
+        "graph",
+        description="What validation never shares with train: a prompt or a stated fact, "
+        "held out with all that hangs together by them; the same, but prompts with facts of both "
+        "give no pair; or prompts alone.",
+    )
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of the prompts held out for validation."
+    )
+    seed: Seed = Field(0, description="Seed of what is drawn: held-out prompts, random losers.")
+
+    @property
+    def wanted(self) -> int | None:
+        """Exact number of pairs that is asked for, either way."""
+        return self.target_images // 2 if self.target_images else self.target_pairs
+
+    def scorers(self) -> set[str]:
+        """Every scorer that an option names."""
+        named = {*self.weights, *self.margins, *self.floors, *self.limits}
+        named |= {self.held_out} if self.held_out else set()
+        return named | ({self.hard_by} if self.policy == "hard" else set())
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        """All that is wrong between fields, in one text."""
+        problems = [*_targets(self), *_shares(self.shares), *_held_out(self), *_unreachable(self)]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def _targets(config: PairConfig) -> list[str]:
+    pairs, images = config.target_pairs, config.target_images
+    if images and images % 2:
+        return [f"target_images: found {images}, an odd number; a pair has two: give an even one"]
+    if images and pairs and images != 2 * pairs:
+        return [f"target_images: found {images} beside target_pairs {pairs}; give one of the two"]
+    return []
+
+
+def _shares(shares: Mapping[str, float]) -> list[str]:
+    problems = []
+    totals = dict.fromkeys(STRATA, 0.0)
+    for key, share in shares.items():
+        kind, _, name = key.partition(".")
+        if kind not in STRATA:
+            problems.append(f"shares.{key}: expected KIND.NAME with KIND of {', '.join(STRATA)}")
+        elif name not in STRATA[kind]:
+            problems.append(f"shares.{key}: expected {kind}. and one of {', '.join(STRATA[kind])}")
+        else:
+            totals[kind] += share
+    over = [
+        f"shares: those of {k} sum to {t:g}, at most 1" for k, t in totals.items() if t > 1 + 1e-9
+    ]
+    return problems + over
+
+
+def _held_out(config: PairConfig) -> list[str]:
+    """Places where a held-out scorer would take part after all."""
+    name = config.held_out
+    used = [
+        key for key in ("weights", "margins", "floors", "limits") if name in getattr(config, key)
+    ]
+    if config.policy == "hard" and name == config.hard_by:
+        used.append("hard_by")
+    return [
+        f"held_out: {name} takes no part in choosing, but has an entry in {key}; take one out"
+        for key in used
+    ]
+
+
+def _unreachable(config: PairConfig) -> list[str]:
+    if config.normalisation == "rank" and config.min_margin > 1:
+        return [f"min_margin: found {config.min_margin:g}; ranks differ by 1 at most"]
+    return []

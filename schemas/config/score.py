@@ -1,0 +1,80 @@
+"""Options of the scorers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from invdpo.schemas.config.section import HOW, Count, Dtype, Section
+
+
+class ScoreConfig(Section):
+    """Which scorers judge the candidates."""
+
+    scorers: tuple[str, ...] = Field(
+        ("composition", "clip"),
+        min_length=1,
+        description="Any of aesthetic, brisque, clip, "
+        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; of them hpsv2, "
+        "imagereward, pickscore and remote compare pictures of one prompt only.",
+    )
+    annotator: str = Field("shapes", description="Annotator whose graphs `composition` judges.")
+    clip_model: str = Field(
+        "embedded", description="open_clip model for `clip`: `embedded`, a folder, or a name."
+    )
+    clip_pretrained: str | None = Field(
+        None, description="open_clip weights tag or safetensors file for a named clip_model."
+    )
+    pickscore_model: str = Field(
+        "yuvalkirstain/PickScore_v1", description="Model of `pickscore`: a Hub id or a folder."
+    )
+    pickscore_processor: str = Field(
+        "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
+        description="Image processor and tokenizer of `pickscore`: a Hub id or a folder.",
+    )
+    hpsv2_version: Literal["2.0", "2.1"] = Field("2.1", description="Version of `hpsv2`.")
+    hpsv2_checkpoint: str | None = Field(
+        None, description="File with the weights of `hpsv2`; xswu/HPSv2 of the Hub if not given."
+    )
+    hpsv2_architecture: str = Field("ViT-H-14", description="open_clip architecture of that file.")
+    aesthetic_head: str | None = Field(
+        None, description="File with the layers of `aesthetic`, sac+logos+ava1-l14-linearMSE.pth."
+    )
+    aesthetic_clip: str = Field(
+        "ViT-L-14-quickgelu", description="open_clip model under those layers, or a folder."
+    )
+    imagereward_folder: str | None = Field(
+        None,
+        description="Folder with ImageReward.pt and med_config.json; THUDM/ImageReward of "
+        "the Hub if not given.",
+    )
+    imagereward_tokenizer: str = Field(
+        "google-bert/bert-base-uncased", description="Tokenizer of `imagereward`: BERT's."
+    )
+    vqascore_model: str = Field(
+        "llava-hf/llava-1.5-7b-hf",
+        description="Model of `vqascore`: any image-text-to-text model, a Hub id or a folder.",
+    )
+    vqascore_dtype: Dtype = Field("float32", description="Precision of that model.")
+    remote_url: str | None = Field(
+        None, description="Address of the server of `remote`.", json_schema_extra=HOW
+    )
+    remote_needs: tuple[Literal["image", "prompt", "graph", "observed_graph"], ...] = Field(
+        ("image", "prompt"), min_length=1, description="What `remote` is told of a candidate."
+    )
+    remote_lower_is_better: bool = Field(False, description="Whether low scores of it are good.")
+    remote_key_variable: str = Field(
+        "INVDPO_REMOTE_KEY",
+        description="Environment variable with its key, if it wants one.",
+        json_schema_extra=HOW,
+    )
+    remote_timeout: float = Field(
+        60.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Seconds to wait for its answer.",
+        json_schema_extra=HOW,
+    )
+    batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=HOW)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)

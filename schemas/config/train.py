@@ -1,0 +1,144 @@
+"""Options of the trainer."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from invdpo.schemas.config.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
+
+
+class TrainConfig(Section):
+    """Inversion-DPO and its baselines."""
+
+    model: str = Field("embedded", description="`embedded`, a diffusers folder, or a Hub id.")
+    revision: str | None = Field(None, description="Revision of a Hub model.")
+    resolution: Count | None = Field(
+        None,
+        description="Side in pixels whose square gives a picture's area; the model's own if "
+        "not given.",
+    )
+    aspect_buckets: bool = Field(
+        True, description="Keep pictures near their own shape; otherwise all are cropped square."
+    )
+    data_format: Literal["auto", "invdpo", "pickapic", "preference", "folders"] = Field(
+        "auto", description="Layout of the data set; `auto` recognises it."
+    )
+    data_revision: str | None = Field(None, description="Revision of a data set on the Hub.")
+    max_unreadable: int = Field(
+        100, ge=0, description="Rows with unreadable pictures that are skipped before giving up."
+    )
+    objective: Literal["inversion-dpo", "diffusion-dpo", "sft"] = Field(
+        "inversion-dpo", description="What is optimised."
+    )
+    residual: Literal["implied", "endpoint", "reference"] = Field(
+        "endpoint", description="What inversion-dpo measures the noise against."
+    )
+    fresh_noise: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of fresh noise in the trajectories' points (eta), for `endpoint` alone.",
+        json_schema_extra=LATER,
+    )
+    beta: float = Field(
+        2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
+    )
+    weighting: Literal["uniform", "snr", "min_snr", "clean"] = Field(
+        "min_snr",
+        description="Weight of each point: `snr` fades the noisy end out, `min_snr` the clean end; "
+        "`clean` weighs errors as those of the clean picture.",
+    )
+    num_inversion_steps: Count = Field(20, description="Steps of the inversion grid (N).")
+    num_points: Count | None = Field(
+        4, description="Trajectory points a pair and step (K); none takes all N, the exact loss."
+    )
+    inversion_guidance_scale: Guidance = Field(1.0, description="Guidance during inversion.")
+    cache_points: Count | None = Field(
+        None, description="Stratified points a trajectory keeps on disk (M); all N if not given."
+    )
+    cache_dtype: Dtype = Field("float32", description="Precision of cached latents.")
+    tuning: Literal["lora", "full"] = Field("lora", description="Train a LoRA or all weights.")
+    lora_rank: Count = Field(16, description="Rank of the LoRA.")
+    lora_targets: tuple[str, ...] = Field(
+        ("to_q", "to_k", "to_v", "to_out.0"), min_length=1, description="Layers the LoRA adapts."
+    )
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of a moving average of the weights; the average is "
+        "what is judged and saved.",
+    )
+    optimizer: Literal["adamw", "adamw8bit", "adafactor"] = Field(
+        "adamw", description="What moves the weights; `adamw8bit` needs the extra `eightbit`."
+    )
+    learning_rate: float = Field(
+        1e-4,
+        gt=0,
+        allow_inf_nan=False,
+        description="Peak rate; relative to the size of the weights with adafactor.",
+    )
+    lr_scheduler: Literal["constant", "cosine"] = Field("constant", description="After warm-up.")
+    warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
+    weight_decay: float = Field(0.01, ge=0, description="The optimiser's weight decay.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    batch_size: Count = Field(16, description="Pairs a micro-batch of one process.")
+    gradient_accumulation_steps: Count = Field(1, description="Micro-batches an optimiser step.")
+    unet_batch_size: int = Field(
+        0,
+        ge=0,
+        description="UNet samples in one call or graph; lower it to save memory. 0 goes "
+        "by the pictures' size: 128 of 64 px, 2 of 512 px, 1 of 1024 px.",
+        json_schema_extra=HOW,
+    )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Compute activations twice rather than keep them.",
+        json_schema_extra=HOW,
+    )
+    max_steps: Count = Field(200, description="Optimiser steps.")
+    validate_every: Count = Field(50, description="Steps between looks at the validation pairs.")
+    keep: Literal["best", "last"] = Field(
+        "best", description="Weights to end with: least validation loss, or the last step's."
+    )
+    save_every: Count | None = Field(None, description="Steps between kept weights, if any.")
+    checkpoint_every: Count | None = Field(
+        None,
+        description="Steps between states to go on from when stopped; as validate_every if "
+        "not given.",
+        json_schema_extra=HOW,
+    )
+    pictures_every: Count | None = Field(
+        None, description="Steps between validation pictures, if any.", json_schema_extra=HOW
+    )
+    picture_prompts: str | None = Field(
+        None,
+        description="Text file with the prompts of the validation pictures, one a line; some "
+        "of the data set's if not given.",
+        json_schema_extra=HOW,
+    )
+    picture_guidance_scale: Guidance = Field(
+        5.0, description="Guidance of the validation pictures.", json_schema_extra=HOW
+    )
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        ("tensorboard",),
+        description="Where metrics go besides metrics.jsonl; `wandb` needs the extra of that name.",
+        json_schema_extra=HOW,
+    )
+    seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
+    dtype: Dtype = Field("float32", description="Precision of model calls; what moves is float32.")
+    strategy: Literal["ddp", "fsdp"] = Field(
+        "ddp",
+        description="How several processes share the work: `fsdp` also shares the weights.",
+        json_schema_extra=HOW,
+    )
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+
+    @field_validator("fresh_noise")
+    @classmethod
+    def _has_an_endpoint(cls, value: float, info: ValidationInfo) -> float:
+        if value and info.data.get("residual", "endpoint") != "endpoint":
+            raise ValueError("only residual `endpoint` has a target with fresh noise; expected 0")
+        return value

@@ -1,0 +1,44 @@
+"""Numbers, times and errors in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+
+def describe(error: Exception) -> str:
+    """One line: the kind of error and the first line of its text."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def format_bytes(size: float) -> str:
+    """Bytes in decimal units: `12.3 GB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} TB"
+
+
+def format_seconds(seconds: float) -> str:
+    """`1 h 05 min`, `3 min 20 s`, `12 s`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+Counts = dict[str, float]
+
+
+def format_counts(counts: Mapping[str, float]) -> str:
+    """Counts on one line."""
+    shown = ((name, f"{number:,.4f}".rstrip("0").rstrip(".")) for name, number in counts.items())
+    return ", ".join(f"{number} {name}" for name, number in shown if number != "0")

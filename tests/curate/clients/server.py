@@ -1,0 +1,162 @@
+"""A model's server on loopback that behaves as it is told, well or badly."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from typing import Any
+
+SECRET = "s3cret-k3y-0123456789"
+
+
+class Answer:
+    """What comes back over the wire; `slowly` a byte at a time, `cut` before it is whole."""
+
+    def __init__(
+        self,
+        body: bytes | str | dict[str, Any] = b"",
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        *,
+        slowly: float | None = None,
+        cut: bool = False,
+        wait: float = 0.0,
+        endless: bool = False,
+    ) -> None:
+        text = json.dumps(body) if isinstance(body, dict) else body
+        self.body = text.encode() if isinstance(text, str) else text
+        self.status, self.headers = status, headers or {}
+        self.slowly, self.cut, self.wait, self.endless = slowly, cut, wait, endless
+
+
+Behave = Callable[[dict[str, Any], int], Answer]
+"""From the request's JSON, and how many came before it, to what comes back."""
+
+
+class Server(ThreadingHTTPServer):
+    """Remembers what was asked of it."""
+
+    daemon_threads = True
+
+    def __init__(self, behave: Behave) -> None:
+        self.behave = behave
+        self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.paths: list[str] = []
+        self.most_at_once = self.at_once = 0
+        self.lock, self.closing = Lock(), Event()
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def _reply(self) -> None:
+        server: Any = self.server
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        with server.lock:
+            number = len(server.asked)
+            server.asked.append(json.loads(body) if body else {})
+            server.keys.append(self.headers.get("Authorization"))
+            server.paths.append(self.path)
+            server.at_once += 1
+            server.most_at_once = max(server.most_at_once, server.at_once)
+        try:
+            answer = server.behave(server.asked[number], number)
+            server.closing.wait(answer.wait)
+            self._send(answer, server.closing)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        finally:
+            with server.lock:
+                server.at_once -= 1
+
+    def _send(self, answer: Answer, closing: Event) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if not answer.endless:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        if answer.endless:
+            while not closing.is_set():
+                self.wfile.write(b" " * 65_536)
+        elif answer.slowly is not None:
+            for byte in answer.body:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                closing.wait(answer.slowly)
+        else:
+            self.wfile.write(answer.body[: len(answer.body) // 2] if answer.cut else answer.body)
+        if answer.cut:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+
+    do_GET = do_POST = _reply
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@contextmanager
+def serving(behave: Behave) -> Iterator[Server]:
+    """A server at work."""
+    server = Server(behave)
+    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.closing.set()
+        server.shutdown()
+        server.server_close()
+
+
+def in_turn(*answers: Answer | Behave) -> Behave:
+    """Answers one after another, the last one for ever."""
+
+    def behave(asked: dict[str, Any], number: int) -> Answer:
+        found = answers[min(number, len(answers) - 1)]
+        return found if isinstance(found, Answer) else found(asked, number)
+
+    return behave
+
+
+def said(
+    text: str | dict[str, Any],
+    *,
+    usage: tuple[int, int] | None = (100, 10),
+    ended: str = "stop",
+    **more: Any,
+) -> Answer:
+    """The envelope of an OpenAI-compatible server around what a model says."""
+    content = json.dumps(text) if isinstance(text, dict) else text
+    body: dict[str, Any] = {
+        "choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": ended}]
+    }
+    if usage is not None:
+        body["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
+    return Answer(body, **more)
+
+
+def words_of(asked: dict[str, Any]) -> str:
+    """The text of the first question of a request."""
+    content = asked["messages"][1]["content"]
+    return str(content if isinstance(content, str) else content[0]["text"])
+
+
+def name_of(asked: dict[str, Any]) -> str:
+    """The id that a request asks to be given back."""
+    found = re.search(r'is "([0-9a-f]{12})"', words_of(asked))
+    return found[1] if found else ""
+
+
+def drawn(asked: dict[str, Any], *labels: str, **more: Any) -> dict[str, Any]:
+    """A right answer: things of these names."""
+    items = [{"item_id": n, "label": label, "attributes": []} for n, label in enumerate(labels)]
+    return {"id": name_of(asked), "items": items, "relations": []} | more

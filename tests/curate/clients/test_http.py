@@ -1,0 +1,180 @@
+"""Asking a model behind a real server on loopback that misbehaves in every way we know of."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invdpo.curate.clients import http
+from invdpo.curate.clients.http import AnswerError
+from invdpo.curate.clients.questions import PATIENCE
+from tests.curate.clients.server import SECRET, Answer, in_turn, said, serving, words_of
+from tests.curate.clients.vlm_questions import GOOD, Consult, echo, many, question
+
+
+def test_passwords_of_this_machine_stay_here(
+    consultant: Consult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with serving(in_turn(GOOD)) as server:
+        consultant(server.url).answer([question()])
+        monkeypatch.delenv("INVDPO_VLM_KEY")
+        consultant(server.url).answer([question("another")])
+    assert server.keys == [f"Bearer {SECRET}", None]
+
+
+def test_busy_servers_are_asked_again(consultant: Consult, waits: list[float]) -> None:
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    with serving(
+        in_turn(
+            Answer(status=429, headers={"Retry-After": "7"}),
+            Answer(status=429),
+            Answer(status=503, headers={"Retry-After": soon}),
+            Answer("<html>", status=500),
+            GOOD,
+        )
+    ) as server:
+        assert consultant(server.url).answer([question()]) == [7]
+    assert waits[0] == 7
+    assert 1.5 <= waits[1] <= 2.5
+    assert 25 <= waits[2] <= 30
+    assert 6 <= waits[3] <= 10
+
+
+@pytest.mark.parametrize(
+    ("answer", "said_of_it"),
+    [
+        (Answer(status=429), "status 429, 5 times in a row"),
+        (Answer("<!doctype html>"), r"not JSON \(HTML\)"),
+        (Answer({"error": {"message": "no such  model"}}, 404), r"404 \(no such model\)"),
+        (Answer({"error": f"bad key {SECRET[:9]}"}, 400), r"status 400\."),
+        (Answer({"error": {"message": "bad key"}}, 401), r"status 401\."),
+        (Answer(status=302, headers={"Location": "http://elsewhere.invalid/"}), "not followed"),
+        (Answer({"choices": []}), r"no `choices` with a message in the answer \(found: choices\)"),
+        (Answer('{"choices": [{"mess'), "not JSON"),
+        (Answer({"choices": [{}]}, cut=True), r"no connection \(\w+\), 5 times"),
+    ],
+)
+def test_useless_servers_are_told(
+    consultant: Consult,
+    waits: list[float],
+    answer: Answer,
+    said_of_it: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with serving(in_turn(answer)) as server, pytest.raises(AnswerError, match=said_of_it) as error:
+        consultant(server.url).answer(many(3))
+    assert str(error.value).startswith(f"{server.url}/chat/completions: ")
+    assert SECRET[:6] not in str(error.value)
+    assert SECRET not in caplog.text
+
+
+def test_server_that_never_answers(consultant: Consult, waits: list[float]) -> None:
+    told = r"no answer within 0\.05 s, 2 times in a row"
+    silent = in_turn(Answer(wait=60))
+    with serving(silent) as server, pytest.raises(AnswerError, match=told):
+        consultant(server.url, vlm_timeout=0.05, vlm_tries=2).answer([question()])
+
+
+def test_server_that_drips(consultant: Consult, waits: list[float]) -> None:
+    """Each byte comes in time, the whole never would."""
+    slow = in_turn(said({"n": 7}, slowly=0.02))
+    told = r"no whole answer within 0\.5 s, 1 times in a row"
+    with serving(slow) as server, pytest.raises(AnswerError, match=told):
+        consultant(server.url, vlm_timeout=0.1, vlm_tries=1).answer([question()])
+
+
+def test_slow_server_is_waited_for(consultant: Consult) -> None:
+    with serving(in_turn(said({"n": 7}, wait=0.1))) as server:
+        assert consultant(server.url).answer([question()]) == [7]
+
+
+def test_endless_answers_are_not_read(consultant: Consult, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "LARGEST", 200_000)
+    endless = in_turn(Answer(endless=True))
+    with serving(endless) as server, pytest.raises(AnswerError, match="over 200,000 bytes"):
+        consultant(server.url).answer([question()])
+
+
+def test_no_server(consultant: Consult, waits: list[float]) -> None:
+    with serving(in_turn(GOOD)) as server:
+        pass
+    with pytest.raises(AnswerError, match=r"no connection \(ConnectionError\), 5 times"):
+        consultant(server.url).answer([question()])
+
+
+def test_servers_that_know_no_schema(consultant: Consult) -> None:
+    """They are asked for JSON, then for an answer of any form; and from then on for that."""
+    refuse = Answer({"error": {"message": "unknown response_format"}}, 400)
+    with serving(in_turn(refuse, refuse, GOOD, GOOD)) as server:
+        assert consultant(server.url).answer(many(2)) == [7, 7]
+    forms = [asked.get("response_format", {}).get("type") for asked in server.asked]
+    assert forms == ["json_schema", "json_object", None, None]
+
+
+def test_newer_models_call_the_limit_otherwise(consultant: Consult) -> None:
+    text = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    with serving(in_turn(Answer({"error": {"message": text}}, 400), GOOD)) as server:
+        assert consultant(server.url, vlm_temperature=None).answer(many(2)) == [7, 7]
+    assert [asked.get("max_completion_tokens") for asked in server.asked] == [None, 2048, 2048]
+    assert all("response_format" in asked for asked in server.asked)
+    assert "temperature" not in server.asked[0]
+
+
+def test_one_bad_question_costs_itself(consultant: Consult, waits: list[float]) -> None:
+    """Where others are answered, it is not the server."""
+
+    def picky(asked: dict[str, Any], n: int) -> Answer:
+        if words_of(asked) == "number 2":
+            return Answer({"error": {"message": "picture too odd"}}, 400)
+        return Answer(status=500) if words_of(asked) == "number 3" else echo(asked, n)
+
+    with serving(picky) as server:
+        found = consultant(server.url).answer(many(5))
+    assert [found[0], found[1], found[4]] == [0, 1, 4]
+    assert "status 400 (picture too odd)" in found[2].reason
+    assert "status 500, 5 times in a row" in found[3].reason
+
+
+def test_server_that_breaks_down_rejects_nobody(consultant: Consult, waits: list[float]) -> None:
+    def dying(asked: dict[str, Any], n: int) -> Answer:
+        return echo(asked, n) if n < 2 else Answer(status=500)
+
+    with serving(dying) as server, pytest.raises(AnswerError, match="500, 5 times in a row"):
+        consultant(server.url).answer(many(PATIENCE + 4))
+
+
+def test_wrong_key_stops_at_once(consultant: Consult) -> None:
+    revoked = in_turn(GOOD, Answer(status=401))
+    with serving(revoked) as server, pytest.raises(AnswerError, match="status 401"):
+        consultant(server.url).answer(many(20))
+    assert len(server.asked) == 2
+
+
+def test_interruption_does_not_wait_for_the_server(
+    consultant: Consult,
+) -> None:
+    import os
+    import signal
+
+    def behave(asked: dict[str, Any], n: int) -> Answer:
+        os.kill(os.getpid(), signal.SIGINT)
+        return Answer(wait=30)
+
+    # jobs in the background of a shell are begun with this signal ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    begin = time.monotonic()
+    try:
+        with serving(behave) as server, pytest.raises(KeyboardInterrupt):
+            consultant(server.url).answer([question()])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - begin < 20

@@ -1,0 +1,133 @@
+"""Pictures that are passed on carry no EXIF, XMP or comments; their pixels are untouched."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from invdpo.curate import images
+from invdpo.curate.dataset.exif import holds_metadata, without_metadata
+from invdpo.curate.dataset.reencode import reencoded
+from invdpo.schemas import DataError
+from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.tables import IMAGE
+
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+SECRET = b"at home, 52.1 N"
+PROFILE = b"profile" * 20
+
+
+def written(kind: str, orientation: int = 1, **more: Any) -> bytes:
+    """A picture with a place in its EXIF, and a comment where the format has some."""
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = SECRET.decode(), orientation
+    if kind == "PNG":
+        more["pnginfo"] = PngInfo()
+        more["pnginfo"].add_text("parameters", SECRET.decode())
+        more["pnginfo"].add_itxt("workflow", SECRET.decode(), zip=True)
+    if kind == "JPEG":
+        more["comment"] = SECRET
+    file = io.BytesIO()
+    Image.fromarray(NOISE).save(file, kind, exif=exif, xmp=SECRET, icc_profile=PROFILE, **more)
+    return file.getvalue()
+
+
+def plain(kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(NOISE).save(file, kind)
+    return file.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_it_goes_and_the_pixels_stay(kind: str) -> None:
+    data = written(kind)
+    assert SECRET in data
+    assert holds_metadata(memoryview(data))
+    clean = without_metadata(data)
+    assert SECRET not in clean
+    assert not holds_metadata(memoryview(clean))
+    before, after = opened(data), opened(clean)
+    assert (np.asarray(before) == np.asarray(after)).all()
+    assert not dict(after.getexif())
+    assert not {"exif", "xmp", "comment", "parameters", "workflow"} & after.info.keys()
+    assert after.info["icc_profile"] == PROFILE
+    assert without_metadata(clean) is clean
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_what_holds_nothing_is_the_same_bytes(kind: str) -> None:
+    data = plain(kind)
+    assert without_metadata(data) is data
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_that_is_turned_is_put_upright(kind: str) -> None:
+    clean = without_metadata(written(kind, orientation=6))
+    assert SECRET not in clean
+    after = opened(clean)
+    assert after.format == kind
+    assert after.size == (24, 32)
+    if kind == "PNG":
+        assert (np.asarray(after) == np.rot90(NOISE, -1)).all()
+
+
+def test_what_we_write_carries_nothing() -> None:
+    assert not holds_metadata(memoryview(images.encode(NOISE)))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(["JPEG", "PNG", "WEBP"]), st.integers(0, 400), st.binary(max_size=8))
+def test_damaged_files_never_raise(kind: str, cut: int, more: bytes) -> None:
+    without_metadata(written(kind)[:cut] + more)
+
+
+def test_the_data_set_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [{"bytes": written("PNG"), "path": "a.png"}, {"bytes": None, "path": None}]
+    others = [{"bytes": plain("PNG"), "path": "b.png"}] * 2
+    table = pa.table(
+        {
+            "pair_id": ["p", "q"],
+            "chosen": pa.array(pictures, IMAGE),
+            "rejected": pa.array(others, IMAGE),
+        }
+    )
+    made = reencoded(table, DatasetConfig())
+    assert made["chosen"].to_pylist() == [
+        {"bytes": without_metadata(written("PNG")), "path": "a.png"},
+        pictures[1],
+    ]
+    assert made["rejected"] is not None
+    assert made["rejected"].equals(table["rejected"])
+    again = made.select(["pair_id", "rejected"]).add_column(1, "chosen", made["rejected"])
+    assert reencoded(again, DatasetConfig()) is again
+
+
+@pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
+def test_other_formats_are_clean(image_format: str) -> None:
+    pictures = pa.array([{"bytes": written("PNG"), "path": "a.png"}], IMAGE)
+    table = pa.table({"pair_id": ["p"], "chosen": pictures, "rejected": pictures})
+    config = DatasetConfig.model_validate({"image_format": image_format})
+    data = reencoded(table, config)["chosen"].to_pylist()[0]["bytes"]
+    assert SECRET not in data
+    assert not dict(opened(data).getexif())
+
+
+def test_absurd_sizes_are_refused_before_they_are_unpacked() -> None:
+    file = io.BytesIO()
+    Image.new("1", (40_000, 8)).save(file, "PNG")
+    with pytest.raises(DataError, match="40000x8 has a side over 32,768 pixels"):
+        images.decode(file.getvalue())

@@ -1,0 +1,110 @@
+"""The page in a real browser: it asks for nothing, shows every picture, and fits any screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from invdpo.curate.report.write import write_report
+from tests.curate.report.report_workspaces import workspace
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PROMPTS = (
+    "a red circle to the left of a blue square",
+    "دائرة حمراء إلى يسار مربع أزرق",
+    "<script>document.title = 'taken'</script><style>body{display:none}</style>",
+    "Donaudampfschifffahrtsgesellschaft" * 30,
+    "word " * 5_000,
+)
+UNSEEN = "[...document.images].filter(image => image.naturalWidth === 0).length"
+WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+HIDDEN = """[...document.querySelectorAll('main *')].filter(element => {
+    const box = element.getBoundingClientRect()
+    return box.right > innerWidth + 1 && !element.closest('.scroll, .hidden, svg')
+}).length"""
+"""Elements that stick out to the right, where nothing scrolls."""
+CONTRAST = """selector => {
+    const numbers = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number)
+    const light = colour => numbers(colour)
+        .map(value => value / 255)
+        .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, value, place) => sum + value * [0.2126, 0.7152, 0.0722][place], 0)
+    const ground = element => {
+        const found = getComputedStyle(element).backgroundColor
+        return found.endsWith(', 0)') ? ground(element.parentElement) : found
+    }
+    return Math.min(...[...document.querySelectorAll(selector)].map(element => {
+        const pair = [light(getComputedStyle(element).color), light(ground(element))].sort()
+        return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)
+    }))
+}"""
+"""The least contrast of the text of elements to what lies behind them."""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> str:
+    ws = workspace(tmp_path_factory.mktemp("report") / "work", PROMPTS, size=(200, 120))
+    return write_report(ws, "shapes").page.as_uri()
+
+
+@pytest.mark.parametrize("width", [320, 400, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_and_is_whole(page: Page, report: str, width: int, scheme: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(report)
+    assert [url for url in asked if not url.startswith("data:")] == [report]
+    assert page.title() == "Pairs of work"
+    assert page.evaluate("document.images.length") >= 4
+    assert page.evaluate(UNSEEN) == 0
+    assert page.evaluate(WIDER) == 0
+    assert page.evaluate(HIDDEN) == 0
+    texts = "p, dt, dd, th, td, a, h1, h2, h3, h4, li, .badge, .which"
+    assert page.evaluate(CONTRAST, texts) >= 4.5
+
+
+def test_it_needs_no_script(page: Page, report: str) -> None:
+    context = page.context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+    plain = context.new_page()
+    plain.goto(report)
+    assert plain.get_by_role("heading", name="Provenance").is_visible()
+    assert plain.locator("article").first.is_visible()
+    context.close()
+
+
+def test_prompts_are_shown_as_they_are(page: Page, report: str) -> None:
+    page.goto(report)
+    shown = page.locator(".prompt").all_inner_texts()
+    assert PROMPTS[2] in shown
+    arabic = page.locator(".prompt", has_text="دائرة").first
+    assert arabic.evaluate("element => getComputedStyle(element).direction") == "rtl"
+
+
+def test_boxes_lie_on_the_picture(page: Page, report: str) -> None:
+    """A picture of 200×120 in a square frame stands in its middle; so must its boxes."""
+    page.goto(report)
+    frame = page.locator(".chosen .frame").first.bounding_box()
+    box = page.locator(".chosen .frame rect.line").first.bounding_box()
+    assert frame is not None
+    assert box is not None
+    side = frame["width"]
+    inner = frame["height"] - 3  # the coloured edge on top
+    scale = min(side / 200, inner / 120)
+    top = frame["y"] + 3 + (inner - 120 * scale) / 2
+    assert box["x"] == pytest.approx(frame["x"] + 0.1 * 200 * scale, abs=2)
+    assert box["y"] == pytest.approx(top + 0.2 * 120 * scale, abs=2)
+    assert box["width"] == pytest.approx(0.3 * 200 * scale, abs=4)
+
+
+def test_it_prints(page: Page, report: str) -> None:
+    page.goto(report)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator("nav").is_hidden()
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == "rgb(255, 255, 255)"
+    assert page.pdf().startswith(b"%PDF")

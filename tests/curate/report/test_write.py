@@ -1,0 +1,128 @@
+"""The folder of a report: what is in it, what is left out and told, what is refused."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from invdpo.curate.report import write
+from invdpo.curate.report.write import LARGEST_PAGE, write_report
+from invdpo.curate.storage.urls import place
+from invdpo.curate.workspace import Workspace
+from invdpo.schemas import DataError, WorkspaceError
+from invdpo.schemas.config.pair import PairConfig
+from tests.curate.report.report_workspaces import workspace
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take their time, and other tests see to them."""
+    monkeypatch.setattr(write, "draw_plots", lambda material: [])
+
+
+def test_page_and_plots(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "work")
+    written = write_report(ws, "shapes")
+    assert written.page == ws.root / "report" / "index.html"
+    assert {"filters", "margins", "scores", "votes", "balance"} <= set(written.plots)
+    assert {path.name for path in written.folder.iterdir()} == {
+        "index.html",
+        *(f"{name}.png" for name in written.plots),
+    }
+    for name in written.plots:
+        with Image.open(written.folder / f"{name}.png") as image:
+            assert image.width > 800
+    assert written.size == written.page.stat().st_size < LARGEST_PAGE
+    assert written.shown > 0
+
+
+def test_the_same_workspace_gives_the_same_bytes(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "work")
+    one, two = write_report(ws, "shapes"), write_report(ws, "shapes", tmp_path / "other")
+    for path in one.folder.iterdir():
+        assert path.read_bytes() == (two.folder / path.name).read_bytes()
+
+
+def test_a_run_that_fell_short(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="9 pairs were asked for"):
+        workspace(tmp_path / "work", pair=PairConfig(min_margin=0, target_pairs=9))
+    written = write_report(Workspace(tmp_path / "work"), "shapes")
+    assert written.shown == 0
+    assert written.notes
+    assert (written.folder / "votes.png").exists()
+
+
+def test_no_pair_at_all(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        workspace(tmp_path / "work", pair=PairConfig(min_margin=100))
+    written = write_report(Workspace(tmp_path / "work"), "shapes")
+    assert written.findings.pairs.total == 0
+    assert written.plots[0] == "filters"
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_pairs_of_an_earlier_pairing_are_not_shown(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "work")
+    report = json.loads(ws.report_path.read_text(encoding="utf-8"))
+    report["config"]["min_margin"] = 0.5
+    ws.report_path.write_text(json.dumps(report), encoding="utf-8")
+    written = write_report(ws, "shapes")
+    assert written.shown == 0
+    assert "earlier pairing" in written.notes[0]
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_scores_that_are_gone_are_told(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "work")
+    (ws.scores_dir("clip") / "part-00000.parquet").unlink()
+    written = write_report(ws, "shapes")
+    assert any(note.startswith("Scores of clip are left out.") for note in written.notes)
+    assert written.shown > 0
+
+
+def test_without_a_report(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="First run: invdpo curate prompts"):
+        write_report(Workspace(tmp_path / "none"), "shapes")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_report_that_is_none(tmp_path: Path) -> None:
+    ws = workspace(tmp_path / "work")
+    ws.report_path.write_text('{"config": {}, "pairs": 3}', encoding="utf-8")
+    with pytest.raises(DataError, match=r"pairs\.report\.json: no report of pairs: candidates"):
+        write_report(ws, "shapes")
+    assert not (ws.root / "report").exists()
+
+
+NEW = ("filters", "agreement", "strata", "worst", "images", "split", "costs", "reviews")
+
+
+def test_a_report_of_an_earlier_version(tmp_path: Path) -> None:
+    """Sections it lacks are left out, those it has are shown."""
+    ws = workspace(tmp_path / "work")
+    report = json.loads(ws.report_path.read_text(encoding="utf-8"))
+    assert {"filters", "agreement", "strata", "worst"} <= report.keys()
+    old = {name: value for name, value in report.items() if name not in NEW}
+    for scorer in old["scorers"].values():
+        scorer.pop("role")
+        scorer.pop("tie_rate")
+    ws.report_path.write_text(json.dumps(old), encoding="utf-8")
+    written = write_report(ws, "shapes")
+    assert written.plots == ("filters", "margins", "scores", "votes", "balance")
+    assert written.shown == 3
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_workspace_on_an_object_store(tmp_path: Path) -> None:
+    here = workspace(tmp_path / "work").root
+    there = place(f"memory://{uuid.uuid4().hex}/work")
+    for file in (path for path in here.rglob("*.*") if path.is_file()):
+        (there / file.relative_to(here).as_posix()).write_bytes(file.read_bytes())
+    written = write_report(Workspace(there), "shapes")
+    assert written.shown == 3
+    assert written.page.read_bytes() == write_report(Workspace(here), "shapes").page.read_bytes()

@@ -1,0 +1,67 @@
+"""Paths and addresses: what they mean, and which are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invdpo.curate.storage.urls import is_remote, place, protocol
+from invdpo.curate.workspace import Workspace
+from invdpo.schemas import ConfigError, PluginError
+
+
+@pytest.mark.parametrize("where", ["work", "/tmp/a b", "C:/work", Path("work")])
+def test_paths_stay_paths(where: str | Path) -> None:
+    assert place(where) == Path(where)
+    assert not is_remote(place(where))
+
+
+def test_addresses_behave_like_paths() -> None:
+    found = place("memory://bucket/run")
+    assert is_remote(found)
+    assert protocol(found) == "memory"
+    assert str(found / "candidates" / "part-00000.parquet") == (
+        "memory://bucket/run/candidates/part-00000.parquet"
+    )
+    assert place("file:///tmp/a%20b") == Path("/tmp/a b")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://me:SECRET@host/run",
+        "s3://KEY:SECRET@bucket/run",
+        "https://host/run?X-Amz-Signature=SECRET",
+    ],
+)
+def test_addresses_with_keys_are_refused_without_showing_them(url: str) -> None:
+    with pytest.raises(ConfigError, match="a user, a password or a query") as refused:
+        place(url)
+    assert "SECRET" not in str(refused.value)
+    assert "KEY" not in str(refused.value)
+
+
+def test_unknown_and_nested_addresses() -> None:
+    with pytest.raises(ConfigError, match=r"nothing is known of sttp://\. Allowed: s3, gs"):
+        place("sttp://bucket/run")
+    with pytest.raises(ConfigError, match="addresses within addresses"):
+        place("simplecache::s3://bucket/run")
+
+
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    def missing(_: str) -> Any:
+        raise ImportError("Install s3fs")
+
+    monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
+    with pytest.raises(PluginError, match="needs the package s3fs"):
+        place("s3://bucket/run")
+
+
+@pytest.mark.parametrize("url", ["https://host/run", "hf://datasets/owner/name"])
+def test_places_that_hold_no_workspace(url: str) -> None:
+    with pytest.raises(ConfigError, match="no place for a workspace"):
+        Workspace(url)

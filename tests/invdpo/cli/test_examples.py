@@ -1,0 +1,69 @@
+"""The example on every help page runs, in the order in which a newcomer would try them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from invdpo.cli import app
+from tests.hub_server import connected
+
+TINY = """
+generate: {num_inference_steps: 2, batch_size: 32}
+train: {num_inversion_steps: 3, num_points: 2, batch_size: 4, max_steps: 2, validate_every: 1}
+"""
+"""Work too small to be good, so that each example takes seconds."""
+
+FASTER = {
+    "demo": ["--quick"],
+    "eval": ["--num-inference-steps", "2"],
+    "review": ["--dry-run"],
+}
+"""Flags put at the end of an example that no workspace's configuration reaches."""
+
+ORDER = ("curate", "report", "train", "eval", "demo")
+
+
+def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that is no group, with the words that name it."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from leaves(inner, (*path, name))
+    if not hasattr(command, "commands"):
+        yield path, command
+
+
+def examples() -> list[tuple[tuple[str, ...], list[str]]]:
+    found = []
+    for path, command in leaves(get_command(app)):
+        lines = [line.strip() for line in (command.epilog or "").splitlines()]
+        calls = [line for line in lines if line.startswith("invdpo ")]
+        assert calls, f"invdpo {' '.join(path)}: its help page has no example"
+        found += [(path, shlex.split(call)[1:]) for call in calls]
+    return sorted(found, key=lambda entry: ORDER.index(entry[0][0]))
+
+
+def test_an_example_calls_the_command_that_it_stands_at() -> None:
+    for path, words in examples():
+        assert tuple(words[: len(path)]) == path
+
+
+@pytest.mark.timeout(900)
+def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("work").mkdir()
+    Path("work/invdpo.yaml").write_text(TINY, encoding="utf-8")
+    with connected(monkeypatch, tmp_path / "home"):
+        for path, words in examples():
+            result = CliRunner().invoke(app, [*words, *FASTER.get(path[-1], [])])
+            assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
+            assert result.stdout.strip()
+    made = {folder.name for folder in tmp_path.iterdir()}
+    assert {"work", "pulled", "tuned", "evaluation", "demo"} <= made
+    assert Path("tuned/README.md").read_text(encoding="utf-8").startswith("---\n")
+    assert Path("evaluation/grid.png").stat().st_size > 1000

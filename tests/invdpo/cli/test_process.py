@@ -1,0 +1,195 @@
+"""The command line as the process a user starts: its speed, its streams, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+INVDPO = [sys.executable, "-m", "invdpo"]
+HEAVY = {
+    "accelerate",
+    "datasets",
+    "diffusers",
+    "huggingface_hub",
+    "jinja2",
+    "matplotlib",
+    "numpy",
+    "open_clip",
+    "pandas",
+    "peft",
+    "PIL",
+    "pyarrow",
+    "ray",
+    "rich",
+    "safetensors",
+    "scipy",
+    "torch",
+    "torchvision",
+    "tqdm",
+    "transformers",
+}
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "INVDPO_DEBUG": ""}
+
+
+def run(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*INVDPO, *map(str, words)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def processor_seconds(cwd: Path) -> float:
+    """What `invdpo --help` takes of the processor, which a busy machine does not stretch."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert run("--help", cwd=cwd).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_takes_less_than_half_a_second(tmp_path: Path) -> None:
+    assert min(processor_seconds(tmp_path) for _ in range(3)) < 0.5
+
+
+@pytest.mark.parametrize("words", [["--help"], ["curate", "run", "--help"], ["train", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom invdpo.cli import app\n"
+        f"try: app({words!r}, prog_name='invdpo')\n"
+        "except SystemExit: pass\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert found.stdout.startswith("Usage: ")
+    assert not HEAVY & set(found.stderr.split())
+
+
+def test_json_alone_on_stdout(tmp_path: Path) -> None:
+    result = run("curate", "prompts", "work", "--num-prompts", 4, "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["steps"][0]["made"] == 4
+    assert result.stderr == "Next: invdpo curate generate work\n"
+
+
+def test_an_error_is_a_line_and_a_status(tmp_path: Path) -> None:
+    result = run("curate", "score", "work", cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    words = " ".join(f"'{word}'" for word in INVDPO)
+    shell = f"{words} curate run --help | head -n 1"
+    result = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+    assert result.stdout.startswith("Usage:")
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.timeout(900)  # torch is imported three times, on a machine that may be busy
+def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:
+    assert run("curate", "prompts", "work", "--num-prompts", 1000, cwd=tmp_path).returncode == 0
+    words = [
+        "curate",
+        "generate",
+        "work",
+        "--num-candidates",
+        "2",
+        "--part-size",
+        "2",
+        "--num-inference-steps",
+        "2",
+        "--batch-size",
+        "4",
+    ]
+    process = subprocess.Popen(
+        [*INVDPO, *words],
+        cwd=tmp_path,
+        env=environment(),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # a shell's background jobs ignore Ctrl-C, and so would what they start
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    parts = tmp_path / "work" / "candidates"
+    try:
+        wait_for(parts / "part-00001.parquet", process)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert out == ""
+    assert f"To go on from there:\n  invdpo {' '.join(words)}\n" in err
+    kept = len(list(parts.glob("part-*.parquet")))
+    assert 2 <= kept < 500
+    result = run(*words, "--dry-run", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    step = json.loads(result.stdout)["steps"][0]
+    assert (step["resumed"], step["planned"]) == (4 * kept, 2000 - 4 * kept)
+
+
+def test_ctrl_c_before_anything_was_begun(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        # jobs in the background of a shell are begun with this signal ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from invdpo.__main__ import main\n"
+        "main()"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (130, "")
+    assert found.stderr == "\nStopped before anything was begun.\n"
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 280
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert path.exists(), f"status {process.poll()}"

@@ -1,0 +1,41 @@
+"""The presets: each is a whole, valid configuration, found by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from invdpo.cli import app
+from invdpo.schemas import ConfigError
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import load_config
+from invdpo.schemas.config.presets import preset_names, preset_path
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_is_a_valid_configuration(name: str) -> None:
+    assert load_config(preset_path(name)) != Config()
+
+
+def test_an_unknown_preset_lists_the_valid_ones() -> None:
+    with pytest.raises(ConfigError, match=r"found '\.\./x'; there are: .*compositional-11k"):
+        preset_path("../x")
+
+
+def test_a_preset_stands_for_the_workspace_and_is_overridden(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "invdpo.yaml").write_text("generate: {num_candidates: 9, seed: 7}\n")
+    (tmp_path / "mine.yaml").write_text("pair: {min_margin: 0.5}\n")
+    words = ["curate", "prompts", str(work), "--preset", "compositional-11k-embedded"]
+    words += ["--config", str(tmp_path / "mine.yaml"), "--num-prompts", "3"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.stderr
+    found, preset = (
+        load_config(work / "invdpo.yaml"),
+        load_config(preset_path("compositional-11k-embedded")),
+    )
+    assert found.generate.num_candidates == preset.generate.num_candidates != 9
+    assert (found.generate.seed, found.pair.min_margin, found.prompts.num_prompts) == (0, 0.5, 3)

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from invdpo.train.data import open_dataset
+from tests.train.data.dataset_folders import file
+from tests.train.tiny import png
+
+
+def pair(folder: Path, stem: str, caption: bytes | None = b"a circle") -> None:
+    """One name on both sides; its pictures follow from the name."""
+    file(folder / "chosen" / f"{stem}.png", png(2 * sum(stem.encode())))
+    file(folder / "rejected" / f"{stem}.png", png(2 * sum(stem.encode()) + 1))
+    if caption is not None:
+        file(folder / "chosen" / f"{stem}.txt", caption)
+
+
+def test_what_has_no_partner_is_counted_with_its_name(tmp_path: Path) -> None:
+    pair(tmp_path, "both")
+    file(tmp_path / "chosen" / "alone.png", png(1))
+    file(tmp_path / "rejected" / "lonely.webp", png(2))
+    found = open_dataset(tmp_path).pairs("train")
+    assert [p.row for p in found.pairs] == ["chosen/both.png"]
+    assert found.skipped == {"no loser of that name": 1, "no winner of that name": 1}
+    assert found.examples["no loser of that name"] == "chosen/alone.png"
+    assert found.examples["no winner of that name"] == "rejected/lonely.webp"
+
+
+@pytest.mark.parametrize("side", ["chosen", "rejected"])
+def test_two_pictures_of_one_name_are_ambiguous(side: str, tmp_path: Path) -> None:
+    pair(tmp_path, "a")
+    file(tmp_path / side / "a.webp", png(9))
+    assert open_dataset(tmp_path).pairs("train").skipped == {"two pictures of one name": 1}
+
+
+@pytest.mark.parametrize(
+    ("caption", "skipped"),
+    [
+        (None, {"prompt missing": 1}),
+        (b" \n", {"prompt missing": 1}),
+        ("große Tür".encode("latin-1"), {"caption is not UTF-8": 1}),
+    ],
+)
+def test_a_pair_needs_a_caption(
+    caption: bytes | None, skipped: dict[str, int], tmp_path: Path
+) -> None:
+    pair(tmp_path, "a", caption)
+    assert open_dataset(tmp_path).pairs("train").skipped == skipped
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_captions_are_utf8_with_or_without_a_mark(encoding: str, tmp_path: Path) -> None:
+    pair(tmp_path, "a", " eine große Tür 门\n".encode(encoding))
+    assert open_dataset(tmp_path).pairs("train").pairs[0].prompt == "eine große Tür 门"
+
+
+def test_names_may_hold_dots_and_other_files_lie_beside(tmp_path: Path) -> None:
+    pair(tmp_path, "a.v2")
+    file(tmp_path / "chosen" / "notes.json", b"{}")
+    file(tmp_path / "chosen" / "._a.v2.png", b"what a Mac leaves")
+    found = open_dataset(tmp_path).pairs("train")
+    assert len(found.pairs) == 1
+    assert not found.skipped
+
+
+def test_splits_are_folders(tmp_path: Path) -> None:
+    pair(tmp_path / "train", "a")
+    pair(tmp_path / "validation", "b")
+    found = open_dataset(tmp_path)
+    assert [p.row for p in found.pairs("train").pairs] == ["train/chosen/a.png"]
+    assert [p.row for p in found.pairs("validation").pairs] == ["validation/chosen/b.png"]

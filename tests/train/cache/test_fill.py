@@ -1,0 +1,184 @@
+"""Filling a cache: by several processes, through kills, and with pictures of several shapes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.train.cache.fill import CacheBuilder
+from invdpo.train.cache.store import Store
+from invdpo.train.cache.trajectories import Cache, open_cache, trajectory_id
+from invdpo.train.data import Pair, open_dataset
+from invdpo.train.data.buckets import fit
+from invdpo.train.models import ModelAdapter, load_adapter
+from invdpo.train.splits import read_splits
+from tests.train.tiny import SIZE, pairs_of, png, row, write_pairs
+
+SLOW = """
+import sys, time
+from pathlib import Path
+import torch
+from invdpo.schemas.config import TrainConfig
+from invdpo.train.models import load_adapter
+from invdpo.train.models.stable_diffusion import StableDiffusion
+from invdpo.train.cache import open_cache
+from invdpo.train.data import open_dataset
+from tests.train.tiny import pairs_of
+from invdpo.train.filling import Filler
+
+predict = StableDiffusion.predict
+def slowly(*given):
+    time.sleep(0.05)
+    return predict(*given)
+StableDiffusion.predict = slowly
+
+config = TrainConfig.model_validate_json(sys.argv[1])
+adapter = load_adapter(config, torch.device("cpu"))
+dataset, root = Path(sys.argv[2]), Path(sys.argv[3])
+cache = open_cache(root, adapter, config)
+Filler(adapter, config, cache).fill(open_dataset(dataset), {"train": pairs_of(dataset)})
+"""
+
+
+class Two:
+    """One of two threads that stand for processes."""
+
+    world = 2
+
+    def __init__(self, rank: int, barrier: threading.Barrier) -> None:
+        self.rank, self.barrier = rank, barrier
+
+    def wait(self) -> None:
+        self.barrier.wait(30)
+
+
+def adapter_of(config: TrainConfig) -> ModelAdapter:
+    return load_adapter(config, torch.device("cpu"))
+
+
+def fill(config: TrainConfig, root: Path, dataset: Path) -> Cache:
+    adapter, pairs = adapter_of(config), pairs_of(dataset)
+    filler = CacheBuilder(adapter, config, open_cache(root, adapter, config))
+    return filler.fill(open_dataset(dataset), {"train": pairs})
+
+
+def walks(cache: Cache) -> Store:
+    assert cache.trajectories is not None
+    return cache.trajectories
+
+
+def same(cache: Cache, other: Cache, pairs: list[Pair]) -> bool:
+    rows = [trajectory_id(i, p.prompt) for p in pairs for i in p.pictures]
+    torch.testing.assert_close(walks(cache).get("x", rows), walks(other).get("x", rows))
+    return walks(cache).missing(rows) == []
+
+
+def test_killed_processes_leave_what_they_finished(
+    config: TrainConfig, dataset: Path, tmp_path: Path
+) -> None:
+    """Two processes fill one cache at once; both are killed by SIGKILL half-way."""
+    config = config.model_copy(update={"unet_batch_size": 1})
+    root = tmp_path / "killed"
+    told = [config.model_dump_json(), str(dataset), str(root)]
+    command = [sys.executable, "-c", SLOW, *told]
+    both = [subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}) for _ in "ab"]
+    deadline = time.monotonic() + 60
+    while len(list(root.glob("trajectories-*/*.safetensors"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for process in both:
+        process.kill()
+        process.wait()
+    adapter, pairs = adapter_of(config), pairs_of(dataset)
+    left = walks(open_cache(root, adapter, config)).lacks(
+        trajectory_id(i, p.prompt) for p in pairs for i in p.pictures
+    )
+    assert 0 < len(left) < 12
+    resumed = fill(config, root, dataset)
+    assert resumed.forwards == 5 * len(left)
+    assert resumed.damaged() == 0
+    assert same(resumed, fill(config, tmp_path / "whole", dataset), pairs)
+    assert fill(config, root, dataset).forwards == 0
+
+
+def _late(refresh: Callable[[], None]) -> None:
+    time.sleep(0.7)
+    refresh()
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_processes_share_the_work(
+    config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    """Also where one of them looks late at what is there: the other must not have begun."""
+    pairs, barrier = pairs_of(dataset), threading.Barrier(2)
+
+    adapters = [adapter_of(config) for _ in range(2)]
+    for adapter in adapters:  # transformers can't load in two threads at once
+        adapter.encode_prompts([""])
+        adapter.encode_images([fit(Image.new("RGB", SIZE), SIZE)])
+        _ = adapter.unet
+
+    def work(rank: int) -> Cache:
+        adapter = adapters[rank]
+        cache = open_cache(tmp_path, adapter, config)
+        for store in (cache.prompts, cache.latents, cache.trajectories):
+            if slow and rank and store:
+                monkeypatch.setattr(store, "refresh", partial(_late, store.refresh))
+        filler = CacheBuilder(adapter, config, cache, ranks=Two(rank, barrier))
+        return filler.fill(open_dataset(dataset), {"train": pairs})
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(work, range(2))
+    assert first.forwards == second.forwards == 6 * 5
+    whole = fill(config, tmp_path / "whole", dataset)
+    assert same(first, whole, pairs)
+    assert same(second, whole, pairs)
+
+
+def test_pictures_of_several_shapes_are_walked_apart(config: TrainConfig, tmp_path: Path) -> None:
+    sizes = [(16, 16), (32, 16), (32, 16), (16, 16)]
+    images = [(png(2 * n, size), png(2 * n + 1, size)) for n, size in enumerate(sizes)]
+    write_pairs(tmp_path, "train", [row(n, *both) for n, both in enumerate(images)])
+    adapter = adapter_of(config)
+    larger = config.model_copy(update={"resolution": 24})
+    pairs = read_splits(open_dataset(tmp_path), adapter, larger)["train"]
+    assert [pair.bucket for pair in pairs.pairs] == [(24, 24), (32, 16), (32, 16), (24, 24)]
+    cache = open_cache(tmp_path, adapter, config)
+    CacheBuilder(adapter, config, cache).fill(open_dataset(tmp_path), {"train": pairs.pairs})
+    assert cache.forwards == 8 * 5
+    for pair in pairs.pairs:
+        shape = (pair.bucket[1] // 4, pair.bucket[0] // 4)
+        for picture in pair.pictures:
+            assert walks(cache).shape("x", trajectory_id(picture, pair.prompt)) == (4, 4, *shape)
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "header"])
+@pytest.mark.parametrize("kind", ["prompts", "latents", "trajectories"])
+def test_damaged_shards_are_made_again(
+    config: TrainConfig, dataset: Path, tmp_path: Path, damage: str, kind: str
+) -> None:
+    fill(config, tmp_path, dataset)
+    path = next(tmp_path.glob(f"{kind}-*/*.safetensors"))
+    content = bytearray(path.read_bytes())
+    sound = bytes(content)
+    if damage == "truncate":
+        del content[-1:]
+    else:
+        content[-1 if damage == "flip" else 20] ^= 255
+    path.write_bytes(content)
+    again = fill(config, tmp_path, dataset)
+    assert again.damaged() == 1
+    assert path.read_bytes() == sound

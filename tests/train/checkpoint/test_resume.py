@@ -1,0 +1,139 @@
+"""A training that is killed goes on bit for bit; one of another kind is not mixed in."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import WorkspaceError
+from invdpo.train import TrainResult, train
+from tests.train.test_distributed import ROOT, lines, weights
+
+CASES: dict[str, dict[str, Any]] = {
+    "lora": {"ema_decay": 0.9},
+    "full": {"tuning": "full", "optimizer": "adafactor"},
+    "float16": {"dtype": "float16", "objective": "diffusion-dpo", "lr_scheduler": "cosine"},
+}
+
+
+@pytest.fixture
+def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> Any:
+    def go(name: str, restart: bool = False, **changes: Any) -> TrainResult:
+        return train(
+            dataset,
+            tmp_path / name,
+            config.model_copy(update=changes),
+            cache_dir=cache_dir,
+            progress=False,
+            restart=restart,
+        )
+
+    return go
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_and_started_again_gives_the_same_weights(
+    config: TrainConfig, dataset: Path, tmp_path: Path, case: str
+) -> None:
+    steps = {"max_steps": 6, "validate_every": 2, "save_every": 3, "checkpoint_every": 2}
+    config = config.model_copy(update=steps | CASES[case])
+    told = config.model_dump_json()
+    killed, whole, cache = (tmp_path / name for name in ("killed", "whole", "cache"))
+    places = [str(path) for path in (dataset, killed, cache)]
+    command = [sys.executable, "-m", "tests.train.worker", *places, told, "5"]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [line["step"] for line in lines(killed)] == [1, 2, 3, 4, 5]
+    result = train(dataset, killed, config, cache_dir=cache, progress=False)
+    assert "Going on after step 4 of 6." in result.notes
+    expected = train(dataset, whole, config, cache_dir=cache, progress=False)
+    for part in ("", "checkpoints/step-000003", "checkpoints/step-000006"):
+        again, straight = weights(killed / part), weights(whole / part)
+        assert all(torch.equal(again[name], straight[name]) for name in straight)
+    assert (result.best_step, result.best_loss) == (expected.best_step, expected.best_loss)
+    both = [[line | {"seconds": 0} for line in lines(out)] for out in (killed, whole)]
+    assert both[0] == both[1]
+    events = EventAccumulator(str(killed / "tensorboard"))
+    events.Reload()
+    assert sorted(event.step for event in events.Scalars("loss")) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_finished_training_has_nothing_left_to_do(run: Any) -> None:
+    first = run("out")
+    before = lines(first.output)
+    again = run("out")
+    assert again.steps == 3
+    assert lines(again.output) == before
+    assert again.metrics == before[-1]
+    assert "All 3 steps are done: nothing was trained. --restart begins anew." in again.notes
+    assert (again.best_step, again.forwards) == (first.best_step, first.forwards)
+
+
+def test_more_steps_go_on_from_the_last(run: Any) -> None:
+    run("out", max_steps=2, keep="last")
+    more = run("out", max_steps=4, keep="last")
+    whole = run("whole", max_steps=4, keep="last")
+    ours, theirs = weights(more.output), weights(whole.output)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    with pytest.raises(WorkspaceError, match="max_steps: the state has 4, now 3"):
+        run("out", max_steps=3, keep="last")
+
+
+def test_another_configuration_is_refused_and_its_difference_shown(run: Any) -> None:
+    first = run("out")
+    before = weights(first.output)
+    with pytest.raises(WorkspaceError) as told:
+        run("out", learning_rate=5e-5, beta=7.0)
+    text = str(told.value)
+    assert "learning_rate: the state has 0.01, now 5e-05" in text
+    assert "beta: the state has 2000.0, now 7.0" in text
+    assert "--restart" in text
+    assert all(torch.equal(before[k], v) for k, v in weights(first.output).items())
+    anew = run("out", restart=True, learning_rate=5e-5)
+    assert [line["step"] for line in lines(anew.output)] == [1, 2, 3]
+    assert lines(anew.output)[0]["learning_rate"] == 5e-5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"batch_size": 1, "gradient_accumulation_steps": 2}, {"unet_batch_size": 3}, {"trackers": ()}],
+)
+def test_what_does_not_change_the_result_may_change(run: Any, changes: dict[str, Any]) -> None:
+    run("out", max_steps=2)
+    assert run("out", **changes).steps == 3
+
+
+def test_another_model_or_other_pairs_are_told(
+    run: Any, xl_pipeline: Path, dataset: Path, tmp_path: Path
+) -> None:
+    run("out")
+    with pytest.raises(WorkspaceError, match="model: the state has"):
+        run("out", model=str(xl_pipeline))
+
+
+def test_a_damaged_state_is_passed_over(run: Any) -> None:
+    first = run("out")
+    path = next(first.output.glob("state/step-*/weights.safetensors"))
+    path.write_bytes(path.read_bytes()[:-1])
+    again = run("out")
+    assert any("damaged training state was passed over" in note for note in again.notes)
+    assert not any("nothing was trained" in note for note in again.notes)
+    assert [line["step"] for line in lines(again.output)] == [1, 2, 3]
+
+
+def test_states_hold_no_pickle(run: Any) -> None:
+    files = [p for p in run("out").output.glob("state/**/*") if p.is_file()]
+    assert {p.suffix for p in files} == {".safetensors", ".json"}
+    assert json.loads(next(p for p in files if p.suffix == ".json").read_text())
+    assert all(load_file(p) is not None for p in files if p.suffix == ".safetensors")

@@ -1,0 +1,122 @@
+"""The way up that pictures are shown, and that nothing but ValueError comes of bad ones."""
+
+from __future__ import annotations
+
+import io
+import random
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps, PngImagePlugin
+
+from invdpo.train.data import decode, shown_size
+from invdpo.train.data.images import FORMATS, ORIENTATION
+from tests.train.tiny import SIZE, png
+
+CORNERS = {
+    1: "tl",
+    2: "tr",
+    3: "br",
+    4: "bl",
+    5: "tl",
+    6: "bl",
+    7: "br",
+    8: "tr",
+}
+"""Orientation to the corner of the stored pixels that is shown at the top left, by EXIF's table."""
+PLACES = {"tl": (0, 0), "tr": (-1, 0), "bl": (0, -1), "br": (-1, -1)}
+
+
+def told(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+def picture(kind: str, orientation: int, corner: str = "tl") -> bytes:
+    """24 x 16 in black with one white block of 8 pixels in a corner."""
+    pixels = np.zeros((16, 24, 3), dtype=np.uint8)
+    x, y = PLACES[corner]
+    rows = slice(0, 8) if y == 0 else slice(8, 16)
+    columns = slice(0, 8) if x == 0 else slice(16, 24)
+    pixels[rows, columns] = 255
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, exif=told(orientation))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", CORNERS)
+def test_pictures_are_turned_as_exif_says(kind: str, orientation: int) -> None:
+    content = picture(kind, orientation, CORNERS[orientation])
+    image = decode(content)
+    assert shown_size(content) == image.size == ((24, 16) if orientation < 5 else (16, 24))
+    assert np.asarray(image)[2:6, 2:6].min() > 200
+    assert np.asarray(image)[10:, 10:].max() < 50
+
+
+def late_exif() -> bytes:
+    """A PNG that brings its orientation after the pixels."""
+    whole = io.BytesIO()
+    Image.open(io.BytesIO(png(0, (24, 16)))).save(whole, "PNG")
+    content, chunk = whole.getvalue(), io.BytesIO()
+    PngImagePlugin.putchunk(chunk, b"eXIf", told(6).tobytes()[6:])
+    return content[:-12] + chunk.getvalue() + content[-12:]
+
+
+def test_size_and_pixels_agree_when_exif_comes_last() -> None:
+    content = late_exif()
+    with Image.open(io.BytesIO(content)) as image:
+        assert ImageOps.exif_transpose(image).size == (16, 24)  # it is there
+    assert shown_size(content) == decode(content).size == (24, 16)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (5, 4)).save(buffer, "TIFF")
+    assert (decode(buffer.getvalue()).mode, decode(buffer.getvalue()).size) == ("RGB", (5, 4))
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
+def test_what_is_no_picture_can_not_be_decoded(content: bytes) -> None:
+    for read in (shown_size, decode):
+        with pytest.raises(ValueError, match=r"\w"):
+            read(content)
+
+
+def test_a_picture_cut_short_has_a_size_but_no_pixels() -> None:
+    content = png(0)[:200]
+    assert shown_size(content) == SIZE
+    with pytest.raises(ValueError, match="truncated"):
+        decode(content)
+
+
+def test_what_pillow_reads_by_another_program_is_refused() -> None:
+    content = picture("EPS", 1)
+    for read in (shown_size, decode):
+        with pytest.raises(ValueError, match="cannot identify"):
+            read(content)
+
+
+def test_the_header_is_enough_for_the_size() -> None:
+    content = png(0, (300, 200))
+    assert shown_size(content[:100]) == (300, 200)
+
+
+@pytest.mark.filterwarnings("ignore::Warning")
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(FORMATS), st.integers(0, 2**32))
+def test_damage_raises_nothing_but_value_error(kind: str, seed: int) -> None:
+    """Bytes anywhere are changed, the EXIF block included: it is a picture then, or none."""
+    draw = random.Random(seed)
+    content = bytearray(picture(kind, 6))
+    for _ in range(draw.randint(1, 8)):
+        content[draw.randrange(len(content))] = draw.randrange(256)
+    del content[draw.randint(len(content) // 2, 2 * len(content)) :]
+    for read in (shown_size, decode):
+        with suppress(ValueError):
+            read(bytes(content))

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import DataError, WorkspaceError
+from invdpo.schemas.io.text import format_bytes
+from invdpo.train import train
+from invdpo.train.cache import sizes
+from invdpo.train.diagnostics.estimate import estimate
+from tests.train.tiny import png, row, write_pairs
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"fresh_noise": 0.8},
+        {"residual": "implied", "num_inversion_steps": 8},
+        {"cache_points": 2, "cache_dtype": "bfloat16", "inversion_guidance_scale": 2.0},
+        {"unet_batch_size": 1},
+        {"objective": "diffusion-dpo"},
+        {"objective": "sft", "gradient_accumulation_steps": 2},
+    ],
+)
+def test_the_estimate_is_what_then_happens(
+    config: TrainConfig, dataset: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    config = config.model_copy(update={"tuning": "full", **changes})
+    output, cache = tmp_path / "out", tmp_path / "cache"
+    told = estimate(dataset, output, config, cache_dir=cache)
+    assert sorted(tmp_path.iterdir()) == []
+    result = train(dataset, output, config, cache_dir=cache, progress=False)
+    assert told.lacking.bytes == pytest.approx(size(cache), rel=0.05)
+    assert (told.pairs, told.validation_pairs) == (result.pairs, result.validation_pairs)
+    assert told.cache_forwards == result.cache_forwards
+    assert told.train_forwards == result.forwards
+    assert (told.cached_bytes, told.prompts, told.images) == (0, 3, 16)
+    again = estimate(dataset, output, config, cache_dir=cache)
+    assert (again.lacking.bytes, again.lacking.images, again.cache_forwards) == (0, 0, 0)
+    assert again.cached_bytes == pytest.approx(told.lacking.bytes, rel=0.1)
+
+
+def test_times_and_memory_come_from_calls(
+    config: TrainConfig, dataset: Path, tmp_path: Path
+) -> None:
+    told = estimate(dataset, tmp_path, config)
+    found = told.measured
+    assert found is not None
+    assert found.samples == 2 * 2 * 2
+    assert 0 < found.forward_seconds < 1
+    assert 0 < found.step_seconds < 1
+    assert told.train_seconds
+    assert told.cache_seconds
+    assert found.graph_bytes > 100_000
+    assert found.moving_bytes < found.weights_bytes
+    assert told.to_dict()["lacking"]["trajectories"] == 16
+
+
+def test_rows_left_out_and_unreadable_pictures(config: TrainConfig, tmp_path: Path) -> None:
+    write_pairs(tmp_path, "train", [row(0, png(1), png(1)), row(1, png(2)[:500], png(3)[:500])])
+    told = estimate(tmp_path, tmp_path / "out", config)
+    assert told.skipped == {"chosen equals rejected": 1}
+    assert (told.measured, told.train_seconds) == (None, None)
+    write_pairs(tmp_path, "train", [row(0, png(1), png(1))])
+    with pytest.raises(DataError, match="no usable pair"):
+        estimate(tmp_path, tmp_path / "out", config)
+
+
+def test_too_little_disk_is_told_before_the_start(
+    config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = sizes.RESERVE + 10_000
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 0, free))
+    with pytest.raises(WorkspaceError, match=r"16 pictures need .* kB.*free.*--cache-points"):
+        train(dataset, tmp_path / "out", config, cache_dir=tmp_path / "cache", progress=False)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_bytes_in_words() -> None:
+    found = [format_bytes(n) for n in (12, 1234, 5.5e9, 2e15)]
+    assert found == ["12 bytes", "1.2 kB", "5.5 GB", "2,000.0 TB"]

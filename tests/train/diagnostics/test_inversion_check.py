@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError, DataError
+from invdpo.train.diagnostics.inversion_check import Fineness, advice, check_inversion, psnr
+from tests.train.tiny import png, row, write_pairs
+
+
+def rows(**levels: float) -> list[Fineness]:
+    return [Fineness(int(name[1:]), 0.1, level, 0.0) for name, level in levels.items()]
+
+
+def test_half_and_twice_the_grid_are_judged(config: TrainConfig, dataset: Path) -> None:
+    before = sorted(dataset.rglob("*"))
+    found = check_inversion(dataset, config, images=3)
+    assert [r.steps for r in found.rows] == [2, 4, 8]
+    assert found.images == 3
+    assert all(math.isfinite(r.latent_error) and r.seconds > 0 for r in found.rows)
+    assert found.rows[2].latent_error < found.rows[0].latent_error
+    assert found.rows[2].psnr > found.rows[0].psnr
+    assert found.to_dict()["rows"][1]["steps"] == 4
+    assert sorted(dataset.rglob("*")) == before
+
+
+def test_guidance_makes_inversion_harder(config: TrainConfig, dataset: Path) -> None:
+    plain = check_inversion(dataset, config, images=2)
+    guided = check_inversion(
+        dataset, config.model_copy(update={"inversion_guidance_scale": 8.0}), images=2
+    )
+    assert guided.guidance == 8
+    assert guided.rows[1].latent_error > plain.rows[1].latent_error
+
+
+@pytest.mark.parametrize(
+    ("found", "guidance", "said"),
+    [
+        (rows(n10=20, n20=31, n40=35), 1, "N = 20 is fine enough"),
+        (rows(n10=32, n20=35, n40=38), 1, "; 10 would do too"),
+        (rows(n10=20, n20=25, n40=31), 1, "num_inversion_steps 40 reaches 31.0, and is fine"),
+        (rows(n10=15, n20=20, n40=25), 1, "still coarse"),
+        (rows(n10=15, n20=20, n40=20.5), 1, "finer grids hardly better"),
+        (rows(n10=15, n20=20, n40=20.5), 3, "inversion_guidance_scale nearer to 1"),
+        (rows(n10=math.nan, n20=20, n40=25), 1, "float32"),
+    ],
+)
+def test_advice(found: list[Fineness], guidance: float, said: str) -> None:
+    assert said in advice(found, 20, guidance)
+
+
+def test_psnr_in_closed_form() -> None:
+    """A difference of 0.2 in -1..1 is 0.1 in 0..1: 20 dB."""
+    assert psnr(torch.zeros(1, 3, 2, 2), torch.full((1, 3, 2, 2), 0.2)).item() == pytest.approx(20)
+    assert psnr(torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 2)).item() == 100
+
+
+def test_a_grid_the_model_lacks_is_refused(config: TrainConfig, dataset: Path) -> None:
+    with pytest.raises(ConfigError, match="num_inversion_steps: found 1000"):
+        check_inversion(dataset, config.model_copy(update={"num_inversion_steps": 1000}))
+
+
+def test_no_readable_picture(config: TrainConfig, tmp_path: Path) -> None:
+    write_pairs(tmp_path, "train", [row(0, chosen=png(0)[:500], rejected=png(1))])
+    with pytest.raises(DataError, match="no readable picture"):
+        check_inversion(tmp_path, config)

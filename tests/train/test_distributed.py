@@ -1,0 +1,138 @@
+"""Real processes that train together: what they come to equals what one process comes to."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError
+from invdpo.train import train
+from invdpo.train.distributed import start_processes
+from tests.train.tiny import png, row, write_pairs
+
+ROOT = Path(__file__).parents[2]
+
+
+def launch(world: int, data: Path, out: Path, config: TrainConfig, **more: str) -> str:
+    """Run the training in `world` processes; what they said."""
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={world}",
+        f"--log-dir={out.parent / 'logs'}",
+        "-m",
+        "tests.train.worker",
+        str(data),
+        str(out),
+        str(out.parent / "cache"),
+        config.model_dump_json(),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **more}, check=False
+    )
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    paths = [*out.glob("pytorch_lora_weights.safetensors"), *out.glob("unet/*.safetensors")]
+    return load_file(paths[0])
+
+
+def lines(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs of two shapes, and an odd number for validation."""
+    folder = tmp_path_factory.mktemp("shapes")
+    sizes = [(16, 16), (40, 16), (16, 16), (16, 40), (16, 16)]
+    data = [row(n, png(2 * n, size), png(2 * n + 1, size)) for n, size in enumerate(sizes)]
+    write_pairs(folder, "train", data)
+    write_pairs(folder, "validation", [row(n) for n in range(6, 9)])
+    return folder
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "ddp": {"ema_decay": 0.9, "inversion_guidance_scale": 2.0},
+    "ddp, live reference": {"objective": "diffusion-dpo"},
+    "ddp, full, many graphs": {"tuning": "full", "unet_batch_size": 1, "learning_rate": 1e-3},
+    "fsdp": {"strategy": "fsdp", "gradient_checkpointing": True},
+    "fsdp, full, many graphs": {
+        "strategy": "fsdp",
+        "tuning": "full",
+        "unet_batch_size": 1,
+        "learning_rate": 1e-3,
+        "objective": "diffusion-dpo",
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_come_to_what_one_comes_to(
+    config: TrainConfig, shapes: Path, tmp_path: Path, case: str
+) -> None:
+    changes = {"beta": 50.0, "learning_rate": 1e-3, "validate_every": 2, "keep": "last"}
+    one = config.model_copy(update=changes | CASES[case])
+    both = one.model_copy(update={"batch_size": 1})
+    if said := launch(2, shapes, tmp_path / "both", both):
+        pytest.fail(said)
+    train(shapes, tmp_path / "one", one, progress=False)
+    ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "both")
+    assert ours.keys() == theirs.keys()
+    far = torch.cat(
+        [
+            (~torch.isclose(theirs[name], expected, atol=2e-5, rtol=1e-3)).flatten()
+            for name, expected in ours.items()
+        ]
+    )
+    # where a gradient is nearly zero its rounding decides AdamW's first step
+    assert far.float().mean() < 0.005
+    for mine, other in zip(lines(tmp_path / "one"), lines(tmp_path / "both"), strict=True):
+        assert mine.keys() == other.keys()
+        for name in {n for n in mine if "seconds" not in n and "accuracies" not in n}:
+            assert other[name] == pytest.approx(mine[name], rel=1e-3, abs=1e-4), name
+    told = json.loads((tmp_path / "both" / "training.json").read_text())["result"]
+    assert told["validation_pairs"] == 3
+    assert {p.name for p in (tmp_path / "both").iterdir()} == {
+        p.name for p in (tmp_path / "one").iterdir()
+    }
+
+
+def test_processes_stop_together_and_go_on_together(
+    config: TrainConfig, dataset: Path, tmp_path: Path
+) -> None:
+    changes = {"batch_size": 1, "checkpoint_every": 1, "keep": "last"}
+    config = config.model_copy(update=changes)
+    shorter = config.model_copy(update={"max_steps": 2})
+    assert launch(2, dataset, tmp_path / "out", shorter) == ""
+    assert launch(2, dataset, tmp_path / "out", config) == ""
+    assert launch(2, dataset, tmp_path / "whole", config) == ""
+    again, whole = (weights(tmp_path / name) for name in ("out", "whole"))
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+    alone = config.model_copy(update={"batch_size": 2})
+    assert "pairs a step" in launch(1, dataset, tmp_path / "out", config)
+    train(dataset, tmp_path / "out", alone, cache_dir=tmp_path / "cache", progress=False)
+
+
+def test_options_that_processes_cannot_serve(
+    config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="2 processes share the devices"):
+        start_processes(config.model_copy(update={"device": "cuda:1"}))
+    with pytest.raises(ConfigError, match="float16; with strategy fsdp allowed"):
+        start_processes(config.model_copy(update={"strategy": "fsdp", "dtype": "float16"}))
+    with pytest.raises(ConfigError, match=r"found adafactor.*fsdp"):
+        start_processes(config.model_copy(update={"strategy": "fsdp", "optimizer": "adafactor"}))

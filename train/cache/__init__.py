@@ -1,0 +1,1 @@
+"""Phase one: latents, prompt encodings and trajectories, computed once and kept on disk."""

@@ -1,0 +1,198 @@
+"""A content-keyed, append-only store of tensors in memory-mapped safetensors shards.
+
+A folder stands for everything frozen that its rows depend on (its `key`); a row is named by the
+content it was made from. What is missing is made, what is there is shared between runs, and a
+damaged shard is removed, so that its rows are missing again: resuming and repairing are one thing.
+
+Opening reads headers alone. A shard is called by the checksum of its bytes; it is compared when its
+rows are first wanted, and the result is remembered with size and time in `verified.txt`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.ids import canonical_json, content_id
+from invdpo.schemas.io.files import append_line, disk_errors, write_atomically
+
+ABANDONED = 3600.0
+"""Seconds after which a temporary file is taken for a killed process's."""
+
+
+@dataclass
+class Shard:
+    """One file: its rows' ids, and its tensors once somebody reads them."""
+
+    path: Path
+    ids: list[str]
+    shapes: dict[str, tuple[int, ...]]
+    """Of each tensor; the first dimension runs over the rows."""
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors, mapped from the file: only what is looked at comes into memory."""
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return {name: file.get_tensor(name) for name in self.shapes}
+        except OSError:
+            raise WorkspaceError(
+                f"{self.path}: gone while in use. Run again; what is missing is made anew."
+            ) from None
+
+    @property
+    def mark(self) -> str:
+        """What a verified shard is remembered by: name, bytes and time."""
+        stat = self.path.stat()
+        return f"{self.path.stem} {stat.st_size} {stat.st_mtime_ns}"
+
+    def is_sound(self) -> bool:
+        """Whether the file's bytes have the checksum it is called by."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:32] == self.path.stem
+
+
+class Store:
+    """Rows of named tensors, found by id.
+
+    Attributes:
+        damaged: Names of the shards that were damaged and have been removed.
+    """
+
+    def __init__(self, root: Path, key: dict[str, Any]) -> None:
+        self.folder = root / f"{key['kind']}-{content_id(key)}"
+        self.key = key
+        self.damaged: list[str] = []
+        self._rows: dict[str, tuple[Shard, int]] = {}
+        self._known: set[Path] = set()
+        self._broken: list[Path] = []
+        self._marks: set[str] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take notice of shards that other processes have written."""
+        marks = self.folder / "verified.txt"
+        if marks.is_file():
+            self._marks.update(marks.read_text(encoding="utf-8").splitlines())
+        for path in sorted(set(self.folder.glob("*.safetensors")) - self._known):
+            self._open(path)
+
+    def lacks(self, ids: Iterable[str]) -> list[str]:
+        """The ids that have no row, each once, in the order given; nothing is verified."""
+        return [i for i in dict.fromkeys(ids) if i not in self._rows]
+
+    def missing(self, ids: Iterable[str]) -> list[str]:
+        """The ids that have no sound row; damaged shards are removed on the way."""
+        wanted = list(dict.fromkeys(ids))
+        for path in self._broken:
+            self._remove(path)
+        self._broken.clear()
+        found = {id(s): s for s, _ in (self._rows[i] for i in wanted if i in self._rows)}
+        for shard in found.values():
+            self._verify(shard)
+        return self.lacks(wanted)
+
+    def add(self, ids: Sequence[str], tensors: dict[str, Tensor]) -> None:
+        """Write one shard; every tensor's first dimension runs over `ids`."""
+        if not self._rows:
+            write_atomically(self.folder / "key.json", canonical_json(self.key).encode())
+            self._sweep()
+        tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+        content = save(tensors, {"ids": json.dumps(list(ids))})
+        path = self.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
+        write_atomically(path, content)
+        self._remember(self._open(path))
+
+    def get(self, name: str, ids: Sequence[str], index: Tensor | None = None) -> Tensor:
+        """Rows of one tensor, stacked: (len(ids), ...), in the precision they are stored in.
+
+        With `index` (len(ids), K) int64 only those entries of the second dimension are read.
+        """
+        found = [self._rows[i] for i in ids]
+        if index is None:
+            return torch.stack([shard.tensors[name][row] for shard, row in found])
+        picks = zip(found, index, strict=True)
+        return torch.stack([shard.tensors[name][row][pick] for (shard, row), pick in picks])
+
+    def shape(self, name: str, row: str) -> tuple[int, ...]:
+        """Shape of one row's tensor, from the header alone."""
+        return self._rows[row][0].shapes[name][1:]
+
+    def names(self) -> list[str]:
+        """Names of the tensors a row has; empty while there is no row."""
+        return sorted(next(iter(self._rows.values()))[0].shapes) if self._rows else []
+
+    def size(self) -> int:
+        """Bytes of all shards."""
+        return sum(path.stat().st_size for path in self._known)
+
+    def _open(self, path: Path) -> Shard | None:
+        self._known.add(path)
+        try:
+            shard = read_header(path)
+        except (OSError, LookupError, TypeError, ValueError):
+            self._broken.append(path)
+            return None
+        self._rows.update({name: (shard, row) for row, name in enumerate(shard.ids)})
+        return shard
+
+    def _verify(self, shard: Shard) -> None:
+        try:
+            if shard.mark in self._marks:
+                return
+            sound = shard.is_sound()
+        except OSError:  # gone, or on a failing disk
+            sound = False
+        if sound:
+            self._remember(shard)
+        else:
+            self._remove(shard.path)
+            self._rows = {i: found for i, found in self._rows.items() if found[0] is not shard}
+
+    def _remember(self, shard: Shard | None) -> None:
+        if shard:
+            self._marks.add(shard.mark)
+            append_line(self.folder / "verified.txt", shard.mark)
+
+    def _remove(self, path: Path) -> None:
+        with disk_errors(path):
+            path.unlink(missing_ok=True)
+        self._known.discard(path)
+        self.damaged.append(path.name)
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left half written."""
+        for path in self.folder.glob("*.tmp"):
+            # a living writer may just have given the file its name
+            with disk_errors(path), suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > ABANDONED:
+                    path.unlink(missing_ok=True)
+
+
+def read_header(path: Path) -> Shard:
+    """A shard from its header. Raises whatever tells that the file is no shard."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > size - 8:
+            raise ValueError("The header ends behind the file.")
+        header = json.loads(file.read(length))
+    ids = json.loads(header.pop("__metadata__")["ids"])
+    shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
+    end = max(entry["data_offsets"][1] for entry in header.values())
+    if size != 8 + length + end or any(s[0] != len(ids) for s in shapes.values()):
+        raise ValueError("The file is not as long as its header says.")
+    return Shard(path, ids, shapes)

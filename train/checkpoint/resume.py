@@ -1,0 +1,84 @@
+"""Going on with a training that was stopped, and refusing to mix two of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.files import write_atomically
+from invdpo.train.checkpoint.state import TrainState, differences, load_state
+from invdpo.train.data import Pair
+
+STATE = "state"
+"""Folder of the state in a training's output."""
+
+ELSEWHERE = frozenset({"model", "revision", "batch_size", "gradient_accumulation_steps"})
+"""Options that `identity_of` stands for: what the model is, and how many pairs make a step."""
+
+
+def identity_of(
+    fingerprint: str, precision: str, splits: dict[str, list[Pair]], count: int
+) -> dict[str, Any]:
+    """What a training is about, beside its options; `count` pairs make a step."""
+    pairs = {split: content_id(*(p.pair_id for p in some)) for split, some in splits.items()}
+    return {"model": fingerprint, "precision": precision, "pairs": pairs, "pairs a step": count}
+
+
+def throw_away(output: Path) -> None:
+    """Remove the state, so that training begins anew."""
+    shutil.rmtree(output / STATE, ignore_errors=True)
+
+
+def find_state(
+    output: Path, config: TrainConfig, identity: dict[str, Any]
+) -> tuple[TrainState | None, list[str]]:
+    """The state to go on from, if there is one, and notes for the user.
+
+    Raises `WorkspaceError` when it belongs to another training.
+    """
+    state, notes = load_state(output / STATE)
+    if state is None:
+        return None, notes
+    free = ELSEWHERE | ({"max_steps"} if config.lr_scheduler == "constant" else set())
+    if state.step > config.max_steps:
+        free -= {"max_steps"}
+    unlike = [
+        *differences(state.identity, identity),
+        *differences(state.config, config.fingerprint(), free),
+    ]
+    if unlike:
+        listed = "\n  ".join(unlike)
+        raise WorkspaceError(
+            f"{output}: holds a training of another kind, {state.step} steps long.\n  {listed}\n"
+            "Name another --output, give what it was made with, or throw it away with --restart."
+        )
+    return state, notes
+
+
+def forget_after(output: Path, step: int) -> dict[str, float]:
+    """Remove what a killed run wrote behind the state it is gone on from: metrics, kept weights.
+
+    The metrics of `step` itself; none at the start.
+    """
+    path = output / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if step and path.is_file() else []
+    kept = [line for line in lines if _step(line) <= step]
+    write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+    for folder in (output / "checkpoints").glob("step-*"):
+        if int(folder.name.removeprefix("step-")) > step:
+            shutil.rmtree(folder, ignore_errors=True)
+    found: dict[str, float] = json.loads(kept[-1]) if kept else {}
+    return found
+
+
+def _step(line: str) -> float:
+    """The step a line of metrics is of; a half-written line is of none."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return float("inf")

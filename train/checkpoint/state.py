@@ -1,0 +1,176 @@
+"""All that a training goes on from, on disk: safetensors and JSON, sound or passed over.
+
+`folder/step-000100/` holds the tensors and `state.json` with a checksum of each file and of itself.
+It is written under a hidden name, brought to the disk and renamed; then what is older goes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.io.files import disk_errors
+from invdpo.train.checkpoint.optimizer_state import whole
+
+FORMAT = 1
+TENSORS = ("weights", "optimizer", "average")
+"""Fields of `TrainState` that are tensors, each a safetensors file."""
+
+
+@dataclass
+class TrainState:
+    """Where a training stands. Its JSON parts keep floats exactly, infinity included.
+
+    Tensors that processes share are gathered before, by every process: `packing.whole`.
+    """
+
+    step: int
+    """Optimiser steps done."""
+    config: dict[str, Any]
+    identity: dict[str, Any]
+    """What it is about: fingerprint of the model, the data, number of pairs."""
+    progress: dict[str, Any]
+    weights: Mapping[str, Tensor]
+    """What moves, by parameter name."""
+    optimizer: Mapping[str, Tensor]
+    optimizer_meta: dict[str, Any]
+    """With `optimizer`, what `pack_optimizer` gave."""
+    average: Mapping[str, Tensor] = field(default_factory=dict)
+    """Averaged weights by parameter name; empty without."""
+    scaler: dict[str, Any] = field(default_factory=dict)
+    """The gradient scaler's state; empty without."""
+
+
+def save_state(folder: Path, state: TrainState) -> None:
+    """Write `state` into `folder`, then remove older ones; killed anywhere, one sound one is left.
+
+    Raises `WorkspaceError` when the disk refuses.
+    """
+    target = folder / f"step-{state.step:06d}"
+    fresh = folder / f".{target.name}.tmp"
+    with _refusals(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        _write(fresh, state)
+        if target.exists():
+            # not removed yet: it is all there is until the new one has its name
+            aside = target.with_name(f"{target.name}-replaced")
+            shutil.rmtree(aside, ignore_errors=True)
+            os.replace(target, aside)
+        os.replace(fresh, target)
+        _sync(folder)
+    for left in [*_saved(folder), *folder.glob(".step-*.tmp")]:
+        if left != target:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def load_state(folder: Path) -> tuple[TrainState | None, list[str]]:
+    """The newest sound state in `folder`, if any, and a note on each newer one passed over."""
+    notes: list[str] = []
+    for path in _saved(folder):
+        try:
+            return _read(path), notes
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            notes.append(f"{path}: a damaged training state was passed over ({reason}).")
+    return None, notes
+
+
+def differences(
+    saved: Mapping[str, Any], now: Mapping[str, Any], free: set[str] | frozenset[str] = frozenset()
+) -> list[str]:
+    """A line for each key whose value is not the same, those in `free` left out.
+
+    `learning_rate: the state has 0.0001, now 5e-05`. Tuples equal lists, as in JSON.
+    """
+    was, is_now = (
+        {key: json.dumps(value, sort_keys=True) for key, value in values.items()}
+        for values in (saved, now)
+    )
+    return [
+        f"{key}: the state has {was.get(key, 'nothing')}, now {is_now.get(key, 'nothing')}"
+        for key in {**was, **is_now}
+        if key not in free and was.get(key) != is_now.get(key)
+    ]
+
+
+def _saved(folder: Path) -> list[Path]:
+    """The states under `folder` by their names alone, newest first; a replaced one comes after."""
+    found = [p for p in folder.glob("step-*") if p.name.split("-")[1].isdecimal()]
+    return sorted(found, key=lambda p: (-int(p.name.split("-")[1]), p.name))
+
+
+def _write(folder: Path, state: TrainState) -> None:
+    """Fill `folder` with files that are on the disk when this returns."""
+    files = {}
+    for name in TENSORS:
+        path = folder / f"{name}.safetensors"
+        save_file({key: whole(t) for key, t in getattr(state, name).items()}, path)
+        _sync(path)
+        files[path.name] = _digest(path)
+    told = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in TENSORS}
+    content = {"format": FORMAT, "files": files, "state": told}
+    path = folder / "state.json"
+    path.write_text(json.dumps({**content, "sha256": _checksum(content)}), encoding="utf-8")
+    _sync(path)
+    _sync(folder)
+
+
+def _read(folder: Path) -> TrainState:
+    """One state. Raises `ValueError` and the like when anything is not as it was written."""
+    content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    if content.pop("sha256") != _checksum(content):
+        raise ValueError("state.json has another checksum than it should")
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']}; this version reads format {FORMAT}")
+    for name, digest in content["files"].items():
+        if _digest(folder / name) != digest:
+            raise ValueError(f"{name} has another checksum than it should")
+    tensors: Any = {name: load_file(folder / f"{name}.safetensors") for name in TENSORS}
+    return TrainState(**content["state"], **tensors)
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows has no such call for folders
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _refusals(folder: Path) -> Iterator[None]:
+    """`disk_errors`, for safetensors' own error class too."""
+    with disk_errors(folder):
+        try:
+            yield
+        except SafetensorError as error:
+            raise WorkspaceError(
+                f"{folder}: the training state can't be written ({error}). "
+                "Free space, or name another folder."
+            ) from None

@@ -1,0 +1,186 @@
+"""What to say when a device is out of memory: what was tried, and what would take less."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ModelError
+from invdpo.schemas.io.text import format_bytes
+from invdpo.train.optim.optimizers import OptimizerName, state_bytes
+
+NOTABLE = 0.02
+"""Share of the memory from which on a change is worth a line."""
+
+TEXTS = ("out of memory", "can't allocate memory")
+"""By which torch's errors without a class of their own are known, in lower case."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What decides the memory of a training step."""
+
+    samples: int
+    dtype: str
+    full: bool
+    optimizer: OptimizerName
+    weights: int
+    """Bytes of all the network's weights in memory."""
+    moving: Sequence[Tensor]
+    averaged: bool
+    checkpointing: bool
+    devices: int
+    sharded: bool
+    """Whether the devices share what one of them holds otherwise."""
+
+    def parts(self) -> dict[str, int]:
+        """Bytes on a device before the first picture, by what they are."""
+        copy = 4 * sum(p.numel() for p in self.moving)
+        whole = {
+            "weights": self.weights,
+            "gradients": copy,
+            f"{self.optimizer}'s states": state_bytes(self.optimizer, self.moving),
+            "averages": copy if self.averaged else 0,
+        }
+        share = self.devices if self.sharded else 1
+        return {name: size // share for name, size in whole.items() if size}
+
+    def standing(self) -> int:
+        """Bytes on a device before the first picture."""
+        return sum(self.parts().values())
+
+
+def advice(
+    config: TrainConfig,
+    *,
+    samples: int,
+    weights_bytes: int,
+    moving: Sequence[Tensor],
+    device_bytes: int | None,
+    optimizer: OptimizerName = "adamw",
+    averaged: bool = False,
+    gradient_checkpointing: bool = False,
+    sharded: bool = False,
+    devices: int = 1,
+) -> str:
+    """The text of an out-of-memory error: what was tried, then what takes less, least harm first.
+
+    Args:
+        config: The run's; its `dtype` and `tuning` are looked at.
+        samples: UNet samples of one graph.
+        weights_bytes: All the network's weights, were they on one device; a frozen copy too.
+        moving: The parameters in training; only their shapes are looked at.
+        device_bytes: Memory of one device; none if unknown.
+        optimizer: Its name.
+        averaged: Whether averages of the moving weights are kept.
+        gradient_checkpointing: Whether it is on.
+        sharded: Whether the devices share weights, gradients and states (strategy `fsdp`).
+        devices: Number of processes.
+    """
+    now = Setting(
+        samples=samples,
+        dtype=config.dtype,
+        full=config.tuning == "full",
+        optimizer=optimizer,
+        weights=weights_bytes,
+        moving=moving,
+        averaged=averaged,
+        checkpointing=gradient_checkpointing,
+        devices=devices,
+        sharded=sharded,
+    )
+    parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in now.parts().items())
+    if device_bytes is not None and now.standing() >= device_bytes:
+        return "\n".join([_crowded(now, parts, device_bytes), *_below(now, device_bytes)])
+    room = "the device" if device_bytes is None else f"a device of {format_bytes(device_bytes)}"
+    graph = f"{samples} UNet sample{'s' * (samples != 1)} in one graph"
+    first = f"Out of memory on {room}: {graph} did not fit beside {parts}. Least harm first, try:"
+    return "\n".join([first, *(f"  {line}" for line in _smaller(now, device_bytes))])
+
+
+@contextmanager
+def out_of_memory(text: Callable[[], str]) -> Iterator[None]:
+    """Turn a device's or the machine's lack of memory into a `ModelError` with `text()`."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and not any(told in str(error).lower() for told in TEXTS):
+            raise
+        raise ModelError(text()) from error
+
+
+def _crowded(now: Setting, parts: str, device_bytes: int) -> str:
+    return (
+        f"Out of memory: {parts} are {format_bytes(now.standing())} before the first picture, "
+        f"and the device has {format_bytes(device_bytes)}: no unet_batch_size will do. "
+        "What each change comes to, least harm first:"
+    )
+
+
+def _below(now: Setting, device_bytes: int) -> Iterator[str]:
+    """A line for each change of what stands in memory, with what it comes to."""
+    changes = list(_standing(now, device_bytes))
+    for line, after in changes:
+        enough = after.standing() < device_bytes
+        yield f"  {line}: {format_bytes(after.standing())}{'' if enough else ', still too much'}"
+    if any(after.standing() < device_bytes for _, after in changes):
+        return
+    pairs = [
+        f"  {one} and {other}: {format_bytes(after.standing())}"
+        for one, between in changes
+        for other, after in _standing(between, device_bytes)
+        if after.standing() < device_bytes
+    ]
+    yield from pairs[:1] or ["  That is not enough: take a device with more memory."]
+
+
+def _smaller(now: Setting, device_bytes: int | None) -> Iterator[str]:
+    """Changes that make room for a graph, least harm first."""
+    if now.samples > 1:
+        yield f"unet_batch_size: {now.samples // 2} (the same results)"
+    if not now.checkpointing:
+        yield "gradient_checkpointing: true (the same results; each forward is done twice)"
+    if now.dtype == "float32":
+        kept = "of what a graph keeps" if now.full else "of what a graph keeps and of the weights"
+        yield f"dtype: bfloat16 (half {kept})"
+    changes = list(_standing(now, device_bytes))
+    for shared in (False, True):
+        if shared:
+            yield "resolution: a lower one (a graph grows with the number of pixels)"
+        for line, after in changes:
+            if (after.sharded != now.sharded) == shared and after.dtype == now.dtype:
+                freed = format_bytes(now.standing() - after.standing())
+                yield f"{line} (frees {freed}{' a device' if shared else ''})"
+
+
+def _standing(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, Setting]]:
+    """Changes that lower what stands in memory notably, least harm first."""
+    for line, after in _candidates(now, device_bytes):
+        if now.standing() - after.standing() >= NOTABLE * now.standing():
+            yield line, after
+
+
+def _candidates(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, Setting]]:
+    if now.dtype == "float32" and not now.full:
+        half = replace(now, dtype="bfloat16", weights=now.weights // 2)
+        yield "dtype: bfloat16", half
+    names: tuple[OptimizerName, ...] = ("adafactor", "adamw8bit")
+    if now.full and not now.sharded:
+        for name in names:
+            yield f"optimizer: {name}", replace(now, optimizer=name)
+    if now.full:
+        frozen = now.weights // (1 if now.dtype == "float32" else 2)
+        yield "tuning: lora", replace(now, full=False, weights=frozen, moving=[])
+    if not now.sharded:
+        count = now.devices
+        if count == 1:
+            count = 2 if device_bytes is None else max(2, now.standing() // device_bytes + 1)
+        other = "" if now.optimizer == "adamw" else " with optimizer adamw"
+        after = replace(now, sharded=True, devices=count, optimizer="adamw")
+        yield f"strategy: fsdp{other} on {count} devices", after

@@ -1,0 +1,115 @@
+"""A few real calls of the model, timed: what a dry run's times and memory come from.
+
+Shapes: M samples, C x H x W the latent.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.train.cache.fill import CacheBuilder
+from invdpo.train.cache.trajectories import open_cache
+from invdpo.train.data import DataSet, Pair
+from invdpo.train.distributed import ProcessGroup
+from invdpo.train.models import Conditioning, ModelAdapter
+from invdpo.train.models.finetuning import Tuning, start_tuning
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds and bytes of calls as large as the run's own, after one to warm up."""
+
+    samples: int
+    """In each call of the UNet."""
+    encode_seconds: float
+    """A picture, its reading and its share of the prompts included."""
+    forward_seconds: float
+    """A sample, without a graph."""
+    step_seconds: float
+    """A sample, forward and backward."""
+    weights_bytes: int
+    """The UNet's parameters."""
+    moving_bytes: int
+    """Gradients and the optimiser's two moments; less with other optimisers than AdamW."""
+    graph_bytes: int
+    """What autograd keeps of one such call."""
+
+
+def measure(
+    adapter: ModelAdapter, config: TrainConfig, dataset: DataSet, pairs: list[Pair], samples: int
+) -> Measured | None:
+    """Time the calls on some pairs of the train split; none if their first picture is unreadable.
+
+    What is encoded is thrown away. The adapter's UNet is being tuned afterwards.
+    """
+    pictures = len({image for pair in pairs for image in pair.images})
+    for _ in range(2):  # the first time loads the encoders
+        with TemporaryDirectory(prefix="invdpo-") as folder:
+            filler = CacheBuilder(adapter, config, open_cache(Path(folder), adapter, config))
+            began = time.perf_counter()
+            filler.encode(dataset, {"train": pairs})
+            encode = (time.perf_counter() - began) / pictures
+            if filler.cache.latents.lacks(pairs[0].pictures[:1]):
+                return None
+            same, prompts = [pairs[0].pictures[0]] * samples, [pairs[0].prompt] * samples
+            latent = filler.cache.latents.get("latent", same).to(adapter.device)
+            told = filler.reference(same, prompts).told
+    steps = torch.full((samples,), len(adapter.alpha_bar) // 2, device=adapter.device)
+    forward = _timed(lambda: _forward(adapter, latent, steps, told), adapter.device)
+    tuning = start_tuning(adapter, config, ProcessGroup(adapter.device), keep_reference=False)
+    backward = _timed(lambda: _step(adapter, tuning, latent, steps, told), adapter.device)
+    return Measured(
+        samples,
+        encode_seconds=encode,
+        forward_seconds=forward / samples,
+        step_seconds=backward / samples,
+        weights_bytes=sum(p.nbytes for p in adapter.unet.parameters()),
+        moving_bytes=3 * sum(p.nbytes for p in tuning.parameters),
+        graph_bytes=_graph_bytes(lambda: _step(adapter, tuning, latent, steps, told), tuning.unet),
+    )
+
+
+@torch.no_grad()
+def _forward(adapter: ModelAdapter, x: Tensor, t: Tensor, told: Conditioning) -> None:
+    adapter.predict(adapter.unet, x, t, told)
+
+
+def _step(adapter: ModelAdapter, tuning: Tuning, x: Tensor, t: Tensor, told: Conditioning) -> None:
+    loss = adapter.predict(tuning.unet, x, t, told).pow(2).mean()
+    torch.autograd.grad(loss, tuning.parameters, allow_unused=True)
+
+
+def _timed(call: Callable[[], None], device: torch.device) -> float:
+    """Seconds of the second call; the first one warms up."""
+    seconds = 0.0
+    for _ in range(2):
+        began = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - began
+    return seconds
+
+
+def _graph_bytes(call: Callable[[], None], network: torch.nn.Module) -> int:
+    """Bytes that autograd keeps for backward; weights, and views of them, are there anyway."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        call()
+    return sum(kept.values())

@@ -1,0 +1,199 @@
+"""What moves: a LoRA on the UNet or all of its weights; and how it is saved for diffusers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import nn
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError
+from invdpo.schemas.ids import derived_seed
+from invdpo.schemas.io.files import replace_contents
+from invdpo.train.checkpoint.optimizer_state import whole
+from invdpo.train.distributed import ProcessGroup, shard
+from invdpo.train.models import ModelAdapter
+
+
+class Tuning(Protocol):
+    """A denoiser in training."""
+
+    unet: Any
+    named: dict[str, nn.Parameter]
+    """Those that move, in float32, by their names in the UNet."""
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Those that move."""
+        ...
+
+    @contextmanager
+    def reference(self) -> Iterator[nn.Module]:
+        """The frozen denoiser, for objectives that ask it live."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the tuned weights, atomically; every process must call it, the first one writes.
+
+        Raises `WorkspaceError` when the disk refuses.
+        """
+        ...
+
+
+class LoraTuning:
+    """Low-rank adapters on the UNet; the reference is the same UNet with them switched off."""
+
+    def __init__(self, adapter: ModelAdapter, config: TrainConfig, team: ProcessGroup) -> None:
+        from peft import LoraConfig
+
+        unet: Any = adapter.unet
+        self.unet, self.team, self.pipeline = unet, team, adapter.pipeline
+        check_targets(self.unet, config.lora_targets)
+        lora = LoraConfig(
+            r=config.lora_rank,
+            lora_alpha=config.lora_rank,
+            init_lora_weights="gaussian",
+            target_modules=list(config.lora_targets),
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(derived_seed(config.seed, "lora"))
+            self.unet.add_adapter(lora)
+        for parameter in self.unet.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+        self.named = _ready(self.unet, config, team)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """The adapters' weights."""
+        return list(self.named.values())
+
+    @contextmanager
+    def reference(self) -> Iterator[nn.Module]:
+        """The UNet without its adapters, while the context lasts."""
+        self.unet.disable_adapters()
+        try:
+            yield self.unet
+        finally:
+            self.unet.enable_adapters()
+
+    def save(self, folder: Path) -> None:
+        """`pytorch_lora_weights.safetensors`, which `pipeline.load_lora_weights(folder)` reads."""
+        import diffusers
+        from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
+        from peft.utils import get_peft_model_state_dict
+
+        convert: Any = convert_state_dict_to_diffusers  # untyped
+        layers = {name: whole(t) for name, t in get_peft_model_state_dict(self.unet).items()}
+        if self.team.leads:
+            save = getattr(diffusers, self.pipeline).save_lora_weights
+            replace_contents(
+                folder,
+                lambda fresh: save(fresh, unet_lora_layers=convert(layers)),
+                stale="model_index.json",
+            )
+
+
+class FullTuning:
+    """All weights of the UNet; a frozen copy is kept only for objectives that ask for it."""
+
+    ignored: ClassVar[tuple[str, ...]] = ("*.bin", "*.ckpt", "*.msgpack", ".*")
+
+    def __init__(
+        self,
+        adapter: ModelAdapter,
+        config: TrainConfig,
+        team: ProcessGroup,
+        *,
+        keep_reference: bool,
+    ) -> None:
+        self.unet: Any = adapter.unet
+        self.base, self.team = adapter.folder, team
+        self._frozen = deepcopy(self.unet) if keep_reference else None
+        self.unet.requires_grad_(True)
+        self.named = _ready(self.unet, config, team)
+        if self._frozen and team.sharded:
+            shard(self._frozen, team)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All of the UNet's weights."""
+        return list(self.named.values())
+
+    @contextmanager
+    def reference(self) -> Iterator[nn.Module]:
+        """The frozen copy."""
+        if self._frozen is None:
+            raise RuntimeError("Full tuning was started without a frozen copy.")
+        yield self._frozen
+
+    def save(self, folder: Path) -> None:
+        """A whole pipeline folder: the base model's with this UNet in it."""
+        weights = {name: whole(t) for name, t in self.unet.state_dict().items()}
+
+        def fill(fresh: Path) -> None:
+            index = self.base / "model_index.json"
+            shutil.copy(index, fresh)
+            for name in json.loads(index.read_text(encoding="utf-8")).keys() - {"unet"}:
+                if (self.base / name).is_dir():
+                    skip = shutil.ignore_patterns(*self.ignored)
+                    shutil.copytree(self.base / name, fresh / name, ignore=skip)
+            self._save_unet(fresh / "unet", weights)
+
+        if self.team.leads:
+            replace_contents(folder, fill, stale="pytorch_lora_weights.safetensors")
+
+    def _save_unet(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
+        from huggingface_hub import save_torch_state_dict
+
+        self.unet.save_config(folder)
+        save_torch_state_dict(
+            weights,
+            folder,
+            filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
+            max_shard_size="10GB",
+        )
+
+
+def start_tuning(
+    adapter: ModelAdapter, config: TrainConfig, team: ProcessGroup, *, keep_reference: bool
+) -> Tuning:
+    """Make the adapter's UNet trainable as configured. Raises `ConfigError` for unknown targets."""
+    if config.tuning == "lora":
+        return LoraTuning(adapter, config, team)
+    return FullTuning(adapter, config, team, keep_reference=keep_reference)
+
+
+def _ready(unet: Any, config: TrainConfig, team: ProcessGroup) -> dict[str, nn.Parameter]:
+    """Checkpointing and sharding as configured; then the parameters that move."""
+    if config.gradient_checkpointing:
+        unet.enable_gradient_checkpointing()
+    if team.sharded:
+        shard(unet, team)
+    return {name: p for name, p in unet.named_parameters() if p.requires_grad}
+
+
+def check_targets(unet: nn.Module, targets: Sequence[str]) -> None:
+    """Raise `ConfigError` for every target no layer is called by, listing the names there are."""
+    layers = [n for n, m in unet.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    known = {_short(name) for name in layers}
+    unknown = [t for t in targets if not any(n == t or n.endswith(f".{t}") for n in layers)]
+    if unknown:
+        raise ConfigError(
+            f"lora_targets: no layer of this model is called {', '.join(unknown)}; "
+            f"there are: {', '.join(sorted(known))}."
+        )
+
+
+def _short(name: str) -> str:
+    """`down_blocks.0.attn1.to_out.0` as `to_out.0`: from the last part that is a word."""
+    parts = name.split(".")
+    word = max((i for i, part in enumerate(parts) if not part.isdigit()), default=0)
+    return ".".join(parts[word:])

@@ -1,0 +1,126 @@
+"""What the model in training draws: the same prompts and the same noise at chosen steps.
+
+Prompts were encoded in phase one; the VAE is loaded for the moment it decodes, and freed again.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.files import write_atomically
+from invdpo.train.batches import generator_of
+from invdpo.train.cache.trajectories import Cache
+from invdpo.train.chunks import chunks
+from invdpo.train.data import Pair
+from invdpo.train.data.buckets import Framing, Size
+from invdpo.train.inversion import regenerate
+from invdpo.train.models import ModelAdapter
+from invdpo.train.models.reference import Reference
+from invdpo.train.schedule import make_grid
+
+SHOWN = 8
+"""Prompts of the data set that are drawn unless a file names others."""
+STEPS = 25
+"""Of DDIM."""
+
+
+def picture_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[str]:
+    """What is to be drawn: the lines of a file, or prompts of the data set, validation first.
+
+    Raises `DataError` for a file that can't be read or has no lines.
+    """
+    if not config.pictures_every:
+        return []
+    if config.picture_prompts is None:
+        pairs = [*splits["validation"], *splits["train"]]
+        return list(dict.fromkeys(pair.prompt for pair in pairs))[:SHOWN]
+    path = Path(config.picture_prompts)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror}); see picture_prompts.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text at byte {error.start}.") from None
+    prompts = [line.strip() for line in lines if line.strip()]
+    if not prompts:
+        raise DataError(f"{path}: no prompts in it; give one a line.")
+    return prompts
+
+
+@dataclass
+class Pictures:
+    """Draws into `folder`: `step-000050.png` and the like, rows of four in the prompts' order."""
+
+    adapter: ModelAdapter
+    cache: Cache
+    config: TrainConfig
+    prompts: Sequence[str]
+    size: Size
+    folder: Path
+    leads: bool = True
+    """Whether this process decodes and writes; all that share weights must draw."""
+
+    @torch.no_grad()
+    def draw(self, step: int) -> Path:
+        """Let the adapter's UNet, as it is now, draw all the prompts; the file."""
+        at_once = max(1, self.config.unet_batch_size // 2)
+        places = chunks(range(len(self.prompts)), at_once)
+        latents = [self._latents(some) for some in places]
+        path = self.folder / f"step-{step:06d}.png"
+        if self.leads:
+            clean = torch.cat(latents)
+            images = [to_image(self.adapter.decode_latents(x[None])) for x in clean]
+            self.adapter.drop_encoders()
+            sheet = contact_sheet(images)
+            write_atomically(self.folder / "prompts.txt", "\n".join(self.prompts).encode())
+            write_atomically(path, png(sheet))
+        return path
+
+    def _latents(self, places: Sequence[int]) -> Tensor:
+        """(B, C, H, W) of the prompts at these places, each from noise of its own."""
+        adapter, cache, config = self.adapter, self.cache, self.config
+        shape = adapter.latent_shape(self.size)
+        noise = [
+            torch.randn(shape, generator=generator_of(config.seed, "picture", i)) for i in places
+        ]
+        about = adapter.about([Framing(self.size, (0, 0), self.size)] * len(places))
+        told = cache.conditioning([self.prompts[i] for i in places]) | about
+        scale = config.picture_guidance_scale
+        blank = cache.conditioning([None] * len(places)) | about if scale != 1 else None
+        predict = Reference(adapter, told, blank, scale, config.unet_batch_size)
+        grid = make_grid(adapter.alpha_bar, min(STEPS, len(adapter.alpha_bar) - 1))
+        return regenerate(predict, torch.stack(noise).to(adapter.device), grid)
+
+
+def to_image(pixels: Tensor) -> Image.Image:
+    """A picture (1, 3, height, width) in -1..1."""
+    raw = ((pixels[0] + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().contiguous()
+    return Image.frombytes("RGB", (raw.shape[1], raw.shape[0]), raw.numpy().tobytes())
+
+
+def contact_sheet(images: Sequence[Image.Image], columns: int = 4) -> Image.Image:
+    """Pictures of one size side by side, two pixels apart, in rows."""
+    width, height = images[0].width + 2, images[0].height + 2
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    sheet = Image.new("RGB", (columns * width - 2, rows * height - 2), "white")
+    for i, image in enumerate(images):
+        sheet.paste(image, (i % columns * width, i // columns * height))
+    return sheet
+
+
+def png(image: Image.Image) -> bytes:
+    """The encoded picture."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()

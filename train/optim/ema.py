@@ -1,0 +1,65 @@
+"""The exponential moving average of the weights in training (EMA)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from invdpo.train.checkpoint.optimizer_state import placed
+
+
+class Average:
+    """Averaged weights, which starts at the parameters' values.
+
+    After step s = 1, 2, ... each average moves to d·average + (1 - d)·weight with
+    d = min(decay, (1 + s) / (10 + s)), so that the start is soon forgotten: d is 2/11 at first, and
+    reaches a decay of 0.999 at step 8990.
+
+    Attributes:
+        tensors: The averages in float32, in the parameters' order and shapes.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
+        """Average `parameters` with `decay` in 0..1."""
+        self.parameters, self.decay = list(parameters), decay
+        self.tensors = [p.detach().to(torch.float32, copy=True) for p in parameters]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights as optimiser step number `step`, from 1 on, left them."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        weights = [p.float() for p in _local(self.parameters)]
+        torch._foreach_lerp_(_local(self.tensors), weights, 1 - decay)
+
+    @contextmanager
+    def swapped(self) -> Iterator[None]:
+        """Put the averages into the parameters while the context lasts, then the weights back.
+
+        Bit for bit, whatever happens inside. It takes a copy of the parameters' memory, which the
+        gradients do not need meanwhile if they are set to none; a graph made before is of no use.
+        """
+        weights = [p.detach().clone() for p in self.parameters]
+        try:
+            self._put(self.tensors)
+            yield
+        finally:
+            self._put(weights)
+
+    @torch.no_grad()
+    def restore(self, tensors: Sequence[Tensor]) -> None:
+        """Take over `tensors` saved from an average of the same parameters, in their order."""
+        for mine, saved in zip(self.tensors, tensors, strict=True):
+            mine.copy_(placed(saved, mine))
+
+    @torch.no_grad()
+    def _put(self, values: Sequence[Tensor]) -> None:
+        torch._foreach_copy_(_local(self.parameters), _local(values))
+
+
+def _local(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """This process's shards, in place: all that is done here is elementwise."""
+    return [t.to_local() if isinstance(t, DTensor) else t for t in tensors]

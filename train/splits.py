@@ -1,0 +1,72 @@
+"""The usable pairs of a data set, each with the size that its pictures are fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError, DataError
+from invdpo.train.data import DataSet, Pairs, open_dataset
+from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
+from invdpo.train.models import ModelAdapter
+
+PIXELS = 128 * 64 * 64
+"""Of the pictures in one call of the UNet, unless the user says how many."""
+
+SPLITS = ("train", "validation")
+
+
+def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) -> dict[str, Pairs]:
+    """Both splits; the second one may be empty.
+
+    Raises `DataError` when there is nothing to train on, `ConfigError` for a resolution too low.
+    """
+    sizes = buckets(adapter, config)
+    found = {split: dataset.pairs(split, config.max_unreadable) for split in SPLITS}
+    if not found["train"].pairs:
+        raise DataError(no_pairs(dataset, found["train"]))
+    for some in found.values():
+        some.pairs = [replace(pair, bucket=bucket_of(pair.sizes, sizes)) for pair in some.pairs]
+    return found
+
+
+def open_data(dataset: str | Path, config: TrainConfig) -> DataSet:
+    """The data set at a path or on the Hub. Raises `DataError` when there is none."""
+    return open_dataset(dataset, config.data_format, config.data_revision)
+
+
+def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
+    """The configuration with what follows from the model's size."""
+    if config.unet_batch_size:
+        return config
+    side = config.resolution or adapter.side
+    return config.model_copy(update={"unet_batch_size": max(1, PIXELS // side**2)})
+
+
+def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
+    """The sizes that pictures are fitted to. Raises `ConfigError` for a resolution too low."""
+    side = config.resolution or adapter.side
+    if side < adapter.multiple:
+        raise ConfigError(
+            f"resolution: found {side}; this model takes multiples of {adapter.multiple}."
+        )
+    return make_buckets(side, adapter.multiple, square=not config.aspect_buckets)
+
+
+def enlarged(found: Pairs) -> int:
+    """Pictures that are smaller than what they are fitted to."""
+    fitted = {
+        image: framing(size, pair.bucket).enlarged
+        for pair in found.pairs
+        for image, size in zip(pair.images, pair.sizes, strict=True)
+    }
+    return sum(fitted.values())
+
+
+def no_pairs(dataset: DataSet, found: Pairs) -> str:
+    """Why there is nothing to train on."""
+    if not found.skipped:
+        return f"{dataset.name}: no pairs to train on, taken for the layout {dataset.data_format}."
+    reasons = (f"{n} x {why} ({found.examples[why]})" for why, n in found.skipped.items())
+    return f"{dataset.name}: no usable pair; skipped {', '.join(reasons)}."
