@@ -81,7 +81,7 @@ class Ways:
             for k in range(EACH)
         ]
         self.stage = Generate(self.config.generate)
-        self.pipeline: Any = self.stage._samplers[0]._pipeline
+        self.pipeline: Any = self.stage._generators[0]._pipeline
 
     def bare(self) -> None:
         """The pipeline alone."""

@@ -1,7 +1,4 @@
-"""Working on a batch so that one bad element costs only itself.
-
-MERGED: Cases in batches through a model, so that every case gets an answer or a reason.
-"""
+"""Candidates in batches through a model: a bad one costs only itself, and gets a reason."""
 
 from __future__ import annotations
 
@@ -64,16 +61,18 @@ def in_batches(
     model: Callable[[Sequence[Candidate]], Sequence[Answer | Failure]],
     needs: Sequence[str],
     batch_size: int,
-    cases: Iterable[Candidate],
+    candidates: Iterable[Candidate],
 ) -> Iterator[tuple[Candidate, Answer | Failure]]:
-    """Every case, in order, with what the model says of it.
+    """Every candidate, in order, with what the model says of it.
 
-    Cases that lack something of `needs` don't reach the model.
+    Candidates that lack something of `needs` don't reach the model.
     """
-    source = iter(cases)
+    source = iter(candidates)
     while batch := list(islice(source, batch_size)):
-        problems = [case.problem(needs) for case in batch]
-        fit = [case for case, problem in zip(batch, problems, strict=True) if problem is None]
-        found = iter(attempt(model, fit))
-        for case, problem in zip(batch, problems, strict=True):
-            yield case, next(found) if problem is None else Failure(problem)
+        problems = [candidate.problem(needs) for candidate in batch]
+        fit = [
+            candidate for candidate, problem in zip(batch, problems, strict=True) if problem is None
+        ]
+        answers = iter(attempt(model, fit))
+        for candidate, problem in zip(batch, problems, strict=True):
+            yield candidate, next(answers) if problem is None else Failure(problem)

@@ -22,7 +22,7 @@ OBSERVED = "observed_graph"
 class Candidate:
     """One candidate; each property is read when it is first asked for, and kept.
 
-    Built from a candidate's row with `prompt` and `graph` of its prompt and `observed_graph` (and
+    Built from its row with `prompt` and `graph` of its prompt and `observed_graph` (and
     `observed_error`, when it was rejected) of its annotation added, as far as they are needed.
     """
 
@@ -67,7 +67,7 @@ class Candidate:
         return _graph(_present(self._row, OBSERVED, missing), "observed graph")
 
     def problem(self, needs: Sequence[str]) -> str | None:
-        """Why this case lacks something of `needs`, or None when all of it can be read."""
+        """Why this candidate lacks something of `needs`, or None when all of it can be read."""
         if self._row.get("status") == REJECTED:
             return f"candidate rejected: {self._row.get('error')}"
         try:

@@ -19,8 +19,8 @@ def torch_device(name: str) -> str:
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, NotImplementedError, ValueError):
-        here = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
-        allowed = ", ".join(["auto", "cpu", *here])
+        cuda = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+        allowed = ", ".join(["auto", "cpu", *cuda])
         raise ConfigError(f"device: {name!r} is not there. Allowed here: {allowed}.") from None
     return name
 

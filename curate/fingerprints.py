@@ -22,13 +22,13 @@ def fingerprint_of(ws: Workspace, path: Path) -> Fingerprint:
     if path.suffix == ".parquet":
         return read_header(ws.need(path)).fingerprint
     first, *others = ws.iter_parts(path)
-    found = read_header(first).fingerprint
+    fingerprint = read_header(first).fingerprint
     for part in others:
-        if differing := differences(read_header(part).fingerprint, found):
+        if differing := differences(read_header(part).fingerprint, fingerprint):
             lines = "\n  ".join(differing)
             text = f"{part}: made with another configuration than {first.name}.\n  {lines}\n"
             raise WorkspaceError(f"{text}Finish it first: {maker(path)} --overwrite")
-    return found
+    return fingerprint
 
 
 def descendant(ws: Workspace, path: Path, *parents: Fingerprint) -> Fingerprint:
@@ -36,14 +36,14 @@ def descendant(ws: Workspace, path: Path, *parents: Fingerprint) -> Fingerprint:
 
     Raises `WorkspaceError` when one of them was made anew since.
     """
-    found = fingerprint_of(ws, path)
+    fingerprint = fingerprint_of(ws, path)
     for parent in parents:
-        shared = {section: found.get(section, {}) for section in parent}
+        shared = {section: fingerprint.get(section, {}) for section in parent}
         if differing := differences(shared, parent):
             lines = "\n  ".join(differing)
             text = f"{path}: made from an earlier table than the one that is there.\n  {lines}\n"
             raise WorkspaceError(f"{text}Make it anew: {maker(path)} --overwrite")
-    return found
+    return fingerprint
 
 
 def part_size(

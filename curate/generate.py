@@ -42,12 +42,12 @@ class Generate:
             raise ConfigError("generate.width, generate.height: give both or neither.")
         self._sizes = sizes(config)
         self._config = config
-        self._samplers = [ImageGenerator(config, recipe) for recipe in model_specs(config)]
+        self._generators = [ImageGenerator(config, spec) for spec in model_specs(config)]
 
     @property
     def fan_out(self) -> int:
         """Candidates a prompt, those of all models."""
-        return self._config.num_candidates * len(self._samplers)
+        return self._config.num_candidates * len(self._generators)
 
     @property
     def num_sizes(self) -> int:
@@ -59,14 +59,14 @@ class Generate:
         own = self._config.fingerprint()
         named = ("model", "revision", "lora", "models", "loras")
         rest = {key: value for key, value in own.items() if key not in named}
-        if len(self._samplers) > 1:
-            distinct([sampler.recipe for sampler in self._samplers])
-            return rest | {"models": [f"{s.name} {s.revision}" for s in self._samplers]}
-        recipe = self._samplers[0].recipe
+        if len(self._generators) > 1:
+            distinct([generator.spec for generator in self._generators])
+            return rest | {"models": [f"{s.name} {s.revision}" for s in self._generators]}
+        spec = self._generators[0].spec
         return rest | {
-            "model": recipe.model.name,
-            "revision": recipe.model.revision,
-            "lora": recipe.adapter_revision,
+            "model": spec.model.name,
+            "revision": spec.model.revision,
+            "lora": spec.adapter_revision,
         }
 
     def prepare(self, row: Record) -> None:
@@ -77,23 +77,25 @@ class Generate:
 
         Raises `ModelError` when a model can't be used.
         """
-        if len(self._samplers) == 1:
-            yield from self._drawn(self._samplers[0], rows)
+        if len(self._generators) == 1:
+            yield from self._drawn(self._generators[0], rows)
             return
         prompts = list(rows)
-        for sampler in self._samplers:
-            yield from self._drawn(sampler, prompts)
-            sampler.rest()
+        for generator in self._generators:
+            yield from self._drawn(generator, prompts)
+            generator.rest()
 
-    def _drawn(self, sampler: ImageGenerator, rows: Iterable[Record]) -> Iterator[Record]:
+    def _drawn(self, generator: ImageGenerator, rows: Iterable[Record]) -> Iterator[Record]:
         batches = batch_by_size(
-            self._shots(rows), lambda shot: self._size(shot["seed"]), self._config.batch_size
+            self._requests(rows),
+            lambda request: self._size(request["seed"]),
+            self._config.batch_size,
         )
         yield from restore_order(
-            finish_in_background(self._finishing(sampler, batch) for batch in batches)
+            finish_in_background(self._finishing(generator, batch) for batch in batches)
         )
 
-    def _shots(self, rows: Iterable[Record]) -> Iterator[Record]:
+    def _requests(self, rows: Iterable[Record]) -> Iterator[Record]:
         """The k-th candidates of all models have the same seed."""
         for row in rows:
             for k in range(self._config.num_candidates):
@@ -103,7 +105,7 @@ class Generate:
         """The size that a candidate's seed chooses."""
         return self._sizes[seed % len(self._sizes)] if self._sizes else None
 
-    def _shot(self, prompt: str, seed: int) -> ImageRequest:
+    def _request(self, prompt: str, seed: int) -> ImageRequest:
         return ImageRequest(prompt, seed, self._size(seed))
 
     def remake(self, candidate: Mapping[str, Any], prompt: str) -> bytes:
@@ -112,54 +114,56 @@ class Generate:
         The same bytes on the same machine and `batch_size`; elsewhere pixels may differ by one
         level in 255.
         """
-        sampler = self._sampler_of(candidate)
-        picture = sampler([self._shot(prompt, candidate["seed"])])[0]
+        generator = self._generator_of(candidate)
+        picture = generator([self._request(prompt, candidate["seed"])])[0]
         return encode(_levels(picture))
 
-    def _sampler_of(self, candidate: Mapping[str, Any]) -> ImageGenerator:
-        found = [s for s in self._samplers if s.revision == candidate["revision"]]
-        if len(self._samplers) > 1 and not found:
+    def _generator_of(self, candidate: Mapping[str, Any]) -> ImageGenerator:
+        matching = [s for s in self._generators if s.revision == candidate["revision"]]
+        if len(self._generators) > 1 and not matching:
             raise DataError(f"{candidate['candidate_id']}: drawn by none of these models.")
-        return found[0] if found else self._samplers[0]
+        return matching[0] if matching else self._generators[0]
 
     def _finishing(
-        self, sampler: ImageGenerator, batch: Sequence[Numbered[Record]]
+        self, generator: ImageGenerator, batch: Sequence[Numbered[Record]]
     ) -> list[Callable[[], Numbered[Record]]]:
         """Draws a batch; what is left to do for each picture needs no model."""
-        fit = [self._shot(s["prompt"], s["seed"]) for _, s in batch if s.get("status") != REJECTED]
-        pictures = iter(self._pictures(sampler, fit))
+        fit = [
+            self._request(s["prompt"], s["seed"]) for _, s in batch if s.get("status") != REJECTED
+        ]
+        pictures = iter(self._pictures(generator, fit))
         calls: list[Callable[[], Numbered[Record]]] = []
-        for number, shot in batch:
-            fault = Failure(f"prompt rejected: {shot.get('error')}")
-            picture = fault if shot.get("status") == REJECTED else next(pictures)
-            calls.append(partial(_finished, number, self._origin(sampler, shot), picture))
+        for number, request in batch:
+            fault = Failure(f"prompt rejected: {request.get('error')}")
+            picture = fault if request.get("status") == REJECTED else next(pictures)
+            calls.append(partial(_finished, number, self._origin(generator, request), picture))
         return calls
 
     def _pictures(
-        self, sampler: ImageGenerator, shots: Sequence[ImageRequest]
+        self, generator: ImageGenerator, requests: Sequence[ImageRequest]
     ) -> list[Picture | Failure]:
         try:
-            return attempt(sampler, shots)
+            return attempt(generator, requests)
         except ModelError as error:
-            if len(self._samplers) == 1:
+            if len(self._generators) == 1:
                 raise
-            raise ModelError(f"{sampler.recipe.name}: {error}") from error
+            raise ModelError(f"{generator.spec.name}: {error}") from error
 
-    def _origin(self, sampler: ImageGenerator, shot: Record) -> Record:
+    def _origin(self, generator: ImageGenerator, request: Record) -> Record:
         """The row of a candidate without its picture: where it comes from, and its id."""
         config = self._config
         origin = {
-            "prompt_id": shot["prompt_id"],
-            "seed": shot["seed"],
-            "revision": sampler.revision,
+            "prompt_id": request["prompt_id"],
+            "seed": request["seed"],
+            "revision": generator.revision,
             "steps": config.num_inference_steps,
             "guidance_scale": config.guidance_scale,
-            "scheduler": sampler.scheduler,
+            "scheduler": generator.scheduler,
         }
-        size = self._size(shot["seed"]) or (None, None)
+        size = self._size(request["seed"]) or (None, None)
         later = [config.negative_prompt] if config.negative_prompt else []
         candidate_id = content_id(origin, *size, config.dtype, *later)
-        return {"candidate_id": candidate_id, "model": sampler.name} | origin
+        return {"candidate_id": candidate_id, "model": generator.name} | origin
 
 
 def _finished(number: int, row: Record, picture: Picture | Failure) -> Numbered[Record]:
@@ -186,14 +190,14 @@ def sizes(config: GenerateConfig) -> list[Size]:
         if config.resolutions:
             raise ConfigError("generate.resolutions: give either these or width and height.")
         return [(config.width, config.height)]
-    found = []
+    parsed = []
     for text in config.resolutions:
         match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
         if match is None:
             expected = "sizes such as 1024x1024"
             raise ConfigError(f"generate.resolutions: found {text!r}; expected {expected}.")
-        found.append((int(match[1]), int(match[2])))
-    return list(dict.fromkeys(found))
+        parsed.append((int(match[1]), int(match[2])))
+    return list(dict.fromkeys(parsed))
 
 
 def remake(candidate: Mapping[str, Any], prompt: str, config: GenerateConfig) -> bytes:

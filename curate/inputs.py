@@ -61,7 +61,7 @@ class CandidatePart:
         return self.path.name
 
     def rows(self, needs: Set[str] = frozenset()) -> Iterator[Candidate]:
-        """The candidates, in order, with what `needs` names of `Case`'s properties."""
+        """The candidates, in order, with what `needs` names of `Candidate`'s properties."""
         columns = ["candidate_id", "prompt_id", "status", "error"]
         rows = read_part(self.path, [*columns, IMAGE] if IMAGE in needs else columns)
         prompts = self._prompts() if {PROMPT, GRAPH} & needs else {}

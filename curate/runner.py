@@ -106,21 +106,11 @@ class Plan:
         return Output(self.goal.stage, self.goal.sink / part.name, self.goal.fingerprint)
 
 
-def run_goals(
-    make_stage: MakeStage, source: Sequence[InputPart], goals: Sequence[Goal], options: RunOptions
-) -> list[StepResult]:
-    """Turn every part of `source` into the part of the same name of every goal.
-
-    The source is read once for all goals. Raises `WorkspaceError` when parts on disk are damaged or
-    of another configuration, or can't be written; and what a stage raised, once the others are
-    done. After any interruption the same call goes on where it stopped.
-    """
-    plans = [plan_goal(source, goal, options) for goal in goals]
-    return run_plans(make_stage, source, plans, options)
-
-
 def plan_goal(source: Sequence[InputPart], goal: Goal, options: RunOptions) -> Plan:
-    """Look at what is there. Changes nothing; raises as `run_goals` does."""
+    """Compare what is on disk with what is wanted. Changes nothing.
+
+    Raises `WorkspaceError` when parts are damaged or of another configuration.
+    """
     wanted: list[InputPart] = []
     resumed, rejections = 0, Counter[str]()
     for part in source:
@@ -138,7 +128,12 @@ def plan_goal(source: Sequence[InputPart], goal: Goal, options: RunOptions) -> P
 def run_plans(
     make_stage: MakeStage, source: Sequence[InputPart], plans: Sequence[Plan], options: RunOptions
 ) -> list[StepResult]:
-    """Make what the plans say; on a dry run only tell it."""
+    """Turn every part of `source` into the part of the same name of every plan's table.
+
+    The source is read once for all plans. On a dry run nothing is made. Raises `WorkspaceError`
+    when a part can't be written, and what a stage raised, once the others are done. After any
+    interruption the same call continues where it stopped.
+    """
     begin = time.monotonic()
     made: dict[str, list[Outcome]] = {plan.goal.stage: [] for plan in plans}
     if not options.dry_run:

@@ -66,16 +66,16 @@ def _without_asking(config: Config) -> PromptSource:
     """The source of prompts, such that nothing is asked of a model, which would cost."""
     section = config.prompts
     asks = section.parser == "vlm"
-    quiet = section.model_copy(update={"parser": "none"}) if asks else section
-    return PROMPT_SOURCES[section.source](quiet)
+    silent = section.model_copy(update={"parser": "none"}) if asks else section
+    return PROMPT_SOURCES[section.source](silent)
 
 
 def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
-    place = config.prompts.path or config.prompts.source
+    source = config.prompts.path or config.prompts.source
     if not rows:
-        raise DataError(f"{place}: no prompts found.")
+        raise DataError(f"{source}: no prompts found.")
     if all(row["status"] != OK for row in rows):
-        raise DataError(f"{place}: none of {len(rows)} prompts can be used ({rows[0]['error']}).")
+        raise DataError(f"{source}: none of {len(rows)} prompts can be used ({rows[0]['error']}).")
 
 
 def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
@@ -116,11 +116,11 @@ def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
 
 def _generators(config: GenerateConfig) -> MakeStage:
     """What makes the stage, on each device when there are several."""
-    makers = [partial(_generator, one) for one in for_each_device(config)]
+    makers = [partial(_generator, own) for own in for_each_device(config)]
     return OnDevices(tuple(makers)) if len(makers) > 1 else makers[0]
 
 
-def _generator(config: GenerateConfig, name: str) -> Generate:
+def _generator(config: GenerateConfig, _name: str) -> Generate:
     return Generate(config)
 
 

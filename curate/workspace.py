@@ -14,7 +14,7 @@ from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.lock import Held, RemoteLock
 from invdpo.curate.storage.parts import exists, list_parts, maker, read_part
-from invdpo.curate.storage.urls import check_writable, is_remote, place
+from invdpo.curate.storage.urls import check_writable, is_remote, to_path
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config
@@ -27,7 +27,7 @@ class Workspace:
     """
 
     def __init__(self, root: Path | str) -> None:
-        self.root = place(root)
+        self.root = to_path(root)
         check_writable(self.root)
         lock = self.root / ".lock"
         self._lock = RemoteLock(lock) if is_remote(self.root) else FileLock(lock, timeout=0)

@@ -18,7 +18,7 @@ from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import IMAGE, Candidate
 from invdpo.curate.prompts.reader import given
 from invdpo.curate.storage.object_store import content, reason
-from invdpo.curate.storage.urls import place
+from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError, SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
 
@@ -45,7 +45,7 @@ class ImportAnnotator:
         if self._place is None:
             text = "annotate.import_path: missing; the annotator `import` needs a file of graphs."
             raise ConfigError(text)
-        return place(self._place)
+        return to_path(self._place)
 
     @cached_property
     def _data(self) -> bytes:

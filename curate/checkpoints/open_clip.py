@@ -81,12 +81,12 @@ def find(model: str, pretrained: str | None) -> Source:
 def load(source: Source, device: str) -> ClipModel:
     """Load in float32. Raises `ModelError` when the weights do not fit or can't be fetched."""
     try:
-        found = _whole(_network(source), source.architecture)
+        model = _whole(_network(source), source.architecture)
     except Exception as error:  # open_clip raises whatever its parts raise
         first = str(error).strip().splitlines()[:1]
         what = source.weights or source.architecture
         raise ModelError(f"{what}: open_clip can't load it: {''.join(first)}") from error
-    return found._replace(network=found.network.to(device).eval())
+    return model._replace(network=model.network.to(device).eval())
 
 
 def blank(architecture: str) -> ClipModel:
@@ -139,12 +139,12 @@ def _folder(folder: Path, name: str) -> Source:
 
 
 def _weights_in(folder: Path) -> Path:
-    found = sorted(folder.glob("*.safetensors"))
-    chosen = next((folder / name for name in PREFERRED if folder / name in found), None)
-    if chosen or len(found) == 1:
-        return chosen or found[0]
-    if found:
-        names = ", ".join(path.name for path in found)
+    files = sorted(folder.glob("*.safetensors"))
+    preferred = next((folder / name for name in PREFERRED if folder / name in files), None)
+    if preferred or len(files) == 1:
+        return preferred or files[0]
+    if files:
+        names = ", ".join(path.name for path in files)
         raise ModelError(f"{folder}: which weights? Found {names}; name one {PREFERRED[0]}.")
     if pickles := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES):
         raise _pickle(f"{folder}: {pickles[0]}")
@@ -173,13 +173,17 @@ def _named(model: str, pretrained: str | None) -> Source:
 def _tagged(model: str, tag: str) -> Source:
     import open_clip
 
-    told = open_clip.get_pretrained_cfg(model, tag)
+    pretrained = open_clip.get_pretrained_cfg(model, tag)
     quick = f"{model}-quickgelu"
     config = open_clip.get_model_config(model) or {}
-    if told.get("quick_gelu") and not config.get("quick_gelu") and quick in open_clip.list_models():
+    if (
+        pretrained.get("quick_gelu")
+        and not config.get("quick_gelu")
+        and quick in open_clip.list_models()
+    ):
         # open_clip would warn, and compute with another activation than the weights were made for
         raise ModelError(f"clip_model {model!r}: its weights {tag!r} want {quick!r}; name that.")
-    repository = "/".join(told["hf_hub"].split("/")[:2])
+    repository = "/".join(pretrained["hf_hub"].split("/")[:2])
     return Source(f"{model}:{tag}", model, tag=tag, repository=repository)
 
 
@@ -187,8 +191,8 @@ def _commit(repository: str) -> str:
     """The commit of a repository, of which open_clip may have fetched one file or another."""
     from huggingface_hub import try_to_load_from_cache
 
-    here = (name for name in FETCHED if isinstance(try_to_load_from_cache(repository, name), str))
-    return commit_of(repository, None, next(here, FETCHED[0]))
+    cached = (name for name in FETCHED if isinstance(try_to_load_from_cache(repository, name), str))
+    return commit_of(repository, None, next(cached, FETCHED[0]))
 
 
 def _suggest(model: str) -> str:

@@ -1,10 +1,8 @@
 """Which model a name means: the embedded one, a diffusers folder, or a repository on the Hub.
 
 Everything here looks at names and files only; nothing is loaded. A model is known by its
-revision: of a folder the hash of the files that decide its pictures, of a repository its commit.
-
-
-MERGED: Whether a diffusers folder is whole: every piece its index names, with the files it needs.
+revision: of a folder the hash of the files that decide its pictures, of a repository its commit. A
+folder must be whole: every component that its index names, with the files it needs.
 """
 
 from __future__ import annotations
@@ -169,12 +167,12 @@ def _components(folder: Path) -> dict[str, tuple[str, str]]:
     return {name: (str(entry[0]), str(entry[-1])) for name, entry in entries.items()}
 
 
-def lacking(place: str, what: str, files: Iterable[Path]) -> str:
+def lacking(location: str, what: str, files: Iterable[Path]) -> str:
     """Words for weights that are not there, or are there as a pickle."""
     pickles = [file.name for file in files if file.suffix in PICKLES]
     if pickles:
         return (
-            f"{place}: found {pickles[0]}, a pickle, which can run code and is refused. "
+            f"{location}: found {pickles[0]}, a pickle, which can run code and is refused. "
             "Convert it to .safetensors (save_pretrained does)."
         )
-    return f"{place}: no {what}; expected a .safetensors file."
+    return f"{location}: no {what}; expected a .safetensors file."

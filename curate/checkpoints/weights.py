@@ -22,20 +22,20 @@ class Weights(NamedTuple):
 
     name: str
     """Without the folders of this machine."""
-    place: str
+    location: str
     """A folder, or the id of a Hub repository."""
     revision: str
     """Hash of the folder's content, or the repository's commit."""
 
     @property
-    def told(self) -> str:
+    def identifier(self) -> str:
         """As tables record it: `owner/name@commit`."""
         return f"{self.name}@{self.revision[:DIGITS]}"
 
     @property
     def options(self) -> dict[str, Any]:
         """For `from_pretrained`, beside the place."""
-        return {"revision": self.revision} if self.place == self.name else {}
+        return {"revision": self.revision} if self.location == self.name else {}
 
 
 def find_weights(model: str, option: str) -> Weights:
@@ -48,15 +48,15 @@ def find_weights(model: str, option: str) -> Weights:
     raise ModelError(f"{option}: found {model!r}; give a folder, or owner/name on the Hub.")
 
 
-def find_file(place: str | None, repository: str, file: str, option: str) -> Path:
+def find_file(path: str | None, repository: str, file: str, option: str) -> Path:
     """A checkpoint: the file at `place`, else that of a Hub repository, fetched when it must be.
 
     Raises `ModelError` when it is not there or can't be fetched.
     """
-    if place is not None:
-        if not Path(place).is_file():
-            raise ModelError(f"{option}: {place!r} is not there. Give the file {file}.")
-        return Path(place)
+    if path is not None:
+        if not Path(path).is_file():
+            raise ModelError(f"{option}: {path!r} is not there. Give the file {file}.")
+        return Path(path)
     from huggingface_hub import hf_hub_download
 
     try:
@@ -83,14 +83,14 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         text = f"{path}: can't be read as a checkpoint of tensors ({describe(error)})."
         raise ModelError(text) from error
-    found = found.get("state_dict", found) if isinstance(found, Mapping) else None
-    if not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
+    tensors = tensors.get("state_dict", tensors) if isinstance(tensors, Mapping) else None
+    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
         raise ModelError(f"{path}: no checkpoint of tensors.")
-    return dict(found)
+    return dict(tensors)
 
 
 def fill(module: Any, tensors: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -1,6 +1,6 @@
 """`local`: one part after another in this process, or in a process for each of several devices.
 
-MERGED: Reading ahead: while one chunk is worked on, the next is read and prepared by other threads.
+While one chunk is worked on, the next ones are read and prepared by other threads.
 """
 
 from __future__ import annotations
@@ -17,24 +17,7 @@ from invdpo.curate.engines.processes import spread
 from invdpo.curate.engines.worker import Stages, Work, chunks
 from invdpo.schemas.io.progress import Tick
 
-
-@ENGINES.register("local")
-def local(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Outcome]:
-    """The default engine; needs nothing installed."""
-    if isinstance(make_stage, OnDevices):
-        yield from spread(make_stage.makers, tasks, tick)
-        return
-    stages = Stages(make_stage)
-    work: Work | None = None
-    for chunk in read_ahead(tasks, stages):
-        if work is None or chunk.first:
-            work = Work(stages, chunk.task, tick)
-        work.feed(chunk.rows)
-        if chunk.last:
-            yield from work.finish()
-
-
-AHEAD = 2
+PREFETCHED = 2
 """Chunks that are read and prepared before they are wanted."""
 
 
@@ -48,8 +31,8 @@ class Chunk:
     last: bool
 
 
-def read_ahead(tasks: Sequence[Task], stages: Stages) -> Iterator[Chunk]:
-    """The rows of all tasks in order, prepared; at most `AHEAD` chunks wait in memory.
+def prefetch_chunks(tasks: Sequence[Task], stages: Stages) -> Iterator[Chunk]:
+    """The rows of all tasks in order, prepared; at most `PREFETCHED` chunks wait in memory.
 
     Rows are read by one thread, lest files and tables be in memory several times.
     """
@@ -65,10 +48,10 @@ def read_ahead(tasks: Sequence[Task], stages: Stages) -> Iterator[Chunk]:
         sound = stages.sound(chunk.task)
         return chunk, [preparer.submit(_prepare, sound, row) for row in chunk.rows]
 
-    waiting = deque(reader.submit(next_one) for _ in range(AHEAD))
+    waiting = deque(reader.submit(next_one) for _ in range(PREFETCHED))
     try:
-        while (found := waiting.popleft().result()) is not None:
-            chunk, prepared = found
+        while (ready := waiting.popleft().result()) is not None:
+            chunk, prepared = ready
             for future in prepared:
                 future.result()
             waiting.append(reader.submit(next_one))
@@ -96,3 +79,19 @@ def _chunks(tasks: Sequence[Task], stages: Stages) -> Iterator[Chunk]:
 def _prepare(stages: Sequence[Stage], row: Any) -> None:
     for stage in stages:
         stage.prepare(row)
+
+
+@ENGINES.register("local")
+def local(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Outcome]:
+    """The default engine; needs nothing installed."""
+    if isinstance(make_stage, OnDevices):
+        yield from spread(make_stage.makers, tasks, tick)
+        return
+    stages = Stages(make_stage)
+    work: Work | None = None
+    for chunk in prefetch_chunks(tasks, stages):
+        if work is None or chunk.first:
+            work = Work(stages, chunk.task, tick)
+        work.feed(chunk.rows)
+        if chunk.last:
+            yield from work.finish()

@@ -64,7 +64,7 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
         for row in _rows(library, done):
             for outcome in row["outcomes"]:
                 tick(outcome["rows"])
-                yield _told(outcome)
+                yield _outcome(outcome)
     finally:
         if begun:
             library.shutdown()
@@ -90,22 +90,22 @@ class _Actor:
         self._tasks = tasks
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        found = perform(self._stages, self._tasks[row["task"]], lambda _: None)
-        return {"outcomes": [_plain(outcome) for outcome in found]}
+        outcomes = perform(self._stages, self._tasks[row["task"]], lambda _: None)
+        return {"outcomes": [_plain(outcome) for outcome in outcomes]}
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:
     """In types that a table can hold; an error as its text."""
-    told = asdict(outcome) | {"error": str(outcome.error) if outcome.error else None}
+    fields = asdict(outcome) | {"error": str(outcome.error) if outcome.error else None}
     pairs = {"rejections": outcome.rejections, "counts": outcome.counts}
-    return told | {kind: [[name, n] for name, n in of.items()] for kind, of in pairs.items()}
+    return fields | {kind: [[name, n] for name, n in of.items()] for kind, of in pairs.items()}
 
 
-def _told(found: dict[str, Any]) -> Outcome:
-    rejections = Counter({str(name): int(n) for name, n in found["rejections"]})
-    error = InvdpoError(found["error"]) if found["error"] else None
-    counts = {str(name): float(n) for name, n in found["counts"]}
-    return Outcome(found["stage"], found["rows"], rejections, found["seconds"], error, counts)
+def _outcome(fields: dict[str, Any]) -> Outcome:
+    rejections = Counter({str(name): int(n) for name, n in fields["rejections"]})
+    error = InvdpoError(fields["error"]) if fields["error"] else None
+    counts = {str(name): float(n) for name, n in fields["counts"]}
+    return Outcome(fields["stage"], fields["rows"], rejections, fields["seconds"], error, counts)
 
 
 def _gpus(library: Any) -> float:

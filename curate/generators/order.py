@@ -1,4 +1,4 @@
-"""The order of drawing: shots into batches of one size, rows finished behind, told in order."""
+"""Requests in batches of one size, images finished in the background, rows given in order."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 Numbered = tuple[int, A]
-"""With its place among all."""
+"""With its number among all."""
 
 
 def batch_by_size(
-    shots: Iterable[A], kind: Callable[[A], Hashable], size: int
+    requests: Iterable[A], kind: Callable[[A], Hashable], size: int
 ) -> Iterator[list[Numbered[A]]]:
-    """Batches of `size` shots of one kind, each as soon as it is full, those left over at the end.
+    """Batches of `size` requests of one kind, each as soon as it is full, the rest at the end.
 
-    Which shots share a batch depends on the shots alone.
+    Which requests share a batch depends on the requests alone.
     """
     open_: dict[Hashable, list[Numbered[A]]] = {}
-    for number, shot in enumerate(shots):
-        batch = open_.setdefault(kind(shot), [])
-        batch.append((number, shot))
+    for number, request in enumerate(requests):
+        batch = open_.setdefault(kind(request), [])
+        batch.append((number, request))
         if len(batch) == size:
-            yield open_.pop(kind(shot))
+            yield open_.pop(kind(request))
     yield from open_.values()
 
 

@@ -1,12 +1,9 @@
-"""A text-to-image pipeline behind one call: prompts and seeds in, pictures out.
+"""A text-to-image pipeline, with its LoRAs, behind one call: prompts and seeds in, pictures out.
 
 The same prompt and seed give the same picture whatever else is sampled with them. Seeds do that
 by one generator each; but the kernels below also round differently for another batch size
 (measured on CPU: 1e-6, enough to change a byte in a quarter of the pictures), while place and
 neighbours in a batch play no part (0 of 64 pictures). So every batch is filled up to one size.
-
-
-MERGED: LoRAs on a pipeline, each with its scale.
 """
 
 from __future__ import annotations
@@ -50,46 +47,46 @@ Picture = NDArray[np.float32]
 
 
 class ImageGenerator:
-    """Made from the configuration and what of it is to draw; loads its model at the first picture.
+    """Draws by one of the configuration's models, which it loads at the first picture.
 
     Everything that needs the model raises `ModelError` when it can't be used.
     """
 
-    def __init__(self, config: GenerateConfig, recipe: ModelSpec | None = None) -> None:
+    def __init__(self, config: GenerateConfig, spec: ModelSpec | None = None) -> None:
         self._config = config
-        self.recipe = recipe or model_specs(config)[0]
+        self.spec = spec or model_specs(config)[0]
         self._resting = False
 
     @property
     def name(self) -> str:
         """The model's, as tables record it."""
-        return self.recipe.model.name
+        return self.spec.model.name
 
     @cached_property
     def revision(self) -> str:
         """Of all weights at work, those of LoRAs included."""
-        return self.recipe.revision
+        return self.spec.revision
 
     @property
     def scheduler(self) -> str:
         """Class of the model's own scheduler."""
         return type(self._pipeline.scheduler).__name__
 
-    def __call__(self, shots: Sequence[ImageRequest]) -> list[Picture]:
-        """One picture a shot; at most `batch_size` of them."""
+    def __call__(self, requests: Sequence[ImageRequest]) -> list[Picture]:
+        """One picture a request; at most `batch_size` of them."""
         import torch
 
         if self._resting:
             self._pipeline.to(torch_device(self._config.device))
             self._resting = False
-        filled = [*shots, *[shots[-1]] * (self._config.batch_size - len(shots))]
+        filled = [*requests, *[requests[-1]] * (self._config.batch_size - len(requests))]
         try:
             with torch.inference_mode():
                 images = self._pipeline(**self._arguments(filled)).images
         except torch.OutOfMemoryError as error:
             text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
             raise ModelError(text) from error
-        return [np.asarray(image, dtype=np.float32) for image in images[: len(shots)]]
+        return [np.asarray(image, dtype=np.float32) for image in images[: len(requests)]]
 
     def rest(self) -> None:
         """Make room on the accelerator for another model, until the next picture is asked for."""
@@ -98,15 +95,15 @@ class ImageGenerator:
             self._pipeline.to("cpu")
             self._resting = True
 
-    def _arguments(self, shots: Sequence[ImageRequest]) -> dict[str, Any]:
+    def _arguments(self, requests: Sequence[ImageRequest]) -> dict[str, Any]:
         import torch
 
-        width, height = shots[0].size or (None, None)
+        width, height = requests[0].size or (None, None)
         negative = self._config.negative_prompt
-        more = {} if negative is None else {"negative_prompt": [negative] * len(shots)}
+        more = {} if negative is None else {"negative_prompt": [negative] * len(requests)}
         return {
-            "prompt": [shot.prompt for shot in shots],
-            "generator": [torch.Generator("cpu").manual_seed(shot.seed) for shot in shots],
+            "prompt": [request.prompt for request in requests],
+            "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
             "num_inference_steps": self._config.num_inference_steps,
             "guidance_scale": self._config.guidance_scale,
             "width": width,
@@ -117,9 +114,9 @@ class ImageGenerator:
 
     @cached_property
     def _pipeline(self) -> Any:
-        pipeline = load(self.recipe.model, self._config.dtype)
-        if self.recipe.adapters:
-            adapt(pipeline, self.recipe)
+        pipeline = load(self.spec.model, self._config.dtype)
+        if self.spec.adapters:
+            adapt(pipeline, self.spec)
         pipeline.scheduler = chosen_scheduler(pipeline, self._config.scheduler)
         self._check_arguments(pipeline)
         return self._placed(pipeline)
@@ -208,10 +205,10 @@ def _unnamed(location: str) -> str | None:
     return f"its index names no {' and no '.join(unnamed)}" if unnamed else None
 
 
-def adapt(pipeline: Any, recipe: ModelSpec) -> None:
-    """Load the recipe's LoRAs on its model. Raises `ModelError` naming the one that doesn't fit."""
-    names = [f"lora{number}" for number in range(len(recipe.adapters))]
-    for name, adapter in zip(names, recipe.adapters, strict=True):
+def adapt(pipeline: Any, spec: ModelSpec) -> None:
+    """Load the LoRAs of a specification. Raises `ModelError` naming one that doesn't fit."""
+    names = [f"lora{number}" for number in range(len(spec.adapters))]
+    for name, adapter in zip(names, spec.adapters, strict=True):
         try:
             with quiet_libraries(errors=False), warnings.catch_warnings():
                 # Of several on one model, which is what is wanted here.
@@ -221,18 +218,18 @@ def adapt(pipeline: Any, recipe: ModelSpec) -> None:
                 )
         except Exception as error:
             raise ModelError(
-                f"{adapter.place}: this LoRA does not fit the model {recipe.name} "
+                f"{adapter.path}: this LoRA does not fit the model {spec.name} "
                 f"({_misfit(error)}). Give the model that it was trained on."
             ) from error
-    if len(names) > 1 or any(adapter.scale != 1 for adapter in recipe.adapters):
-        pipeline.set_adapters(names, adapter_weights=[a.scale for a in recipe.adapters])
+    if len(names) > 1 or any(adapter.scale != 1 for adapter in spec.adapters):
+        pipeline.set_adapters(names, adapter_weights=[a.scale for a in spec.adapters])
 
 
 def _misfit(error: Exception) -> str:
     """Another architecture in words, with the first layer that shows it; else the error."""
     text = str(error)
-    if found := MISMATCH.search(text):
-        layer, theirs, ours = found.groups()
+    if match := MISMATCH.search(text):
+        layer, theirs, ours = match.groups()
         return f"another architecture: {layer} has the shape {theirs} there, here {ours}"
     return describe(error)
 

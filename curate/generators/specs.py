@@ -22,13 +22,13 @@ LARGEST_SCALE = 100.0
 class LoraSpec:
     """A LoRA and how strongly it is applied."""
 
-    place: str
+    path: str
     scale: float = 1.0
 
     @cached_property
     def source(self) -> Source:
         """Where it is. Raises `ModelError`."""
-        return find_lora(self.place)
+        return find_lora(self.path)
 
     @property
     def revision(self) -> str:
@@ -81,12 +81,12 @@ def model_specs(config: GenerateConfig) -> list[ModelSpec]:
     return [_model_spec(text.strip(), common) for text in config.models]
 
 
-def distinct(found: Sequence[ModelSpec]) -> None:
+def distinct(specs: Sequence[ModelSpec]) -> None:
     """Raises `ConfigError` for two of the same weights: their candidates would be the same."""
     seen: dict[str, ModelSpec] = {}
-    for recipe in found:
-        if (other := seen.setdefault(recipe.revision, recipe)) is not recipe:
-            text = f"{other.name} and {recipe.name} have the same weights."
+    for spec in specs:
+        if (first := seen.setdefault(spec.revision, spec)) is not spec:
+            text = f"{first.name} and {spec.name} have the same weights."
             raise ConfigError(f"generate.models: {text} Name each once.")
 
 
@@ -103,14 +103,14 @@ def _model_spec(text: str, common: tuple[LoraSpec, ...]) -> ModelSpec:
 
 def _lora_spec(text: str) -> LoraSpec:
     """`PATH` or `PATH=SCALE`; a path that is there may hold an equals sign."""
-    place, equals, number = text.strip().rpartition("=")
+    path, equals, number = text.strip().rpartition("=")
     if not equals or Path(text.strip()).exists():
         return LoraSpec(text.strip())
     try:
         scale = float(number)
     except ValueError:
         scale = float("nan")
-    if not place or not abs(scale) <= LARGEST_SCALE or scale == 0:
+    if not path or not abs(scale) <= LARGEST_SCALE or scale == 0:
         expected = f"LORA or LORA=SCALE, a number other than 0 up to {LARGEST_SCALE:g}"
         raise ConfigError(f"generate.loras: found {text!r}; expected {expected}.")
-    return LoraSpec(place, scale)
+    return LoraSpec(path, scale)

@@ -19,7 +19,7 @@ from typing import Any
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.prompts.reader import BESIDE, Reader
 from invdpo.curate.storage.object_store import content, reason
-from invdpo.curate.storage.urls import place
+from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.io.text import Counts
@@ -37,7 +37,7 @@ class FileSource:
         if config.path is None:
             raise ConfigError("prompts.path: missing; the source `file` needs a file to read.")
         self._config = config
-        self._path = place(config.path)
+        self._path = to_path(config.path)
         self._data = _read(self._path)
         self._reader = Reader(config)
 

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from invdpo.curate.storage.object_store import content
-from invdpo.curate.storage.urls import place
+from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.io.redact import without_secrets
 
@@ -72,7 +72,7 @@ class Vocabulary(_Part):
 
 def read_vocabulary(path: str | None = None) -> Vocabulary:
     """Our words, or those of a file. Raises `DataError` that names the file and the key."""
-    return _read(place(path) if path else OURS)
+    return _read(to_path(path) if path else OURS)
 
 
 @cache

@@ -53,7 +53,7 @@ class ImageRewardScorer:
     def revision(self) -> str:
         """Hash of the checkpoint, and the tokenizer with its revision."""
         weights = f"imagereward sha256:{digest(self._file(WEIGHTS))}"
-        return f"{weights} tokenizer={self._words.told}"
+        return f"{weights} tokenizer={self._words.identifier}"
 
     @cached_property
     def _words(self) -> Weights:
@@ -87,7 +87,7 @@ class ImageRewardScorer:
 
         words = self._words
         try:
-            tokenizer: Any = AutoTokenizer.from_pretrained(words.place, **words.options)
+            tokenizer: Any = AutoTokenizer.from_pretrained(words.location, **words.options)
         except Exception as error:
             text = f"score.imagereward_tokenizer: {words.name}: can't be loaded"
             text = f"{text} ({describe(error)})."

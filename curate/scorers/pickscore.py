@@ -64,7 +64,7 @@ class PickScorer(CosineScorer):
     @cached_property
     def revision(self) -> str:
         """Model and processor with their revisions."""
-        return f"{self._weights.told} processor={self._processor.told}"
+        return f"{self._weights.identifier} processor={self._processor.identifier}"
 
     @cached_property
     def _weights(self) -> Weights:
@@ -81,10 +81,10 @@ class PickScorer(CosineScorer):
         try:
             with quiet_libraries():
                 network: Any = CLIPModel.from_pretrained(
-                    self._weights.place, use_safetensors=True, **self._weights.options
+                    self._weights.location, use_safetensors=True, **self._weights.options
                 )
                 processor = AutoProcessor.from_pretrained(
-                    self._processor.place, **self._processor.options
+                    self._processor.location, **self._processor.options
                 )
         except Exception as error:
             text = f"{self._weights.name}: can't be loaded as a CLIP ({describe(error)})."

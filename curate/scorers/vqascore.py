@@ -58,7 +58,7 @@ class VqaScorer:
     @cached_property
     def revision(self) -> str:
         """Model with revision, and its precision."""
-        return f"{self._weights.told} {self._config.vqascore_dtype}"
+        return f"{self._weights.identifier} {self._config.vqascore_dtype}"
 
     @cached_property
     def _weights(self) -> Weights:
@@ -75,7 +75,7 @@ class VqaScorer:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        place, options = self._weights.place, self._weights.options
+        place, options = self._weights.location, self._weights.options
         try:
             with quiet_libraries():
                 network: Any = AutoModelForImageTextToText.from_pretrained(

@@ -40,11 +40,11 @@ def remote_errors(path: Path) -> Iterator[None]:
 
 
 def _storage_text(path: Path, error: OSError) -> str:
-    told = without_secrets(str(error.strerror or error)).rstrip(".")
+    reason = without_secrets(str(error.strerror or error)).rstrip(".")
     if is_remote(path):
-        return f"{path}: the store says: {told}."
+        return f"{path}: the store says: {reason}."
     if error.errno in _FULL:
         return f"{path}: the disk is full. Free some space and run the same command again."
     if error.errno in _READ_ONLY:
         return f"{path}: can't be written (read-only). Give a folder that you may write to."
-    return f"{path}: {told}."
+    return f"{path}: {reason}."

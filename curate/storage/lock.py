@@ -53,14 +53,14 @@ class RemoteLock:
                 self._path.fs.rm_file(self._path.path)
 
     def _take(self) -> None:
-        found = self._read()
-        if found is not None and not _over(found):
-            raise Held(_holder(found))
+        record = self._read()
+        if record is not None and not _expired(record):
+            raise Held(_holder(record))
         try:
-            self._write("create" if found is None else "overwrite")
+            self._write("create" if record is None else "overwrite")
         except (OSError, NotImplementedError):
-            if (found := self._read()) is not None:
-                raise Held(_holder(found)) from None
+            if (record := self._read()) is not None:
+                raise Held(_holder(record)) from None
             self._write("overwrite")  # the store knows no conditions, or fails again
         if not self._mine():
             raise Held(_holder(self._read() or {}))
@@ -71,12 +71,12 @@ class RemoteLock:
     def _read(self) -> dict[str, Any] | None:
         """What the lock says; empty when it is no lock of ours, None when it is not there."""
         try:
-            found = json.loads(self._path.fs.cat_file(self._path.path))
+            record = json.loads(self._path.fs.cat_file(self._path.path))
         except FileNotFoundError:
             return None
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return record if isinstance(record, dict) else {}
 
     def _write(self, mode: str) -> None:
         says = {
@@ -105,12 +105,12 @@ def machine() -> str:
     return " ".join(facts)
 
 
-def _over(found: dict[str, Any]) -> bool:
+def _expired(record: dict[str, Any]) -> bool:
     """Whether the holder's time is over, or it is a process of this machine that has ended."""
-    until, process = found.get("until"), found.get("process")
+    until, process = record.get("until"), record.get("process")
     if not isinstance(until, float) or not isinstance(process, int) or until < time.time():
         return True
-    return found.get("machine") == machine() and not _alive(process)
+    return record.get("machine") == machine() and not _alive(process)
 
 
 def _alive(process: int) -> bool:
@@ -123,7 +123,7 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _holder(found: dict[str, Any]) -> str:
-    if "process" in found and "host" in found:
-        return f"process {found['process']} on {found['host']}"
+def _holder(record: dict[str, Any]) -> str:
+    if "process" in record and "host" in record:
+        return f"process {record['process']} on {record['host']}"
     return "another process"

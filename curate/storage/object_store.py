@@ -37,16 +37,16 @@ def uploading(path: Path) -> Iterator[Path]:
 
 def put(file: Path, path: Path) -> None:
     """Put a local file at a remote `path`, whole or not at all. Raises what the store raises."""
-    there: Any = path
-    files = there.fs
+    remote: Any = path
+    files = remote.fs
     if protocol(path) in STORES:
-        files.put_file(str(file), there.path)
+        files.put_file(str(file), remote.path)
     else:
-        half: Any = there.with_name(f".{there.name}.tmp")
-        files.makedirs(there.parent.path, exist_ok=True)
+        half: Any = remote.with_name(f".{remote.name}.tmp")
+        files.makedirs(remote.parent.path, exist_ok=True)
         files.put_file(str(file), half.path)
-        files.mv(half.path, there.path)
-    size, arrived = file.stat().st_size, files.info(there.path)["size"]
+        files.mv(half.path, remote.path)
+    size, arrived = file.stat().st_size, files.info(remote.path)["size"]
     if arrived != size:
         raise OSError(f"{arrived} of {size} bytes arrived")
 
@@ -57,9 +57,9 @@ def reading(path: Path) -> Iterator[Any]:
     if not is_remote(path):
         yield path
         return
-    there: Any = path
+    remote: Any = path
     # Arrow asks for the ranges it wants; reading further ahead would fetch pictures for nothing.
-    with there.fs.open(there.path, "rb", cache_type="none") as file:
+    with remote.fs.open(remote.path, "rb", cache_type="none") as file:
         yield file
 
 

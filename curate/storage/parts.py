@@ -106,8 +106,8 @@ def _refuse_newer(path: Path, version: str) -> None:
 
 def _release(version: str) -> tuple[int, ...]:
     """The numbers at the start of a version; none for a text that is no version."""
-    found = re.match(r"\d+(?:\.\d+)*", version)
-    return tuple(int(number) for number in found[0].split(".")) if found else ()
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()
 
 
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -142,9 +142,9 @@ def maker(path: Path) -> str:
     return "the command that made it, with"
 
 
-def differences(found: Fingerprint, wanted: Fingerprint) -> list[str]:
+def differences(stored: Fingerprint, wanted: Fingerprint) -> list[str]:
     """One line for each key whose value differs between two fingerprints."""
-    old, new = _flat(found), _flat(wanted)
+    old, new = _flat(stored), _flat(wanted)
     return [
         f"{key}: {_show(old, key)} in the workspace, {_show(new, key)} asked for"
         for key in sorted(old.keys() | new.keys())

@@ -1,7 +1,7 @@
-"""Where things lie: paths of this machine, and addresses that fsspec knows (`s3://bucket/run`).
+"""Paths of this machine, and addresses that fsspec knows (`s3://bucket/run`).
 
-A place on an object store is a `UPath` of universal_pathlib, which behaves as a `Path` does, and
-is typed as one here. What differs (writing, reading, the lock) goes through `remote`.
+An address on an object store is a `UPath` of universal_pathlib, which behaves as a `Path` does, and
+is typed as one here. What differs (writing, reading, the lock) goes through `object_store`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PACKAGES = {
 }
 
 
-def place(where: str | Path) -> Path:
+def to_path(where: str | Path) -> Path:
     """What a path or an address means; nothing is opened.
 
     Raises `ConfigError` for an address that holds a key, or of an unknown kind; `PluginError` when
@@ -54,8 +54,8 @@ def is_remote(path: Path) -> bool:
 
 def protocol(path: Path) -> str:
     """`s3` and the like; `file` for this machine."""
-    there: Any = path
-    return str(there.protocol) if is_remote(path) else "file"
+    remote: Any = path
+    return str(remote.protocol) if is_remote(path) else "file"
 
 
 def check_writable(root: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from invdpo.curate.annotators.imported import ImportAnnotator
 from invdpo.curate.prompts.file import FileSource
 from invdpo.curate.scene_graphs.vocabulary import OURS, read_vocabulary
-from invdpo.curate.storage.urls import place
+from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError, PluginError
 from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.config.prompts import PromptsConfig
@@ -73,15 +73,15 @@ def test_content_counts_and_not_the_place(site: str, tmp_path: Path) -> None:
 
 
 def test_tables_and_graphs_and_words(memory: str) -> None:
-    place(f"{memory}/prompts.jsonl").write_text('{"prompt": "a star"}\n')
+    to_path(f"{memory}/prompts.jsonl").write_text('{"prompt": "a star"}\n')
     assert prompts(f"{memory}/prompts.jsonl") == ["a star"]
     graph = {"items": [{"item_id": 0, "label": "star", "attributes": []}], "relations": []}
-    place(f"{memory}/graphs.json").write_text(json.dumps([{"candidate_id": "c", "graph": graph}]))
+    to_path(f"{memory}/graphs.json").write_text(json.dumps([{"candidate_id": "c", "graph": graph}]))
     annotator = ImportAnnotator(AnnotateConfig(import_path=f"{memory}/graphs.json"))
     assert annotator.revision.startswith("sha256:")
     with pytest.raises(DataError, match=r"none\.json"):
         _ = ImportAnnotator(AnnotateConfig(import_path=f"{memory}/none.json")).revision
-    place(f"{memory}/words.yaml").write_bytes(OURS.read_bytes())
+    to_path(f"{memory}/words.yaml").write_bytes(OURS.read_bytes())
     assert read_vocabulary(f"{memory}/words.yaml") == read_vocabulary()
     with pytest.raises(DataError, match="can't be read as a vocabulary"):
         read_vocabulary(f"{memory}/none.yaml")

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 
 from invdpo.curate.engines import ENGINES
-from invdpo.curate.runner import Goal, RunOptions, StepResult, run_goals
+from invdpo.curate.runner import Goal, RunOptions, StepResult
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.schemas import PluginError, WorkspaceError
 from invdpo.schemas.tables import Record
+from tests.curate.goals import run_goals
 
 SCHEMA = pa.schema([("n", pa.int64()), ("status", pa.string()), ("error", pa.string())])
 QUIET = RunOptions(progress=False)

@@ -61,7 +61,7 @@ class DetectorAnnotator:
             self._config.detector_attributes,
             words.model_dump(mode="json", include={"attributes", "synonyms", "relations"}),
         )
-        return f"{self._weights.told} {self._eye.source.revision()} {rest[:8]}"
+        return f"{self._weights.identifier} {self._eye.source.revision()} {rest[:8]}"
 
     @cached_property
     def _weights(self) -> Weights:

@@ -22,7 +22,7 @@ def kind_of(weights: Weights) -> str:
 
     try:
         with quiet_libraries():
-            kind = str(AutoConfig.from_pretrained(weights.place, **weights.options).model_type)
+            kind = str(AutoConfig.from_pretrained(weights.location, **weights.options).model_type)
     except Exception as error:
         text = f"{weights.name}: its configuration can't be read ({describe(error)})."
         raise ModelError(text) from error
@@ -40,9 +40,9 @@ def load(weights: Weights, device: str) -> Detector:
     try:
         with quiet_libraries():
             found: Any = AutoModelForZeroShotObjectDetection.from_pretrained(
-                weights.place, use_safetensors=True, output_loading_info=True, **weights.options
+                weights.location, use_safetensors=True, output_loading_info=True, **weights.options
             )
-            processor: Any = AutoProcessor.from_pretrained(weights.place, **weights.options)
+            processor: Any = AutoProcessor.from_pretrained(weights.location, **weights.options)
     except Exception as error:
         text = f"{weights.name}: no zero-shot detector with safetensors ({describe(error)})."
         raise ModelError(text) from error

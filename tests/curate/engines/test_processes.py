@@ -16,11 +16,12 @@ import pytest
 
 from invdpo.curate import steps
 from invdpo.curate.engines import OnDevices
-from invdpo.curate.runner import Goal, RunOptions, StepResult, run_goals
+from invdpo.curate.runner import Goal, RunOptions, StepResult
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError, InvdpoError, ModelError
 from invdpo.schemas.tables import Record
+from tests.curate.goals import run_goals
 from tests.curate.test_runner import SCHEMA, Numbers
 from tests.curate.tiny import tiny_config
 

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from invdpo.curate import steps
-from invdpo.curate.runner import Goal, RunOptions, run_goals
+from invdpo.curate.runner import Goal, RunOptions
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.tables import Record
+from tests.curate.goals import run_goals
 from tests.curate.test_runner import SCHEMA, Numbers
 from tests.curate.tiny import tiny_config
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from invdpo.curate.report import write
 from invdpo.curate.report.write import LARGEST_PAGE, write_report
-from invdpo.curate.storage.urls import place
+from invdpo.curate.storage.urls import to_path
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config.pair import PairConfig
@@ -120,7 +120,7 @@ def test_a_report_of_an_earlier_version(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_plots")
 def test_a_workspace_on_an_object_store(tmp_path: Path) -> None:
     here = workspace(tmp_path / "work").root
-    there = place(f"memory://{uuid.uuid4().hex}/work")
+    there = to_path(f"memory://{uuid.uuid4().hex}/work")
     for file in (path for path in here.rglob("*.*") if path.is_file()):
         (there / file.relative_to(here).as_posix()).write_bytes(file.read_bytes())
     written = write_report(Workspace(there), "shapes")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from invdpo.curate.storage.atomic import replacing_folder
-from invdpo.curate.storage.urls import place
+from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import DataError
 
 OURS = ("a.txt", "b.txt")
@@ -67,7 +67,7 @@ def test_a_kill_between_the_renames_is_mended(tmp_path: Path) -> None:
 
 
 def test_on_an_object_store() -> None:
-    folder = place(f"memory://{uuid.uuid4().hex}/out")
+    folder = to_path(f"memory://{uuid.uuid4().hex}/out")
     fill(folder, a="1", b="1")
     fill(folder, a="2")
     assert left(folder) == ["a.txt"]

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from invdpo.curate.storage import lock, object_store, parts
-from invdpo.curate.storage.urls import place
+from invdpo.curate.storage.urls import to_path
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import WorkspaceError
 
@@ -24,7 +24,7 @@ MADE_BY = {"step": {"size": 3}}
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    found = place(f"memory://{uuid.uuid4().hex}/run")
+    found = to_path(f"memory://{uuid.uuid4().hex}/run")
     yield found
     there: Any = found
     if found.exists():

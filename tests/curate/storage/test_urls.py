@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
-from invdpo.curate.storage.urls import is_remote, place, protocol
+from invdpo.curate.storage.urls import is_remote, protocol, to_path
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError, PluginError
 
 
 @pytest.mark.parametrize("where", ["work", "/tmp/a b", "C:/work", Path("work")])
 def test_paths_stay_paths(where: str | Path) -> None:
-    assert place(where) == Path(where)
-    assert not is_remote(place(where))
+    assert to_path(where) == Path(where)
+    assert not is_remote(to_path(where))
 
 
 def test_addresses_behave_like_paths() -> None:
-    found = place("memory://bucket/run")
+    found = to_path("memory://bucket/run")
     assert is_remote(found)
     assert protocol(found) == "memory"
     assert str(found / "candidates" / "part-00000.parquet") == (
         "memory://bucket/run/candidates/part-00000.parquet"
     )
-    assert place("file:///tmp/a%20b") == Path("/tmp/a b")
+    assert to_path("file:///tmp/a%20b") == Path("/tmp/a b")
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def test_addresses_behave_like_paths() -> None:
 )
 def test_addresses_with_keys_are_refused_without_showing_them(url: str) -> None:
     with pytest.raises(ConfigError, match="a user, a password or a query") as refused:
-        place(url)
+        to_path(url)
     assert "SECRET" not in str(refused.value)
     assert "KEY" not in str(refused.value)
 
 
 def test_unknown_and_nested_addresses() -> None:
     with pytest.raises(ConfigError, match=r"nothing is known of sttp://\. Allowed: s3, gs"):
-        place("sttp://bucket/run")
+        to_path("sttp://bucket/run")
     with pytest.raises(ConfigError, match="addresses within addresses"):
-        place("simplecache::s3://bucket/run")
+        to_path("simplecache::s3://bucket/run")
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,7 +58,7 @@ def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(fsspec, "get_filesystem_class", missing)
     with pytest.raises(PluginError, match="needs the package s3fs"):
-        place("s3://bucket/run")
+        to_path("s3://bucket/run")
 
 
 @pytest.mark.parametrize("url", ["https://host/run", "hf://datasets/owner/name"])
