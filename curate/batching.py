@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from invdpo.curate.candidate import Candidate
 from invdpo.schemas import InvdpoError, ModelError
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 
 A = TypeVar("A")
 
@@ -40,7 +40,7 @@ def attempt(
     except Exception as error:
         alone = [_alone(work, element) for element in batch]
         if len(batch) > 1 and all(isinstance(result, Failure) for result in alone):
-            text = f"The model failed on all of {len(batch)} inputs ({describe(error)})."
+            text = f"The model failed on all of {len(batch)} inputs ({describe_error(error)})."
             raise ModelError(text) from error
         return alone
 
@@ -51,7 +51,7 @@ def _alone(work: Callable[[Sequence[A]], Sequence[B | Failure]], element: A) -> 
     except (InvdpoError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - any third party's error is the row's reason
-        return Failure(describe(error))
+        return Failure(describe_error(error))
 
 
 Answer = TypeVar("Answer")

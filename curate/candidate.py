@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from invdpo.curate.images import decode
 from invdpo.schemas import DataError, SceneGraph
+from invdpo.schemas.io.images import decode
 from invdpo.schemas.tables import REJECTED
 
 if TYPE_CHECKING:

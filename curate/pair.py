@@ -21,7 +21,14 @@ from invdpo.curate.pairing.reviews import check_reviews
 from invdpo.curate.runner import RunOptions, StepResult, is_done
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.atomic import replacing
-from invdpo.curate.storage.parts import Fingerprint, exists, read_header, read_part, write_part
+from invdpo.curate.storage.parts import (
+    Fingerprint,
+    exists,
+    read_header,
+    read_part,
+    remove_stale,
+    write_part,
+)
 from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
@@ -49,6 +56,7 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     pairs, report = _cut(ws, config, list(fingerprint["scores"]))
     if options.dry_run:
         return _result(ws, report, begin, planned=len(pairs))
+    remove_stale(ws.root)
     with replacing(ws.report_path) as temporary:
         temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
     require_target(report, f"All counts, on a page: invdpo report {shlex.quote(str(ws.root))}")

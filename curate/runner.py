@@ -29,7 +29,7 @@ from invdpo.curate.storage.parts import (
     remove_stale,
 )
 from invdpo.schemas import WorkspaceError
-from invdpo.schemas.io.progress import progress
+from invdpo.schemas.io.progress import progress_bar
 from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import REJECTED
 
@@ -169,8 +169,8 @@ def _outcomes(
     label = ", ".join(plan.goal.step for plan in plans if plan.wanted)
     resumed = sum(plan.resumed for plan in plans)
     total = resumed + sum(plan.planned for plan in plans)
-    with progress(label, total, resumed, show=options.progress) as tick:
-        yield from ENGINES[options.engine](make_stage, tasks, tick)
+    with progress_bar(label, total, done=resumed, show=options.progress) as bar:
+        yield from ENGINES[options.engine](make_stage, tasks, bar.update)
 
 
 def _result(

@@ -6,7 +6,6 @@ MERGED: Where a tuned model comes from: the base model, its revision and its lic
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from invdpo import __version__
 from invdpo.data_cards.licences import read_licence
 from invdpo.options import Flag, flags
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.io.hub import hub_failures
+from invdpo.schemas.io.hub import hub_failures, is_hub_id
 from invdpo.schemas.io.redact import redact, redact_paths
 
 if TYPE_CHECKING:
@@ -154,13 +153,10 @@ def _last_metrics(path: Path) -> dict[str, float]:
 
 EMBEDDED = "embedded"
 
-NAME = re.compile(r"(?!.*(--|\.\.))\b[\w.-]+\b/\b[\w.-]{1,96}\b", re.ASCII)
-"""`OWNER/NAME` as the Hub allows it."""
-
 
 def hub_id(name: str) -> str | None:
     """The name if it is one of the Hub's and no path here; none otherwise."""
-    return name if NAME.fullmatch(name) and not Path(name).exists() else None
+    return name if is_hub_id(name) and not Path(name).exists() else None
 
 
 def base_facts(config: TrainConfig) -> dict[str, Any]:

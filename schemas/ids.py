@@ -19,7 +19,12 @@ def content_id(*parts: Any) -> str:
 
 def text_id(text: str) -> str:
     """32 hexadecimal digits over a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return image_id(text.encode())
+
+
+def image_id(content: bytes) -> str:
+    """32 hexadecimal digits over an encoded picture: the same bytes are the same picture."""
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def derived_seed(*parts: Any) -> int:

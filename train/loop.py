@@ -100,8 +100,8 @@ class Loop:
         """
         config = self.config
         metrics = forget_after(self.output, self.progress.step) if self.team.leads else Metrics()
-        with progress_bar(config.max_steps, "training", "step", shown) as shown_bar:
-            shown_bar.update(self.progress.step)
+        done = self.progress.step
+        with progress_bar("training", config.max_steps, unit="step", done=done, show=shown) as bar:
             if self.pictures and not self.progress.step:
                 self.pictures.draw(0)
             while self.progress.step < config.max_steps:
@@ -123,8 +123,8 @@ class Loop:
                     on_step(metrics)
                 if step % (config.checkpoint_every or config.validate_every) == 0 or last:
                     self.save(identity)
-                shown_bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
-                shown_bar.update()
+                bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
+                bar.update()
         return metrics
 
     def step(self, train: Sequence[Pair]) -> Metrics:

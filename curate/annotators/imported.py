@@ -17,10 +17,11 @@ from invdpo.curate.annotators.base import ANNOTATORS
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import IMAGE, Candidate
 from invdpo.curate.prompts.reader import given
-from invdpo.curate.storage.object_store import content, reason
+from invdpo.curate.storage.object_store import content
 from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError, SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
+from invdpo.schemas.io.files import os_reason
 
 KEYS = ("candidate_id", "image_sha256")
 
@@ -52,7 +53,7 @@ class ImportAnnotator:
         try:
             return content(self._path)
         except OSError as error:
-            raise DataError(f"{self._path}: {reason(error)}.") from None
+            raise DataError(f"{self._path}: {os_reason(error)}.") from None
 
     @cached_property
     def _graphs(self) -> dict[str, SceneGraph | Failure]:

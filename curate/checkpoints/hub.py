@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 from invdpo.schemas import ModelError
 from invdpo.schemas.ids import content_id
-from invdpo.schemas.io.hub import hub_failures
-from invdpo.schemas.io.text import describe
-
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+from invdpo.schemas.io.files import hash_file
+from invdpo.schemas.io.hub import hub_failure, hub_failures
 
 DECISIVE = {".safetensors", ".json", ".txt", ".model"}
 """Endings of the files that decide what a pipeline draws."""
@@ -30,15 +26,15 @@ class Source(NamedTuple):
 
 
 def folder_revision(folder: Path) -> str:
-    """A hash over weights, configurations and vocabularies; the same wherever the folder lies."""
+    """A hash over weights, configurations and vocabularies; the same wherever the folder lies.
+
+    It is the `revision` of tables and data sets, and covers all components of a pipeline. The
+    trainer's `hash_components` covers those that it loads and leaves `.model` files out: another
+    value for the same folder. Both are kept, since each stands in files that were written before.
+    """
     files = sorted(p for p in folder.rglob("*") if p.suffix in DECISIVE and p.is_file())
-    named = [(file.relative_to(folder).as_posix(), _digest(file)) for file in files]
+    named = [(file.relative_to(folder).as_posix(), hash_file(file)) for file in files]
     return content_id(*sorted(named))
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def commit_of(model: str, revision: str | None, file: str = INDEX) -> str:
@@ -51,14 +47,8 @@ def commit_of(model: str, revision: str | None, file: str = INDEX) -> str:
 
     try:
         return str(HfApi().model_info(model, revision=revision, timeout=20).sha)
-    except RepositoryNotFoundError:
-        raise ModelError(f"{model}: neither a folder here nor a model on the Hub.") from None
     except hub_failures() as error:
         cached = try_to_load_from_cache(model, file, revision=revision)
-        if isinstance(cached, str):
+        if isinstance(cached, str) and not isinstance(error, RepositoryNotFoundError):
             return Path(cached).parent.name
-        text = (
-            f"{model}: no such folder here; the Hub can't be reached, and no copy is here "
-            f"({describe(error)})."
-        )
-        raise ModelError(text) from error
+        raise ModelError(hub_failure(error, model, "model", revision)) from None

@@ -6,17 +6,17 @@ Hub id names are fetched by open_clip, which prefers safetensors and else unpick
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.checkpoints.hub import commit_of
-from invdpo.curate.checkpoints.weights import DIGITS, digest
+from invdpo.curate.checkpoints.weights import DIGITS
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ModelError
+from invdpo.schemas.io.files import hash_file
+from invdpo.schemas.io.logs import quiet_logging
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ class Source(NamedTuple):
         """
         if self.weights is None:
             return f"{self.name}@{_commit(self.repository)[:DIGITS]}"
-        return f"{self.name}@sha256:{digest(self.weights)}"
+        return f"{self.name}@sha256:{hash_file(self.weights)[:DIGITS]}"
 
 
 class ClipModel(NamedTuple):
@@ -95,7 +95,7 @@ def blank(architecture: str) -> ClipModel:
 
     if architecture not in open_clip.list_models():
         raise ModelError(f"Unknown open_clip architecture {architecture!r}.")
-    with _quiet():
+    with quiet_logging():  # open_clip warns of random weights
         network = open_clip.create_model(architecture, load_weights=False)
     return _whole(network, architecture)
 
@@ -115,21 +115,10 @@ def _network(source: Source) -> Any:
         return open_clip.create_model(
             source.architecture, source.tag, require_pretrained=True, weights_only=True
         )
-    with _quiet():
+    with quiet_logging():  # open_clip warns of random weights, which are replaced at once
         network = open_clip.create_model(source.architecture, load_weights=False)
     open_clip.load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
     return network
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep open_clip from warning of random weights, which are replaced at once."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _folder(folder: Path, name: str) -> Source:

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.checkpoints.hub import HUB_ID, INDEX, Source, _digest, commit_of, folder_revision
+from invdpo.curate.checkpoints.hub import INDEX, Source, commit_of, folder_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
-from invdpo.schemas.io.hub import hub_failures
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.files import hash_file
+from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
 
 EMBEDDED = "embedded"
 
@@ -27,7 +27,7 @@ LORA = "pytorch_lora_weights.safetensors"
 def find_model(model: str, revision: str | None = None) -> Source:
     """What a configured name means. Raises `ModelError` or `ConfigError` saying what is allowed."""
     path = bundle.model_path() if model == EMBEDDED else Path(model)
-    if model != EMBEDDED and HUB_ID.fullmatch(model) and not path.exists():
+    if model != EMBEDDED and is_hub_id(model) and not path.exists():
         return Source(model, model, commit_of(model, revision))
     if revision is not None:
         text = f"generate.revision: found {revision!r}; only models of the Hub have one."
@@ -47,9 +47,9 @@ def find_model(model: str, revision: str | None = None) -> Source:
 def find_lora(lora: str) -> Source:
     """A LoRA's file, folder or repository on the Hub. Raises `ModelError` without safetensors."""
     path = Path(lora)
-    if not path.exists() and HUB_ID.fullmatch(lora):
+    if not path.exists() and is_hub_id(lora):
         file = _hub_lora(lora)
-        return Source(lora, str(file), _digest(file)[:32])
+        return Source(lora, str(file), hash_file(file)[:32])
     if not path.exists():
         raise ModelError(f"{lora}: no such LoRA. Give a folder, a .safetensors file, or a Hub id.")
     files = [path] if path.is_file() else sorted(path.iterdir())
@@ -59,7 +59,7 @@ def find_lora(lora: str) -> Source:
     if len(weights) > 1:
         names = ", ".join(file.name for file in weights)
         raise ModelError(f"{lora}: several weight files ({names}). Give one of them by its path.")
-    return Source(path.resolve().name, str(weights[0]), _digest(weights[0])[:32])
+    return Source(path.resolve().name, str(weights[0]), hash_file(weights[0])[:32])
 
 
 def _hub_lora(name: str) -> Path:
@@ -72,13 +72,11 @@ def _hub_lora(name: str) -> Path:
         weights = [file for file in files if file.endswith(".safetensors")]
         if LORA in weights or len(weights) == 1:
             return Path(hf_hub_download(name, LORA if LORA in weights else weights[0]))
-    except RepositoryNotFoundError:
-        raise ModelError(f"{name}: neither a LoRA here nor a repository on the Hub.") from None
     except hub_failures() as error:
-        if isinstance(cached := try_to_load_from_cache(name, LORA), str):
+        cached = try_to_load_from_cache(name, LORA)
+        if isinstance(cached, str) and not isinstance(error, RepositoryNotFoundError):
             return Path(cached)
-        text = f"{name}: the Hub can't be reached, and no copy is here ({describe(error)})."
-        raise ModelError(text) from error
+        raise ModelError(hub_failure(error, name, "model")) from None
     found = ", ".join(weights) or "none"
     text = f"{name}: no {LORA}; .safetensors files there: {found}."
     raise ModelError(f"{text} Download the one you want and give its path.")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invdpo.curate.checkpoints.hub import HUB_ID, commit_of, folder_revision
+from invdpo.curate.checkpoints.hub import commit_of, folder_revision
 from invdpo.schemas import ModelError
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
+from invdpo.schemas.io.text import describe_error
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ def find_weights(model: str, option: str) -> Weights:
     path = Path(model)
     if path.is_dir():
         return Weights(path.resolve().name, str(path), folder_revision(path))
-    if HUB_ID.fullmatch(model):
+    if is_hub_id(model):
         return Weights(model, model, commit_of(model, None, "config.json"))
     raise ModelError(f"{option}: found {model!r}; give a folder, or owner/name on the Hub.")
 
@@ -61,15 +61,9 @@ def find_file(path: str | None, repository: str, file: str, option: str) -> Path
 
     try:
         return Path(hf_hub_download(repository, file))
-    except Exception as error:
-        text = f"{repository}: {file} can't be fetched ({describe(error)}). Give it by {option}."
-        raise ModelError(text) from error
-
-
-def digest(path: Path) -> str:
-    """The beginning of the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+    except hub_failures(ValueError) as error:
+        text = hub_failure(error, repository, "model", local=False)
+        raise ModelError(f"{text}\n{file} can also be given by {option}.") from None
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -85,7 +79,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             return load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        text = f"{path}: can't be read as a checkpoint of tensors ({describe(error)})."
+        text = f"{path}: can't be read as a checkpoint of tensors ({describe_error(error)})."
         raise ModelError(text) from error
     tensors = tensors.get("state_dict", tensors) if isinstance(tensors, Mapping) else None
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):

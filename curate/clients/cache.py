@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from invdpo.schemas import WorkspaceError
+from invdpo.schemas.io.files import write_atomically
 
 
 def default_folder() -> Path:
@@ -33,16 +33,10 @@ class AnswerCache:
 
     def put(self, key: str, answer: str) -> None:
         """Keep an answer. Raises `WorkspaceError` when it can't be written."""
-        path = self._path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"answer": answer}, file)
-            os.replace(name, path)
-        except OSError as error:
-            text = f"{path.parent}: {error.strerror or error}. Name another folder by vlm_cache."
-            raise WorkspaceError(text) from None
+            write_atomically(self._path(key), json.dumps({"answer": answer}).encode())
+        except WorkspaceError as error:
+            raise WorkspaceError(f"{error} The option vlm_cache names it.") from None
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

@@ -106,7 +106,8 @@ def picture(data: bytes) -> Message:
 def _as_png(data: bytes) -> bytes:
     import numpy as np
 
-    from invdpo.curate.images import decode, encode
+    from invdpo.curate.images import encode
+    from invdpo.schemas.io.images import decode
 
     return encode(np.asarray(decode(data)))
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from invdpo.schemas import ConfigError, InvdpoError
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 
 BUSY = (408, 425, 429, 500, 502, 503, 504)
 """Answers after which the same question may be asked again."""
@@ -190,7 +190,7 @@ def _json(body: bytes, where: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        kind = "HTML" if body.lstrip()[:1] == b"<" else describe(ValueError(str(error)[:80]))
+        kind = "HTML" if body.lstrip()[:1] == b"<" else describe_error(ValueError(str(error)[:80]))
         raise AnswerError(f"{where}: the answer is not JSON ({kind}).") from None
 
 

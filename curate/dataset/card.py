@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from invdpo.curate.report.provenance import discreet
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.columns import hub_columns
@@ -25,6 +24,7 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.config.load import load_config
+from invdpo.schemas.io.redact import redact
 from invdpo.schemas.tables import SIDES
 
 ASSETS = "assets"
@@ -208,7 +208,7 @@ def deciding(config: Config) -> Facts:
         values = getattr(config, name).fingerprint()
         used = {k: v for k, v in values.items() if v is not None and not _idle(k, config)}
         if used:
-            told[name] = {key: _shown(value) for key, value in used.items()}
+            told[name] = {key: redact(value) for key, value in used.items()}
     return told
 
 
@@ -218,9 +218,3 @@ def _idle(option: str, config: Config) -> bool:
     if owner == "hub":
         return config.prompts.source != owner
     return owner in SCORERS.names() and owner not in config.score.scorers and "_" in option
-
-
-def _shown(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_shown(inner) for inner in value]
-    return discreet(value) if isinstance(value, str) else value

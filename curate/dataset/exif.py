@@ -12,6 +12,9 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+from invdpo.schemas import DataError
+from invdpo.schemas.io.images import open_image, orientation
+
 Chunk = tuple[int, int, bool]
 """Begin and end of a piece of a file, and whether it is dropped."""
 
@@ -24,7 +27,6 @@ PNG_HEAD, WEBP_HEAD = struct.Struct(">I4s"), struct.Struct("<4sI")
 """Length and name, name and length."""
 EXIF_AND_XMP = 0b1100
 """Flags of an extended WebP file."""
-ORIENTATION, UPRIGHT = 0x0112, 1
 
 
 def holds_metadata(data: memoryview) -> bool:
@@ -96,19 +98,16 @@ def _webp_head(data: bytes) -> bytes:
 
 def _upright(data: bytes) -> bytes | None:
     """The picture turned as its EXIF says, in its own format; None when it stands upright."""
-    from PIL import Image, ImageOps
-
-    from invdpo.curate.images import check_size
+    from PIL import ImageOps
 
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.getexif().get(ORIENTATION, UPRIGHT) in (UPRIGHT, 0):
+        with open_image(data) as image:
+            if orientation(image) == 1:
                 return None
-            check_size(image.width, image.height)
             more: dict[str, Any] = {} if image.format == "PNG" else {"quality": 95}
             file = io.BytesIO()
             clean = ImageOps.exif_transpose(image)
             clean.save(file, image.format, exif=b"", **more)
             return file.getvalue()
-    except Exception:  # noqa: BLE001 - what can't be decoded is for its reader to tell
+    except DataError:  # what can't be decoded is for its reader to tell
         return None

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 import pyarrow as pa
 
 from invdpo.curate.dataset.exif import holds_metadata, without_metadata
-from invdpo.curate.images import decode
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.io.images import decode
 from invdpo.schemas.tables import IMAGE, SIDES, Record
 
 KEEP = "keep"

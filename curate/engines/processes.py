@@ -20,7 +20,7 @@ from invdpo.curate.engines.base import MakeStage, Outcome, Task
 from invdpo.curate.engines.worker import Stages, perform
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.io.progress import Tick
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 
 PATIENCE = 10.0
 """Seconds that a process is given to end by itself."""
@@ -118,7 +118,7 @@ def _work(maker: MakeStage, pipe: Connection) -> None:
             except InvdpoError as error:
                 pipe.send(str(error))
             except Exception as error:  # noqa: BLE001 - told by the parent, which then ends
-                pipe.send(f"{describe(error)}. This was not foreseen.")
+                pipe.send(f"{describe_error(error)}. This was not foreseen.")
 
 
 def _end_with_parent() -> None:

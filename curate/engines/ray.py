@@ -17,8 +17,7 @@ from invdpo.curate.engines.base import ENGINES, MakeStage, OnDevices, Outcome, T
 from invdpo.curate.engines.worker import Stages, perform
 from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.io.progress import Tick
-from invdpo.schemas.io.redact import without_secrets
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.plugins import require
 
 ACTORS, GPUS = "INVDPO_RAY_ACTORS", "INVDPO_RAY_GPUS"
@@ -78,7 +77,7 @@ def _rows(library: Any, done: Any) -> Iterator[dict[str, Any]]:
     try:
         yield from done.iter_rows()
     except library.exceptions.RayError as error:
-        text = f"ray: {without_secrets(describe(error))}. Finished parts are kept."
+        text = f"ray: {describe_error(error)}. Finished parts are kept."
         raise InvdpoError(f"{text} The same command goes on from there.") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from invdpo.curate.evaluation.compare import Outcome, Result
 from invdpo.curate.storage.atomic import replacing
+from invdpo.schemas.io.images import decode
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
@@ -173,9 +173,9 @@ def _scaled(data: bytes | None) -> Image.Image:
     square = Image.new("RGB", (PICTURE, PICTURE), "#c4cad3")
     if data is None:
         return square
-    with Image.open(io.BytesIO(data)) as image:
-        scale = PICTURE / max(image.size)
-        width, height = (max(1, math.floor(side * scale)) for side in image.size)
-        shown = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    image = decode(data)
+    scale = PICTURE / max(image.size)
+    width, height = (max(1, math.floor(side * scale)) for side in image.size)
+    shown = image.resize((width, height), Image.Resampling.LANCZOS)
     square.paste(shown, ((PICTURE - width) // 2, (PICTURE - height) // 2))
     return square

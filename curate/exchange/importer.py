@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from invdpo.curate.exchange.ours import ROWS, Tables
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
-from invdpo.schemas.ids import content_id
+from invdpo.schemas.ids import content_id, image_id
 from invdpo.schemas.tables import SIDES, Record, dataset_schema
 
 IMAGE_MISSING = "image missing"
@@ -88,7 +87,7 @@ def _row(one: Found) -> Record | str:
     kinds = [suffix(data) for data in pictures]
     if None in kinds:
         return UNREADABLE
-    hashes = [hashlib.sha256(data).hexdigest()[:32] for data in pictures]
+    hashes = [image_id(data) for data in pictures]
     # the id by which the trainer knows a pair that has none
     row: dict[str, Any] = {"pair_id": one.pair_id or content_id(one.prompt, *hashes)}
     row |= {"prompt": one.prompt, "model": one.models[0], "rejected_model": one.models[1]}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
 
-from invdpo.curate.images import MAX_PIXELS
+from invdpo.schemas import DataError
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.images import open_image
 
 SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SUFFIXES = {"JPEG": "jpg", "TIFF": "tif"}
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""What is read. Pillow knows more, some by starting other programs."""
 
 
 def stem(pair_id: str) -> str:
@@ -22,16 +19,9 @@ def stem(pair_id: str) -> str:
 
 def suffix(data: bytes) -> str | None:
     """`png` and the like, by a picture's header; None for what is no picture, or too large."""
-    from PIL import Image
-
     try:
-        with warnings.catch_warnings():
-            # Pillow only warns of pictures in this range; the check below is the stricter one.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    return None
-                kind = str(image.format)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        with open_image(data) as image:
+            kind = str(image.format)
+    except DataError:
         return None
     return SUFFIXES.get(kind, kind.lower())

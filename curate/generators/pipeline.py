@@ -26,7 +26,7 @@ from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -176,7 +176,7 @@ def load(source: Source, dtype: str) -> Any:
                 **absent(source.location),
             )
     except Exception as error:
-        reason = _unnamed(source.location) or f"can't be loaded ({describe(error)})"
+        reason = _unnamed(source.location) or f"can't be loaded ({describe_error(error)})"
         raise ModelError(f"{source.location}: {reason}.") from error
     if "prompt" not in inspect.signature(type(pipeline).__call__).parameters:
         kind = type(pipeline).__name__
@@ -231,7 +231,7 @@ def _misfit(error: Exception) -> str:
     if match := MISMATCH.search(text):
         layer, theirs, ours = match.groups()
         return f"another architecture: {layer} has the shape {theirs} there, here {ours}"
-    return describe(error)
+    return describe_error(error)
 
 
 MISMATCH = re.compile(

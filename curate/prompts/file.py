@@ -18,10 +18,11 @@ from typing import Any
 
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.prompts.reader import BESIDE, Reader
-from invdpo.curate.storage.object_store import content, reason
+from invdpo.curate.storage.object_store import content
 from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.io.files import os_reason
 from invdpo.schemas.io.text import Counts
 
 FORMATS = "text with one prompt a line, .jsonl, .csv, .parquet, or LAION-SG .json"
@@ -72,7 +73,7 @@ def _read(path: Path) -> bytes:
     try:
         return content(path)
     except OSError as error:
-        text = f"{path}: {reason(error)}. Give a readable file of prompts."
+        text = f"{path}: {os_reason(error)}. Give a readable file of prompts."
         raise DataError(text) from None
 
 

@@ -12,7 +12,8 @@ from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
 from invdpo.curate.prompts.reader import BESIDE, Reader
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.prompts import PromptsConfig
-from invdpo.schemas.io.text import Counts, describe
+from invdpo.schemas.io.hub import hub_failure, hub_failures
+from invdpo.schemas.io.text import Counts, describe_error
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -53,10 +54,10 @@ class HubSource:
 
         try:
             return str(HfApi().dataset_info(self._path, revision=asked, timeout=20).sha)
-        except Exception as error:
-            text = f"{self._path}: neither a folder here nor a data set of the Hub that can be read"
-            text = f"{text} ({describe(error)}). Without the Hub name a commit by --hub-revision."
-            raise DataError(text) from error
+        except hub_failures(ValueError) as error:
+            text = hub_failure(error, self._path, "dataset", asked)
+            text = f"{text}\nIf it was fetched before, name its commit by --hub-revision."
+            raise DataError(text) from None
 
     @cached_property
     def _rows(self) -> Any:
@@ -71,7 +72,7 @@ class HubSource:
             )
         except Exception as error:
             text = f"{self._path}: split {self._config.hub_split!r} can't be opened"
-            raise DataError(f"{text} ({describe(error)}).") from error
+            raise DataError(f"{text} ({describe_error(error)}).") from error
         names = found.column_names
         if names is None:
             return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
@@ -14,6 +14,7 @@ from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.object_store import reading
 from invdpo.curate.storage.parts import CONFIG_HASH, VERSION, exists, list_parts, read_part
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas.io.redact import redact
 
 
 class Origin(NamedTuple):
@@ -69,17 +70,15 @@ def _count(step: str, parts: Sequence[Path], name: str, details: Sequence[str]) 
             counts[tuple(row[key] for key in keys)] += row["count_all"]
     for (who, *values), rows in sorted(counts.items(), key=lambda entry: (-entry[1], str(entry))):
         told = zip(details, values, strict=True)
-        yield Origin(step, discreet(who), ", ".join(_told(k, v) for k, v in told if v), rows)
+        yield Origin(step, public_name(who), ", ".join(_told(k, v) for k, v in told if v), rows)
 
 
 def _told(key: str, value: object) -> str:
     words = {"guidance_scale": "guidance", "revision": ""}.get(key, key)
-    text = f"{value:g}" if isinstance(value, float) else discreet(value)
+    text = f"{value:g}" if isinstance(value, float) else public_name(value)
     return f"{words} {text}".strip()
 
 
-def discreet(value: object) -> str:
-    """A name as it may be shown to others: absolute paths are cut to their last part."""
-    text = "unknown" if value is None else str(value)
-    path = PurePath(text)
-    return path.name if path.is_absolute() and path.name else text
+def public_name(value: object) -> str:
+    """A name without the folders of this machine."""
+    return "unknown" if value is None else str(redact(str(value)))

@@ -6,8 +6,8 @@ import base64
 import io
 from typing import TYPE_CHECKING, NamedTuple
 
-from invdpo.curate.images import decode
 from invdpo.schemas import DataError
+from invdpo.schemas.io.images import decode
 
 if TYPE_CHECKING:
     from PIL import Image

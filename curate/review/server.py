@@ -15,9 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
-from invdpo.curate.images import decode
 from invdpo.curate.review.session import Session, Wrong
 from invdpo.schemas import ConfigError, DataError, InvdpoError
+from invdpo.schemas.io.images import decode
 
 LARGEST = 10_000
 """Bytes of a request that are read."""

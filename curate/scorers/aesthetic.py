@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from invdpo.curate.candidate import IMAGE, Candidate
 from invdpo.curate.checkpoints import open_clip
-from invdpo.curate.checkpoints.weights import digest, read_tensors
+from invdpo.curate.checkpoints.weights import DIGITS, read_tensors
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS, Judged
 from invdpo.curate.scorers.embeddings import OpenClip
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.io.files import hash_file
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +45,8 @@ class AestheticScorer:
     @cached_property
     def revision(self) -> str:
         """The head with its hash, and the CLIP under it with its revision."""
-        return f"{self._file.name}@sha256:{digest(self._file)} on {self._source.revision()}"
+        weights = hash_file(self._file)[:DIGITS]
+        return f"{self._file.name}@sha256:{weights} on {self._source.revision()}"
 
     @cached_property
     def _file(self) -> Path:

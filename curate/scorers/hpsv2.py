@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invdpo.curate.checkpoints import open_clip
-from invdpo.curate.checkpoints.weights import digest, fill, find_file, read_tensors
+from invdpo.curate.checkpoints.weights import DIGITS, fill, find_file, read_tensors
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
 from invdpo.curate.scorers.embeddings import CosineScorer, OpenClip
+from invdpo.schemas.io.files import hash_file
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +31,7 @@ class HpsScorer(CosineScorer):
     @cached_property
     def revision(self) -> str:
         """Version, and hash of the checkpoint."""
-        return f"hpsv2 {self._config.hpsv2_version} sha256:{digest(self._checkpoint)}"
+        return f"hpsv2 {self._config.hpsv2_version} sha256:{hash_file(self._checkpoint)[:DIGITS]}"
 
     @cached_property
     def _checkpoint(self) -> Path:

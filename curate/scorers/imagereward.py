@@ -9,14 +9,15 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
-from invdpo.curate.checkpoints.weights import Weights, digest, find_file, find_weights, read_tensors
+from invdpo.curate.checkpoints.weights import DIGITS, Weights, find_file, find_weights, read_tensors
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.aesthetic import Layers, head_layers
 from invdpo.curate.scorers.base import SCORERS, Judged
 from invdpo.curate.scorers.blip import Blip, build
 from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.files import hash_file
+from invdpo.schemas.io.text import describe_error
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +53,7 @@ class ImageRewardScorer:
     @cached_property
     def revision(self) -> str:
         """Hash of the checkpoint, and the tokenizer with its revision."""
-        weights = f"imagereward sha256:{digest(self._file(WEIGHTS))}"
+        weights = f"imagereward sha256:{hash_file(self._file(WEIGHTS))[:DIGITS]}"
         return f"{weights} tokenizer={self._words.identifier}"
 
     @cached_property
@@ -90,7 +91,7 @@ class ImageRewardScorer:
             tokenizer: Any = AutoTokenizer.from_pretrained(words.location, **words.options)
         except Exception as error:
             text = f"score.imagereward_tokenizer: {words.name}: can't be loaded"
-            text = f"{text} ({describe(error)})."
+            text = f"{text} ({describe_error(error)})."
             raise ModelError(text) from error
         return tokenizer
 

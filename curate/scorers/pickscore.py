@@ -11,7 +11,7 @@ from invdpo.curate.scorers.base import SCORERS
 from invdpo.curate.scorers.embeddings import CosineScorer
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 
 if TYPE_CHECKING:
     import torch
@@ -87,7 +87,7 @@ class PickScorer(CosineScorer):
                     self._processor.location, **self._processor.options
                 )
         except Exception as error:
-            text = f"{self._weights.name}: can't be loaded as a CLIP ({describe(error)})."
+            text = f"{self._weights.name}: can't be loaded as a CLIP ({describe_error(error)})."
             raise ModelError(text) from error
         self.factor = network.logit_scale.exp().item()
         device = torch_device(self._config.device)

@@ -19,7 +19,7 @@ from invdpo.curate.scorers.base import SCORERS, Judged
 from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.plugins import require
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class VqaScorer:
         except Exception as error:
             if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
                 require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
-            text = f"{self._weights.name}: no image-text-to-text model ({describe(error)})."
+            text = f"{self._weights.name}: no image-text-to-text model ({describe_error(error)})."
             raise ModelError(text) from error
         # an answer that goes on with the question needs all questions to end at the same place;
         # for an encoder the text must stay beside the picture

@@ -1,19 +1,18 @@
-"""A folder that is either whole or as it was before."""
+"""Files and folders, here or remote, that are either whole or as they were before."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from invdpo.curate.storage.errors import storage_errors as storage_errors
+from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.object_store import put, uploading
 from invdpo.curate.storage.urls import is_remote
 from invdpo.schemas import DataError
-from invdpo.schemas.io.files import flush
+from invdpo.schemas.io.files import flush_tree, replacing_file
 
 
 @contextmanager
@@ -23,20 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
     When the block fails or is interrupted nothing is left, and an older `path` stays as it was.
     The name is of this machine; a remote `path` is put whole.
     """
-    if is_remote(path):
-        with uploading(path) as temporary:
-            yield temporary
-        return
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            flush(temporary)
-            os.replace(temporary, path)
-            flush(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (uploading if is_remote(path) else replacing_file)(path) as temporary:
+        yield temporary
 
 
 PAGES = (".html", ".md")
@@ -66,7 +53,7 @@ def replacing_folder(path: Path, ours: Collection[str] | None = None) -> Iterato
         try:
             new.mkdir(parents=True)
             yield new
-            _flush(new)
+            flush_tree(new)
             _swap(new, path, aside)
         finally:
             shutil.rmtree(new, ignore_errors=True)
@@ -107,9 +94,3 @@ def _check(path: Path, ours: Collection[str] | None) -> None:
     if others:
         text = f"{path}: holds other things, {others[0]} first, so it is not replaced."
         raise DataError(f"{text} {wanted}")
-
-
-def _flush(folder: Path) -> None:
-    """Make files and their names survive a power cut."""
-    for path in (*folder.rglob("*"), folder):
-        flush(path)

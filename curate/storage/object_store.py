@@ -15,7 +15,6 @@ from typing import Any
 
 from invdpo.curate.storage.errors import remote_errors, storage_errors
 from invdpo.curate.storage.urls import is_remote, protocol
-from invdpo.schemas.io.redact import without_secrets
 
 STORES = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "memory"}
 """Where a put shows all of a file or nothing, and folders are only names."""
@@ -67,8 +66,3 @@ def content(path: Path) -> bytes:
     """All bytes of an input file, local or remote. Raises `OSError` whatever the store raises."""
     with remote_errors(path):
         return path.read_bytes()
-
-
-def reason(error: OSError) -> str:
-    """What an input's `OSError` says, fit to be shown."""
-    return without_secrets(str(error.strerror or error)).rstrip(".")

@@ -22,8 +22,7 @@ import pyarrow.parquet as pq
 from invdpo import __version__
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.columns import parquet_options
-from invdpo.curate.storage.errors import remote_errors
-from invdpo.curate.storage.errors import storage_errors as storage_errors
+from invdpo.curate.storage.errors import remote_errors, storage_errors
 from invdpo.curate.storage.object_store import reading
 from invdpo.curate.storage.urls import is_remote
 from invdpo.schemas import WorkspaceError

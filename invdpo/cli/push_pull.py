@@ -11,6 +11,7 @@ import typer
 from invdpo.cli.arguments import check_here
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
+from invdpo.schemas.io.text import format_bytes
 
 if TYPE_CHECKING:
     from invdpo.hub.pull import Pulled
@@ -116,4 +117,4 @@ def pull(job: Job, source: Source, output: Output, revision: At = None) -> None:
 
 def _pulled(done: Pulled) -> str:
     what = "data set and workspace" if done.workspace else "data set"
-    return f"{done.pairs:,} pairs, {done.bytes:,} bytes: {what} in {done.output}"
+    return f"{done.pairs:,} pairs, {format_bytes(done.bytes)}: {what} in {done.output}"

@@ -10,6 +10,7 @@ import typer
 from invdpo.cli.command import Job, command
 from invdpo.cli.curate import Work
 from invdpo.cli.output import table
+from invdpo.schemas.io.text import format_bytes
 
 if TYPE_CHECKING:
     from invdpo.curate.report.findings import Findings
@@ -56,7 +57,7 @@ def summary(written: Written) -> str:
             for name, s in found.scorers.items()
         ]
         parts.append(table(header, rows))
-    size = f"{written.size / 1e6:.1f} MB, {written.shown} pairs with pictures"
+    size = f"{format_bytes(written.size)}, {written.shown} pairs with pictures"
     parts.append(f"{'page':<22}{written.page} ({size})\n{'plots':<22}{written.folder}/*.png")
     return "\n\n".join(parts)
 

@@ -1,4 +1,4 @@
-"""What a failed talk with the Hub means to a user, in plain lines and without any token."""
+"""What the Hub refuses to one who publishes, in plain lines and without any token."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Literal
 
 from invdpo.schemas import InvdpoError
-from invdpo.schemas.io.hub import hub_failures
-from invdpo.schemas.io.redact import without_tokens
+from invdpo.schemas.io.files import os_reason
+from invdpo.schemas.io.hub import hub_failure, hub_failures, hub_words, root_cause
 
 LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token that may write."
 ROOM = ("quota", "storage", "exceed", "too large", "payment")
@@ -32,65 +32,25 @@ def hub_errors(repo_id: str, act: Act = "write") -> Iterator[None]:
     try:
         yield
     except hub_failures(ValueError, RuntimeError) as error:
-        text = _meaning(_cause(error), repo_id, act)
-        raise HubError(without_tokens(text)) from None
+        refusal = _push_refusal(root_cause(error), repo_id) if act == "write" else None
+        raise HubError(refusal or hub_failure(error, repo_id, local=False)) from None
 
 
-def _cause(error: BaseException) -> BaseException:
-    """What an upload's thread, or a download, failed of: the client only tells that it did."""
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
-    hiding = (RuntimeError, LocalEntryNotFoundError)
-    while isinstance(error, hiding) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _meaning(error: BaseException, repo_id: str, act: Act) -> str:
-    from huggingface_hub import constants
-    from huggingface_hub.errors import (
-        HfHubHTTPError,
-        LocalTokenNotFoundError,
-        OfflineModeIsEnabled,
-    )
-
-    if isinstance(error, LocalTokenNotFoundError):
-        return f"Not logged in to the Hub. {LOGIN}"
-    if isinstance(error, OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so the Hub can't be asked. Unset it."
-    if isinstance(error, HfHubHTTPError):
-        return _answer(error.response.status_code, _words(error), repo_id, act)
+def _push_refusal(error: BaseException, repo_id: str) -> str | None:
+    """The meaning of an error that only a push meets; none for others."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: can't be read: {error.strerror}."
-    first = " ".join(str(error).split()).rstrip(".") or "no reason given"
-    if isinstance(error, ValueError):
-        return f"{repo_id}: refused: {first[:300]}."
-    return (
-        f"The Hub can't be reached at {constants.ENDPOINT} ({type(error).__name__}: {first}).\n"
-        "Check the network, and HF_ENDPOINT if you set it."
-    )
-
-
-def _words(error: BaseException) -> str:
-    """What the Hub said, in one line."""
-    said = getattr(error, "server_message", None) or str(error).strip().split("\n")[0]
-    return " ".join(str(said).split()).rstrip(".")[:300]
-
-
-def _answer(status: int, said: str, repo_id: str, act: Act) -> str:
-    """The meaning of an HTTP status that is no success."""
+        return f"{error.filename}: can't be read: {os_reason(error)}."
+    status, words = getattr(getattr(error, "response", None), "status_code", 0), hub_words(error)
     owner = repo_id.split("/")[0]
-    of = f"to {owner}" if act == "write" else "it"
-    if status in (402, 413, 507) or any(word in said.lower() for word in ROOM):
-        return f"{repo_id}: the Hub has no room for it ({status}: {said}). Free storage of {owner}."
+    if status in (402, 413, 507) or (status and any(word in words.lower() for word in ROOM)):
+        text = f"the Hub has no room for it ({status}: {words}). Free storage of {owner}."
+        return f"{repo_id}: {text}"
+    changed = "changed by someone else meanwhile. Run the same command again."
     meanings = {
-        400: f"{repo_id}: the Hub refused what was sent ({said}).",
-        401: f"The Hub refused the token (401). {LOGIN.replace('write', act)}",
-        403: f"{repo_id}: no right to {act} there ({said}). Use a token that may {act} {of}.",
-        404: f"{repo_id}: not on the Hub, or not to be seen with this token.",
-        409: f"{repo_id}: changed by someone else meanwhile. Run the same command again.",
-        412: f"{repo_id}: changed by someone else meanwhile. Run the same command again.",
-        429: "The Hub takes no more requests for now (429). Wait some minutes and try again.",
+        400: f"the Hub refused what was sent ({words}).",
+        401: f"the Hub refused the token (401). {LOGIN}",
+        403: f"no right to write there ({words}). Use a token that may write to {owner}.",
+        409: changed,
+        412: changed,
     }
-    other = f"The Hub failed ({status}: {said}). Try again later."
-    return meanings.get(status, other)
+    return f"{repo_id}: {meanings[status]}" if status in meanings else None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from invdpo.hub.errors import HubError
 from invdpo.schemas import DataError
-from invdpo.schemas.io.redact import to_publish
+from invdpo.schemas.io.files import hash_file
+from invdpo.schemas.io.redact import redact_file
 
 Content = Path | bytes
 """A file as it is here, or the bytes that go in its place."""
@@ -55,7 +57,7 @@ def contents(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
     shown = {name: found[name] for name in sorted(found) if not _hidden(name)}
     if not shown:
         raise DataError(f"{folder}: nothing to push there; looked for {', '.join(patterns)}.")
-    return {name: to_publish(path) or path for name, path in shown.items()}
+    return {name: redact_file(path) or path for name, path in shown.items()}
 
 
 def _hidden(name: str) -> bool:
@@ -93,18 +95,16 @@ def same_as_listed(content: Content, entry: Any, sha256: str | None = None) -> b
     if entry is None:
         return False
     if entry.lfs is not None:
-        return bool(entry.lfs.sha256 == (sha256 or _digest(content, hashlib.sha256())))
+        return bool(entry.lfs.sha256 == (sha256 or _hash(content, hashlib.sha256)))
     size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    git = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    return bool(entry.blob_id == _digest(content, git))
+    git = partial(hashlib.sha1, b"blob %d\0" % size, usedforsecurity=False)
+    return bool(entry.blob_id == _hash(content, git))
 
 
-def _digest(content: Content, hashed: Any) -> str:
-    """The hash of all bytes, in hexadecimal, a megabyte in memory at a time."""
-    if isinstance(content, bytes):
-        hashed.update(content)
-        return str(hashed.hexdigest())
-    with content.open("rb") as file:
-        while block := file.read(1 << 20):
-            hashed.update(block)
-    return str(hashed.hexdigest())
+def _hash(content: Content, algorithm: Callable[..., Any]) -> str:
+    """The hash of all bytes, in hexadecimal."""
+    if isinstance(content, Path):
+        return hash_file(content, algorithm)
+    hasher = algorithm()
+    hasher.update(content)
+    return str(hasher.hexdigest())

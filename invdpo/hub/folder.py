@@ -7,7 +7,8 @@ from pathlib import Path
 
 from invdpo import __version__
 from invdpo.hub.files import contents, verify
-from invdpo.hub.repository import Kind, Repository
+from invdpo.hub.repository import Repository
+from invdpo.schemas.io.hub import Kind
 
 
 def check_push(

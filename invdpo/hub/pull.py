@@ -6,7 +6,6 @@ that the push noted does the folder get its name, so that nothing half-downloade
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -18,8 +17,12 @@ from typing import Any
 
 from invdpo.hub.errors import HubError, hub_errors
 from invdpo.hub.manifest import NAME, Manifest, read_manifest
-from invdpo.hub.repository import Repository, quiet_hub
+from invdpo.hub.repository import Repository
 from invdpo.schemas import DataError
+from invdpo.schemas.io.files import flush_tree, hash_file
+from invdpo.schemas.io.hub import not_found
+from invdpo.schemas.io.logs import quiet_hub
+from invdpo.schemas.io.text import format_bytes
 
 CARD = "README.md"
 SAFE = re.compile(r"(data|assets|workspace)(/[\w-][\w.-]*)+", re.ASCII)
@@ -60,11 +63,11 @@ def pull_set(repo_id: str, output: Path, revision: str | None, note: Note) -> Pu
     _check_names(repo_id, wanted, listed)
     total = sum(int(facts["bytes"]) for facts in manifest.files.values())
     with _staging(output, commit) as place:
-        note(f"Fetching {len(wanted)} files, {total:,} bytes, from {repo.page(revision)}")
+        note(f"Fetching {len(wanted)} files, {format_bytes(total)}, from {repo.page(revision)}")
         _fetch(repo, wanted, commit, place / "files")
         whole = place / "whole"
         _assemble(place / "files", manifest, whole)
-        _flush(whole)
+        flush_tree(whole)
         if output.is_dir():
             output.rmdir()
         whole.rename(output)
@@ -88,11 +91,7 @@ def _told(repo: Repository, revision: str | None) -> tuple[str, Manifest, dict[s
     """The commit, what it says of itself, and the files that it holds."""
     info = repo.info(revision, act="read")
     if info is None:
-        at = f" with a revision {revision!r}" if revision else ""
-        raise HubError(
-            f"{repo.id}: no such data set on the Hub{at}, or none that you may see. Check the "
-            "name; if it is private, run `hf auth login` or set HF_TOKEN."
-        )
+        raise HubError(f"{repo.id}: {not_found(repo.kind, revision)}")
     listed = {e.path: e for e in repo.listed(info.sha, act="read") if hasattr(e, "blob_id")}
     if NAME not in listed or CARD not in listed:
         raise HubError(
@@ -140,17 +139,12 @@ def _fetch(repo: Repository, wanted: Mapping[str, str | None], commit: str, plac
                 repo.id, name, repo_type=repo.kind, revision=commit, local_dir=place
             )
         path = place / name
-        if sha256 and _hash(path) != sha256:
+        if sha256 and hash_file(path) != sha256:
             path.unlink()
             raise HubError(
                 f"{repo.id}: {name} came with another hash than it was pushed with. "
                 "Run the same command again; if it stays so, push again."
             )
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _assemble(files: Path, manifest: Manifest, whole: Path) -> None:
@@ -164,11 +158,3 @@ def _assemble(files: Path, manifest: Manifest, whole: Path) -> None:
         from invdpo.curate.dataset.archive import unpack_workspace
 
         unpack_workspace(files / "workspace", sorted(files.glob("data/*.parquet")), whole)
-
-
-def _flush(folder: Path) -> None:
-    """Make files and their names survive a power cut."""
-    for path in (*folder.rglob("*"), folder):
-        handle = os.open(path, os.O_RDONLY)
-        os.fsync(handle)
-        os.close(handle)

@@ -19,9 +19,11 @@ from invdpo.hub.errors import HubError, hub_errors
 from invdpo.hub.files import verify
 from invdpo.hub.plan import Plan, UploadFile, by_name, compare, pieces
 from invdpo.hub.remote import Remote, card_to_push, check_same, look
-from invdpo.hub.repository import Repository, quiet_hub
+from invdpo.hub.repository import Repository
 from invdpo.hub.source import Source, find_source
 from invdpo.schemas import ConfigError
+from invdpo.schemas.io.logs import quiet_hub
+from invdpo.schemas.io.text import format_bytes
 
 BRANCH = re.compile(r"(?!.*(\.\.|//|@\{))[\w-][\w./@+-]*(?<![./])", re.ASCII)
 
@@ -139,7 +141,7 @@ def _send(
         note("Nothing has changed since the last push.")
         return _proved(repo, wanted, done, there.commit or "main")
     total = sum(p.size for p in plan.send)
-    note(f"Sending {len(plan.send)} files, {total:,} bytes, to {done.url}")
+    note(f"Sending {len(plan.send)} files, {format_bytes(total)}, to {done.url}")
     commit, url = commit_at_once(repo, plan, there.commit, options.revision, options.create_pr)
     return _proved(
         repo, wanted, PushResult(url or done.url, plan, done.pairs, done.workspace), commit

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from invdpo.hub.errors import HubError
 from invdpo.hub.manifest import NAME, Manifest, ancestry, digest, read_manifest
 from invdpo.hub.repository import Repository
 from invdpo.hub.source import Source
+from invdpo.schemas.io.files import hash_file
 
 CARD = "README.md"
 
@@ -79,21 +78,10 @@ def check_same(repo_id: str, source: Source, there: Remote, force: bool) -> None
 def _check_known(repo_id: str, source: Source, old: Manifest) -> None:
     """A set without ancestry is the same only when its files are."""
     names = {f"data/{p.name}" for p in (source.dataset / "data").glob("*.parquet")}
-    mine = {n: _hash(source.dataset / n) for n in sorted(names)}
+    mine = {n: hash_file(source.dataset / n) for n in sorted(names)}
     theirs = {n: f["sha256"] for n, f in old.files.items() if n.startswith("data/")}
     if mine != theirs:
         raise HubError(
             f"{repo_id} holds another data set, and neither tells what it was made of. "
             "Choose another name, or replace it with --force."
         )
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _put(text: str, words: dict[str, str]) -> str:
-    for old, new in words.items():
-        text = text.replace(old, new)
-    return text

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 from invdpo import __version__
 from invdpo.hub.errors import LOGIN, Act, HubError, hub_errors
 from invdpo.hub.files import Content
-from invdpo.model_card import NAME
 from invdpo.schemas import ConfigError
-
-Kind = Literal["model", "dataset"]
+from invdpo.schemas.io.hub import Kind, is_hub_id
+from invdpo.schemas.io.logs import quiet_hub
 
 FILES_A_COMMIT = 50
 """The Hub asks for fewer than a hundred."""
@@ -32,8 +28,7 @@ class Repository:
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` for a name that the Hub does not allow."""
-        well = NAME.fullmatch(self.id) and not self.id.endswith(".git")
-        if not well:
+        if not is_hub_id(self.id):
             raise ConfigError(
                 f"Name on the Hub: found {self.id!r}, expected OWNER/NAME of letters, digits, "
                 "'-', '_' and '.', at most 96 in all."
@@ -147,23 +142,3 @@ class Repository:
                 self.id, repo_type=self.kind, revision=commit, recursive=True
             )
             return list(found)
-
-
-@contextmanager
-def quiet_hub() -> Iterator[None]:
-    """The client's remarks off, and its bars where stderr is no terminal."""
-    from huggingface_hub import utils
-
-    talk: Any = utils  # partly untyped
-    level, shown = talk.logging.get_verbosity(), not talk.are_progress_bars_disabled()
-    talk.logging.set_verbosity_error()
-    if shown and not sys.stderr.isatty():
-        talk.disable_progress_bars()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        talk.logging.set_verbosity(level)
-        if shown:
-            talk.enable_progress_bars()

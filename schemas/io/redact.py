@@ -1,56 +1,52 @@
-"""What no text for people may hold: keys inside addresses, and tokens of the Hub.
+"""What may not be shown or published: keys in addresses, tokens, folders of this machine.
 
-MERGED: What may not leave this machine: tokens, and where things lie on its disk.
+`without_secrets` is for texts that people read here; `redact` for all that leaves this machine.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
 ADDRESS = re.compile(r"(?P<scheme>\b[A-Za-z][\w+.-]*://)(?:[^\s/?#'\"<>]*@)?(?P<rest>[^\s'\"<>]*)")
-
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{6,}")
+"""A token of the Hub as it is made today; older ones have other forms."""
+SHORTEST = 8
+"""A shorter text is no token, and would be found in words."""
+FOLDERS = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^/\\\s"'`]+[/\\])+(?=[^/\\\s"'`])""")
+"""The folders of an absolute path in a sentence, up to its last part."""
+NOTING_PATHS = {"training.json", "model_index.json", "config.json", "adapter_config.json"}
+"""JSON files in which trainers and libraries note where a model came from."""
 
 
 def without_secrets(text: str) -> str:
     """The text, its addresses without user, password, query and fragment, tokens unreadable."""
-    return TOKEN.sub("hf_…", ADDRESS.sub(lambda found: _bare(found), text))
+    own = _token_in_use()
+    if len(own) >= SHORTEST:
+        text = text.replace(own, "hf_…")
+    return TOKEN.sub("hf_…", ADDRESS.sub(_bare_address, text))
 
 
-def _bare(found: re.Match[str]) -> str:
-    rest, mark, _ = found["rest"].partition("?")
+def _token_in_use() -> str:
+    """The Hub's token of this process; before its client is imported, nothing has read one."""
+    client = sys.modules.get("huggingface_hub")
+    return (client.get_token() or "") if client else ""
+
+
+def _bare_address(match: re.Match[str]) -> str:
+    rest, mark, _ = match["rest"].partition("?")
     rest = rest if mark else rest.partition("#")[0]
-    return f"{found['scheme']}{rest}{'?…' if mark else ''}"
+    return f"{match['scheme']}{rest}{'?…' if mark else ''}"
 
 
 def holds_secrets(url: str) -> bool:
     """Whether an address has a user, a password or a query, where keys stand."""
     parts = urlsplit(url)
     return "@" in parts.netloc or bool(parts.query)
-
-
-SHORTEST = 8
-"""Shorter ones are no tokens, and would be found in words."""
-
-FOLDERS = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^/\\\s"'`]+[/\\])+(?=[^/\\\s"'`])""")
-"""The folders of an absolute path in a sentence, up to its last part."""
-
-TOLD = {"training.json", "model_index.json", "config.json", "adapter_config.json"}
-"""JSON in which trainers and libraries note where a model came from."""
-
-
-def without_tokens(text: str) -> str:
-    """The text with every token of the Hub made unreadable, the one in use first of all."""
-    from huggingface_hub import get_token
-
-    own = get_token() or ""
-    if len(own) >= SHORTEST:
-        text = text.replace(own, "hf_…")
-    return TOKEN.sub("hf_…", text)
 
 
 def redact_paths(text: str) -> str:
@@ -61,21 +57,21 @@ def redact_paths(text: str) -> str:
 
 
 def redact(value: Any) -> Any:
-    """JSON's types, with every text in them free of tokens and of folders of this machine."""
+    """JSON's types, every text in them without secrets and without folders of this machine."""
     if isinstance(value, str):
-        return redact_paths(without_tokens(value))
+        return redact_paths(without_secrets(value))
     if isinstance(value, dict):
         return {redact(key): redact(inner) for key, inner in value.items()}
     return [redact(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def to_publish(path: Path) -> bytes | None:
-    """What to publish in place of a file that tells too much; none if it can go as it is."""
-    if path.name not in TOLD:
+def redact_file(path: Path) -> bytes | None:
+    """What to publish in place of a file that tells too much; None if it can go as it is."""
+    if path.name not in NOTING_PATHS:
         return None
     try:
-        found = json.loads(path.read_bytes())
+        content = json.loads(path.read_bytes())
     except ValueError:
         return None
-    told = redact(found)
-    return None if told == found else (json.dumps(told, indent=1) + "\n").encode()
+    redacted = redact(content)
+    return None if redacted == content else (json.dumps(redacted, indent=1) + "\n").encode()

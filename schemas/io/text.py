@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from invdpo.schemas.io.redact import without_secrets
+
+Counts = dict[str, float]
+"""What was counted -> how much of it."""
 
 
-def describe(error: Exception) -> str:
-    """One line: the kind of error and the first line of its text."""
-    lines = str(error).strip().splitlines()
+def describe_error(error: BaseException) -> str:
+    """One line, without secrets: the kind of error and the first line of its text."""
+    lines = without_secrets(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
@@ -35,10 +36,7 @@ def format_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-Counts = dict[str, float]
-
-
 def format_counts(counts: Mapping[str, float]) -> str:
-    """Counts on one line."""
+    """Counts on one line, without those that are zero: `3 questions, 1,250 tokens`."""
     shown = ((name, f"{number:,.4f}".rstrip("0").rstrip(".")) for name, number in counts.items())
     return ", ".join(f"{number} {name}" for name, number in shown if number != "0")

@@ -9,9 +9,9 @@ import pytest
 from invdpo.curate.checkpoints.pipelines import find_model
 from invdpo.curate.generate import Generate, remake
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture, load
-from invdpo.curate.images import decode
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.io.images import decode
 from invdpo.schemas.tables import Record
 from tests.curate.tiny import tiny_config
 

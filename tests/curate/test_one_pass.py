@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from invdpo.curate import images, steps
+from invdpo.curate import steps
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.score import Score
 from invdpo.curate.scorers import SCORERS, Candidate, Judged
@@ -19,6 +19,7 @@ from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.io.images import decode
 from tests.curate.tiny import tiny_config
 
 OPTIONS = RunOptions(part_size=3, progress=False)
@@ -89,7 +90,7 @@ def test_pictures_are_decoded_once(
 
     def counted(data: bytes | None) -> Image.Image:
         decoded.append(data)
-        return images.decode(data)
+        return decode(data)
 
     monkeypatch.setattr("invdpo.curate.candidate.decode", counted)
     assert score(ws, tiny_model) == [24, 24]

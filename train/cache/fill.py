@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import DataError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.progress import progress_bar
 from invdpo.train.cache.sizes import PROMPTS, ensure_space, images_at_once, lacking, walks_at_once
@@ -125,12 +126,12 @@ class CacheBuilder:
         for picture in self._share(sources, store):
             image, bucket = sources[picture]
             wanted[image].append((picture, bucket))
-        with progress_bar(len(wanted), f"encoding {split}", "image", self.shown) as shown:
+        with progress_bar(f"encoding {split}", len(wanted), unit="image", show=self.shown) as bar:
             images = dataset.images(split, set(wanted))
             for some in self._fitted(images, wanted):
                 rows = self.adapter.encode_images([fitted for _, fitted in some])
                 store.add([picture for picture, _ in some], rows)
-                shown.update(len(some))
+                bar.update(len(some))
         self._meet(store)
         for picture in store.lacks(sources):
             why = "another process could not read it"
@@ -144,7 +145,7 @@ class CacheBuilder:
         for name, content in images:
             try:
                 image = decode(content)
-            except (OSError, ValueError) as error:
+            except DataError as error:
                 self.cache.unreadable[name] = str(error)
                 continue
             for picture, bucket in wanted[name]:
@@ -156,12 +157,12 @@ class CacheBuilder:
     def _invert(self, wanted: dict[str, tuple[str, str]]) -> None:
         stores = [s for s in (self.cache.trajectories, self.cache.targets) if s]
         missing = self._share(wanted, *stores)
-        with progress_bar(len(missing), "inverting", "image", self.shown) as shown:
+        with progress_bar("inverting", len(missing), unit="image", show=self.shown) as bar:
             for ids in self._batches(missing, wanted):
                 rows = self._walk([wanted[i] for i in ids])
                 for store in stores:
                     self._add(store, ids, rows)
-                shown.update(len(ids))
+                bar.update(len(ids))
         self._meet(*stores)
 
     def _batches(

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,10 +25,13 @@ from torch import Tensor
 
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import canonical_json, content_id
-from invdpo.schemas.io.files import append_line, disk_errors, write_atomically
-
-ABANDONED = 3600.0
-"""Seconds after which a temporary file is taken for a killed process's."""
+from invdpo.schemas.io.files import (
+    append_line,
+    disk_errors,
+    hash_file,
+    remove_abandoned,
+    write_atomically,
+)
 
 
 @dataclass
@@ -61,8 +62,7 @@ class Shard:
 
     def is_sound(self) -> bool:
         """Whether the file's bytes have the checksum it is called by."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:32] == self.path.stem
+        return hash_file(self.path)[:32] == self.path.stem
 
 
 class Store:
@@ -109,7 +109,7 @@ class Store:
         """Write one shard; every tensor's first dimension runs over `ids`."""
         if not self._rows:
             write_atomically(self.folder / "key.json", canonical_json(self.key).encode())
-            self._sweep()
+            remove_abandoned(self.folder)
         tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         content = save(tensors, {"ids": json.dumps(list(ids))})
         path = self.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"
@@ -172,14 +172,6 @@ class Store:
             path.unlink(missing_ok=True)
         self._known.discard(path)
         self.damaged.append(path.name)
-
-    def _sweep(self) -> None:
-        """Remove what killed processes left half written."""
-        for path in self.folder.glob("*.tmp"):
-            # a living writer may just have given the file its name
-            with disk_errors(path), suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > ABANDONED:
-                    path.unlink(missing_ok=True)
 
 
 def read_header(path: Path) -> Shard:

@@ -10,8 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from invdpo.schemas.errors import WorkspaceError
-from invdpo.schemas.io.files import disk_errors
+from invdpo.schemas.io.files import disk_errors, flush, hash_file
 from invdpo.train.checkpoint.optimizer_state import whole
 
 FORMAT = 1
@@ -60,7 +58,7 @@ def save_state(folder: Path, state: TrainState) -> None:
     """
     target = folder / f"step-{state.step:06d}"
     fresh = folder / f".{target.name}.tmp"
-    with _refusals(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
@@ -71,7 +69,7 @@ def save_state(folder: Path, state: TrainState) -> None:
             shutil.rmtree(aside, ignore_errors=True)
             os.replace(target, aside)
         os.replace(fresh, target)
-        _sync(folder)
+        flush(folder)
     for left in [*_saved(folder), *folder.glob(".step-*.tmp")]:
         if left != target:
             shutil.rmtree(left, ignore_errors=True)
@@ -119,14 +117,14 @@ def _write(folder: Path, state: TrainState) -> None:
     for name in TENSORS:
         path = folder / f"{name}.safetensors"
         save_file({key: whole(t) for key, t in getattr(state, name).items()}, path)
-        _sync(path)
-        files[path.name] = _digest(path)
+        flush(path)
+        files[path.name] = hash_file(path)
     told = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in TENSORS}
     content = {"format": FORMAT, "files": files, "state": told}
     path = folder / "state.json"
     path.write_text(json.dumps({**content, "sha256": _checksum(content)}), encoding="utf-8")
-    _sync(path)
-    _sync(folder)
+    flush(path)
+    flush(folder)
 
 
 def _read(folder: Path) -> TrainState:
@@ -137,7 +135,7 @@ def _read(folder: Path) -> TrainState:
     if content["format"] != FORMAT:
         raise ValueError(f"format {content['format']}; this version reads format {FORMAT}")
     for name, digest in content["files"].items():
-        if _digest(folder / name) != digest:
+        if hash_file(folder / name) != digest:
             raise ValueError(f"{name} has another checksum than it should")
     tensors: Any = {name: load_file(folder / f"{name}.safetensors") for name in TENSORS}
     return TrainState(**content["state"], **tensors)
@@ -145,32 +143,3 @@ def _read(folder: Path) -> TrainState:
 
 def _checksum(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
-    if path.is_dir() and os.name == "nt":
-        return  # Windows has no such call for folders
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _refusals(folder: Path) -> Iterator[None]:
-    """`disk_errors`, for safetensors' own error class too."""
-    with disk_errors(folder):
-        try:
-            yield
-        except SafetensorError as error:
-            raise WorkspaceError(
-                f"{folder}: the training state can't be written ({error}). "
-                "Free space, or name another folder."
-            ) from None

@@ -6,9 +6,10 @@ like, `tables` and `folders` read it row by row; `pairs` is what the trainer see
 
 from __future__ import annotations
 
+from invdpo.schemas.ids import image_id
+from invdpo.schemas.io.images import decode, shown_size
 from invdpo.schemas.layouts.recognise import LAYOUTS
 from invdpo.train.data.dataset import DataSet, open_dataset
-from invdpo.train.data.images import decode, image_id, shown_size
 from invdpo.train.data.pairs import SIDES, Pair, Pairs
 
 __all__ = [

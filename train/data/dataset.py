@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from invdpo.schemas.errors import DataError
-from invdpo.schemas.ids import content_id
+from invdpo.schemas.ids import content_id, image_id
+from invdpo.schemas.io.hub import is_hub_id
+from invdpo.schemas.io.images import shown_size
 from invdpo.schemas.layouts.files import Place
 from invdpo.schemas.layouts.recognise import AUTO, LAYOUTS, check_format, recognise
 from invdpo.schemas.layouts.rows import Row
-from invdpo.train.data.hub import download, is_hub_id
-from invdpo.train.data.images import image_id, shown_size
+from invdpo.train.data.hub import download
 from invdpo.train.data.pairs import Pair, Pairs
 
 
@@ -109,7 +110,7 @@ def _place(name: str, revision: str | None) -> Place:
         return Place(path)
     if os.path.isfile(path):
         return Place(path.parent, path)
-    if is_hub_id(name):
+    if is_hub_id(name) and ".parquet" not in name:
         return Place(download(name, revision))
     raise DataError(
         f"{name}: nothing is there. Give a data-set folder, a Parquet file, or OWNER/NAME of a "
@@ -122,7 +123,7 @@ def _pair(row: Row) -> Pair | None:
     sides = row.chosen or b"", row.rejected or b""
     try:
         sizes = shown_size(sides[0]), shown_size(sides[1])
-    except ValueError:
+    except DataError:
         return None
     prompt, ids = str(row.prompt), (image_id(sides[0]), image_id(sides[1]))
     return Pair(row.pair_id or content_id(prompt, *ids), prompt, *ids, row.where, sizes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import torch
 
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
 
 VARIANT = re.compile(r"(?:diffusion_pytorch_)?model\.(\w+)(?:-\d+-of-\d+)?\.safetensors")
@@ -61,7 +61,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def hash_components(folder: Path, components: Sequence[str]) -> str:
-    """Hash over weights, configurations and vocabularies of some components."""
+    """Hash over weights, configurations and vocabularies of some components.
+
+    It is the fingerprint in `training.json` and in the keys of caches. The `revision` of tables
+    and data sets is another value for the same folder (`folder_revision` of `invdpo.curate`, over
+    all components and `.model` files too). Both are kept: each stands in files written before.
+    """
     paths = [p for name in components for p in sorted((folder / name).glob("*"))]
     kept = [p for p in paths if p.suffix in {".safetensors", ".json", ".txt"}]
     return content_id(*([p.relative_to(folder).as_posix(), _hash_file(p)] for p in kept))
@@ -74,5 +79,4 @@ def _hash_file(path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _sha256(path: Path, _size: int, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path)

@@ -8,7 +8,7 @@ import torch
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError, PluginError
-from invdpo.schemas.io.hub import hub_failures
+from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.train.models import sdxl, stable_diffusion
 from invdpo.train.models.base import FAMILIES, ModelAdapter
 from invdpo.train.models.components import read_json
@@ -44,15 +44,8 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
 
 def _download(model: str, revision: str | None) -> Path:
     from diffusers import DiffusionPipeline
-    from huggingface_hub.errors import HFValidationError
 
     try:
         return Path(DiffusionPipeline.download(model, revision=revision, use_safetensors=True))
-    except hub_failures(HFValidationError) as error:
-        # where the Hub could not be asked, the cause says so; the text speaks of caches
-        asked = error.__cause__ or error
-        first = str(asked).strip().splitlines()[0]
-        raise ModelError(
-            f"{model}: no folder here, and it can't be had from the Hub "
-            f"({type(asked).__name__}: {first})."
-        ) from None
+    except hub_failures(ValueError) as error:
+        raise ModelError(hub_failure(error, model, "model", revision)) from None

@@ -10,7 +10,7 @@ from invdpo.curate.annotators.detector.owl import Owl
 from invdpo.curate.checkpoints.weights import Weights
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.text import describe
+from invdpo.schemas.io.text import describe_error
 
 THRESHOLDS = {"owlvit": 0.1, "owlv2": 0.1, "grounding-dino": 0.25, "mm-grounding-dino": 0.25}
 """Kinds of models that are known, with the least score that transformers itself takes."""
@@ -24,7 +24,7 @@ def kind_of(weights: Weights) -> str:
         with quiet_libraries():
             kind = str(AutoConfig.from_pretrained(weights.location, **weights.options).model_type)
     except Exception as error:
-        text = f"{weights.name}: its configuration can't be read ({describe(error)})."
+        text = f"{weights.name}: its configuration can't be read ({describe_error(error)})."
         raise ModelError(text) from error
     if kind not in THRESHOLDS:
         known = ", ".join(THRESHOLDS)
@@ -44,7 +44,7 @@ def load(weights: Weights, device: str) -> Detector:
             )
             processor: Any = AutoProcessor.from_pretrained(weights.location, **weights.options)
     except Exception as error:
-        text = f"{weights.name}: no zero-shot detector with safetensors ({describe(error)})."
+        text = f"{weights.name}: no zero-shot detector with safetensors ({describe_error(error)})."
         raise ModelError(text) from error
     network, told = found
     if missing := sorted(told["missing_keys"]):

@@ -12,11 +12,11 @@ import pytest
 import invdpo.data_cards as data_cards
 from invdpo.curate.dataset.rows import PairRows
 from invdpo.curate.dataset.write import write_dataset
-from invdpo.curate.images import decode
 from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.io.images import decode
 from invdpo.schemas.tables import CANDIDATES, SCORES, pairs_schema
 from tests.curate.dataset_files import GRAPH, PAIRS, candidate, pairs, png, table, workspace, write
 

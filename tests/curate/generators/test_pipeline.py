@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from invdpo.curate.generate import Generate, remake
-from invdpo.curate.images import decode
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.io.images import decode
 from invdpo.schemas.tables import Record
 from tests.curate.pipelines import FAMILIES
 

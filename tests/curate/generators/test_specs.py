@@ -183,7 +183,7 @@ def test_scale_and_order_of_loras_count(tiny_model: Path, lora: Path, tmp_path: 
 def distance(one: Record, other: Record) -> float:
     import numpy as np
 
-    from invdpo.curate.images import decode
+    from invdpo.schemas.io.images import decode
 
     pixels = [np.asarray(decode(row["image"]["bytes"]), dtype=float) for row in (one, other)]
     return float(np.abs(pixels[0] - pixels[1]).mean())

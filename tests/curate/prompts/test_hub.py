@@ -61,6 +61,8 @@ def test_a_column_of_a_data_set_and_its_commit(tmp_path: Path) -> None:
     assert [row["prompt"] for row in told["rows"]] == ["two red cats", "赤い猫 {x}"]
     assert len(json.loads(told["rows"][0]["graph"])["items"]) == 2
     gone, revision, column = told["errors"]
-    assert gone.startswith("alice/gone: neither a folder here nor a data set of the Hub")
-    assert revision.startswith("alice/prompts: neither a folder here nor a data set of the Hub")
+    assert gone.startswith(
+        "alice/gone: no such file or folder here, and no such data set on the Hub"
+    )
+    assert revision.startswith("alice/prompts: has no revision")
     assert "no column `prompt`; found: image, text" in column

@@ -16,7 +16,7 @@ from PIL import Image
 from invdpo.curate.report import selection
 from invdpo.curate.report.findings import Worst
 from invdpo.curate.report.page import number, setting, share, signed
-from invdpo.curate.report.provenance import discreet, made_by, origins
+from invdpo.curate.report.provenance import made_by, origins, public_name
 from invdpo.curate.report.selection import by_stratum, strata_groups, worst_groups
 from invdpo.curate.report.thumbnails import SIDE, thumb
 from invdpo.curate.scene_graphs.wording import fact_texts, facts_hold, observed_objects, readable
@@ -152,7 +152,7 @@ def test_origins(tmp_path: Path) -> None:
     [("/a/b/model", "model"), ("owner/model", "owner/model"), (None, "unknown"), ("/", "/")],
 )
 def test_folders_of_this_machine_are_not_told(name: str | None, told: str) -> None:
-    assert discreet(name) == told
+    assert public_name(name) == told
 
 
 def test_numbers_in_words() -> None:

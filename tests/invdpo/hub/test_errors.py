@@ -62,10 +62,10 @@ def test_names_that_the_hub_does_not_allow(hub: HubServer, name: str, folder: Pa
 @pytest.mark.parametrize(
     ("token", "owner", "expected"),
     [
-        ("", "alice", "Not logged in to the Hub. Run `hf auth login`"),
-        ("hf_wrongwrongwrong", "alice", "The Hub refused the token (401)"),
-        (READER, "alice", "alice/x: the token of alice may only read."),
-        (TOKEN, "mallory", "mallory/x: alice may write to alice or lab, not to mallory."),
+        ("", "alice", "not logged in to the Hub: run `hf auth login`"),
+        ("hf_wrongwrongwrong", "alice", "the Hub refused the token (401)"),
+        (READER, "alice", "the token of alice may only read."),
+        (TOKEN, "mallory", "alice may write to alice or lab, not to mallory."),
     ],
 )
 def test_who_may_not_push_learns_it_first(
@@ -74,7 +74,7 @@ def test_who_may_not_push_learns_it_first(
     monkeypatch.setenv("HF_TOKEN", token)
     with pytest.raises(HubError) as error:
         check_push(f"{owner}/x")
-    assert str(error.value).startswith(expected)
+    assert str(error.value).startswith(f"{owner}/x: {expected}")
     no_token_in(error.value, token)
 
 
@@ -86,10 +86,10 @@ FAULTS = [
     (Fault("commit", status=412, text="Behind"), "changed by someone else meanwhile"),
     (Fault("commit", status=404, text="Gone"), "not on the Hub, or not to be seen"),
     (Fault("commit", status=400, text="Bad file"), "the Hub refused what was sent (Bad file)"),
-    (Fault("create", status=429, text="Slow down"), "The Hub takes no more requests for now (429)"),
-    (Fault("preupload", status=503, times=9), "The Hub failed (503: injected). Try again later."),
-    (Fault("create", "cut", times=9), "The Hub can't be reached at http://127.0.0.1:"),
-    (Fault("lfs-put", "cut", times=99), "The Hub can't be reached at http://127.0.0.1:"),
+    (Fault("create", status=429, text="Slow down"), "the Hub takes no more requests for now (429)"),
+    (Fault("preupload", status=503, times=9), "the Hub failed (503: injected). Try again later."),
+    (Fault("create", "cut", times=9), "the Hub can't be reached at http://127.0.0.1:"),
+    (Fault("lfs-put", "cut", times=99), "the Hub can't be reached at http://127.0.0.1:"),
     (Fault("lfs-put", "garble"), "did not arrive as sent"),
     (Fault("commit", status=403, text=f"no {TOKEN} here"), "to write there (no hf_… here)"),
 ]

@@ -37,19 +37,19 @@ def push(path: Path, repo: str = "lab/set", **options: Any) -> PushResult:
 
 
 FAULTS = [
-    (Fault("whoami", status=401), "The Hub refused the token (401)"),
+    (Fault("whoami", status=401), "the Hub refused the token (401)"),
     (Fault("create", status=403, text="Forbidden"), "no right to write there (Forbidden)"),
-    (Fault("create", status=429, text="Slow"), "The Hub takes no more requests for now (429)"),
+    (Fault("create", status=429, text="Slow"), "the Hub takes no more requests for now (429)"),
     (Fault("lfs-batch", status=403, text="No"), "no right to write there (No)"),
     (Fault("lfs-put", status=403, text="Expired", times=9), "no right to write there (Expired)"),
-    (Fault("lfs-put", "cut", times=99), "The Hub can't be reached at http://127.0.0.1:"),
-    (Fault("lfs-put", status=500, times=99), "The Hub failed (500"),
+    (Fault("lfs-put", "cut", times=99), "the Hub can't be reached at http://127.0.0.1:"),
+    (Fault("lfs-put", status=500, times=99), "the Hub failed (500"),
     (Fault("commit", status=409, text="Conflict"), "changed by someone else meanwhile"),
     (Fault("commit", status=412, text="Behind"), "changed by someone else meanwhile"),
-    (Fault("commit", status=429, text="Slow"), "The Hub takes no more requests for now (429)"),
-    (Fault("commit", status=500, text="Oops"), "The Hub failed (500: Oops)"),
+    (Fault("commit", status=429, text="Slow"), "the Hub takes no more requests for now (429)"),
+    (Fault("commit", status=500, text="Oops"), "the Hub failed (500: Oops)"),
     (Fault("commit", status=403, text=f"no {TOKEN}"), "no right to write there (no hf_…)"),
-    (Fault("tree", status=500, times=9), "The Hub failed (500"),
+    (Fault("tree", status=500, times=9), "the Hub failed (500"),
 ]
 
 
@@ -129,8 +129,8 @@ def test_a_push_by_someone_else_meanwhile(
 @pytest.mark.parametrize(
     ("token", "repo", "expected"),
     [
-        ("", "lab/set", "Not logged in to the Hub. Run `hf auth login`"),
-        ("hf_wrongwrongwrong", "lab/set", "The Hub refused the token (401)"),
+        ("", "lab/set", "not logged in to the Hub: run `hf auth login`"),
+        ("hf_wrongwrongwrong", "lab/set", "the Hub refused the token (401)"),
         (READER, "lab/set", "the token of alice may only read"),
         (TOKEN, "mallory/set", "alice may write to alice or lab, not to mallory"),
         (TOKEN, "set", "found 'set', expected OWNER/NAME"),

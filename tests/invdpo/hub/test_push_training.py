@@ -145,8 +145,8 @@ def test_a_whole_pipeline(hub: HubServer, work: Path, base: Path) -> None:
     ("words", "token", "expected"),
     [
         (["--push-to-hub", "tuned"], TOKEN, "expected OWNER/NAME"),
-        (["--push-to-hub", "alice/x"], "", "Not logged in to the Hub"),
-        (["--push-to-hub", "alice/x"], "hf_wrongwrongwrong", "The Hub refused the token (401)"),
+        (["--push-to-hub", "alice/x"], "", "not logged in to the Hub"),
+        (["--push-to-hub", "alice/x"], "hf_wrongwrongwrong", "the Hub refused the token (401)"),
         (["--push-to-hub", "alice/x"], READER, "may only read"),
         (["--push-to-hub", "bob/x"], TOKEN, "alice may write to alice or lab, not to bob"),
         (["--push-to-hub", "lab/public", "--private"], TOKEN, "is there and public"),

@@ -132,7 +132,7 @@ def test_memory_does_not_grow_with_the_cache(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 import torch
-from invdpo.train.store import Store
+from invdpo.train.cache.store import Store
 
 def megabytes() -> list[int]:
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -170,5 +170,5 @@ def test_tensors_are_mapped_not_read(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_told_plainly(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(WorkspaceError, match="can't be written"):
+    with pytest.raises(WorkspaceError, match="Not a directory"):
         Store(blocked, KEY).add(["a"], {"x": torch.zeros(1)})

@@ -153,7 +153,7 @@ from torch.distributed.fsdp import fully_shard
 from invdpo.schemas.errors import ConfigError
 from invdpo.train.average import Average
 from invdpo.train.optimizers import make_optimizer
-from invdpo.train.packing import pack_optimizer, placed, unpack_optimizer, whole
+from invdpo.train.checkpoint.optimizer_state import pack_optimizer, placed, unpack_optimizer, whole
 
 class Run:
     def __init__(self, mesh):

@@ -105,8 +105,8 @@ KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
 import torch
-from invdpo.train import state as module
-from invdpo.train.state import TrainState, load_state, save_state
+from invdpo.train.checkpoint import state as module
+from invdpo.train.checkpoint.state import TrainState, load_state, save_state
 
 def small(step):
     return TrainState(step, {}, {}, {}, {"w": torch.full((1000,), float(step))}, {}, {})
@@ -172,7 +172,7 @@ def test_a_full_disk_is_told_and_the_older_state_stays(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000_000, before[1]))
     try:
-        with pytest.raises(WorkspaceError, match="can't be written"):
+        with pytest.raises(WorkspaceError, match=r"can't be used \(File too large\)"):
             save_state(tmp_path, big)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -183,7 +183,7 @@ def test_a_full_disk_is_told_and_the_older_state_stays(tmp_path: Path) -> None:
 
 def test_a_file_in_the_folder_s_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkspaceError, match="can't be written"):
+    with pytest.raises(WorkspaceError, match="File exists"):
         save_state(tmp_path / "file", small(1))
 
 

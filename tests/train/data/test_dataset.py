@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.images import FORMATS
 from invdpo.schemas.layouts import folders, rows
 from invdpo.schemas.layouts.rows import Row
 from invdpo.train.data import LAYOUTS, DataSet, image_id, open_dataset
-from invdpo.train.data.images import FORMATS
 from tests.train.data.dataset_folders import file, table
 from tests.train.tiny import png, row, write_pairs
 

@@ -1,10 +1,11 @@
-"""The way up that pictures are shown, and that nothing but ValueError comes of bad ones."""
+"""Which pictures are read and which way up; nothing but `DataError` comes of bad ones."""
 
 from __future__ import annotations
 
 import io
 import random
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps, PngImagePlugin
 
-from invdpo.train.data import decode, shown_size
-from invdpo.train.data.images import FORMATS, ORIENTATION
-from tests.train.tiny import SIZE, png
+from invdpo.schemas import DataError
+from invdpo.schemas.io.images import FORMATS, ORIENTATION, decode, shown_size
+
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 
 CORNERS = {
     1: "tl",
@@ -30,7 +32,7 @@ CORNERS = {
 PLACES = {"tl": (0, 0), "tr": (-1, 0), "bl": (0, -1), "br": (-1, -1)}
 
 
-def told(orientation: int) -> Image.Exif:
+def exif_of(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     return exif
@@ -44,7 +46,7 @@ def picture(kind: str, orientation: int, corner: str = "tl") -> bytes:
     columns = slice(0, 8) if x == 0 else slice(16, 24)
     pixels[rows, columns] = 255
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, exif=told(orientation))
+    Image.fromarray(pixels).save(buffer, kind, exif=exif_of(orientation))
     return buffer.getvalue()
 
 
@@ -58,12 +60,18 @@ def test_pictures_are_turned_as_exif_says(kind: str, orientation: int) -> None:
     assert np.asarray(image)[10:, 10:].max() < 50
 
 
+def png(pixels: Any = NOISE) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def late_exif() -> bytes:
     """A PNG that brings its orientation after the pixels."""
     whole = io.BytesIO()
-    Image.open(io.BytesIO(png(0, (24, 16)))).save(whole, "PNG")
+    Image.open(io.BytesIO(png(NOISE[:16, :24]))).save(whole, "PNG")
     content, chunk = whole.getvalue(), io.BytesIO()
-    PngImagePlugin.putchunk(chunk, b"eXIf", told(6).tobytes()[6:])
+    PngImagePlugin.putchunk(chunk, b"eXIf", exif_of(6).tobytes()[6:])
     return content[:-12] + chunk.getvalue() + content[-12:]
 
 
@@ -84,33 +92,32 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_can_not_be_decoded(content: bytes) -> None:
     for read in (shown_size, decode):
-        with pytest.raises(ValueError, match=r"\w"):
+        with pytest.raises(DataError, match=r"^image can't be decoded: \w"):
             read(content)
 
 
 def test_a_picture_cut_short_has_a_size_but_no_pixels() -> None:
-    content = png(0)[:200]
-    assert shown_size(content) == SIZE
-    with pytest.raises(ValueError, match="truncated"):
+    content = png()[:200]
+    assert shown_size(content) == (32, 24)
+    with pytest.raises(DataError, match="truncated"):
         decode(content)
 
 
 def test_what_pillow_reads_by_another_program_is_refused() -> None:
     content = picture("EPS", 1)
     for read in (shown_size, decode):
-        with pytest.raises(ValueError, match="cannot identify"):
+        with pytest.raises(DataError, match="not a known image format"):
             read(content)
 
 
 def test_the_header_is_enough_for_the_size() -> None:
-    content = png(0, (300, 200))
-    assert shown_size(content[:100]) == (300, 200)
+    assert shown_size(png()[:100]) == (32, 24)
 
 
 @pytest.mark.filterwarnings("ignore::Warning")
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(FORMATS), st.integers(0, 2**32))
-def test_damage_raises_nothing_but_value_error(kind: str, seed: int) -> None:
+def test_damage_raises_nothing_but_data_error(kind: str, seed: int) -> None:
     """Bytes anywhere are changed, the EXIF block included: it is a picture then, or none."""
     draw = random.Random(seed)
     content = bytearray(picture(kind, 6))
@@ -118,5 +125,41 @@ def test_damage_raises_nothing_but_value_error(kind: str, seed: int) -> None:
         content[draw.randrange(len(content))] = draw.randrange(256)
     del content[draw.randint(len(content) // 2, 2 * len(content)) :]
     for read in (shown_size, decode):
-        with suppress(ValueError):
+        with suppress(DataError):
             read(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (None, "no bytes"),
+        (b"", "no bytes"),
+        (b"no picture at all", "not a known image format"),
+        (png()[:200], "truncated|broken|Truncated"),
+        (png()[:60] + b"\0" * 900, "image can't be decoded"),
+    ],
+)
+def test_undecodable(data: bytes | None, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        decode(data)
+
+
+def test_decompression_bomb_is_not_unpacked() -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(buffer, "PNG")
+    with pytest.raises(DataError, match="over 64,000,000 pixels"):
+        decode(buffer.getvalue())
+    with pytest.raises(DataError, match="over 64,000,000 pixels"):
+        shown_size(buffer.getvalue())
+    buffer = io.BytesIO()
+    Image.new("1", (10_000, 10_000)).save(buffer, "PNG")
+    with pytest.raises(DataError, match="10000x10000 is over"):
+        decode(buffer.getvalue())
+
+
+def test_a_side_out_of_all_proportion_is_refused() -> None:
+    buffer = io.BytesIO()
+    Image.new("1", (40_000, 8)).save(buffer, "PNG")
+    for read in (shown_size, decode):
+        with pytest.raises(DataError, match="40000x8 has a side over 32,768 pixels"):
+            read(buffer.getvalue())
