@@ -1,10 +1,8 @@
 """The scene graph: objects with attributes, and relations between them, in LAION-SG's form.
 
 Intended graphs (what a prompt asks for) and observed graphs (what an annotator saw) share this
-one type. Every field of a LAION-SG record survives a round trip, unknown ones included.
-
-
-MERGED: Relations that say the same when both their ends are exchanged.
+one type. Every field of a LAION-SG record survives a round trip, unknown ones included. A relation
+that can be put both ways (A left of B, B right of A) is one fact, compared in one direction.
 """
 
 from __future__ import annotations
@@ -89,12 +87,12 @@ class SceneGraph(_Model):
             raise DataError(f"{where}: {field}: {first['msg']}.") from None
 
     def unknown(self, kind: str) -> frozenset[str]:
-        """The words that its annotator can't tell: of `attributes`, or of `relations`.
+        """The words that its annotator can't recognise: of `attributes`, or of `relations`.
 
         Kept in the field `unknown`, a mapping of these two to lists; most graphs have none.
         """
-        told = (self.model_extra or {}).get("unknown")
-        words = told.get(kind) if isinstance(told, dict) else None
+        unknown = (self.model_extra or {}).get("unknown")
+        words = unknown.get(kind) if isinstance(unknown, dict) else None
         return frozenset(str(word) for word in words) if isinstance(words, list) else frozenset()
 
     def problems(self) -> list[str]:
@@ -129,15 +127,14 @@ CONVERSE = {
     "next to": "next to",
     "near": "near",
 }
-"""A relation -> the one that says the same the other way round, which is told in its place."""
-
+"""Relation -> the one that says the same with both ends exchanged, which stands in its place."""
 
 Fact = tuple[str, str, str]
-"""Subject, relation, object."""
+"""Subject, relation, object, each a phrase."""
 
 
 def one_way(fact: Fact) -> Fact:
-    """The same fact in the direction in which facts are compared: B right of A is A left of B."""
+    """The same fact in the one direction of `CONVERSE`: B right of A becomes A left of B."""
     subject, relation, target = fact
     converse = CONVERSE.get(relation)
     if converse is None or (converse == relation and subject <= target):

@@ -145,14 +145,14 @@ def test_an_older_commit(shelf: Shelf, tmp_path: Path) -> None:
 FAULTS = [
     (
         Fault("info", status=401),
-        "refused the token (401). Run `hf auth login`, or set HF_TOKEN to a token that may read.",
+        "the Hub refused the token (401): run `hf auth login`, or set HF_TOKEN.",
     ),
     (Fault("info", status=403, text="Gated"), "no right to read there (Gated)"),
-    (Fault("info", status=429), "The Hub takes no more requests for now (429)"),
-    (Fault("tree", status=500, times=9), "The Hub failed (500"),
+    (Fault("info", status=429), "the Hub takes no more requests for now (429)"),
+    (Fault("tree", status=500, times=9), "the Hub failed (500"),
     (Fault("resolve", status=403, at=3, text="No"), "no right to read there (No)"),
-    (Fault("resolve", status=500, at=3, times=99), "The Hub failed (500"),
-    (Fault("lfs-get", "halve", times=99), "The Hub can't be reached at http://127.0.0.1:"),
+    (Fault("resolve", status=500, at=3, times=99), "the Hub failed (500"),
+    (Fault("lfs-get", "halve", times=99), "the Hub can't be reached at http://127.0.0.1:"),
     (Fault("lfs-get", "garble"), "came with another hash than it was pushed with"),
 ]
 

@@ -1,0 +1,114 @@
+"""Files are written whole or not at all, and what the disk refuses is told with the way out."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+from safetensors import SafetensorError
+
+from invdpo.schemas import DataError, WorkspaceError
+from invdpo.schemas.io.files import (
+    disk_errors,
+    flush_tree,
+    hash_file,
+    remove_abandoned,
+    replacing_file,
+    write_atomically,
+)
+
+
+def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "file.txt"
+    for content in (b"first", b"second"):
+        write_atomically(path, content)
+        assert path.read_bytes() == content
+    assert os.listdir(path.parent) == ["file.txt"]
+
+
+def test_a_block_that_fails_leaves_the_older_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    write_atomically(path, b"old")
+
+    def fail(temporary: Path) -> None:
+        temporary.write_bytes(b"half")
+        raise DataError("stop")
+
+    with pytest.raises(DataError), replacing_file(path) as temporary:
+        fail(temporary)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file.txt"]
+
+
+def test_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
+    path, contents = tmp_path / "file", [bytes([n]) * 10_000 for n in range(32)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(partial(write_atomically, path), contents))
+    assert path.read_bytes() in contents
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_only_old_leftovers_of_the_same_file_go(tmp_path: Path) -> None:
+    names = (".a[1].txt.7-8.tmp", ".a1.txt.7-8.tmp", ".a[1].txt.9-9.tmp")
+    for name in names:
+        (tmp_path / name).write_text("half")
+    for name in names[:2]:
+        os.utime(tmp_path / name, (0, 0))
+    write_atomically(tmp_path / "a[1].txt", b"whole")
+    assert sorted(os.listdir(tmp_path)) == [".a1.txt.7-8.tmp", ".a[1].txt.9-9.tmp", "a[1].txt"]
+    remove_abandoned(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".a[1].txt.9-9.tmp", "a[1].txt"]
+
+
+def test_a_folder_stays_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "old.tmp").mkdir()
+    os.utime(tmp_path / "old.tmp", (0, 0))
+    remove_abandoned(tmp_path)
+    assert (tmp_path / "old.tmp").is_dir()
+
+
+def test_everything_below_a_folder_is_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "file").write_text("x")
+    flushed: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.add(os.fstat(handle).st_ino))
+    flush_tree(tmp_path)
+    paths = (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "file")
+    assert flushed == {path.stat().st_ino for path in paths}
+
+
+def test_hashes_are_those_of_hashlib(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert hash_file(tmp_path / "abc") == known
+    begun = partial(hashlib.sha256, b"before")
+    assert hash_file(tmp_path / "abc", begun) == hashlib.sha256(b"beforeabc").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, "x"), "p: the disk is full. Free some space and run"),
+        (OSError(errno.EROFS, "x"), "p: can't be written (read-only). Give a folder"),
+        (OSError(errno.EIO, "Input/output error"), "p: can't be used (Input/output error)."),
+        (OSError("https://me:KEY@host/?sig=KEY"), "p: can't be used (https://host/?…)."),
+        (SafetensorError("I/O error: No space left (os error 28)"), "p: the disk is full."),
+        (SafetensorError("no number"), "p: can't be used (no number)."),
+    ],
+)
+def test_what_the_disk_refuses_is_told(error: Exception, text: str) -> None:
+    with pytest.raises(WorkspaceError) as told, disk_errors(Path("p")):
+        raise error
+    assert str(told.value).startswith(text)
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(ZeroDivisionError), disk_errors(Path("p")):
+        raise ZeroDivisionError

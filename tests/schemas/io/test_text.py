@@ -1,0 +1,42 @@
+"""Numbers, times and errors in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from invdpo.schemas.io.text import describe_error, format_bytes, format_counts, format_seconds
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 kB"),
+        (268.4e6, "268.4 MB"),
+        (12.34e9, "12.3 GB"),
+        (1234.5e12, "1,234.5 TB"),
+    ],
+)
+def test_bytes(size: float, text: str) -> None:
+    assert format_bytes(size) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")],
+)
+def test_seconds(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
+
+
+def test_counts_leave_zeros_out() -> None:
+    assert format_counts({"questions": 1250, "tries": 0, "cost": 0.125}) == (
+        "1,250 questions, 0.125 cost"
+    )
+
+
+def test_an_error_is_one_line_without_secrets() -> None:
+    assert describe_error(ValueError("first\nsecond")) == "ValueError: first"
+    assert describe_error(KeyError()) == "KeyError"
+    assert describe_error(OSError("https://u:KEY@h/x hf_abcdefgh")) == "OSError: https://h/x hf_…"
