@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
 import pytest
-from huggingface_hub import utils as hub_utils
+from huggingface_hub import utils
 
 from invdpo.schemas.io.logs import quiet_hub, quiet_libraries, quiet_logging
 
@@ -26,8 +27,10 @@ def test_libraries(errors: bool) -> None:
 
 
 def test_the_hubs_client(recwarn: pytest.WarningsRecorder) -> None:
+    client: Any = utils  # partly untyped
+
     def state() -> tuple[int, bool]:
-        return hub_utils.logging.get_verbosity(), hub_utils.are_progress_bars_disabled()
+        return client.logging.get_verbosity(), client.are_progress_bars_disabled()
 
     def fail() -> None:
         assert state() == (logging.ERROR, True)  # stderr of a test is no terminal
