@@ -1,19 +1,26 @@
-"""Candidates in batches through a model: a bad one costs only itself, and gets a reason."""
+"""Candidates in batches through a model: a bad one costs only itself, and gets a reason.
+
+`ModelStage` is what the annotate and the score stage share.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from invdpo.curate.candidate import Candidate
 from invdpo.schemas import InvdpoError, ModelError
 from invdpo.schemas.io.text import describe_error
+from invdpo.schemas.tables import Record
 
 A = TypeVar("A")
-
 B = TypeVar("B")
+Answer = TypeVar("Answer")
+AnswerOut = TypeVar("AnswerOut", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,6 @@ def _alone(work: Callable[[Sequence[A]], Sequence[B | Failure]], element: A) -> 
         return Failure(describe_error(error))
 
 
-Answer = TypeVar("Answer")
-
-
 def in_batches(
     model: Callable[[Sequence[Candidate]], Sequence[Answer | Failure]],
     needs: Sequence[str],
@@ -76,3 +80,58 @@ def in_batches(
         answers = iter(attempt(model, fit))
         for candidate, problem in zip(batch, problems, strict=True):
             yield candidate, next(answers) if problem is None else Failure(problem)
+
+
+class Model(Protocol[AnswerOut]):
+    """An annotator or a scorer.
+
+    It may also have `prepare(candidate)`, whose result is kept in `candidate.prepared`, and
+    `counts()`, what it has counted since it was last asked.
+    """
+
+    needs: Sequence[str]
+
+    @property
+    def revision(self) -> str:
+        """Which weights, rules and settings give the answers."""
+        ...
+
+    def __call__(self, candidates: Sequence[Candidate], /) -> Sequence[AnswerOut | Failure]:
+        """One answer a candidate, in order."""
+        ...
+
+
+class ModelStage(Generic[Answer]):
+    """A stage that asks one model about every candidate and writes a row for each."""
+
+    def __init__(self, name: str, model: Model[Answer], batch_size: int) -> None:
+        self.name = name
+        self.chunk = batch_size
+        self.needs = model.needs
+        self._model = model
+
+    @property
+    def revision(self) -> str:
+        """The model's. Raises `ModelError` when it can't be found."""
+        return self._model.revision
+
+    def prepare(self, candidate: Candidate) -> None:
+        """Read what the model needs, and have it prepare the image if it can do so ahead."""
+        prepare: Callable[[Candidate], Any] | None = getattr(self._model, "prepare", None)
+        if candidate.problem(self.needs) is None and prepare is not None:
+            with suppress(InvdpoError):  # raised again when the model is called
+                candidate.prepared[self.name] = prepare(candidate)
+
+    def counts(self) -> Mapping[str, float]:
+        """What the model counted since it was last asked, of those that count."""
+        counts: Callable[[], Mapping[str, float]] = getattr(self._model, "counts", dict)
+        return counts()
+
+    def __call__(self, candidates: Iterable[Candidate]) -> Iterator[Record]:
+        """One row a candidate, in order."""
+        for candidate, answer in in_batches(self._model, self.needs, self.chunk, candidates):
+            yield self.row(candidate, answer)
+
+    @abstractmethod
+    def row(self, candidate: Candidate, answer: Answer | Failure) -> Record:
+        """The row of one candidate; rejected where the answer is a `Failure`."""

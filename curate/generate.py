@@ -72,6 +72,10 @@ class Generate:
     def prepare(self, row: Record) -> None:
         """Nothing is done ahead."""
 
+    def counts(self) -> Mapping[str, float]:
+        """Nothing is counted."""
+        return {}
+
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         """K rows a prompt and model, in order, those of the first model first.
 

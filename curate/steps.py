@@ -48,7 +48,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = _without_asking(config)() if options.dry_run else source()
             rows, doubled = collect(drafts, source.name, config.prompts.num_prompts)
-            counts = tuple(filter(None, [format_counts(getattr(source, "counts", dict)())]))
+            counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)
             made = len(rows)
             if options.dry_run:

@@ -17,14 +17,14 @@ class Annotator(Protocol):
 
     name: str
     needs: Sequence[str]
-    """Which of image, prompt and graph must be there; cases without come out rejected."""
+    """Which of image, prompt and graph must be there; candidates without come out rejected."""
 
     @property
     def revision(self) -> str:
         """Which weights, rules and settings give these graphs."""
         ...
 
-    def __call__(self, cases: Sequence[Candidate]) -> Sequence[SceneGraph | Failure]:
+    def __call__(self, candidates: Sequence[Candidate], /) -> Sequence[SceneGraph | Failure]:
         """What each picture shows, in order; a `Failure` with the reason where it can't be told."""
         ...
 

@@ -58,21 +58,23 @@ class ImportAnnotator:
     @cached_property
     def _graphs(self) -> dict[str, SceneGraph | Failure]:
         """Key -> graph, or why there is none; a key that stands twice has none."""
-        found: dict[str, SceneGraph | Failure] = {}
+        graphs: dict[str, SceneGraph | Failure] = {}
         for number, record in enumerate(_records(self._path, self._data), start=1):
             key = _key(record, f"{self._path}: record {number}")
-            found[key] = _graph(record) if key not in found else Failure("stands twice in the file")
-        if not found:
+            graphs[key] = (
+                _graph(record) if key not in graphs else Failure("stands twice in the file")
+            )
+        if not graphs:
             raise DataError(f"{self._path}: no records.")
-        return found
+        return graphs
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph | Failure]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:
         """One graph a case, where the file has one."""
-        return [self._of(case) for case in cases]
+        return [self._of(candidate) for candidate in candidates]
 
-    def _of(self, case: Candidate) -> SceneGraph | Failure:
-        digest = hashlib.sha256(case.image_bytes).hexdigest()
-        for key in (case.candidate_id, digest):
+    def _of(self, candidate: Candidate) -> SceneGraph | Failure:
+        digest = hashlib.sha256(candidate.image_bytes).hexdigest()
+        for key in (candidate.candidate_id, digest):
             if key in self._graphs:
                 return self._graphs[key]
         return Failure(f"no graph in {self._path.name}")
@@ -88,12 +90,12 @@ def _records(path: Path, data: bytes) -> Iterator[Any]:
         if path.suffix.lower() == ".jsonl":
             yield from (json.loads(line) for line in text.split("\n") if line.strip())
             return
-        found = json.loads(text)
+        records = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}.") from None
-    if not isinstance(found, list):
+    if not isinstance(records, list):
         raise DataError(f"{path}: expected a list of records.")
-    yield from found
+    yield from records
 
 
 def _parquet(path: Path, data: bytes) -> Iterator[Any]:

@@ -22,10 +22,10 @@ class ShapesAnnotator:
     def __init__(self, config: AnnotateConfig) -> None:
         """Nothing of the configuration plays a part."""
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph]:
         """One graph a picture."""
         import numpy as np
 
         from invdpo.curate.shapes.vision import observe
 
-        return [observe(np.asarray(case.image)) for case in cases]
+        return [observe(np.asarray(candidate.image)) for candidate in candidates]

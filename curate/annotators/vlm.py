@@ -14,7 +14,7 @@ from functools import cached_property
 from invdpo.curate.annotators.base import ANNOTATORS
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import GRAPH, IMAGE, Candidate
-from invdpo.curate.clients.graph_schema import FORM, Words, read, schema
+from invdpo.curate.clients.graph_schema import FORM, AllowedWords, read, schema
 from invdpo.curate.clients.questions import Question, VlmClient
 from invdpo.curate.scene_graphs.vocabulary import Alternatives
 from invdpo.schemas import SceneGraph
@@ -67,17 +67,17 @@ class VlmAnnotator:
         )
         return f"{config.vlm_model} {config.vlm_vocabulary} {rest[:8]}"
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph | Failure]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:
         """One graph a case."""
-        return self._consultant.answer([self._question(case) for case in cases])
+        return self._consultant.answer([self._question(candidate) for candidate in candidates])
 
     def counts(self) -> Counts:
         """What was spent since it was last asked for."""
-        return self._consultant.news()
+        return self._consultant.new_counts()
 
-    def _question(self, case: Candidate) -> Question[SceneGraph]:
-        name = hashlib.sha256(case.image_bytes).hexdigest()[:NAME_LENGTH]
-        words = self._words(case.graph) if self._closed else None
+    def _question(self, candidate: Candidate) -> Question[SceneGraph]:
+        name = hashlib.sha256(candidate.image_bytes).hexdigest()[:NAME_LENGTH]
+        words = self._words(candidate.graph) if self._closed else None
         text = f'The id of this picture is "{name}".'
         if words is not None:
             lists = {
@@ -87,15 +87,21 @@ class VlmAnnotator:
             }
             text = f"{text} {CLOSED}{json.dumps(lists, ensure_ascii=False)}"
         return Question(
-            SYSTEM, text, schema(words), lambda found: read(found, name, words), case.image_bytes
+            SYSTEM,
+            text,
+            schema(words),
+            lambda answer: read(answer, name, words),
+            candidate.image_bytes,
         )
 
-    def _words(self, graph: SceneGraph) -> Words:
+    def _words(self, graph: SceneGraph) -> AllowedWords:
         """Those of a graph and what stands against them, in an order that gives nothing away."""
         choices = self._alternatives.choices(graph)
-        alternatives = {word for some in choices.values() for one in some for word in one.words}
+        alternatives = {
+            word for group in choices.values() for choice in group for word in choice.words
+        }
         unknown = {*self._alternatives.unknown(graph)}
-        return Words(
+        return AllowedWords(
             tuple(sorted({item.label for item in graph.items})),
             tuple(sorted(alternatives | unknown)),
             tuple(sorted(self._relations({link.relation for link in graph.relations}))),
@@ -106,9 +112,9 @@ class VlmAnnotator:
         words = self._alternatives.words
         spatial = {name: {name, *phrases} for name, phrases in words.relations.items() if phrases}
         plain = {" ".join(name.casefold().split()) for name in asked}
-        found = set(asked)
+        names = set(asked)
         if any(plain & phrases for phrases in spatial.values()):
-            found |= {name for name, phrases in spatial.items() if not plain & phrases}
+            names |= {name for name, phrases in spatial.items() if not plain & phrases}
         if plain & {*words.activities}:
-            found |= {*words.activities} - plain
-        return found
+            names |= {*words.activities} - plain
+        return names

@@ -92,7 +92,7 @@ class Budget:
         with self._changed:
             self._add("answers from the cache", 1)
 
-    def news(self) -> Counts:
+    def new_counts(self) -> Counts:
         """What was counted since it was last asked for."""
         with self._changed:
             fresh = {name: total - self._known.get(name, 0) for name, total in self._all.items()}
@@ -113,10 +113,10 @@ class Budget:
         )
 
 
-def add_counts(some: Iterable[Mapping[str, float]]) -> Counts:
+def add_counts(parts: Iterable[Mapping[str, float]]) -> Counts:
     """Counts of several, added up."""
     total: Counts = {}
-    for counts in some:
+    for counts in parts:
         for name, number in counts.items():
             total[name] = total.get(name, 0) + number
     return total

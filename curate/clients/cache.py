@@ -25,10 +25,10 @@ class AnswerCache:
     def get(self, key: str) -> str | None:
         """The answer, or None where there is none that can be read."""
         try:
-            found = json.loads(self._path(key).read_text(encoding="utf-8"))
+            stored = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        text = found.get("answer") if isinstance(found, dict) else None
+        text = stored.get("answer") if isinstance(stored, dict) else None
         return text if isinstance(text, str) else None
 
     def put(self, key: str, answer: str) -> None:

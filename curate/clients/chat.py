@@ -53,10 +53,10 @@ class Chat:
     def settings(self) -> dict[str, Any]:
         """What decides answers beside the messages."""
         config = self._config
-        found: dict[str, Any] = {"model": config.vlm_model, "max_tokens": config.vlm_max_tokens}
+        settings: dict[str, Any] = {"model": config.vlm_model, "max_tokens": config.vlm_max_tokens}
         if config.vlm_temperature is not None:
-            found["temperature"] = config.vlm_temperature
-        return found
+            settings["temperature"] = config.vlm_temperature
+        return settings
 
     def say(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
         """The model's answer, in the form of `schema` if the server can see to it.
@@ -112,15 +112,19 @@ def _as_png(data: bytes) -> bytes:
     return encode(np.asarray(decode(data)))
 
 
-def _reply(told: Any, where: str) -> Reply:
+def _reply(envelope: Any, where: str) -> Reply:
     """Reads the answer's envelope. Raises `AnswerError` when it is none."""
-    choices = told.get("choices") if isinstance(told, dict) else None
+    choices = envelope.get("choices") if isinstance(envelope, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        found = json.dumps(told)[:80] if not isinstance(told, dict) else ", ".join(told)[:80]
-        raise AnswerError(f"{where}: no `choices` with a message in the answer (found: {found}).")
-    usage = told.get("usage")
+        excerpt = (
+            json.dumps(envelope)[:80]
+            if not isinstance(envelope, dict)
+            else ", ".join(envelope)[:80]
+        )
+        raise AnswerError(f"{where}: no `choices` with a message in the answer (found: {excerpt}).")
+    usage = envelope.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     counts = Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     refusal = message.get("refusal")

@@ -22,7 +22,7 @@ FORM = (
 
 
 @dataclass(frozen=True)
-class Words:
+class AllowedWords:
     """The only words that may be used."""
 
     labels: tuple[str, ...]
@@ -30,11 +30,11 @@ class Words:
     relations: tuple[str, ...]
 
 
-def schema(words: Words | None) -> dict[str, Any]:
+def schema(words: AllowedWords | None) -> dict[str, Any]:
     """The form as a JSON schema; without `words` any may be used."""
     label, attribute, relation = (
-        {"type": "string", "enum": list(some)} if some else {"type": "string"}
-        for some in ((words.labels, words.attributes, words.relations) if words else ("",) * 3)
+        {"type": "string", "enum": list(allowed)} if allowed else {"type": "string"}
+        for allowed in ((words.labels, words.attributes, words.relations) if words else ("",) * 3)
     )
     number = {"type": "integer"}
     item = _record(item_id=number, label=label, attributes=_list(attribute))
@@ -55,20 +55,20 @@ def _list(of: dict[str, Any]) -> dict[str, Any]:
     return {"type": "array", "items": of}
 
 
-def read(found: Any, name: str, words: Words | None) -> SceneGraph:
+def read(answer: Any, name: str, words: AllowedWords | None) -> SceneGraph:
     """The graph of an answer to the question called `name`. Raises `FaultError`."""
-    if not isinstance(found, dict):
+    if not isinstance(answer, dict):
         raise FaultError("it is not one JSON object")
-    if found.get("id") != name:
+    if answer.get("id") != name:
         raise FaultError(f'its id is not "{name}", so it is about something else')
     for key, most in (("items", MOST_ITEMS), ("relations", MOST_RELATIONS)):
-        if not isinstance(found.get(key), list):
+        if not isinstance(answer.get(key), list):
             raise FaultError(f"it has no list `{key}`")
-        if len(found[key]) > most:
-            raise FaultError(f"it has {len(found[key]):,} {key}, and at most {most:,} are taken")
+        if len(answer[key]) > most:
+            raise FaultError(f"it has {len(answer[key]):,} {key}, and at most {most:,} are taken")
     record = {
-        "items": [_only(part, ITEM) for part in found["items"]],
-        "relations": [_only(part, LINK) for part in found["relations"]],
+        "items": [_only(part, ITEM) for part in answer["items"]],
+        "relations": [_only(part, LINK) for part in answer["relations"]],
     }
     try:
         graph = SceneGraph.from_dict(record if words is None else _spelt(record, words))
@@ -92,7 +92,7 @@ def _only(part: object, names: Iterable[str]) -> object:
     return {name: part[name] for name in names if name in part} if isinstance(part, dict) else part
 
 
-def _spelt(record: Mapping[str, Any], words: Words) -> dict[str, Any]:
+def _spelt(record: Mapping[str, Any], words: AllowedWords) -> dict[str, Any]:
     """With every word as it stands in `words`. Raises `FaultError` for another word."""
     spell = {
         kind: {_folded(word): word for word in getattr(words, kind)}

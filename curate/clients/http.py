@@ -41,12 +41,12 @@ class AnswerError(InvdpoError):
         """The HTTP status; 0 without a connection, None when the answer did not come or end."""
 
 
-class _Told(NamedTuple):
+class _Response(NamedTuple):
     """What came of asking once."""
 
     status: int | None
     """As that of `AnswerError`."""
-    told: str
+    text: str
     wait: float | None = None
     """Seconds that the server asks to wait."""
     body: bytes = b""
@@ -66,8 +66,8 @@ def check_url(url: str, option: str) -> None:
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        found = shown(url) if parts.hostname else "something else"
-        raise ConfigError(f"{option}: found {found}; expected http://… or https://….")
+        given = shown(url) if parts.hostname else "something else"
+        raise ConfigError(f"{option}: found {given}; expected http://… or https://….")
     if parts.username or parts.password or parts.query:
         text = f"{option}: {shown(url)} was given with a user, a password or a query. Give the "
         raise ConfigError(f"{text}address alone, and the key in the environment variable.")
@@ -96,20 +96,22 @@ class Endpoint:
         return self._ask("POST", path, question)
 
     def _ask(self, method: str, path: str, question: Mapping[str, Any] | None) -> Any:
-        where, found = shown(self.url + path), _Told(None, "")
+        where, response = shown(self.url + path), _Response(None, "")
         for attempt in range(self.tries):
-            found = self._once(method, self.url + path, question)
-            if found.status == 200:
-                return _json(found.body, where)
-            if found.status and found.status not in BUSY:
-                reason = self._reason(found)
-                raise AnswerError(f"{where}: {found.told}{reason}.", found.status)
+            response = self._once(method, self.url + path, question)
+            if response.status == 200:
+                return _json(response.body, where)
+            if response.status and response.status not in BUSY:
+                reason = self._reason(response)
+                raise AnswerError(f"{where}: {response.text}{reason}.", response.status)
             if attempt + 1 < self.tries:
-                wait = _pause(attempt) if found.wait is None else found.wait
+                wait = _pause(attempt) if response.wait is None else response.wait
                 self.sleep(min(wait, LONGEST_WAIT))
-        raise AnswerError(f"{where}: {found.told}, {self.tries} times in a row.", found.status)
+        raise AnswerError(
+            f"{where}: {response.text}, {self.tries} times in a row.", response.status
+        )
 
-    def _once(self, method: str, url: str, question: Mapping[str, Any] | None) -> _Told:
+    def _once(self, method: str, url: str, question: Mapping[str, Any] | None) -> _Response:
         import requests
         import urllib3
 
@@ -125,22 +127,22 @@ class Endpoint:
                 stream=True,
                 auth=_as_it_is,
             ) as answer:
-                told = f"status {answer.status_code}"
+                status = f"status {answer.status_code}"
                 if answer.is_redirect:
-                    return _Told(399, f"{told}: redirects are not followed")
+                    return _Response(399, f"{status}: redirects are not followed")
                 wait = _seconds(answer.headers.get("Retry-After"))
                 body = _bounded(answer, shown(url), begin + self.whole)
-                return _Told(answer.status_code, told, wait, body)
+                return _Response(answer.status_code, status, wait, body)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
-            return _Told(None, f"no answer within {self.timeout:g} s")
+            return _Response(None, f"no answer within {self.timeout:g} s")
         except TimeoutError:
-            return _Told(None, f"no whole answer within {self.whole:g} s")
+            return _Response(None, f"no whole answer within {self.whole:g} s")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            return _Told(0, f"no connection ({type(error).__name__})")
+            return _Response(0, f"no connection ({type(error).__name__})")
 
-    def _reason(self, found: _Told) -> str:
+    def _reason(self, response: _Response) -> str:
         """What the server says of an error, on one line, unless a piece of the key is in it."""
-        said = _message(found.body) if found.status in EXPLAINED else ""
+        said = _message(response.body) if response.status in EXPLAINED else ""
         key = self._key()
         pieces = {key[n : n + 6] for n in range(max(1, len(key) - 5))} if key else set()
         return "" if not said or any(piece in said for piece in pieces) else f" ({said})"
@@ -177,12 +179,12 @@ def _bounded(answer: Any, where: str, deadline: float) -> bytes:
 def _message(body: bytes) -> str:
     """The text of an error in one of the usual forms of JSON; empty when there is none."""
     try:
-        found = json.loads(body)
+        message = json.loads(body)
     except (ValueError, RecursionError):
         return ""
     for key in ("error", "message", "detail"):
-        found = found.get(key, found) if isinstance(found, dict) else found
-    text = " ".join(found.split()) if isinstance(found, str) else ""
+        message = message.get(key, message) if isinstance(message, dict) else message
+    text = " ".join(message.split()) if isinstance(message, str) else ""
     return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_REASON]
 
 

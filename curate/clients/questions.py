@@ -1,6 +1,6 @@
 """Questions to a model until there is an answer that can be used: cache, budget, repair.
 
-MERGED: Several questions at a time, each in a thread of its own.
+Several are asked at a time, each in a thread of its own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from invdpo.schemas.config.vlm import Asking
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.text import Counts
 
+A = TypeVar("A")
+B = TypeVar("B")
 T = TypeVar("T")
 
 SHOWN_AGAIN = 4_000
@@ -73,26 +75,26 @@ class VlmClient:
     """Asks many questions at a time, each as cheaply as can be. Raises `ConfigError` when made."""
 
     def __init__(self, config: Asking, section: str) -> None:
-        self._crowd = WorkerPool(config.vlm_concurrency)
+        self._pool = WorkerPool(config.vlm_concurrency)
         endpoint = Endpoint(
             (config.vlm_url or "").rstrip("/"),
             config.vlm_key_variable,
             config.vlm_timeout,
             5 * config.vlm_timeout,
             config.vlm_tries,
-            self._crowd.sleep,
+            self._pool.sleep,
         )
         self._chat = Chat(config, section, endpoint)
-        self._ledger = Budget(config)
+        self._budget = Budget(config)
         self._answers = AnswerCache(
             Path(config.vlm_cache) if config.vlm_cache else default_folder()
         )
         self._failures: int | None = None
         """Of those in a row since the last answer; None before any answer."""
 
-    def news(self) -> Counts:
+    def new_counts(self) -> Counts:
         """What was spent since it was last asked for."""
-        return self._ledger.news()
+        return self._budget.new_counts()
 
     def answer(self, questions: Sequence[Question[T]]) -> list[T | Failure]:
         """One answer a question, in order, or why there is none.
@@ -101,21 +103,21 @@ class VlmClient:
         answers others. Raises `BudgetError` when nothing is left to spend, `AnswerError`
         when the server is of no use; whatever was answered by then is in the cache.
         """
-        found = self._crowd.map(self._one, questions)
-        errors = [part for part in found if isinstance(part, Exception)]
+        answers = self._pool.map(self._one, questions)
+        errors = [part for part in answers if isinstance(part, Exception)]
         for error in sorted(errors, key=_weight):
             if isinstance(error, BudgetError):
-                raise self._ledger.final(error)
+                raise self._budget.final(error)
             if not _its_fault(error) or self._failures is None or self._failures > PATIENCE:
                 raise error
-        return [_failure(part) if isinstance(part, Exception) else part for part in found]
+        return [_failure(part) if isinstance(part, Exception) else part for part in answers]
 
     def _one(self, question: Question[T]) -> T | Failure:
         key = question.key(self._chat.settings())
         try:
             if (kept := self._answers.get(key)) is not None:
                 value = _read(question, kept)
-                self._ledger.cached()
+                self._budget.cached()
                 return value
         except FaultError:
             pass  # read by stricter rules than when it was kept
@@ -123,7 +125,7 @@ class VlmClient:
             return self._ask(question, key)
         except InvdpoError as error:
             if not _its_fault(error):
-                self._crowd.call_off()
+                self._pool.cancel()
             elif self._failures is not None:
                 self._failures += 1
             raise
@@ -146,14 +148,14 @@ class VlmClient:
         return Failure(f"no usable answer, twice: {fault}")
 
     def _say(self, messages: Sequence[Message], question: Question[T]) -> Reply:
-        self._ledger.begin()
+        self._budget.begin()
         reply = None
         try:
             reply = self._chat.say(messages, question.schema)
             self._failures = 0
             return reply
         finally:
-            self._ledger.end(reply.usage if reply is not None else None)
+            self._budget.end(reply.usage if reply is not None else None)
 
 
 def _its_fault(error: Exception) -> bool:
@@ -172,12 +174,12 @@ def _failure(error: Exception) -> Failure:
 def _read(question: Question[T], text: str, ended: str = "") -> T:
     """The value of an answer. Raises `FaultError`."""
     try:
-        found = json.loads(_bare(text))
+        value = json.loads(_bare(text))
     except (ValueError, RecursionError):
         if ended == "length":
             raise FaultError("the answer was cut off; be briefer") from None
         raise FaultError("the answer is not JSON") from None
-    return question.read(found)
+    return question.read(value)
 
 
 def _bare(text: str) -> str:
@@ -195,11 +197,6 @@ def _again(reply: Reply, fault: FaultError) -> list[Message]:
         {"role": "assistant", "content": said},
         {"role": "user", "content": f"That answer can't be used: {fault}. {wanted}"},
     ]
-
-
-A = TypeVar("A")
-
-B = TypeVar("B")
 
 
 class StoppedError(Exception):
@@ -223,37 +220,37 @@ class WorkerPool:
 
     def map(self, work: Callable[[A], B], items: Sequence[A]) -> list[B | Exception]:
         """What came of each item, in order; of those that failed, or were not begun, why."""
-        found: list[B | Exception] = [StoppedError() for _ in items]
+        results: list[B | Exception] = [StoppedError() for _ in items]
         waiting: SimpleQueue[int] = SimpleQueue()
         for n in range(len(items)):
             waiting.put(n)
         done: SimpleQueue[None] = SimpleQueue()
         self._stop.clear()
 
-        def labour() -> None:
+        def run() -> None:
             try:
                 while not self._stop.is_set():
                     n = waiting.get_nowait()
                     try:
-                        found[n] = work(items[n])
+                        results[n] = work(items[n])
                     except Exception as error:  # noqa: BLE001 - the caller sorts them
-                        found[n] = error
+                        results[n] = error
             except Empty:
                 pass
             finally:
                 done.put(None)
 
-        threads = [Thread(target=labour, daemon=True) for _ in range(min(self._size, len(items)))]
+        threads = [Thread(target=run, daemon=True) for _ in range(min(self._size, len(items)))]
         try:
             for thread in threads:
                 thread.start()
             for _ in threads:
                 done.get()
         except BaseException:
-            self.call_off()
+            self.cancel()
             raise
-        return found
+        return results
 
-    def call_off(self) -> None:
+    def cancel(self) -> None:
         """Begin nothing more, and wake those that wait for their next try."""
         self._stop.set()

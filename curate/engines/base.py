@@ -41,6 +41,10 @@ class Stage(Protocol):
         """What can be done for one row ahead of the call, in another thread; never raises."""
         ...
 
+    def counts(self) -> Mapping[str, float]:
+        """What it has counted since it was last asked, such as questions and tokens."""
+        ...
+
     def __call__(self, rows: Iterable[Any], /) -> Iterator[Record]:
         """Rows out, in the order of the rows in; what can't be processed has status `rejected`."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -72,8 +72,7 @@ class Work:
                 yield Outcome(file.stage, error=file.error)
             elif file.stage not in self._stages.broken:
                 stage = self._stages[file.stage]
-                counts: Mapping[str, float] = getattr(stage, "counts", dict)()
-                yield replace(file.write(stage.schema), counts=counts)
+                yield replace(file.write(stage.schema), counts=stage.counts())
 
 
 class _File:

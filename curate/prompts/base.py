@@ -12,6 +12,7 @@ from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.graph import one_way
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.text import Counts
 from invdpo.schemas.plugins import Registry
 from invdpo.schemas.tables import OK, REJECTED, Record
 
@@ -45,6 +46,10 @@ class PromptSource(Protocol):
         """Prompts in order, the same at every call; may end before `num_prompts` are reached."""
         ...
 
+    def counts(self) -> Counts:
+        """What a model that was asked has cost so far; empty where none is asked."""
+        ...
+
 
 PROMPT_SOURCES: Registry[type[PromptSource]] = Registry("prompt source")
 
@@ -68,7 +73,7 @@ def prompt_row(draft: Draft, source: str) -> Record:
     draft = _storable(draft)
     graph = draft.graph.to_dict() if draft.graph is not None else None
     error = draft.error or _fault(draft)
-    place = f" (line {draft.line})" if error and draft.line else ""
+    line = f" (line {draft.line})" if error and draft.line else ""
     key = [draft.prompt, graph] if draft.prompt else [draft.prompt, graph, error, draft.line]
     return {
         "prompt_id": content_id(*key),
@@ -77,7 +82,7 @@ def prompt_row(draft: Draft, source: str) -> Record:
         "source": source,
         "split_group": split_group(draft.prompt, draft.graph),
         "status": REJECTED if error else OK,
-        "error": f"{error}{place}" if error else None,
+        "error": f"{error}{line}" if error else None,
     }
 
 

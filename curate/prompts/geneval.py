@@ -46,7 +46,7 @@ def _entry(entry: object, number: int) -> tuple[str, int, str | None]:
 
 def _relation(position: object, first: list[int], number: int) -> Relation:
     if isinstance(position, list) and len(position) == 2:
-        name, other = position
-        if isinstance(name, str) and isinstance(other, int) and 0 <= other < len(first):
-            return Relation(item1=first[number], relation=name, item2=first[other])
+        name, target = position
+        if isinstance(name, str) and isinstance(target, int) and 0 <= target < len(first):
+            return Relation(item1=first[number], relation=name, item2=first[target])
     raise DataError(f"include[{number}].position: expected a predicate and the number of an entry")

@@ -64,7 +64,7 @@ class HubSource:
         import datasets
 
         try:
-            found = datasets.load_dataset(
+            dataset = datasets.load_dataset(
                 self._path,
                 split=self._config.hub_split,
                 streaming=True,
@@ -73,12 +73,12 @@ class HubSource:
         except Exception as error:
             text = f"{self._path}: split {self._config.hub_split!r} can't be opened"
             raise DataError(f"{text} ({describe_error(error)}).") from error
-        names = found.column_names
+        names = dataset.column_names
         if names is None:
-            return found
+            return dataset
         column = self._reader.column(names, self._path)
         kept = {column, *BESIDE}
-        return found.select_columns([name for name in names if name in kept])
+        return dataset.select_columns([name for name in names if name in kept])
 
     def counts(self) -> Counts:
         """What asking a model for graphs has cost since it was last asked for."""

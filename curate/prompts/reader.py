@@ -50,19 +50,19 @@ class Reader:
             yield from drafts
             return
         source = iter(drafts)
-        while some := list(islice(source, self._config.vlm_concurrency)):
-            lacking = [d for d in some if d.graph is None and prompt_row(d, "")["status"] == OK]
-            found = self._model.graphs([str(draft.prompt) for draft in lacking])
-            told = {id(d): _with(d, graph) for d, graph in zip(lacking, found, strict=True)}
-            yield from (told.get(id(draft), draft) for draft in some)
+        while batch := list(islice(source, self._config.vlm_concurrency)):
+            lacking = [d for d in batch if d.graph is None and prompt_row(d, "")["status"] == OK]
+            graphs = self._model.graphs([str(draft.prompt) for draft in lacking])
+            completed = {id(d): _with(d, graph) for d, graph in zip(lacking, graphs, strict=True)}
+            yield from (completed.get(id(draft), draft) for draft in batch)
 
-    def column(self, found: Mapping[str, Any] | list[str], where: str) -> str:
+    def column(self, columns: Mapping[str, Any] | list[str], where: str) -> str:
         """The column with the prompts. Raises `DataError` naming those that are there."""
         wanted = (self._config.column,) if self._config.column else COLUMNS
         for name in wanted:
-            if name in found:
+            if name in columns:
                 return name
-        names = ", ".join(sorted(found)) or "none"
+        names = ", ".join(sorted(columns)) or "none"
         expected = " or ".join(f"`{name}`" for name in wanted)
         raise DataError(f"{where}: no column {expected}; found: {names}. Name one by --column.")
 
@@ -115,12 +115,14 @@ def _with(draft: Draft, graph: SceneGraph | Failure) -> Draft:
 def given(record: dict[str, Any]) -> dict[str, Any]:
     """Items and relations without what is null: tables have every field in every row."""
     lists = {name: record.get(name) for name in ("items", "relations")}
-    some = {
-        name: [_stated(part) for part in found]
-        for name, found in lists.items()
-        if isinstance(found, list)
+    present = {
+        name: [_stated(part) for part in values]
+        for name, values in lists.items()
+        if isinstance(values, list)
     }
-    return {name: value for name, value in record.items() if lists.get(name, "") is not None} | some
+    return {
+        name: value for name, value in record.items() if lists.get(name, "") is not None
+    } | present
 
 
 def _stated(part: object) -> object:

@@ -86,8 +86,8 @@ class SceneSampler:
         self._used: Counter[str] = Counter()
         """Attribute kinds and predicates, by name."""
 
-    def _ours(self, found: Iterable[tuple[str, str, str]]) -> list[SceneChoice]:
-        choices = (SceneChoice(*one) for one in found)
+    def _ours(self, triples: Iterable[tuple[str, str, str]]) -> list[SceneChoice]:
+        choices = (SceneChoice(*triple) for triple in triples)
         return [c for c in choices if _split("attribute", c.word, c.label) == self._split]
 
     def used(self, graph: SceneGraph) -> None:
@@ -107,12 +107,12 @@ class SceneSampler:
         items: list[Item] = []
         relations: list[Relation] = []
         for n in range(made.objects):
-            before = next((one for one, other in links if other == n), None)
-            being = made.relation == "activity" and any(one == n for one, _ in links)
-            found = self._next(items, before, made.relation, being, later)
-            if found is None:
+            before = next((first for first, second in links if second == n), None)
+            being = made.relation == "activity" and any(first == n for first, _ in links)
+            linked = self._next(items, before, made.relation, being, later)
+            if linked is None:
                 return None
-            name, item = found
+            name, item = linked
             items.append(item)
             if before is not None:
                 relations.append(Relation(item1=before, relation=name, item2=n))
@@ -122,8 +122,8 @@ class SceneSampler:
         self, items: Sequence[Item], before: int | None, relation: str, being: bool, later: int
     ) -> tuple[str, Item] | None:
         """One more object, and the predicate that leads to it from the one `before` it."""
-        there = {item.label for item in items}
-        new = [c for c in (self._beings if being else self._things) if c.label not in there]
+        labels = {item.label for item in items}
+        new = [c for c in (self._beings if being else self._things) if c.label not in labels]
         names = self._words.activities if relation == "activity" else self._words.spatial
         for name in self._preferred(names, later) if before is not None else [""]:
             fit = (
@@ -137,8 +137,8 @@ class SceneSampler:
 
     def _item(self, choices: Sequence[SceneChoice], number: int, later: int) -> Item:
         kind = self._preferred(dict.fromkeys(c.kind for c in choices), later)[0]
-        some = [c for c in choices if c.kind == kind]
-        chosen = some[int(self._rng.integers(len(some)))]
+        fitting = [c for c in choices if c.kind == kind]
+        chosen = fitting[int(self._rng.integers(len(fitting)))]
         return Item(item_id=number, label=chosen.label, attributes=(chosen.word,))
 
     def _preferred(self, names: Iterable[str], later: int) -> list[str]:
@@ -168,5 +168,5 @@ def _split(*combination: str) -> str:
     if kind not in ("attribute", "count"):
         ends = sorted(ends)
     digest = hashlib.sha256("\0".join([kind, *ends]).encode()).digest()
-    place = int.from_bytes(digest[:4], "big") % 100
-    return next(name for name, end in SHARES if place < end)
+    percentile = int.from_bytes(digest[:4], "big") % 100
+    return next(name for name, end in SHARES if percentile < end)

@@ -16,6 +16,7 @@ from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 from invdpo.schemas import Item, SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.ids import content_id, derived_seed
+from invdpo.schemas.io.text import Counts
 
 REVISION = "3"
 """Raised whenever the same words and seed would give other prompts."""
@@ -47,6 +48,10 @@ class ScenesSource:
             "words": content_id(self._words.model_dump(mode="json", exclude={"synonyms"})),
         }
 
+    def counts(self) -> Counts:
+        """No model is asked."""
+        return {}
+
     def __call__(self) -> Iterator[Draft]:
         """Prompts until the split has no new ones."""
         rng = np.random.default_rng(derived_seed("scenes", self._config.split, self._config.seed))
@@ -71,21 +76,25 @@ class ScenesSource:
         if made.counted:
             word = next(w for w, n in self._words.numbers.items() if n == len(items))
             return f"{word} {items[0].attributes[0]} {_plural(items[0].label)}"
-        phrases = {name: some[0] for name, some in self._words.relations.items() if some}
-        told: set[int] = set()
+        phrases = {
+            name: alternatives[0]
+            for name, alternatives in self._words.relations.items()
+            if alternatives
+        }
+        mentioned: set[int] = set()
         parts = [
-            f"{_named(items[r.item1], told)} {phrases.get(r.relation, r.relation)} "
-            f"{_named(items[r.item2], told)}"
+            f"{_named(items[r.item1], mentioned)} {phrases.get(r.relation, r.relation)} "
+            f"{_named(items[r.item2], mentioned)}"
             for r in graph.relations
-        ] or [_named(item, told) for item in items]
+        ] or [_named(item, mentioned) for item in items]
         listed = not graph.relations and len(parts) > 2
         return " and ".join([", ".join(parts[:-1]), parts[-1]] if listed else parts)
 
 
-def _named(item: Item, told: set[int]) -> str:
+def _named(item: Item, mentioned: set[int]) -> str:
     text = item.phrase
-    again = item.item_id in told
-    told.add(item.item_id)
+    again = item.item_id in mentioned
+    mentioned.add(item.item_id)
     article = "the" if again else "an" if text[0] in "aeiou" else "a"
     return f"{article} {text}"
 

@@ -12,6 +12,7 @@ from invdpo.curate.shapes import scenes, world
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.ids import derived_seed
+from invdpo.schemas.io.text import Counts
 
 PATIENCE = 2_000
 """Draws without a new prompt after which the world counts as exhausted."""
@@ -34,6 +35,10 @@ class ShapesSource:
     def fingerprint(self) -> dict[str, Any]:
         """Split, seed and number decide all."""
         return self._config.fingerprint()
+
+    def counts(self) -> Counts:
+        """No model is asked."""
+        return {}
 
     def __call__(self) -> Iterator[Draft]:
         """Prompts until the split has no new ones."""

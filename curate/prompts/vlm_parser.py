@@ -42,11 +42,11 @@ class PromptReader:
 
     def counts(self) -> Counts:
         """What was spent since it was last asked for."""
-        return self._consultant.news()
+        return self._consultant.new_counts()
 
 
 def _question(prompt: str) -> Question[SceneGraph]:
     name = content_id(prompt)[:NAME_LENGTH]
     quoted = json.dumps(prompt, ensure_ascii=False)
     text = f'The id of this prompt is "{name}". The prompt, as a JSON string: {quoted}'
-    return Question(SYSTEM, text, schema(None), lambda found: read(found, name, None))
+    return Question(SYSTEM, text, schema(None), lambda answer: read(answer, name, None))

@@ -50,10 +50,10 @@ class Grammar:
     def __init__(self, words: Vocabulary) -> None:
         self._words = words
         self._function_words = {*words.function_words}
-        self._kinds = {word: kind for kind, some in words.attributes.items() for word in some}
-        self._relations = {text: name for name, some in words.relations.items() for text in some}
+        self._kinds = {word: kind for kind, group in words.attributes.items() for word in group}
+        self._relations = {text: name for name, group in words.relations.items() for text in group}
         self._relations |= {text: text for text in words.activities}
-        spatial = [text for some in words.relations.values() for text in some]
+        spatial = [text for group in words.relations.values() for text in group]
         between, doing = _either(spatial), _either(words.activities)
         stances, names = _either(words.stances), _either(words.ed_names)
         stance = rf"(?:\s+(?:{stances}|(?!(?:{names})\s)[a-z]{{3,}}ed))?(?!\s+with\s)"
@@ -71,15 +71,15 @@ class Grammar:
         items: list[Item] = []
         relations: list[Relation] = []
         for part in self._parts(prompt):
-            found = self._clause.fullmatch(part)
-            if found is None:
+            match = self._clause.fullmatch(part)
+            if match is None:
                 if self._mention(part, items) is None:
                     return None
                 continue
-            one, other = (self._mention(found[name], items) for name in ("one", "other"))
+            one, other = (self._mention(match[name], items) for name in ("one", "other"))
             if one is None or other is None or len(other) != 1:
                 return None
-            name = self._relations[found["where"] or found["does"]]
+            name = self._relations[match["where"] or match["does"]]
             relations += [Relation(item1=each, relation=name, item2=other[0]) for each in one]
         return SceneGraph(items=tuple(items), relations=tuple(relations)) if items else None
 
@@ -136,8 +136,8 @@ class Grammar:
         """The words before the `of` of a slice of pizza, and what follows them in its name."""
         if "of" not in words:
             return words, ""
-        place = words.index("of")
-        before, after = words[:place], words[place + 1 :]
+        position = words.index("of")
+        before, after = words[:position], words[position + 1 :]
         if not before or before[-1] not in self._words.portions or not self._is_name(after):
             return words, ""
         return before, f" of {' '.join(after)}"

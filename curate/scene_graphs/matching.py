@@ -86,8 +86,8 @@ def _bound(scene: _Scene, chosen: Mapping[int, int], item: int, attribute: str) 
     return (chosen.get(item), attribute) in scene.bound
 
 
-def _linked(scene: _Scene, chosen: Mapping[int, int], one: int, name: str, other: int) -> bool:
-    return (chosen.get(one), name, chosen.get(other)) in scene.linked
+def _linked(scene: _Scene, chosen: Mapping[int, int], first: int, name: str, second: int) -> bool:
+    return (chosen.get(first), name, chosen.get(second)) in scene.linked
 
 
 def _gain(scene: _Scene, chosen: Mapping[int, int]) -> tuple[int, int]:
@@ -110,12 +110,12 @@ def _assign(intended: SceneGraph, observed: SceneGraph, scene: _Scene) -> Assign
 
 def _groups(intended: SceneGraph, observed: SceneGraph) -> Iterator[tuple[list[int], list[int]]]:
     """Intended and observed item ids of every label that occurs in both."""
-    found = defaultdict(list)
+    groups = defaultdict(list)
     for item in observed.items:
-        found[item.label].append(item.item_id)
+        groups[item.label].append(item.item_id)
     for label in dict.fromkeys(item.label for item in intended.items):
-        if label in found:
-            yield [i.item_id for i in intended.items if i.label == label], found[label]
+        if label in groups:
+            yield [i.item_id for i in intended.items if i.label == label], groups[label]
 
 
 def _matchings(a: list[int], b: list[int]) -> list[Assignment]:
@@ -152,13 +152,13 @@ def _search(groups: list[tuple[list[int], list[int]]], scene: _Scene) -> Assignm
 
 def _about(scene: _Scene) -> Mapping[int, _Scene]:
     """The facts about every intended item."""
-    found: dict[int, _Scene] = defaultdict(lambda: _Scene([], [], scene.bound, scene.linked))
+    scenes: dict[int, _Scene] = defaultdict(lambda: _Scene([], [], scene.bound, scene.linked))
     for attribute in scene.attributes:
-        found[attribute[0]].attributes.append(attribute)
+        scenes[attribute[0]].attributes.append(attribute)
     for relation in scene.relations:
         for item in {relation[0], relation[2]}:
-            found[item].relations.append(relation)
-    return found
+            scenes[item].relations.append(relation)
+    return scenes
 
 
 def _touched(scene: _Scene, about: Mapping[int, _Scene], items: Iterable[int]) -> _Scene:
@@ -184,15 +184,15 @@ def _exchanges(
     a: list[int], b: list[int], chosen: Assignment
 ) -> Iterator[tuple[tuple[int, ...], Assignment]]:
     """Two of `a` trade partners, or one takes a free partner of `b`: who, and what comes of it."""
-    for one, other in combinations(a, 2):
+    for first, second in combinations(a, 2):
         traded = {**chosen}
-        traded.pop(one, None)
-        traded.pop(other, None)
-        if other in chosen:
-            traded[one] = chosen[other]
-        if one in chosen:
-            traded[other] = chosen[one]
-        yield (one, other), traded
+        traded.pop(first, None)
+        traded.pop(second, None)
+        if second in chosen:
+            traded[first] = chosen[second]
+        if first in chosen:
+            traded[second] = chosen[first]
+        yield (first, second), traded
     taken = set(chosen.values())
-    for one, free in product(a, (j for j in b if j not in taken)):
-        yield (one,), {**chosen, one: free}
+    for first, free in product(a, (j for j in b if j not in taken)):
+        yield (first,), {**chosen, first: free}

@@ -78,8 +78,8 @@ def read_vocabulary(path: str | None = None) -> Vocabulary:
 @cache
 def _read(path: Path) -> Vocabulary:
     try:
-        found = yaml.safe_load(content(path).decode("utf-8"))
-        made = Vocabulary.model_validate(found)
+        loaded = yaml.safe_load(content(path).decode("utf-8"))
+        made = Vocabulary.model_validate(loaded)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         first = without_secrets(str(error)).splitlines()[0]
         raise DataError(f"{path}: can't be read as a vocabulary: {first}.") from None
@@ -108,8 +108,8 @@ class Alternatives:
         wanted = {*kinds}
         self._kind = {
             word: kind
-            for kind, some in self.words.attributes.items()
-            for word in some
+            for kind, group in self.words.attributes.items()
+            for word in group
             if kind in wanted
         }
 
@@ -135,9 +135,11 @@ class Alternatives:
     def _against(self, kind: str, said: set[str]) -> tuple[str, ...]:
         """The prompt's own words, and all others of their kind that don't mean the same."""
         plain = {_folded(word) for word in said}
-        same = {word for some in self.words.synonyms if plain & {*some} for word in some}
-        others = [word for word in self.words.attributes[kind] if word not in plain | same]
-        return (*sorted(said), *others)
+        same = {
+            word for synonyms in self.words.synonyms if plain & {*synonyms} for word in synonyms
+        }
+        alternatives = [word for word in self.words.attributes[kind] if word not in plain | same]
+        return (*sorted(said), *alternatives)
 
 
 def _folded(word: str) -> str:

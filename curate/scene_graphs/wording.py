@@ -61,14 +61,14 @@ def observed_objects(intended: SceneGraph | None, observed: SceneGraph) -> list[
 def _judged(intended: SceneGraph, observed: SceneGraph) -> list[Fact]:
     """Facts of one object stand together, then relations, then counts."""
     judged, _ = facts(intended, observed)
-    place = {item.item_id: n for n, item in enumerate(intended.items)}
-    return sorted(judged, key=lambda fact: _order(fact, place))
+    position = {item.item_id: n for n, item in enumerate(intended.items)}
+    return sorted(judged, key=lambda fact: _order(fact, position))
 
 
-def _order(fact: Fact, place: dict[int, int]) -> tuple[int, int, int]:
+def _order(fact: Fact, position: dict[int, int]) -> tuple[int, int, int]:
     kind = KINDS.index(fact.kind)
     of_one = kind < 2
-    return (0, place[fact.items[0]], kind) if of_one else (1, kind, 0)
+    return (0, position[fact.items[0]], kind) if of_one else (1, kind, 0)
 
 
 def _words(intended: SceneGraph, fact: Fact) -> str:
@@ -83,11 +83,11 @@ def _parts(intended: SceneGraph, fact: Fact) -> Iterator[str]:
     elif fact.kind == "count":
         yield f"{sum(item.label == fact.detail for item in intended.items)} × {fact.detail}"
     elif fact.kind == "relation":
-        one, other = (intended.item(item).phrase for item in fact.items)
-        yield from (one, fact.detail, other)
+        first, second = (intended.item(item).phrase for item in fact.items)
+        yield from (first, fact.detail, second)
     else:
         item = intended.item(fact.items[0])
-        first = next(i for i in intended.items if i.label == item.label)
-        yield item.label if item is first else f"another {item.label}"
+        earliest = next(i for i in intended.items if i.label == item.label)
+        yield item.label if item is earliest else f"another {item.label}"
         if fact.kind == "attribute":
             yield from ("is", fact.detail)

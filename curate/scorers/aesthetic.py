@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 HEAD = "sac+logos+ava1-l14-linearMSE.pth"
-PLACES = (0, 2, 4, 6, 7)
+LAYER_INDICES = (0, 2, 4, 6, 7)
 """Of the linear layers among the released ones; dropouts stand between, activations nowhere."""
 
 Layers = list[tuple["torch.Tensor", "torch.Tensor"]]
@@ -36,7 +36,6 @@ class AestheticScorer:
     name = "aesthetic"
     needs: Sequence[str] = (IMAGE,)
     higher_is_better = True
-    comparable_across_prompts = True
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
@@ -50,15 +49,15 @@ class AestheticScorer:
 
     @cached_property
     def _file(self) -> Path:
-        place = self._config.aesthetic_head
-        if place is None:
+        path = self._config.aesthetic_head
+        if path is None:
             raise ConfigError(
                 f"score.aesthetic_head: missing. Give LAION's file {HEAD}, which the repository "
                 "christophschuhmann/improved-aesthetic-predictor on GitHub holds."
             )
-        if not Path(place).is_file():
-            raise ModelError(f"score.aesthetic_head: {place!r} is not there. Give the file {HEAD}.")
-        return Path(place)
+        if not Path(path).is_file():
+            raise ModelError(f"score.aesthetic_head: {path!r} is not there. Give the file {HEAD}.")
+        return Path(path)
 
     @cached_property
     def _source(self) -> open_clip.Source:
@@ -75,19 +74,21 @@ class AestheticScorer:
         layers = read_head(self._file)
         return [(w.to(self._clip.device), b.to(self._clip.device)) for w, b in layers]
 
-    def prepare(self, case: Candidate) -> torch.Tensor:
+    def prepare(self, candidate: Candidate) -> torch.Tensor:
         """The picture as CLIP takes it."""
         with self._lock:
             clip = self._clip
-        return clip.pixels(case.image)
+        return clip.pixels(candidate.image)
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """One score a case."""
         import torch
         from torch.nn.functional import linear
 
-        ready = [case.prepared.pop(self.name, None) for case in cases]
-        pixels = [self.prepare(c) if r is None else r for c, r in zip(cases, ready, strict=True)]
+        ready = [candidate.prepared.pop(self.name, None) for candidate in candidates]
+        pixels = [
+            self.prepare(c) if r is None else r for c, r in zip(candidates, ready, strict=True)
+        ]
         with torch.inference_mode():
             hidden = self._clip.images(torch.stack(pixels).to(self._clip.device))
             _check_width(hidden, self._layers, self._config)
@@ -103,12 +104,13 @@ def read_head(path: Path) -> Layers:
 
 def head_layers(tensors: Mapping[str, torch.Tensor], path: Path) -> Layers:
     """The same of tensors that were read from `path`; ImageReward's head has this form, too."""
-    names = {f"layers.{place}.{kind}" for place in PLACES for kind in ("weight", "bias")}
+    names = {f"layers.{index}.{kind}" for index in LAYER_INDICES for kind in ("weight", "bias")}
     if names != tensors.keys():
-        found = ", ".join(sorted(tensors)[:4])
-        raise ModelError(f"{path}: no head of five layers; found {found}.")
+        names_found = ", ".join(sorted(tensors)[:4])
+        raise ModelError(f"{path}: no head of five layers; found {names_found}.")
     layers = [
-        (tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float()) for p in PLACES
+        (tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float())
+        for p in LAYER_INDICES
     ]
     widths = [weight.shape[0] for weight, _ in layers]
     if any(w.shape[1] != before for (w, _), before in zip(layers[1:], widths, strict=False)):
@@ -117,7 +119,7 @@ def head_layers(tensors: Mapping[str, torch.Tensor], path: Path) -> Layers:
 
 
 def _check_width(embedding: torch.Tensor, layers: Layers, config: ScoreConfig) -> None:
-    wanted, found = layers[0][0].shape[1], embedding.shape[1]
-    if wanted != found:
-        text = f"score.aesthetic_clip: {config.aesthetic_clip} gives {found} numbers a picture; "
+    wanted, given = layers[0][0].shape[1], embedding.shape[1]
+    if wanted != given:
+        text = f"score.aesthetic_clip: {config.aesthetic_clip} gives {given} numbers a picture; "
         raise ModelError(f"{text}this head takes {wanted}.")

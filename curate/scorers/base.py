@@ -29,17 +29,16 @@ class Scorer(Protocol):
     needs: Sequence[str]
     """Which of image, prompt, graph and observed_graph must be there; others come out rejected."""
     higher_is_better: bool
-    comparable_across_prompts: bool
 
     @property
     def revision(self) -> str:
         """Which weights or rules give these scores."""
         ...
 
-    def __call__(self, cases: Sequence[Candidate]) -> Sequence[Judged | Failure]:
-        """One verdict a case, in order; the same for a case whatever it is batched with.
+    def __call__(self, candidates: Sequence[Candidate], /) -> Sequence[Judged | Failure]:
+        """One verdict a candidate, in order; the same whatever it is batched with.
 
-        A case that this scorer can't judge comes back as a `Failure` with the reason.
+        A candidate that this scorer can't judge comes back as a `Failure` with the reason.
         """
         ...
 

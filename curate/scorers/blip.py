@@ -94,7 +94,7 @@ def _vision(tensors: Mapping[str, torch.Tensor], source: Path) -> Any:
 
     try:
         patches = tensors[f"{VISION}patch_embed.proj.weight"]
-        places = tensors[f"{VISION}pos_embed"].shape[1] - 1
+        positions = tensors[f"{VISION}pos_embed"].shape[1] - 1
         inner = tensors[f"{VISION}blocks.0.mlp.fc1.weight"].shape[0]
     except KeyError as error:
         raise ModelError(f"{source}: no ImageReward checkpoint; it lacks {error}.") from None
@@ -105,7 +105,7 @@ def _vision(tensors: Mapping[str, torch.Tensor], source: Path) -> Any:
         intermediate_size=inner,
         num_hidden_layers=depth,
         num_attention_heads=max(1, width // HEAD_WIDTH),
-        image_size=patch * round(places**0.5),
+        image_size=patch * round(positions**0.5),
         patch_size=patch,
         layer_norm_eps=1e-6,
     )
@@ -116,10 +116,10 @@ def _text(path: Path, vision_width: int) -> Any:
     from transformers import BlipTextConfig, BlipTextModel
 
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        released = json.loads(path.read_text(encoding="utf-8"))
         config = BlipTextConfig(
             **{
-                name: told[name]
+                name: released[name]
                 for name in (
                     "hidden_size",
                     "intermediate_size",

@@ -20,7 +20,6 @@ class BrisqueScorer:
     name = "brisque"
     needs: Sequence[str] = (IMAGE,)
     higher_is_better = False
-    comparable_across_prompts = True
 
     def __init__(self, config: ScoreConfig) -> None:
         """Nothing of the configuration plays a part."""
@@ -42,11 +41,14 @@ class BrisqueScorer:
         measure.scale_features = lambda features: scaled([_number(value) for value in features])
         return measure
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """One score a case."""
         import numpy as np
 
-        return [Judged(float(self._measure.score(np.asarray(case.image)))) for case in cases]
+        return [
+            Judged(float(self._measure.score(np.asarray(candidate.image))))
+            for candidate in candidates
+        ]
 
 
 def _number(value: Any) -> float:

@@ -15,7 +15,6 @@ class ClipScorer(CosineScorer):
     """CLIP score, -1..1. Raises `ModelError` in the first call when the model can't be loaded."""
 
     name = "clip"
-    comparable_across_prompts = True
 
     @cached_property
     def revision(self) -> str:

@@ -1,8 +1,6 @@
 """`composition`: how far the observed scene graph is what the prompt asked for.
 
-MERGED: SG-IoU, Entity-IoU and Relation-IoU as LAION-SG defines them (arXiv 2412.08580).
-
-Each is |A ∩ B| / |A ∪ B| of two sets of strings that match exactly, 0 if the union is empty; A
+Beside it SG-IoU, Entity-IoU and Relation-IoU as LAION-SG defines them (arXiv 2412.08580). Each is |A ∩ B| / |A ∪ B| of two sets of strings that match exactly, 0 if the union is empty; A
 from the intended graph, B from the observed one. Attributes and multiplicity are ignored there.
 
 The sets are full sets. An annotator that states every relation in both directions therefore can't
@@ -64,9 +62,9 @@ def _share(judged: Iterable[Fact]) -> float:
 def _missing(intended: SceneGraph, judged: list[Fact], chosen: Assignment) -> Iterator[str]:
     """Objects of which there is none; too few of one kind is told by its count."""
     unlike = {fact.items[0] for fact in judged if fact.kind == "attribute" and not fact.holds}
-    found = {i.phrase for i in intended.items if i.item_id in chosen and i.item_id not in unlike}
+    phrases = {i.phrase for i in intended.items if i.item_id in chosen and i.item_id not in unlike}
     for item in intended.items:
-        if item.item_id not in chosen and item.phrase not in found:
+        if item.item_id not in chosen and item.phrase not in phrases:
             yield f"no {item.phrase}"
 
 
@@ -93,8 +91,8 @@ def _counts(intended: SceneGraph, observed: SceneGraph) -> Iterator[str]:
 def _relations(intended: SceneGraph, wrong: list[Fact], chosen: Assignment) -> Iterator[str]:
     for fact in wrong:
         if fact.kind == "relation" and all(item in chosen for item in fact.items):
-            one, other = (intended.item(item).phrase for item in fact.items)
-            yield f"{one} is not {fact.detail} {other}"
+            first, second = (intended.item(item).phrase for item in fact.items)
+            yield f"{first} is not {fact.detail} {second}"
 
 
 @SCORERS.register("composition")
@@ -104,19 +102,18 @@ class CompositionScorer:
     name = "composition"
     needs: Sequence[str] = (GRAPH, OBSERVED)
     higher_is_better = True
-    comparable_across_prompts = True
     revision = "1"
     """Raised whenever the rules give another figure for the same graphs."""
 
     def __init__(self, config: ScoreConfig) -> None:
         """Takes the configuration like every scorer, and needs nothing of it."""
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """`satisfied` as the score, the other figures of `composition` as its components."""
-        return [self._judge(case) for case in cases]
+        return [self._judge(candidate) for candidate in candidates]
 
-    def _judge(self, case: Candidate) -> Judged:
-        figures = composition(case.graph, case.observed_graph)
+    def _judge(self, candidate: Candidate) -> Judged:
+        figures = composition(candidate.graph, candidate.observed_graph)
         return Judged(figures.pop("satisfied"), figures)
 
 

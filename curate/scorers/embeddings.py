@@ -96,32 +96,32 @@ class CosineScorer(ABC):
                 self._loaded = self.load()
             return self._loaded
 
-    def prepare(self, case: Candidate) -> torch.Tensor:
+    def prepare(self, candidate: Candidate) -> torch.Tensor:
         """The picture as the model takes it."""
-        return self.towers.pixels(case.image)
+        return self.towers.pixels(candidate.image)
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """One score a case."""
         import torch
 
         with torch.inference_mode():
-            cosines = (self._images(cases) * self._prompts(cases)).sum(dim=1)
+            cosines = (self._images(candidates) * self._prompts(candidates)).sum(dim=1)
         return [Judged(self.factor * cosine) for cosine in cosines.double().tolist()]
 
-    def _images(self, cases: Sequence[Candidate]) -> torch.Tensor:
+    def _images(self, candidates: Sequence[Candidate]) -> torch.Tensor:
         import torch
 
-        ready = [case.prepared.pop(self.name, None) for case in cases]
+        ready = [candidate.prepared.pop(self.name, None) for candidate in candidates]
         pixels = [
-            self.prepare(case) if made is None else made
-            for case, made in zip(cases, ready, strict=True)
+            self.prepare(candidate) if made is None else made
+            for candidate, made in zip(candidates, ready, strict=True)
         ]
         return self.towers.images(torch.stack(pixels).to(self.towers.device))
 
-    def _prompts(self, cases: Sequence[Candidate]) -> torch.Tensor:
+    def _prompts(self, candidates: Sequence[Candidate]) -> torch.Tensor:
         import torch
 
-        prompts = [case.prompt for case in cases]
+        prompts = [candidate.prompt for candidate in candidates]
         if new := [text for text in dict.fromkeys(prompts) if text not in self._texts]:
             self._texts.update(zip(new, self.towers.texts(new), strict=True))
         chosen = torch.stack([self._texts[text] for text in prompts])

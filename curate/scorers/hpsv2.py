@@ -26,7 +26,6 @@ class HpsScorer(CosineScorer):
     """Cosine, mostly .2...4; compares pictures of one prompt."""
 
     name = "hpsv2"
-    comparable_across_prompts = False
 
     @cached_property
     def revision(self) -> str:
@@ -41,11 +40,11 @@ class HpsScorer(CosineScorer):
     def load(self) -> OpenClip:
         """The checkpoint in the architecture it was released for."""
         device = torch_device(self._config.device)
-        found = open_clip.blank(self._config.hpsv2_architecture)
-        fill(found.network, read_tensors(self._checkpoint), self._checkpoint)
-        size = found.network.visual.image_size
+        model = open_clip.blank(self._config.hpsv2_architecture)
+        fill(model.network, read_tensors(self._checkpoint), self._checkpoint)
+        size = model.network.visual.image_size
         preprocess = Letterbox(size if isinstance(size, int) else size[0])
-        model = found._replace(network=found.network.to(device).eval(), preprocess=preprocess)
+        model = model._replace(network=model.network.to(device).eval(), preprocess=preprocess)
         return OpenClip(model, device)
 
 

@@ -43,7 +43,6 @@ class ImageRewardScorer:
     name = "imagereward"
     needs: Sequence[str] = (IMAGE, PROMPT)
     higher_is_better = True
-    comparable_across_prompts = False
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
@@ -62,8 +61,8 @@ class ImageRewardScorer:
 
     def _file(self, name: str) -> Path:
         folder = self._config.imagereward_folder
-        place = str(Path(folder) / name) if folder else None
-        return find_file(place, REPOSITORY, name, "score.imagereward_folder")
+        path = str(Path(folder) / name) if folder else None
+        return find_file(path, REPOSITORY, name, "score.imagereward_folder")
 
     @property
     def _model(self) -> _Model:
@@ -95,28 +94,30 @@ class ImageRewardScorer:
             raise ModelError(text) from error
         return tokenizer
 
-    def prepare(self, case: Candidate) -> torch.Tensor:
+    def prepare(self, candidate: Candidate) -> torch.Tensor:
         """The middle of the picture, 3×size×size, as CLIP takes it."""
         from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms import functional as change
 
         size = self._model.blip.size
-        resized: Any = change.resize(case.image, [size], InterpolationMode.BICUBIC)
+        resized: Any = change.resize(candidate.image, [size], InterpolationMode.BICUBIC)
         pixels = change.to_tensor(change.center_crop(resized, [size, size]))
         made: torch.Tensor = change.normalize(pixels, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
         return made
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """One reward a case."""
         import torch
         from torch.nn.functional import linear
 
         model = self._model
-        ready = [case.prepared.pop(self.name, None) for case in cases]
-        pixels = [self.prepare(c) if r is None else r for c, r in zip(cases, ready, strict=True)]
+        ready = [candidate.prepared.pop(self.name, None) for candidate in candidates]
+        pixels = [
+            self.prepare(c) if r is None else r for c, r in zip(candidates, ready, strict=True)
+        ]
         tokens = model.tokenizer(
-            [case.prompt for case in cases],
+            [candidate.prompt for candidate in candidates],
             padding="max_length",
             truncation=True,
             max_length=TOKENS,

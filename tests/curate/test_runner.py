@@ -49,6 +49,9 @@ class Square:
 
     def prepare(self, row: Record) -> None: ...
 
+    def counts(self) -> dict[str, float]:
+        return {}
+
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:
             n = row["n"]

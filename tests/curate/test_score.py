@@ -43,7 +43,6 @@ class Fixed:
     name = "fixed"
     needs: Sequence[str] = ("image",)
     higher_is_better = True
-    comparable_across_prompts = True
     revision = "7"
 
     def __init__(self, values: Sequence[float]) -> None:

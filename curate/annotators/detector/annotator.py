@@ -45,7 +45,7 @@ class DetectorAnnotator:
         self._config = config
         self._alternatives = Alternatives(config.alternatives, config.detector_attributes)
         self._predicates = Predicates(self._alternatives.words.relations)
-        self._eye = AttributeClassifier(config)
+        self._classifier = AttributeClassifier(config)
         self._lock = Lock()
         self._loaded: Detector | None = None
 
@@ -61,7 +61,7 @@ class DetectorAnnotator:
             self._config.detector_attributes,
             words.model_dump(mode="json", include={"attributes", "synonyms", "relations"}),
         )
-        return f"{self._weights.identifier} {self._eye.source.revision()} {rest[:8]}"
+        return f"{self._weights.identifier} {self._classifier.source.revision()} {rest[:8]}"
 
     @cached_property
     def _weights(self) -> Weights:
@@ -80,19 +80,25 @@ class DetectorAnnotator:
                 self._loaded = load(self._weights, torch_device(self._config.device))
             return self._loaded
 
-    def prepare(self, case: Candidate) -> torch.Tensor:
+    def prepare(self, candidate: Candidate) -> torch.Tensor:
         """The picture as the model takes it."""
-        return self._detector.pixels(case.image)
+        return self._detector.pixels(candidate.image)
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph | Failure]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:
         """One graph a case; no graph where the detector can't be asked for a name."""
-        found: list[SceneGraph | Failure | None] = [self._refused(case) for case in cases]
-        fit = [case for case, failure in zip(cases, found, strict=True) if failure is None]
+        graphs: list[SceneGraph | Failure | None] = [
+            self._refused(candidate) for candidate in candidates
+        ]
+        fit = [
+            candidate
+            for candidate, failure in zip(candidates, graphs, strict=True)
+            if failure is None
+        ]
         seen = iter(self._graphs(fit)) if fit else iter(())
-        return [next(seen) if failure is None else failure for failure in found]
+        return [next(seen) if failure is None else failure for failure in graphs]
 
-    def _refused(self, case: Candidate) -> Failure | None:
-        for label in _labels(case.graph):
+    def _refused(self, candidate: Candidate) -> Failure | None:
+        for label in _labels(candidate.graph):
             if problem := self._detector.problem(self._query(label)):
                 return Failure(f"object {label[:40]!r}: {problem}")
         return None
@@ -101,23 +107,25 @@ class DetectorAnnotator:
         """Put in as it is, whatever stands in it."""
         return self._config.detector_query.replace(LABEL, label)
 
-    def _graphs(self, cases: Sequence[Candidate]) -> Iterator[SceneGraph]:
-        asked = [self._asked(case) for case in cases]
-        for case, raw in zip(cases, self._detector.look(asked), strict=True):
-            labels = _labels(case.graph)
+    def _graphs(self, candidates: Sequence[Candidate]) -> Iterator[SceneGraph]:
+        asked = [self._asked(candidate) for candidate in candidates]
+        for candidate, raw in zip(candidates, self._detector.look(asked), strict=True):
+            labels = _labels(candidate.graph)
             seen = detections(raw, labels, self._threshold, self._config.detector_nms)
-            yield self._graph(case, seen)
+            yield self._graph(candidate, seen)
 
-    def _asked(self, case: Candidate) -> DetectionQuery:
-        ready = case.prepared.pop(self.name, None)
-        pixels = self.prepare(case) if ready is None else ready
-        return DetectionQuery(pixels, case.image.size, tuple(map(self._query, _labels(case.graph))))
+    def _asked(self, candidate: Candidate) -> DetectionQuery:
+        ready = candidate.prepared.pop(self.name, None)
+        pixels = self.prepare(candidate) if ready is None else ready
+        return DetectionQuery(
+            pixels, candidate.image.size, tuple(map(self._query, _labels(candidate.graph)))
+        )
 
-    def _graph(self, case: Candidate, seen: Sequence[Detection]) -> SceneGraph:
-        asked = case.graph
+    def _graph(self, candidate: Candidate, seen: Sequence[Detection]) -> SceneGraph:
+        asked = candidate.graph
         record: dict[str, Any] = {
-            "items": self._items(case, seen),
-            "relations": list(self._predicates.relations(asked, seen, case.image.size)),
+            "items": self._items(candidate, seen),
+            "relations": list(self._predicates.relations(asked, seen, candidate.image.size)),
         }
         unknown = {
             "attributes": self._alternatives.unknown(asked),
@@ -127,22 +135,28 @@ class DetectorAnnotator:
             record["unknown"] = {kind: words for kind, words in unknown.items() if words}
         return SceneGraph.from_dict(record)
 
-    def _items(self, case: Candidate, seen: Sequence[Detection]) -> list[dict[str, Any]]:
-        choices = self._alternatives.choices(case.graph)
-        asked = [(n, choice) for n, one in enumerate(seen) for choice in choices.get(one.label, [])]
-        words = self._eye.choose(case.image, [(seen[n].box, choice) for n, choice in asked])
-        told: dict[int, list[str]] = {n: [] for n in range(len(seen))}
+    def _items(self, candidate: Candidate, seen: Sequence[Detection]) -> list[dict[str, Any]]:
+        choices = self._alternatives.choices(candidate.graph)
+        asked = [
+            (n, choice)
+            for n, detection in enumerate(seen)
+            for choice in choices.get(detection.label, [])
+        ]
+        words = self._classifier.choose(
+            candidate.image, [(seen[n].box, choice) for n, choice in asked]
+        )
+        attributes: dict[int, list[str]] = {n: [] for n in range(len(seen))}
         for (n, _), word in zip(asked, words, strict=True):
-            told[n].append(word)
+            attributes[n].append(word)
         return [
             {
                 "item_id": n,
-                "label": one.label,
-                "attributes": told[n],
-                "box": one.box,
-                "confidence": one.confidence,
+                "label": detection.label,
+                "attributes": attributes[n],
+                "box": detection.box,
+                "confidence": detection.confidence,
             }
-            for n, one in enumerate(seen)
+            for n, detection in enumerate(seen)
         ]
 
 

@@ -35,8 +35,8 @@ class Dino(NamedTuple):
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """By the model's own transform; the shape of the picture is kept."""
-        found = self.processor.image_processor(image, return_tensors="pt")
-        made: torch.Tensor = found["pixel_values"][0]
+        prepared = self.processor.image_processor(image, return_tensors="pt")
+        made: torch.Tensor = prepared["pixel_values"][0]
         return made
 
     def problem(self, query: str) -> str | None:
@@ -49,14 +49,14 @@ class Dino(NamedTuple):
     def look(self, asked: Sequence[DetectionQuery]) -> list[RawBoxes]:
         """All boxes of every picture; a call takes pictures of one shape, and fills up texts."""
         groups: dict[Any, list[_Text]] = defaultdict(list)
-        for n, one in enumerate(asked):
-            for text in self._texts(n, [plain(query) for query in one.queries]):
-                groups[one.pixels.shape].append(text)
-        found: dict[int, list[RawBoxes]] = defaultdict(list)
+        for n, image in enumerate(asked):
+            for text in self._texts(n, [plain(query) for query in image.queries]):
+                groups[image.pixels.shape].append(text)
+        boxes: dict[int, list[RawBoxes]] = defaultdict(list)
         for texts in groups.values():
             for text, raw in zip(texts, self._seen(texts, asked), strict=True):
-                found[text.owner].append(raw)
-        return [_joined(found[n]) for n in range(len(asked))]
+                boxes[text.owner].append(raw)
+        return [_joined(boxes[n]) for n in range(len(asked))]
 
     @property
     def _room(self) -> int:
@@ -65,34 +65,34 @@ class Dino(NamedTuple):
 
     def _length(self, query: str) -> int:
         """Tokens of a query with its full stop; 0 for one without a token of its own."""
-        found = self.processor.tokenizer(query, add_special_tokens=False)["input_ids"]
-        return len(found) + 1 if found else 0
+        tokens = self.processor.tokenizer(query, add_special_tokens=False)["input_ids"]
+        return len(tokens) + 1 if tokens else 0
 
     def _texts(self, owner: int, queries: Sequence[str]) -> Iterator[_Text]:
         """As few texts as hold all queries."""
-        some: list[int] = []
+        batch: list[int] = []
         room = self._room
         for n, query in enumerate(queries):
             length = self._length(query)
-            if some and length > room:
-                yield self._text(owner, queries, some)
-                some, room = [], self._room
-            some.append(n)
+            if batch and length > room:
+                yield self._text(owner, queries, batch)
+                batch, room = [], self._room
+            batch.append(n)
             room -= length
-        yield self._text(owner, queries, some)
+        yield self._text(owner, queries, batch)
 
-    def _text(self, owner: int, queries: Sequence[str], some: Sequence[int]) -> _Text:
-        text, places = "", {}
-        for n in some:
+    def _text(self, owner: int, queries: Sequence[str], numbers: Sequence[int]) -> _Text:
+        text, spans = "", {}
+        for n in numbers:
             begin = len(text)
             text += queries[n]
-            places[n] = range(begin, len(text))
+            spans[n] = range(begin, len(text))
             text += ". "
         given = self.processor.tokenizer(text.rstrip(), return_offsets_mapping=True)
         offsets = given["offset_mapping"]
         tokens = {
-            n: tuple(t for t, (begin, end) in enumerate(offsets) if begin in place and end > begin)
-            for n, place in places.items()
+            n: tuple(t for t, (begin, end) in enumerate(offsets) if begin in span and end > begin)
+            for n, span in spans.items()
         }
         return _Text(owner, text.rstrip(), tokens)
 
@@ -131,17 +131,17 @@ def _by_query(
     """From q×t to q×k; minus infinity for the queries of other texts."""
     import torch
 
-    found = torch.full((len(logits), count), -torch.inf)
-    for n, some in tokens.items():
-        if some:
-            found[:, n] = logits[:, list(some)].max(dim=1).values
-    return found
+    scores = torch.full((len(logits), count), -torch.inf)
+    for n, positions in tokens.items():
+        if positions:
+            scores[:, n] = logits[:, list(positions)].max(dim=1).values
+    return scores
 
 
-def _joined(found: Sequence[RawBoxes]) -> RawBoxes:
+def _joined(parts: Sequence[RawBoxes]) -> RawBoxes:
     """What was seen of one picture by several texts."""
     import torch
 
     return RawBoxes(
-        torch.cat([raw.boxes for raw in found]), torch.cat([raw.logits for raw in found])
+        torch.cat([raw.boxes for raw in parts]), torch.cat([raw.logits for raw in parts])
     )

@@ -39,17 +39,17 @@ def load(weights: Weights, device: str) -> Detector:
     kind = kind_of(weights)
     try:
         with quiet_libraries():
-            found: Any = AutoModelForZeroShotObjectDetection.from_pretrained(
+            loaded: Any = AutoModelForZeroShotObjectDetection.from_pretrained(
                 weights.location, use_safetensors=True, output_loading_info=True, **weights.options
             )
             processor: Any = AutoProcessor.from_pretrained(weights.location, **weights.options)
     except Exception as error:
         text = f"{weights.name}: no zero-shot detector with safetensors ({describe_error(error)})."
         raise ModelError(text) from error
-    network, told = found
-    if missing := sorted(told["missing_keys"]):
-        some = ", ".join(missing[:3])
-        raise ModelError(f"{weights.name}: the weights lack {some} ({len(missing)} in all).")
+    network, info = loaded
+    if missing := sorted(info["missing_keys"]):
+        first = ", ".join(missing[:3])
+        raise ModelError(f"{weights.name}: the weights lack {first} ({len(missing)} in all).")
     network = network.float().to(device).eval()
     if kind.startswith("owl"):
         return Owl(network, processor, device, square=kind == "owlv2")

@@ -41,36 +41,36 @@ class Owl(NamedTuple):
         import torch
         from transformers.image_transforms import center_to_corners_format
 
-        most = max(len(one.queries) for one in asked)
+        most = max(len(query.queries) for query in asked)
         # The model wants equally many queries a picture; those that only fill up are not read.
-        texts = [(one.queries + one.queries[:1] * most)[:most] for one in asked]
+        texts = [(query.queries + query.queries[:1] * most)[:most] for query in asked]
         with torch.inference_mode():
             seen = self.network(
-                pixel_values=torch.stack([one.pixels for one in asked]).to(self.device),
-                **self._tokens([text for some in texts for text in some]),
+                pixel_values=torch.stack([query.pixels for query in asked]).to(self.device),
+                **self._tokens([text for queries in texts for text in queries]),
             )
             boxes: Any = center_to_corners_format(seen.pred_boxes.float())
             logits = seen.logits.float().cpu()
         return [
-            RawBoxes(boxes[n].cpu() * self._stretch(one), logits[n, :, : len(one.queries)])
-            for n, one in enumerate(asked)
+            RawBoxes(boxes[n].cpu() * self._stretch(query), logits[n, :, : len(query.queries)])
+            for n, query in enumerate(asked)
         ]
 
     def _tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
-        found = self.processor.tokenizer(
+        tokens = self.processor.tokenizer(
             texts, padding="max_length", max_length=self._longest, return_tensors="pt"
         ).to(self.device)
-        return {name: found[name] for name in ("input_ids", "attention_mask")}
+        return {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
     @property
     def _longest(self) -> int:
         return int(self.network.config.text_config.max_position_embeddings)
 
-    def _stretch(self, one: DetectionQuery) -> torch.Tensor:
+    def _stretch(self, query: DetectionQuery) -> torch.Tensor:
         """From fractions of what the model was shown to fractions of the picture's own sides."""
         import torch
 
         if not self.square:
             return torch.ones(4)
-        longest = max(one.size)
-        return torch.tensor([longest / side for side in one.size] * 2)
+        longest = max(query.size)
+        return torch.tensor([longest / side for side in query.size] * 2)

@@ -1,10 +1,8 @@
-"""The relations between what was seen, in the words of the prompt's own graph.
+"""Relations between detected objects, in the words of the prompt's own graph.
 
-MERGED: Relations that two boxes decide, by the rule of T2I-CompBench (arXiv 2307.06350).
-
-One thing is left of another when its centre is, the centres lie further apart across than along,
+Two boxes decide a relation by the rule of T2I-CompBench (arXiv 2307.06350). One object is left of another when its centre is, the centres lie further apart across than along,
 and the boxes overlap by less than `MOST_OVERLAP` (intersection over union); above and below
-likewise. Things are near each other when their centres are less than `NEAR` apart across or along.
+likewise. Objects are near each other when their centres are less than `NEAR` apart across or along.
 That is the released evaluation's rule where it gives full marks; half marks count as no.
 """
 
@@ -39,23 +37,23 @@ class Predicates:
         holds instead, that one is told.
         """
         label = {item.item_id: item.label for item in graph.items}
-        told: set[tuple[int, str, int]] = set()
+        stated: set[tuple[int, str, int]] = set()
         for asked in graph.relations:
             predicate = self._predicate(asked.relation)
             ends = label[asked.item1], label[asked.item2]
-            for one, other in permutations(range(len(seen)), 2):
-                if predicate is None or (seen[one].label, seen[other].label) != ends:
+            for first, second in permutations(range(len(seen)), 2):
+                if predicate is None or (seen[first].label, seen[second].label) != ends:
                     continue
-                holds = RULES[predicate](seen[one].box, seen[other].box, size)
-                fact = one, asked.relation if holds == predicate else holds or "", other
-                if fact[1] and fact not in told:
-                    told.add(fact)
+                holds = RULES[predicate](seen[first].box, seen[second].box, size)
+                fact = first, asked.relation if holds == predicate else holds or "", second
+                if fact[1] and fact not in stated:
+                    stated.add(fact)
                     yield {"item1": fact[0], "relation": fact[1], "item2": fact[2]}
 
     def _predicate(self, name: str) -> str | None:
         """One of `RULES`, or None for a relation that they don't know."""
-        found = self._named.get(" ".join(name.casefold().split()))
-        return found if found in RULES else None
+        rule = self._named.get(" ".join(name.casefold().split()))
+        return rule if rule in RULES else None
 
 
 MOST_OVERLAP = 0.1
@@ -67,12 +65,12 @@ Size = tuple[int, int]
 """Width and height in pixels."""
 
 
-def overlap(one: Box, other: Box) -> float:
+def overlap(first: Box, second: Box) -> float:
     """Intersection over union, 0..1; 0 for boxes without area."""
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    along = min(one[3], other[3]) - max(one[1], other[1])
+    across = min(first[2], second[2]) - max(first[0], second[0])
+    along = min(first[3], second[3]) - max(first[1], second[1])
     shared = max(0.0, across) * max(0.0, along)
-    union = _area(one) + _area(other) - shared
+    union = _area(first) + _area(second) - shared
     return shared / union if union > 0 else 0.0
 
 
@@ -80,34 +78,34 @@ def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _offset(one: Box, other: Box, size: Size) -> tuple[float, float]:
+def _offset(first: Box, second: Box, size: Size) -> tuple[float, float]:
     """From the first centre to the second, right and down, in units of the longer side."""
     longest = max(size)
-    across = (other[0] + other[2] - one[0] - one[2]) / 2
-    along = (other[1] + other[3] - one[1] - one[3]) / 2
+    across = (second[0] + second[2] - first[0] - first[2]) / 2
+    along = (second[1] + second[3] - first[1] - first[3]) / 2
     return across * size[0] / longest, along * size[1] / longest
 
 
-def direction(one: Box, other: Box, size: Size) -> str | None:
+def direction(first: Box, second: Box, size: Size) -> str | None:
     """Where the first thing is, seen from the second; None where the rule can't tell."""
-    across, along = _offset(one, other, size)
-    if abs(across) == abs(along) or overlap(one, other) >= MOST_OVERLAP:
+    across, along = _offset(first, second, size)
+    if abs(across) == abs(along) or overlap(first, second) >= MOST_OVERLAP:
         return None
     if abs(across) > abs(along):
         return "left of" if across > 0 else "right of"
     return "above" if along > 0 else "below"
 
 
-def near(one: Box, other: Box, size: Size) -> bool:
+def near(first: Box, second: Box, size: Size) -> bool:
     """Whether two things are next to each other."""
-    return any(abs(distance) < NEAR for distance in _offset(one, other, size))
+    return any(abs(distance) < NEAR for distance in _offset(first, second, size))
 
 
 Rule = Callable[[Box, Box, Size], str | None]
 
 
 def _nearness(name: str) -> Rule:
-    return lambda one, other, size: name if near(one, other, size) else None
+    return lambda first, second, size: name if near(first, second, size) else None
 
 
 RULES: Mapping[str, Rule] = {

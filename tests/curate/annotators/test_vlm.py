@@ -12,7 +12,13 @@ import pytest
 
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.candidate import Candidate
-from invdpo.curate.clients.graph_schema import MOST_ITEMS, MOST_RELATIONS, Words, read, schema
+from invdpo.curate.clients.graph_schema import (
+    MOST_ITEMS,
+    MOST_RELATIONS,
+    AllowedWords,
+    read,
+    schema,
+)
 from invdpo.curate.clients.questions import FaultError
 from invdpo.curate.images import encode
 from invdpo.schemas import SceneGraph
@@ -172,7 +178,7 @@ def test_revision_holds_what_decides_and_asks_nobody(stage: Callable[..., Annota
     )
 
 
-WORDS = Words(("cat",), ("red",), ("near",))
+WORDS = AllowedWords(("cat",), ("red",), ("near",))
 
 
 def test_every_field_of_the_schema_is_required_and_closed() -> None:
@@ -187,7 +193,7 @@ def test_every_field_of_the_schema_is_required_and_closed() -> None:
 
     check(schema(WORDS))
     check(schema(None))
-    assert schema(Words(("cat",), (), ()))["properties"]["relations"]["items"]["properties"][
+    assert schema(AllowedWords(("cat",), (), ()))["properties"]["relations"]["items"]["properties"][
         "relation"
     ] == {"type": "string"}
 

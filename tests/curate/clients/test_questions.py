@@ -87,8 +87,8 @@ def test_answers_are_kept_by_content(consultant: Consult) -> None:
         again = consultant(server.url, vlm_timeout=3, vlm_price_input=1)
         assert again.answer(asked) == [7] * 4
         assert len(server.asked) == 4
-        assert again.news() == {"answers from the cache": 4}
-        assert again.news() == {"answers from the cache": 0}
+        assert again.new_counts() == {"answers from the cache": 4}
+        assert again.new_counts() == {"answers from the cache": 0}
         consultant(server.url, vlm_model="other").answer(asked[:1])
         consultant(server.url, vlm_temperature=0.5).answer(asked[:1])
         assert len(server.asked) == 6
@@ -115,7 +115,7 @@ def test_tokens_and_money_are_counted(consultant: Consult) -> None:
     with serving(echo) as server:
         asker = consultant(server.url, vlm_price_input=2.5, vlm_price_output=10)
         asker.answer(many(4))
-        assert asker.news() == {
+        assert asker.new_counts() == {
             "questions": 4,
             "tokens in": 400,
             "tokens out": 40,

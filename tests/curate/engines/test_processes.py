@@ -41,6 +41,9 @@ class Tell:
 
     def prepare(self, row: Record) -> None: ...
 
+    def counts(self) -> dict[str, float]:
+        return {}
+
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:
             if self.ill == "fails":

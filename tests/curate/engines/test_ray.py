@@ -97,6 +97,9 @@ class Dying:
 
     def prepare(self, row: Record) -> None: ...
 
+    def counts(self) -> dict[str, float]:
+        return {}
+
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:
             if row["n"] == 4 and not (self.once and Path(self.mark).exists()):

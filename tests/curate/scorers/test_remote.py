@@ -96,7 +96,7 @@ class Length:
 
     name, revision = "length", "4"
     needs: Sequence[str] = ("prompt", "image")
-    higher_is_better = comparable_across_prompts = True
+    higher_is_better = True
 
     def __call__(self, cases: Sequence[Candidate]) -> list[Judged | Failure]:
         return [
