@@ -1,7 +1,8 @@
 """`composition`: how far the observed scene graph is what the prompt asked for.
 
-Beside it SG-IoU, Entity-IoU and Relation-IoU as LAION-SG defines them (arXiv 2412.08580). Each is |A ∩ B| / |A ∪ B| of two sets of strings that match exactly, 0 if the union is empty; A
-from the intended graph, B from the observed one. Attributes and multiplicity are ignored there.
+Beside it SG-IoU, Entity-IoU and Relation-IoU as LAION-SG defines them (arXiv 2412.08580). Each is
+|A ∩ B| / |A ∪ B| of two sets of strings that match exactly, 0 if the union is empty; A from the
+intended graph, B from the observed one. Attributes and multiplicity are ignored there.
 
 The sets are full sets. An annotator that states every relation in both directions therefore can't
 reach an SG-IoU of 1 on graphs that state only some relations; that is the metric, kept literally.

@@ -1,7 +1,8 @@
 """Relations between detected objects, in the words of the prompt's own graph.
 
-Two boxes decide a relation by the rule of T2I-CompBench (arXiv 2307.06350). One object is left of another when its centre is, the centres lie further apart across than along,
-and the boxes overlap by less than `MOST_OVERLAP` (intersection over union); above and below
+Two boxes decide a relation by the rule of T2I-CompBench (arXiv 2307.06350). One object is
+left of another when its centre is, the centres lie further apart across than along, and the boxes
+overlap by less than `MOST_OVERLAP` (intersection over union); above and below
 likewise. Objects are near each other when their centres are less than `NEAR` apart across or along.
 That is the released evaluation's rule where it gives full marks; half marks count as no.
 """
