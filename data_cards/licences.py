@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from invdpo.data_cards.head import split_head
+from invdpo.schemas.errors import DataError
 
 Licence = dict[str, Any]
 """`license` by the Hub's name, and for `other` perhaps `license_name` and `license_link`."""
@@ -78,14 +79,12 @@ def read_licence(readme: Path | None) -> Licence:
     """`license` and its kin from the YAML head of a model's README; nothing if it tells none."""
     if readme is None or not readme.is_file():
         return {}
-    parts = readme.read_text(encoding="utf-8", errors="replace").split("---\n", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return {}
+    text = readme.read_text(encoding="utf-8", errors="replace")
     try:
-        head = yaml.safe_load(parts[1])
-    except yaml.YAMLError:
+        head, _ = split_head(text, str(readme))
+    except DataError:
         return {}
-    if not isinstance(head, dict) or not _texts(head.get("license")):
+    if not _texts(head.get("license")):
         return {}
     return {key: head[key] for key in KEYS if _texts(head.get(key))}
 

@@ -9,13 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any
 
 import yaml
 
-from invdpo.schemas.errors import DataError
-
-Head = dict[str, Any]
+from invdpo.data_cards.head import Head, split_head
 
 SECTION = re.compile(
     r"<!-- invdpo:begin (?P<name>[\w-]+) -->\n.*?<!-- invdpo:end (?P=name) -->", re.S
@@ -40,8 +37,8 @@ def renewed(new: str, old: str | None, where: str = "README.md") -> str:
     """
     if not old or not old.strip():
         return new
-    new_head, new_body = parts(new, where)
-    old_head, old_body = parts(old, where)
+    new_head, new_body = split_head(new, where)
+    old_head, old_body = split_head(old, where)
     fresh = {match["name"]: match[0] for match in SECTION.finditer(new_body)}
     body = SECTION.sub(lambda match: fresh.get(match["name"], match[0]), old_body)
     made = _made(old_body)
@@ -49,27 +46,6 @@ def renewed(new: str, old: str | None, where: str = "README.md") -> str:
     mark = MADE.search(new_body)
     body = MADE.sub("", body).strip()
     return _joined(head, f"{body}\n\n{mark[0]}" if mark else body)
-
-
-def parts(text: str, where: str) -> tuple[Head, str]:
-    """Head and body of a card; an empty head when it has none. Raises `DataError`."""
-    text = text.replace("\r\n", "\n")
-    if not text.startswith("---\n"):
-        return {}, text
-    _, head, *rest = re.split(r"^---\n", text, maxsplit=2, flags=re.M)
-    try:
-        found = yaml.safe_load(head)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 2})" if mark else ""
-        raise DataError(
-            f"{where}: the head is no YAML{line}. Mend it, or remove the file."
-        ) from None
-    if not isinstance(found, dict | None) or not rest:
-        raise DataError(
-            f"{where}: the head is no mapping between two ---. Mend or remove the file."
-        )
-    return found or {}, rest[0]
 
 
 def _merged(new: Head, old: Head, made: dict[str, str]) -> Head:

@@ -31,55 +31,67 @@ from invdpo.curate.storage.parts import (
 from invdpo.schemas import DataError
 from invdpo.schemas.ids import canonical_json
 
-Clean = Callable[[Any], Any]
+Redact = Callable[[Any], Any]
 """Takes from JSON's types what may not leave this machine."""
-Change = Callable[[pa.Table], pa.Table]
+Transform = Callable[[pa.Table], pa.Table]
+"""Done to the rows of each part."""
+PartEntry = tuple[str, int, Any]
+"""A part in the metadata of a packed file: its name, rows and notes."""
 
 PARTS = b"invdpo.parts"
-PART = re.compile(r"part-\d{5,}\.parquet|(prompts|pairs|reviews)\.parquet")
-TOLD = ("model", "revision", "source", "error", "annotator", "scorer", "note")
-"""Columns in which a run notes where something came from."""
+PART_NAME = re.compile(r"part-\d{5,}\.parquet|(prompts|pairs|reviews)\.parquet")
+NOTED_COLUMNS = ("model", "revision", "source", "error", "annotator", "scorer", "note")
+"""Columns in which a run or a person notes where something came from."""
 
 
-def pack(
-    parts: Sequence[Path], stem: Path, clean: Clean, change: Change, limit: int = SHARD_BYTES
+def unchanged(table: pa.Table) -> pa.Table:
+    """The transform that does nothing."""
+    return table
+
+
+def pack_table(
+    parts: Sequence[Path],
+    stem: Path,
+    redact: Redact,
+    transform: Transform = unchanged,
+    max_bytes: int = SHARD_BYTES,
 ) -> list[Path]:
-    """Write the parts of one table to `<stem>-00000-of-0000n.parquet`; these files.
+    """Write the parts of one table to `<stem>-00000-of-0000n.parquet`; return these files.
 
-    All parts have one fingerprint. A file holds at least one part, and no more than fit `limit`
-    bytes as they lie on disk; `change` is done to each part's rows. Equal parts give equal bytes.
+    All parts have one fingerprint. A file holds at least one part, and no more than `max_bytes` of
+    parts as they are on disk. Equal parts give equal bytes.
     """
-    groups = _groups(parts, limit)
+    groups = _group_by_size(parts, max_bytes)
     names = [f"{stem.name}-{n:05d}-of-{len(groups):05d}.parquet" for n in range(len(groups))]
     with storage_errors(stem):
         stem.parent.mkdir(parents=True, exist_ok=True)
         for name, group in zip(names, groups, strict=True):
-            _pack(group, stem.with_name(name), clean, change)
+            _pack_file(group, stem.with_name(name), redact, transform)
     return [stem.with_name(name) for name in names]
 
 
-def _groups(parts: Sequence[Path], limit: int) -> list[list[Path]]:
+def _group_by_size(parts: Sequence[Path], max_bytes: int) -> list[list[Path]]:
     groups: list[list[Path]] = []
-    size = 0
+    group_bytes = 0
     for part in parts:
-        more = part.stat().st_size
-        if not groups or size + more > limit:
+        part_bytes = part.stat().st_size
+        if not groups or group_bytes + part_bytes > max_bytes:
             groups.append([])
-            size = 0
+            group_bytes = 0
         groups[-1].append(part)
-        size += more
+        group_bytes += part_bytes
     return groups
 
 
-def _pack(parts: Sequence[Path], target: Path, clean: Clean, change: Change) -> None:
+def _pack_file(parts: Sequence[Path], target: Path, redact: Redact, transform: Transform) -> None:
     headers = [read_header(part) for part in parts]
-    told = [[p.name, h.rows, clean(h.notes)] for p, h in zip(parts, headers, strict=True)]
+    entries = [[p.name, h.rows, redact(h.notes)] for p, h in zip(parts, headers, strict=True)]
     metadata = {
-        CONFIG: canonical_json(clean(headers[0].fingerprint)),
+        CONFIG: canonical_json(redact(headers[0].fingerprint)),
         VERSION: __version__,
-        PARTS: canonical_json(told),
+        PARTS: canonical_json(entries),
     }
-    tables = (change(cleaned(read_part(part), clean)) for part in parts)
+    tables = map(transform, (redact_columns(read_part(p), redact) for p in parts))
     first = next(tables)
     schema = first.schema.with_metadata(metadata)
     options: dict[str, Any] = {
@@ -92,68 +104,71 @@ def _pack(parts: Sequence[Path], target: Path, clean: Clean, change: Change) -> 
             writer.write_table(table.cast(schema))
 
 
-def cleaned(table: pa.Table, clean: Clean) -> pa.Table:
-    """The rows, with what a run or a person noted in them passed through `clean`."""
-    for name in set(TOLD) & set(table.column_names):
+def redact_columns(table: pa.Table, redact: Redact) -> pa.Table:
+    """The rows, with what a run or a person noted in them passed through `redact`."""
+    for name in set(NOTED_COLUMNS) & set(table.column_names):
+        index = table.column_names.index(name)
         column = table[name].combine_chunks().dictionary_encode()
-        told = pa.array([clean(text) for text in column.dictionary.to_pylist()], pa.string())
-        table = table.set_column(
-            table.column_names.index(name), table.schema.field(name), told.take(column.indices)
-        )
+        texts = pa.array([redact(text) for text in column.dictionary.to_pylist()], pa.string())
+        table = table.set_column(index, table.schema.field(index), texts.take(column.indices))
     return table
 
 
-def without_pictures(table: pa.Table, of: pa.Array | None = None) -> pa.Table:
-    """Candidates with the pictures of those in `of`, or of all, taken out."""
-    field = table.schema.field("image")
-    gone = pa.nulls(len(table), field.type)
+def drop_images(table: pa.Table, of: pa.Array | None = None) -> pa.Table:
+    """Candidates without the images of those in `of`, or without any."""
+    index = table.column_names.index("image")
+    field = table.schema.field(index)
+    images = pa.nulls(len(table), field.type)
     if of is not None:
-        listed = pc.is_in(table["candidate_id"], value_set=of)
-        gone = pc.if_else(listed, gone, table["image"])
-    return table.set_column(table.column_names.index("image"), field, gone)
+        dropped = pc.is_in(table["candidate_id"], value_set=of)
+        images = pc.if_else(dropped, images, table["image"])
+    return table.set_column(index, field, images)
 
 
-def unpack(packed: Sequence[Path], folder: Path, change: Change) -> list[Path]:
-    """Write the parts of one table into `folder`, each with its name; the parts.
+def unpack_table(
+    packed: Sequence[Path], folder: Path, transform: Transform = unchanged
+) -> list[Path]:
+    """Write the parts of one table into `folder`, each with its name; return the parts.
 
     Raises `DataError` for files that are no packed table, or name what is no part.
     """
-    made = []
+    parts = []
     for path in packed:
-        with _odd(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-            extra = file.schema_arrow.metadata or {}
-            fingerprint: Fingerprint = json.loads(extra[CONFIG])
-            told = json.loads(extra[PARTS])
-            for (name, _, notes), table in zip(told, _tables(file, told), strict=True):
-                if not PART.fullmatch(str(name)):
+        with _packed_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            metadata = file.schema_arrow.metadata or {}
+            fingerprint: Fingerprint = json.loads(metadata[CONFIG])
+            entries = json.loads(metadata[PARTS])
+            for (name, _, notes), table in zip(entries, _part_tables(file, entries), strict=True):
+                if not PART_NAME.fullmatch(str(name)):
                     raise DataError(f"{path.name}: {name!r} is no name of a part.")
-                write_part(folder / name, change(table), fingerprint, notes)
-                made.append(folder / name)
-    return made
+                write_part(folder / name, transform(table), fingerprint, notes)
+                parts.append(folder / name)
+    return parts
 
 
-def _tables(file: pq.ParquetFile, told: Sequence[tuple[str, int, Any]]) -> Iterator[pa.Table]:
+def _part_tables(file: pq.ParquetFile, entries: Sequence[PartEntry]) -> Iterator[pa.Table]:
     """The rows of each part, in order."""
-    if sum(rows for _, rows, _ in told) != file.metadata.num_rows:
+    if sum(rows for _, rows, _ in entries) != file.metadata.num_rows:
         raise ValueError("its rows do not agree with its parts")
     groups = iter(range(file.num_row_groups))
     empty = file.schema_arrow.empty_table()
-    for _, rows, _ in told:
-        read, count = [empty], 0
+    for _, rows, _ in entries:
+        tables, count = [empty], 0
         while count < rows:
             if (group := next(groups, None)) is None:
                 break
-            read.append(file.read_row_group(group))
-            count += len(read[-1])
+            tables.append(file.read_row_group(group))
+            count += len(tables[-1])
         if count != rows:
             raise ValueError("its rows do not agree with its parts")
-        yield pa.concat_tables(read)
+        yield pa.concat_tables(tables)
 
 
 @contextmanager
-def _odd(path: Path) -> Iterator[None]:
+def _packed_errors(path: Path) -> Iterator[None]:
+    """Raise `DataError` for a file that is no packed table."""
     try:
         yield
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        first = str(error).splitlines()[0].rstrip(".")
-        raise DataError(f"{path.name}: not a packed table of invdpo ({first}).") from error
+        first_line = str(error).splitlines()[0].rstrip(".")
+        raise DataError(f"{path.name}: not a packed table of invdpo ({first_line}).") from error

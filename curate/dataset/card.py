@@ -1,92 +1,80 @@
-"""Writes the card of a data set: facts from its files and its report; a person's words stay.
-
-MERGED: What a data set's own files say of it: counts, columns, models and revisions, configuration.
-"""
+"""The card of a data set: facts from its files and its workspace; a person's words stay."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.columns import hub_columns
-from invdpo.curate.storage.object_store import reading
 from invdpo.curate.storage.parts import CONFIG_HASH, NOTES, VERSION, read_part
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.config.load import load_config
 from invdpo.schemas.io.redact import redact
 from invdpo.schemas.tables import SIDES
 
-ASSETS = "assets"
+Facts = dict[str, Any]
+Model = tuple[str, str | None]
+"""A model and its revision."""
 
-CARD = "README.md"
+ASSETS = "assets"
+SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset")
+"""Of the configuration, as far as they decide a data set."""
 
 
 def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
-    """Write the card of the workspace's data set anew, with the plots that there are now.
+    """Write the card of the workspace's data set again, with the plots that there are now.
 
     Raises `WorkspaceError` without a data set, `DataError` for a card whose head is broken.
     """
-    folder = ws.need(ws.dataset_dir)
-    write_card(ws, folder, config, read_card(folder))
-    return folder / CARD
+    folder = DatasetFolder(ws.need(ws.dataset_dir))
+    write_card(ws, folder, config, folder.read_card())
+    return folder.path / CARD
 
 
-def write_card(ws: Workspace, folder: Path, config: DatasetConfig, old: str | None) -> None:
+def write_card(
+    ws: Workspace, folder: DatasetFolder, config: DatasetConfig, old: str | None
+) -> None:
     """Write the card of the data set in `folder`, with what a person changed in the `old` one."""
     from invdpo.data_cards import render_dataset_card, renewed
 
     new = render_dataset_card(_facts(ws, folder, config))
     text = renewed(new, old, str(ws.dataset_dir / CARD))
     for plot in _plots(ws):
-        with replacing(folder / ASSETS / plot.name) as temporary:
+        with replacing(folder.path / ASSETS / plot.name) as temporary:
             temporary.write_bytes(plot.read_bytes())
-    with replacing(folder / CARD) as temporary:
+    with replacing(folder.path / CARD) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def read_card(folder: Path) -> str | None:
-    """The card that is there, if one is. Raises `DataError` when its head can't be read."""
-    from invdpo.data_cards.renewing import parts
-
-    path = folder / CARD
-    if not path.exists():
-        return None
-    text = path.read_text(encoding="utf-8", errors="replace")
-    parts(text, str(path))
-    return text
-
-
-def _facts(ws: Workspace, folder: Path, config: DatasetConfig) -> dict[str, Any]:
-    """What the card is told: by the files of the data set, and by the workspace."""
+def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts:
+    """What the card says: from the files of the data set, and from the workspace."""
     report: dict[str, Any] = {}
     if ws.report_path.exists():
         report = json.loads(ws.report_path.read_text(encoding="utf-8"))
-    found = dataset_facts(folder)
-    return (
-        found
-        | {
-            "name": ws.root.resolve().name,
-            "report": report,
-            "dropped": report.get("prompts", {}).get("dropped", {}),
-            "plots": [
-                {"title": plot.stem.replace("_", " "), "path": f"{ASSETS}/{plot.name}"}
-                for plot in _plots(ws)
-            ],
-            "config": deciding(load_config(ws.config_path)) if ws.config_path.exists() else None,
-        }
-        | _licence(found["models"], config)
-    )
+    facts = dataset_facts(folder)
+    facts |= {
+        "name": ws.root.resolve().name,
+        "report": report,
+        "dropped": report.get("prompts", {}).get("dropped", {}),
+        "plots": [
+            {"title": plot.stem.replace("_", " "), "path": f"{ASSETS}/{plot.name}"}
+            for plot in _plots(ws)
+        ],
+        "config": None,
+    }
+    if ws.config_path.exists():
+        facts["config"] = deciding_options(load_config(ws.config_path))
+    return facts | _licence(facts["models"], config)
 
 
 def _plots(ws: Workspace) -> list[Path]:
@@ -94,7 +82,7 @@ def _plots(ws: Workspace) -> list[Path]:
     return sorted((ws.root / "report").glob("*.png"))
 
 
-def _licence(models: Sequence[str], config: DatasetConfig) -> dict[str, Any]:
+def _licence(models: Sequence[str], config: DatasetConfig) -> Facts:
     """As asked for; else what the models' own cards say, as far as they are on this machine."""
     from invdpo.data_cards import licence_of, read_licence
 
@@ -109,49 +97,33 @@ def _readme(model: str) -> Path | None:
 
     if model.count("/") != 1:
         return None
-    found = try_to_load_from_cache(model, CARD)
-    return Path(found) if isinstance(found, str) else None
+    cached = try_to_load_from_cache(model, CARD)
+    return Path(cached) if isinstance(cached, str) else None
 
 
-Facts = dict[str, Any]
-
-Named = tuple[str, str | None]
-"""A model and its revision."""
-
-
-SPLITS = ("train", "validation")
-
-SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset")
-"""Of the configuration, as far as they decide a data set."""
-
-
-def dataset_facts(folder: Path) -> Facts:
-    """What the card of a data set is told; raises `DataError` when there are no files in it."""
-    files = sorted((folder / "data").glob("*.parquet"))
-    if not files:
-        raise DataError(f"{folder}: no data set. Expected data/*.parquet there.")
-    with reading(files[0]) as source:
-        schema = pq.read_schema(source)
-    told = schema.metadata or {}
-    notes = json.loads(told.get(NOTES, b"{}"))
-    models = generators(files)
-    rows = [("images", *model) for model in models]
-    rows += [("scene graphs", *entry) for entry in notes.get("annotators", {}).items()]
-    rows += [("scores", *entry) for entry in notes.get("scorers", {}).items()]
-    rows += [("prompts", name, None) for name in notes.get("prompts", ())]
-    return {f"num_{split}": pairs_of(folder, split) for split in SPLITS} | {
-        "images": _images(files),
+def dataset_facts(folder: DatasetFolder) -> Facts:
+    """What the files of a data set say of it. Raises `DataError` when there are none."""
+    schema = folder.schema()
+    metadata = schema.metadata or {}
+    notes = json.loads(metadata.get(NOTES, b"{}"))
+    models = _models(folder)
+    sources = [("images", *model) for model in models]
+    sources += [("scene graphs", *entry) for entry in notes.get("annotators", {}).items()]
+    sources += [("scores", *entry) for entry in notes.get("scorers", {}).items()]
+    sources += [("prompts", name, None) for name in notes.get("prompts", ())]
+    return {f"num_{split}": folder.count_pairs(split) for split in SPLITS} | {
+        "images": _count_images(folder),
         "features": hub_columns(schema),
         "scorers": list(notes.get("scorers", {})),
         "models": sorted({name for name, _ in models}),
-        "sources": rows,
+        "sources": sources,
         "origin": notes.get("origin"),
-        "config_hash": told.get(CONFIG_HASH, b"").decode(),
-        "version": told.get(VERSION, b"").decode(),
+        "config_hash": metadata.get(CONFIG_HASH, b"").decode(),
+        "version": metadata.get(VERSION, b"").decode(),
     }
 
 
-def judges(ws: Workspace, scorers: Sequence[str], annotator: str | None) -> Facts:
+def origin_notes(ws: Workspace, scorers: Sequence[str], annotator: str | None) -> Facts:
     """Name -> revision of scorers and annotator, and where prompts come from, by their tables."""
     names = [annotator] if annotator else []
     sources = pc.unique(ws.read_table(ws.prompts_path, ["source"])["source"]).drop_null()
@@ -168,51 +140,35 @@ def _revision(ws: Workspace, folder: Path) -> str | None:
     return next((value for value in pc.unique(column).to_pylist() if value), None)
 
 
-def pairs_of(folder: Path, split: str) -> int:
-    """How many pairs of a split a data set has."""
-    files = sorted((folder / "data").glob(f"{split}-*.parquet"))
-    return sum(len(_columns(path, ["pair_id"])) for path in files)
-
-
-def _columns(path: Path, names: Sequence[str]) -> pa.Table:
-    with reading(path) as source, pq.ParquetFile(source) as file:
-        return file.read(columns=list(names))
-
-
-def _images(files: Sequence[Path]) -> int:
-    """Different pictures, by their candidates' ids."""
-    table = pa.concat_tables(_columns(path, [f"{side}_id" for side in SIDES]) for path in files)
-    chunks = [chunk for side in SIDES for chunk in table[f"{side}_id"].chunks]
+def _count_images(folder: DatasetFolder) -> int:
+    """Different images, by their candidates' ids."""
+    table = folder.read_columns([f"{side}_id" for side in SIDES])
+    chunks = [chunk for column in table.columns for chunk in column.chunks]
     return len(pc.unique(pa.chunked_array(chunks, pa.string())).drop_null())
 
 
-def generators(files: Sequence[Path]) -> list[Named]:
-    """Name and revision of every model that drew a picture of the set, sorted by name."""
-    found = {named for path in files for named in _generators(path)}
-    return sorted(found, key=lambda named: (named[0], named[1] or ""))
-
-
-def _generators(path: Path) -> Iterator[Named]:
-    names = ("model", "revision")
+def _models(folder: DatasetFolder) -> list[Model]:
+    """Every model that drew an image of the data set, sorted by name."""
+    models: set[Model] = set()
     for side in ("", "rejected_"):
-        table = _columns(path, [side + name for name in names]).rename_columns(names)
-        for row in table.group_by(list(names)).aggregate([]).to_pylist():
-            if row["model"]:
-                yield row["model"], row["revision"]
+        columns = [f"{side}model", f"{side}revision"]
+        rows = folder.read_columns(columns).group_by(columns).aggregate([]).to_pylist()
+        models |= {(row[columns[0]], row[columns[1]]) for row in rows if row[columns[0]]}
+    return sorted(models, key=lambda model: (model[0], model[1] or ""))
 
 
-def deciding(config: Config) -> Facts:
+def deciding_options(config: Config) -> Facts:
     """Section -> option -> value, of all that decided a data set; paths cut to their last part."""
-    told: Facts = {}
+    options: Facts = {}
     for name in SECTIONS:
         values = getattr(config, name).fingerprint()
-        used = {k: v for k, v in values.items() if v is not None and not _idle(k, config)}
+        used = {k: v for k, v in values.items() if v is not None and not _is_unused(k, config)}
         if used:
-            told[name] = {key: redact(value) for key, value in used.items()}
-    return told
+            options[name] = {key: redact(value) for key, value in used.items()}
+    return options
 
 
-def _idle(option: str, config: Config) -> bool:
+def _is_unused(option: str, config: Config) -> bool:
     """Whether an option is of a plug-in that was not used: its name begins with the plug-in's."""
     owner = option.split("_")[0]
     if owner == "hub":

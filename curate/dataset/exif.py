@@ -1,7 +1,7 @@
-"""What pictures carry beside their pixels: EXIF, XMP, comments. Dropped from what is passed on.
+"""Removes what images carry beside their pixels: EXIF, XMP and comments.
 
 Cameras write places and names there, and image tools prompts and paths. Pixels stay as they are,
-to the byte, and so do colour profiles; only a picture that EXIF says is turned is written anew,
+to the byte, and so do colour profiles; only an image that EXIF says is turned is encoded anew,
 upright.
 """
 
@@ -16,7 +16,7 @@ from invdpo.schemas import DataError
 from invdpo.schemas.io.images import open_image, orientation
 
 Chunk = tuple[int, int, bool]
-"""Begin and end of a piece of a file, and whether it is dropped."""
+"""Start and end of a piece of a file, and whether it is dropped."""
 
 JPEG, PNG, RIFF = b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"RIFF"
 DROPPED_SEGMENTS = (0xE1, 0xED, 0xFE)
@@ -30,84 +30,84 @@ EXIF_AND_XMP = 0b1100
 
 
 def holds_metadata(data: memoryview) -> bool:
-    """Whether `without_metadata` would change a picture; no pixel is read."""
-    return any(dropped for _, _, dropped in _pieces(data))
+    """Whether `without_metadata` would change an image; no pixel is read."""
+    return any(dropped for _, _, dropped in _chunks(data))
 
 
 def without_metadata(data: bytes) -> bytes:
     """A JPEG, PNG or WebP file without them; other files, and damaged ones, as they are."""
     view = memoryview(data)
-    pieces = list(_pieces(view))
-    if not any(dropped for _, _, dropped in pieces):
+    chunks = _chunks(view)
+    if not any(dropped for _, _, dropped in chunks):
         return data
-    if (upright := _upright(data)) is not None:
+    if (upright := _turn_upright(data)) is not None:
         return without_metadata(upright)
-    kept = b"".join(view[begin:end] for begin, end, dropped in pieces if not dropped)
-    return _webp_head(kept) if data.startswith(RIFF) else kept
+    kept = b"".join(view[start:end] for start, end, dropped in chunks if not dropped)
+    return _fix_webp_header(kept) if data.startswith(RIFF) else kept
 
 
-def _pieces(data: memoryview) -> Iterator[Chunk]:
-    """All of a file, piece by piece; nothing where its form is not known or it is damaged."""
+def _chunks(data: memoryview) -> list[Chunk]:
+    """All of a file, piece by piece; nothing when its format is not known or it is damaged."""
     head = bytes(data[:12])
     try:
         if head.startswith(JPEG):
-            return iter(list(_segments(data)))
+            return list(_jpeg_segments(data))
         if head.startswith(PNG):
-            return iter(list(_chunks(data, len(PNG), PNG_HEAD, 4)))
+            return list(_named_chunks(data, len(PNG), PNG_HEAD, 4))
         if head.startswith(RIFF) and head[8:] == b"WEBP":
-            return iter(list(_chunks(data, 12, WEBP_HEAD, 0)))
+            return list(_named_chunks(data, 12, WEBP_HEAD, 0))
     except (struct.error, IndexError, ValueError):
         pass
-    return iter(())
+    return []
 
 
-def _segments(data: memoryview) -> Iterator[Chunk]:
+def _jpeg_segments(data: memoryview) -> Iterator[Chunk]:
     yield 0, 2, False
-    place = 2
-    while data[place + 1] != 0xDA:  # what follows the start of a scan is pixels
-        if data[place] != 0xFF:
+    start = 2
+    while data[start + 1] != 0xDA:  # what follows the start of a scan is pixels
+        if data[start] != 0xFF:
             raise ValueError("no marker")
-        end = place + 2 + struct.unpack_from(">H", data, place + 2)[0]
-        yield place, end, data[place + 1] in DROPPED_SEGMENTS
-        place = end
-    yield place, len(data), False
+        end = start + 2 + struct.unpack_from(">H", data, start + 2)[0]
+        yield start, end, data[start + 1] in DROPPED_SEGMENTS
+        start = end
+    yield start, len(data), False
 
 
-def _chunks(data: memoryview, start: int, head: struct.Struct, tail: int) -> Iterator[Chunk]:
+def _named_chunks(data: memoryview, start: int, head: struct.Struct, tail: int) -> Iterator[Chunk]:
     """Chunks that begin with a name and a length (`head`) and end with `tail` bytes more."""
     yield 0, start, False
-    place, whole = start, len(data)
-    while place < whole:
-        one, other = head.unpack_from(data, place)
-        name, size = (other, one) if tail else (one, other)
-        end = place + 8 + size + (tail or size % 2)
-        if end > whole + 1:
+    length = len(data)
+    while start < length:
+        first, second = head.unpack_from(data, start)
+        name, size = (second, first) if tail else (first, second)
+        end = start + 8 + size + (tail or size % 2)
+        if end > length + 1:
             raise ValueError("cut short")
-        yield place, min(end, whole), name in DROPPED_CHUNKS
-        place = end
+        yield start, min(end, length), name in DROPPED_CHUNKS
+        start = end
 
 
-def _webp_head(data: bytes) -> bytes:
-    """The file with its new length, and flags that tell what is in it."""
-    whole = bytearray(data)
-    struct.pack_into("<I", whole, 4, len(whole) - 8)
-    if whole[12:16] == b"VP8X":
-        whole[20] &= ~EXIF_AND_XMP & 0xFF
-    return bytes(whole)
+def _fix_webp_header(data: bytes) -> bytes:
+    """The file with its new length, and without the flags of what was dropped."""
+    content = bytearray(data)
+    struct.pack_into("<I", content, 4, len(content) - 8)
+    if content[12:16] == b"VP8X":
+        content[20] &= ~EXIF_AND_XMP & 0xFF
+    return bytes(content)
 
 
-def _upright(data: bytes) -> bytes | None:
-    """The picture turned as its EXIF says, in its own format; None when it stands upright."""
+def _turn_upright(data: bytes) -> bytes | None:
+    """The image turned as its EXIF says, in its own format; None when it is upright."""
     from PIL import ImageOps
 
     try:
         with open_image(data) as image:
             if orientation(image) == 1:
                 return None
-            more: dict[str, Any] = {} if image.format == "PNG" else {"quality": 95}
+            options: dict[str, Any] = {} if image.format == "PNG" else {"quality": 95}
             file = io.BytesIO()
-            clean = ImageOps.exif_transpose(image)
-            clean.save(file, image.format, exif=b"", **more)
+            upright = ImageOps.exif_transpose(image)
+            upright.save(file, image.format, exif=b"", **options)
             return file.getvalue()
     except DataError:  # what can't be decoded is for its reader to tell
         return None

@@ -1,4 +1,4 @@
-"""Pictures of a table in another format, several at a time."""
+"""The images of a table in another format, several at a time."""
 
 from __future__ import annotations
 
@@ -18,48 +18,48 @@ from invdpo.schemas.tables import IMAGE, SIDES, Record
 KEEP = "keep"
 
 
-def reencoded(table: pa.Table, config: DatasetConfig) -> pa.Table:
-    """The table with both sides' pictures as asked for.
+def reencode_images(table: pa.Table, config: DatasetConfig) -> pa.Table:
+    """The table with both sides' images in the format of `config`.
 
     Bytes that are kept lose EXIF and comments, if there are any; else the table is the same.
-    Raises `DataError` naming the pair of a picture that can't be decoded.
+    Raises `DataError` naming the pair of an image that can't be decoded.
     """
     if config.image_format == KEEP:
-        return _clean(table)
-    encode = partial(_encoded, config=config)
+        return _without_metadata(table)
+    encode = partial(_encode, config=config)
     with ThreadPoolExecutor() as pool:
         for side in SIDES:
-            pictures, ids = table[side].to_pylist(), table["pair_id"].to_pylist()
-            made = pa.array(pool.map(encode, pictures, ids), IMAGE)
-            table = table.set_column(table.schema.get_field_index(side), side, made)
+            images, ids = table[side].to_pylist(), table["pair_id"].to_pylist()
+            encoded = pa.array(pool.map(encode, images, ids), IMAGE)
+            table = table.set_column(table.schema.get_field_index(side), side, encoded)
     return table
 
 
-def _clean(table: pa.Table) -> pa.Table:
-    """Nothing is copied, or even looked at twice, where no picture holds anything to drop."""
+def _without_metadata(table: pa.Table) -> pa.Table:
+    """Nothing is copied, or even looked at twice, where no image holds anything to drop."""
     for side in SIDES:
         column = table[side]
-        found = (value.as_buffer() for chunk in column.chunks for value in chunk.field("bytes"))
-        if any(data is not None and holds_metadata(memoryview(data)) for data in found):
-            pictures = [picture and _stripped(picture) for picture in column.to_pylist()]
-            place = table.schema.get_field_index(side)
-            table = table.set_column(place, side, pa.array(pictures, IMAGE))
+        buffers = (value.as_buffer() for chunk in column.chunks for value in chunk.field("bytes"))
+        if any(data is not None and holds_metadata(memoryview(data)) for data in buffers):
+            images = [image and _strip(image) for image in column.to_pylist()]
+            index = table.schema.get_field_index(side)
+            table = table.set_column(index, side, pa.array(images, IMAGE))
     return table
 
 
-def _stripped(picture: Record) -> Record:
-    data = picture["bytes"]
-    return picture | {"bytes": data if data is None else without_metadata(data)}
+def _strip(image: Record) -> Record:
+    content = image["bytes"]
+    return image | {"bytes": content if content is None else without_metadata(content)}
 
 
-def _encoded(picture: Record | None, pair_id: str, config: DatasetConfig) -> Record:
-    picture = picture or {"bytes": None, "path": None}
+def _encode(image: Record | None, pair_id: str, config: DatasetConfig) -> Record:
+    image = image or {"bytes": None, "path": None}
     try:
-        image = decode(picture["bytes"])
+        pixels = decode(image["bytes"])
     except DataError as error:
         raise DataError(f"pair {pair_id}: {error}") from None
-    lossy = {} if config.image_format == "png" else {"quality": config.quality}
+    options = {} if config.image_format == "png" else {"quality": config.quality}
     file = io.BytesIO()
-    image.save(file, config.image_format.upper(), **lossy)
-    path = PurePosixPath(picture["path"] or f"{pair_id}.")
+    pixels.save(file, config.image_format.upper(), **options)
+    path = PurePosixPath(image["path"] or f"{pair_id}.")
     return {"bytes": file.getvalue(), "path": str(path.with_suffix(f".{config.image_format}"))}

@@ -1,4 +1,4 @@
-"""Writes one split as Parquet shards the Hub's viewer and its uploads like.
+"""Writes one split as Parquet shards that suit the Hub's viewer and its uploads.
 
 Row groups hold about 100 rows so that a page of the viewer reads little; content-defined chunks
 let an upload send only what changed.
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from invdpo.curate.storage.columns import parquet_options
 
-ROWS = 100
+GROUP_ROWS = 100
 """Rows of a row group, unless their bytes fill it first."""
 GROUP_BYTES = 90_000_000
 SHARD_BYTES = 480_000_000
@@ -25,7 +25,7 @@ SHARD_BYTES = 480_000_000
 class ShardWriter:
     """Rows of one split, spread over files; their names are final only after `close`.
 
-    Where groups and files end depends on pictures and texts alone, so that another column of
+    Where groups and files end depends on images and texts alone, so that another column of
     numbers moves nothing.
     """
 
@@ -33,11 +33,11 @@ class ShardWriter:
         self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int = SHARD_BYTES
     ) -> None:
         self._folder, self._split, self._schema = folder, split, schema
-        self._limit = shard_bytes
-        self._group = min(GROUP_BYTES, shard_bytes)
-        self._open: pq.ParquetWriter | None = None
+        self._shard_bytes = shard_bytes
+        self._group_bytes = min(GROUP_BYTES, shard_bytes)
+        self._writer: pq.ParquetWriter | None = None
         self._paths: list[Path] = []
-        self._size = 0
+        self._shard_size = 0
         self._waiting: list[pa.Table] = []
         self._rows = self._bytes = 0
         self.count = 0
@@ -46,13 +46,13 @@ class ShardWriter:
         """Take rows of the data set; those that don't fill a row group yet are kept."""
         start = 0
         for number, size in enumerate(row_bytes(table)):
-            if self._rows == ROWS or (self._rows and self._bytes + size > self._group):
-                self._wait(table, start, number)
+            if self._rows == GROUP_ROWS or (self._rows and self._bytes + size > self._group_bytes):
+                self._keep(table, start, number)
                 self._flush()
                 start = number
             self._rows += 1
             self._bytes += size
-        self._wait(table, start, len(table))
+        self._keep(table, start, len(table))
         self.count += len(table)
 
     def close(self) -> list[Path]:
@@ -66,12 +66,12 @@ class ShardWriter:
         ]
 
     def stop(self) -> None:
-        """Close the file that is open, as it is."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
+        """Close the open file as it is."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
-    def _wait(self, table: pa.Table, start: int, stop: int) -> None:
+    def _keep(self, table: pa.Table, start: int, stop: int) -> None:
         if stop > start:
             self._waiting.append(table.slice(start, stop - start))
 
@@ -79,26 +79,26 @@ class ShardWriter:
         """Write the waiting rows as one row group."""
         if not self._waiting:
             return
-        if self._size + self._bytes > self._limit:
+        if self._shard_size + self._bytes > self._shard_bytes:
             self.stop()
-        self._writer().write_table(pa.concat_tables(self._waiting), row_group_size=ROWS)
-        self._size += self._bytes
+        self._open_writer().write_table(pa.concat_tables(self._waiting), row_group_size=GROUP_ROWS)
+        self._shard_size += self._bytes
         self._waiting, self._rows, self._bytes = [], 0, 0
 
-    def _writer(self) -> pq.ParquetWriter:
-        if self._open is None:
+    def _open_writer(self) -> pq.ParquetWriter:
+        if self._writer is None:
             path = self._folder / f"{self._split}-{len(self._paths):05d}.parquet"
             options = parquet_options(self._schema, checksums=False)  # nobody reads them there
-            self._open = pq.ParquetWriter(
+            self._writer = pq.ParquetWriter(
                 path, self._schema, use_content_defined_chunking=True, **options
             )
             self._paths.append(path)
-            self._size = 0
-        return self._open
+            self._shard_size = 0
+        return self._writer
 
 
 def row_bytes(table: pa.Table) -> list[int]:
-    """Bytes of each row's pictures and texts."""
+    """Bytes of each row's images and texts."""
     total = np.zeros(len(table), dtype=np.int64)
     for column in table.itercolumns():
         kind = column.type
@@ -106,5 +106,5 @@ def row_bytes(table: pa.Table) -> list[int]:
             column, kind = pc.struct_field(column, "bytes"), pa.binary()
         if pa.types.is_binary(kind) or pa.types.is_string(kind):
             total += pc.fill_null(pc.binary_length(column), 0).to_numpy()
-    found: list[int] = total.tolist()
-    return found
+    sizes: list[int] = total.tolist()
+    return sizes

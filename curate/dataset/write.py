@@ -1,7 +1,7 @@
-"""Writes the preference data set: pairs with their pictures, graphs and scores, ready to publish.
+"""Writes the preference data set: pairs with their images, graphs and scores, ready to publish.
 
-It is written beside its place and put there when it is whole, so nothing half-written can be
-taken for a data set.
+It is written to a temporary folder beside the final one and moved there when it is whole, so
+nothing half-written can be taken for a data set.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from invdpo import __version__
-from invdpo.curate.dataset.card import ASSETS, CARD, SPLITS, judges, read_card, write_card
-from invdpo.curate.dataset.reencode import reencoded
+from invdpo.curate.dataset.card import ASSETS, origin_notes, write_card
+from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
+from invdpo.curate.dataset.reencode import reencode_images
 from invdpo.curate.dataset.rows import PairRows
 from invdpo.curate.dataset.shards import SHARD_BYTES, ShardWriter
 from invdpo.curate.storage.atomic import replacing_folder
@@ -27,7 +28,7 @@ from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import canonical_json, content_id
 
 OURS = ("data", ASSETS, CARD)
-"""What a data set's folder is made of; anything else there was put by a person."""
+"""What we write into a data set's folder; anything else there was put by a person."""
 
 
 def write_dataset(
@@ -39,30 +40,30 @@ def write_dataset(
     config: DatasetConfig | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
-    """Write `dataset/` anew from the pairs table; an older one stays until the new one is whole.
+    """Write `dataset/` again from the pairs table; an older one stays until the new one is whole.
 
     The scores are those the pairs table has a `delta_` column of; graphs are `annotator`'s, null
-    when it is None. Pictures keep their bytes unless `config` asks for a format. The card is told
-    by the report of the workspace, if there is one. Raises `DataError` when there is no pair, or
-    one whose candidates are gone; `WorkspaceError` for damaged parts and full disks.
+    when it is None. Images keep their bytes unless `config` asks for a format. The card includes
+    the report of the workspace, if there is one. Raises `DataError` when there is no pair, or one
+    whose candidates are gone; `WorkspaceError` for damaged parts and full disks.
     """
     if not len(pairs):
         raise DataError(f"There is no pair to write. {ws.report_path} says why.")
-    settings, card = config or DatasetConfig(), read_card(ws.dataset_dir)
+    config, card = config or DatasetConfig(), DatasetFolder(ws.dataset_dir).read_card()
     rows = PairRows(ws, pairs, annotator)
-    notes = judges(ws, rows.scorers, annotator)
-    schema = rows.schema.with_metadata(metadata(rows.schema, fingerprint, notes))
+    notes = origin_notes(ws, rows.scorers, annotator)
+    schema = rows.schema.with_metadata(file_metadata(rows.schema, fingerprint, notes))
     with replacing_folder(ws.dataset_dir) as new:
         (new / "data").mkdir()
-        tables = ((split, reencoded(table, settings)) for split, table in rows.tables())
+        tables = ((split, reencode_images(table, config)) for split, table in rows.tables())
         write_splits(new / "data", tables, schema, shard_bytes)
-        write_card(ws, new, settings, card)
-        _keep_others(ws.dataset_dir, new)
+        write_card(ws, DatasetFolder(new), config, card)
+        _copy_others(ws.dataset_dir, new)
     return ws.dataset_dir
 
 
-def _keep_others(old: Path, new: Path) -> None:
-    """What a person put beside the data set's own files goes with it."""
+def _copy_others(old: Path, new: Path) -> None:
+    """Copy what a person put beside the data set's own files."""
     for path in old.iterdir() if old.exists() else ():
         if path.name in OURS:
             continue
@@ -73,7 +74,7 @@ def _keep_others(old: Path, new: Path) -> None:
             target.write_bytes(path.read_bytes())
 
 
-def metadata(
+def file_metadata(
     schema: pa.Schema, fingerprint: Fingerprint, notes: Mapping[str, Any]
 ) -> dict[str, str]:
     """What every file of a data set says of itself, for `datasets` and for the card."""

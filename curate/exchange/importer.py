@@ -1,4 +1,4 @@
-"""`import_set`: somebody else's pairs as a data set of ours, without scores and graphs."""
+"""`import_dataset`: the pairs of others as a data set of ours, without scores and graphs."""
 
 from __future__ import annotations
 
@@ -8,108 +8,129 @@ from typing import Any
 
 import pyarrow as pa
 
-from invdpo.curate.dataset.card import CARD, dataset_facts
+from invdpo.curate.dataset.card import dataset_facts
 from invdpo.curate.dataset.exif import without_metadata
-from invdpo.curate.dataset.write import metadata, write_splits
-from invdpo.curate.exchange.base import IMPORTS, Exchanged, Found
-from invdpo.curate.exchange.names import suffix
-from invdpo.curate.exchange.ours import ROWS, Tables
+from invdpo.curate.dataset.folder import CARD, DatasetFolder
+from invdpo.curate.dataset.write import file_metadata, write_splits
+from invdpo.curate.exchange.base import ExchangeResult
+from invdpo.curate.exchange.names import image_suffix
+from invdpo.curate.exchange.ours import BATCH_ROWS, SplitTables
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import content_id, image_id
+from invdpo.schemas.layouts.dataset_files import DatasetFiles
+from invdpo.schemas.layouts.names import SPLITS
+from invdpo.schemas.layouts.recognise import LAYOUTS, Layout, recognise
+from invdpo.schemas.layouts.rows import UNREADABLE, Row
+from invdpo.schemas.plugins import Registry
 from invdpo.schemas.tables import SIDES, Record, dataset_schema
 
-IMAGE_MISSING = "image missing"
-PROMPT_MISSING = "prompt missing"
-EQUAL = "chosen equals rejected"
-UNREADABLE = "image unreadable"
 TWICE = "pair stands twice"
 
+IMPORTS: Registry[Layout] = Registry("import layout")
+for _name in ("folders", "pickapic", "preference"):
+    IMPORTS.register(_name)(LAYOUTS[_name])
 
-def import_set(source: Path, kind: str, output: Path, config: DatasetConfig) -> Exchanged:
+
+def import_dataset(
+    source: Path, layout: str, output: Path, config: DatasetConfig
+) -> ExchangeResult:
     """Write a data set of ours from pairs in another layout; rows that are no pair are counted.
 
     Args:
         source: Folder, or one Parquet file.
-        kind: A name of `IMPORTS`.
-        output: A folder that is not there yet, or is empty.
+        layout: A name of `IMPORTS`.
+        output: A folder that does not exist yet, or is empty.
         config: The licence for the card.
 
     Raises `PluginError` for an unknown layout; `DataError` when the source is not of it, holds no
     pair, names a path that leads out of it, or when the output holds something.
     """
-    read = IMPORTS[kind]
-    if not source.exists():
+    reader = IMPORTS[layout]
+    files = DatasetFiles.at(source)
+    if files is None:
         raise DataError(f"{source}: nothing is there. Give a folder, or a Parquet file.")
-    done = Exchanged(output)
-    name = source.resolve().name
-    origin = f"Imported by invdpo from {name}, pairs in the layout {kind}. Prompts, pictures and "
-    notes = {"origin": f"{origin}choices are those of {name}; there are no scores and no graphs."}
-    schema = dataset_schema([])
-    schema = schema.with_metadata(metadata(schema, {"import": {"layout": kind}}, notes))
+    recognise(files, str(source), layout)
+    result = ExchangeResult(output)
+    schema = _schema(source.resolve().name, layout)
     with replacing_folder(output, ours=()) as new:
         (new / "data").mkdir()
-        rows = _rows(read(source), done)
-        done.pairs.update(write_splits(new / "data", _tables(rows, schema), schema))
-        if not done.pairs.total():
-            reasons = ", ".join(f"{reason}: {n}" for reason, n in done.skipped.most_common())
+        foreign = ((split, row) for split in SPLITS for row in reader.rows(files, split))
+        tables = _tables(_records(foreign, result), schema)
+        result.pairs.update(write_splits(new / "data", tables, schema))
+        if not result.pairs.total():
+            reasons = ", ".join(f"{reason}: {n}" for reason, n in result.skipped.most_common())
             raise DataError(f"{source}: no pair in it ({reasons or 'no rows'}).")
         _write_card(new, output.resolve().name, config)
-    return done
+    return result
 
 
-def _rows(found: Iterable[Found], done: Exchanged) -> Iterator[tuple[str, Record]]:
-    """Split and row of every pair; the others are counted."""
+def _schema(name: str, layout: str) -> pa.Schema:
+    """Columns of the new data set, and what its files say of their origin."""
+    origin = f"Imported by invdpo from {name}, pairs in the layout {layout}. Prompts, pictures and "
+    notes = {"origin": f"{origin}choices are those of {name}; there are no scores and no graphs."}
+    schema = dataset_schema([])
+    return schema.with_metadata(file_metadata(schema, {"import": {"layout": layout}}, notes))
+
+
+def _records(
+    foreign: Iterable[tuple[str, Row]], result: ExchangeResult
+) -> Iterator[tuple[str, Record]]:
+    """Split and record of every pair; other rows are counted."""
     seen: set[str] = set()
-    for one in found:
-        row = _row(one)
-        if isinstance(row, str):
-            done.skip(row, one.where)
-        elif row["pair_id"] in seen:
-            done.skip(TWICE, one.where)
+    for split, row in foreign:
+        record = _record(row)
+        if isinstance(record, str):
+            result.skip(record, row.where)
+        elif record["pair_id"] in seen:
+            result.skip(TWICE, row.where)
         else:
-            seen.add(row["pair_id"])
-            yield one.split, row
+            seen.add(record["pair_id"])
+            yield split, record
 
 
-def _row(one: Found) -> Record | str:
-    """A row of our data set, or why it is none."""
-    if one.flaw:
-        return one.flaw
-    if one.chosen is None or one.rejected is None:
-        return IMAGE_MISSING
-    if not isinstance(one.prompt, str) or not one.prompt.strip():
-        return PROMPT_MISSING
-    if one.chosen == one.rejected:
-        return EQUAL
-    pictures = (one.chosen, one.rejected)
-    kinds = [suffix(data) for data in pictures]
-    if None in kinds:
+def _record(row: Row) -> Record | str:
+    """A row of our data set, or the reason why there is none."""
+    if row.skip_reason:
+        return row.skip_reason
+    images = (row.chosen or b"", row.rejected or b"")
+    suffixes = [image_suffix(content) for content in images]
+    if None in suffixes:
         return UNREADABLE
-    hashes = [image_id(data) for data in pictures]
+    hashes = [image_id(content) for content in images]
     # the id by which the trainer knows a pair that has none
-    row: dict[str, Any] = {"pair_id": one.pair_id or content_id(one.prompt, *hashes)}
-    row |= {"prompt": one.prompt, "model": one.models[0], "rejected_model": one.models[1]}
-    for side, data, kind, name, own in zip(SIDES, pictures, kinds, hashes, one.ids, strict=True):
-        clean = without_metadata(data)
-        row |= {side: {"bytes": clean, "path": f"{name}.{kind}"}, f"{side}_id": own or name}
-    return row
+    pair_id = _text(row.pair_id) or _text(row.exported_id) or content_id(row.prompt, *hashes)
+    record: dict[str, Any] = {"pair_id": pair_id, "prompt": row.prompt}
+    record |= dict(zip(("model", "rejected_model"), map(_text, row.models), strict=True))
+    for side, content, suffix, name, stored_id in zip(
+        SIDES, images, suffixes, hashes, row.image_ids, strict=True
+    ):
+        record[side] = {"bytes": without_metadata(content), "path": f"{name}.{suffix}"}
+        record[f"{side}_id"] = _text(stored_id) or name
+    return record
 
 
-def _tables(rows: Iterable[tuple[str, Record]], schema: pa.Schema) -> Tables:
+def _text(value: object) -> str | None:
+    """An id or a name as text; None for what can be neither."""
+    return str(value) if isinstance(value, str | int) else None
+
+
+def _tables(records: Iterable[tuple[str, Record]], schema: pa.Schema) -> SplitTables:
+    """The records as tables of `BATCH_ROWS` rows."""
     waiting: dict[str, list[Record]] = {}
-    for split, row in rows:
-        some = waiting.setdefault(split, [])
-        some.append(row)
-        if len(some) == ROWS:
+    for split, record in records:
+        batch = waiting.setdefault(split, [])
+        batch.append(record)
+        if len(batch) == BATCH_ROWS:
             yield split, pa.Table.from_pylist(waiting.pop(split), schema)
-    for split, some in waiting.items():
-        yield split, pa.Table.from_pylist(some, schema)
+    for split, batch in waiting.items():
+        yield split, pa.Table.from_pylist(batch, schema)
 
 
 def _write_card(folder: Path, name: str, config: DatasetConfig) -> None:
     from invdpo.data_cards import render_dataset_card
 
-    facts = dataset_facts(folder) | {"name": name, "license": config.license or "other"}
+    facts = dataset_facts(DatasetFolder(folder))
+    facts |= {"name": name, "license": config.license or "other"}
     (folder / CARD).write_text(render_dataset_card(facts), encoding="utf-8")

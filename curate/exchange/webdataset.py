@@ -9,41 +9,41 @@ from pathlib import Path
 
 from invdpo.curate.dataset.shards import SHARD_BYTES
 from invdpo.curate.exchange.base import EXPORTS
-from invdpo.curate.exchange.names import stem, suffix
-from invdpo.curate.exchange.ours import OurSet
+from invdpo.curate.exchange.names import file_stem, image_suffix
+from invdpo.curate.exchange.ours import SourceDataset
 from invdpo.schemas.tables import SIDES, Record
 
 
 @EXPORTS.register("webdataset")
-def export(ours: OurSet, folder: Path) -> None:
+def export(source: SourceDataset, folder: Path) -> None:
     """`KEY.txt` with the prompt, `KEY.json` with all else, `KEY.chosen.png`, `KEY.rejected.png`.
 
     The same data set gives the same bytes: no times, no owners.
     """
-    shards: dict[str, _Shards] = {}
+    writers: dict[str, _TarWriter] = {}
     try:
-        for split, table in ours.tables():
-            shard = shards.setdefault(split, _Shards(folder, split))
+        for split, table in source.tables():
+            writer = writers.setdefault(split, _TarWriter(folder, split))
             for row in table.to_pylist():
-                shard.add(stem(row["pair_id"]), _files(row))
+                writer.add(file_stem(row["pair_id"]), _files(row))
     finally:
-        for shard in shards.values():
-            shard.close()
+        for writer in writers.values():
+            writer.close()
 
 
 def _files(row: Record) -> dict[str, bytes]:
-    """Extension -> content; the pictures' by their bytes."""
-    told = {name: value for name, value in row.items() if name not in SIDES and value is not None}
-    text = json.dumps(told, ensure_ascii=False, sort_keys=True)
+    """Extension -> content; an image's extension follows from its bytes."""
+    metadata = {name: v for name, v in row.items() if name not in SIDES and v is not None}
+    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
     files = {"txt": row["prompt"].encode(), "json": text.encode()}
     for side in SIDES:
-        data = row[side]["bytes"]
-        files[f"{side}.{suffix(data) or 'bin'}"] = data
+        content = row[side]["bytes"]
+        files[f"{side}.{image_suffix(content) or 'bin'}"] = content
     return files
 
 
-class _Shards:
-    """The tar files of one split, the next one begun when one is full."""
+class _TarWriter:
+    """The tar files of one split, a new one begun when one is full."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self._folder, self._split = folder, split

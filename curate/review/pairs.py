@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from invdpo.curate.dataset.folder import DatasetFolder, RowLocation, open_shard
 from invdpo.curate.storage.parts import NOTES
-from invdpo.schemas import ConfigError, DataError
+from invdpo.schemas import ConfigError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.tables import SIDES, Record
 
@@ -31,9 +31,7 @@ class Entry(NamedTuple):
     """Where a pair is, and what its order depends on."""
 
     pair_id: str
-    path: Path
-    group: int
-    row: int
+    location: RowLocation
     margin: float
     twin: str | None
     """The id of the same pair turned, when the set names its candidates."""
@@ -47,12 +45,9 @@ class ReviewPairs:
         if order not in get_args(Order):
             allowed = ", ".join(get_args(Order))
             raise ConfigError(f"--order: found {order!r}; allowed: {allowed}.")
-        shards = sorted((folder / "data").glob("*.parquet"))
-        if not shards:
-            raise DataError(f"{folder}: no data set: no data/*.parquet in it.")
-        entries = [entry for path in shards for entry in _entries(path)]
-        self.entries = _ordered(entries, order, first)
-        self.scorers = _scorers(shards[0])
+        dataset = DatasetFolder(folder)
+        self.scorers = _scorers(dataset.schema())
+        self.entries = _ordered(_entries(dataset), order, first)
         self._read = lru_cache(HELD)(_row)
 
     def __len__(self) -> int:
@@ -61,7 +56,7 @@ class ReviewPairs:
     def record(self, number: int) -> Record:
         """The row of one pair, pictures included."""
         entry = self.entries[number]
-        return self._read(entry.path, entry.group, entry.row)
+        return self._read(entry.location)
 
     def picture(self, number: int, side: str) -> bytes:
         """The bytes of one picture, as they lie in the set."""
@@ -79,25 +74,11 @@ class ReviewPairs:
         ]
 
 
-def _entries(path: Path) -> list[Entry]:
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if lacking := {"pair_id", "prompt", *SIDES} - set(names):
-                raise DataError(f"{path}: no column {sorted(lacking)[0]!r}: no data set of invdpo.")
-            wanted = [name for name in LIGHT if name in names]
-            groups = (
-                (group, file.read_row_group(group, wanted).to_pylist())
-                for group in range(file.num_row_groups)
-            )
-            return [
-                Entry(row["pair_id"], path, group, n, float(row.get("margin") or 0.0), _twin(row))
-                for group, rows in groups
-                for n, row in enumerate(rows)
-            ]
-    except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{path}: damaged ({first}). Write the set anew.") from None
+def _entries(dataset: DatasetFolder) -> list[Entry]:
+    return [
+        Entry(row["pair_id"], location, float(row.get("margin") or 0.0), _twin(row))
+        for location, row in dataset.rows(LIGHT, required=("pair_id", "prompt", *SIDES))
+    ]
 
 
 def _twin(row: Record) -> str | None:
@@ -115,9 +96,8 @@ def _ordered(entries: list[Entry], order: str, first: Sequence[str]) -> list[Ent
     return sorted(entries, key=lambda e: (place.get(e.pair_id, len(place)), e.margin, e.pair_id))
 
 
-def _scorers(path: Path) -> list[str]:
+def _scorers(schema: pa.Schema) -> list[str]:
     """The scorers that the set has columns of; without their components where it tells which."""
-    schema = pq.read_schema(path)
     there = [
         n.removeprefix("chosen_") for n in schema.names if schema.field(n).type == pa.float64()
     ]
@@ -126,13 +106,13 @@ def _scorers(path: Path) -> list[str]:
     return [name for name in both if not known or name in known]
 
 
-def _row(path: Path, group: int, row: int) -> Record:
+def _row(location: RowLocation) -> Record:
     """One row of a row group, read no further than to there."""
-    with pq.ParquetFile(path, buffer_size=1 << 20) as file:
-        batches = file.iter_batches(AT_A_TIME, row_groups=[group])
-        batch = next(islice(batches, row // AT_A_TIME, None))
-        found: Record = batch.slice(row % AT_A_TIME, 1).to_pylist()[0]
-        return found
+    with open_shard(location.path, buffer_size=1 << 20) as file:
+        batches = file.iter_batches(AT_A_TIME, row_groups=[location.group])
+        batch = next(islice(batches, location.row // AT_A_TIME, None))
+        record: Record = batch.slice(location.row % AT_A_TIME, 1).to_pylist()[0]
+        return record
 
 
 def number_or_none(value: float | None) -> float | None:

@@ -12,7 +12,7 @@ from invdpo.cli.command import Job, command
 from invdpo.cli.curate import Work
 
 if TYPE_CHECKING:
-    from invdpo.curate.exchange import Exchanged
+    from invdpo.curate.exchange import ExchangeResult
 
 Dataset = Annotated[Path, typer.Argument(help="Data set, or its workspace.", metavar="DATASET")]
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
@@ -49,21 +49,21 @@ def card(job: Job, work: Work) -> None:
 
 def export(job: Job, dataset: Dataset, to: To, output: Output) -> None:
     """Write a data set in another layout: pickapic, preference, folders or webdataset."""
-    from invdpo.curate.exchange import export_set
+    from invdpo.curate.exchange import export_dataset
 
     check_here(dataset)
-    _tell(job, export_set(dataset, to, output, job.config().dataset))
+    _tell(job, export_dataset(dataset, to, output, job.config().dataset))
 
 
 def import_(job: Job, source: Source, layout: From, output: Output) -> None:
     """Make a data set of pairs in another layout: pickapic, preference or folders."""
-    from invdpo.curate.exchange import import_set
+    from invdpo.curate.exchange import import_dataset
 
     check_here(source)
-    _tell(job, import_set(source, layout, output, job.config().dataset))
+    _tell(job, import_dataset(source, layout, output, job.config().dataset))
 
 
-def _tell(job: Job, done: Exchanged) -> None:
+def _tell(job: Job, done: ExchangeResult) -> None:
     """The counts, and every reason why rows were left out with the first of them."""
     for reason, count in done.skipped.most_common():
         job.out.note(f"{count:,} rows left out: {reason} ({done.first[reason]} first)")

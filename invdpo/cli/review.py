@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from invdpo.cli.command import Job, command
-from invdpo.schemas import DataError
 
 if TYPE_CHECKING:
     from invdpo.curate.review.session import Session
@@ -58,7 +57,7 @@ def review(
     dry_run: DryRun = False,
 ) -> None:
     """Judge pairs by eye: keep, flip or drop them, in a browser of this machine."""
-    folder, work = _place(dataset)
+    folder, work = _find(dataset)
     table = reviews or (work or folder.parent) / (
         "reviews.parquet" if work else f"{folder.name}.reviews.parquet"
     )
@@ -72,17 +71,12 @@ def review(
         job.out.note(f"Next: invdpo curate pair {shlex.quote(str(work))} --reviews --overwrite")
 
 
-def _place(path: Path) -> tuple[Path, Path | None]:
-    """The data set, and the workspace that it lies in, if it does."""
-    if any(path.glob("data/*.parquet")):
-        inside = path.name == "dataset" and (path.parent / "prompts.parquet").is_file()
-        return path, path.parent if inside else None
-    if (path / "dataset").is_dir():
-        return path / "dataset", path
-    raise DataError(
-        f"{path}: no data set: neither data/*.parquet nor dataset/ is in it. "
-        "Give a workspace after `invdpo curate pair`, or the folder of a set."
-    )
+def _find(path: Path) -> tuple[Path, Path | None]:
+    """The data set, and the workspace that it is in, if it is in one."""
+    from invdpo.curate.dataset.folder import DatasetFolder
+
+    folder = DatasetFolder.find(path)
+    return folder.path, folder.enclosing_workspace
 
 
 def _session(

@@ -14,7 +14,7 @@ from invdpo.hub.source import OWN_FILES, Source
 from invdpo.schemas.io.redact import redact
 
 if TYPE_CHECKING:
-    from invdpo.curate.dataset.archive import Taken
+    from invdpo.curate.dataset.archive import PackedImages
     from invdpo.curate.workspace import Workspace
 
 OURS = ("data/*.parquet", "workspace/*", NAME)
@@ -92,9 +92,9 @@ def _tables(ws: Workspace, source: Source, place: Path, candidates: bool) -> dic
     from invdpo.curate.dataset.archive import pack_workspace
 
     encoding = source.fingerprint.get("dataset", {}).get("image_format", "keep")
-    pictures: Taken = "none" if not candidates else "others" if encoding == "keep" else "all"
+    images: PackedImages = "none" if not candidates else "others" if encoding == "keep" else "all"
     (place / "workspace").mkdir()
-    packed = pack_workspace(ws, place / "workspace", pictures, redact)
+    packed = pack_workspace(ws, place / "workspace", images, redact)
     return {path.relative_to(place).as_posix(): path for path in packed}
 
 

@@ -156,5 +156,6 @@ def _assemble(files: Path, manifest: Manifest, whole: Path) -> None:
             os.link(files / name, target)
     if manifest.workspace:
         from invdpo.curate.dataset.archive import unpack_workspace
+        from invdpo.curate.dataset.folder import DatasetFolder
 
-        unpack_workspace(files / "workspace", sorted(files.glob("data/*.parquet")), whole)
+        unpack_workspace(files / "workspace", DatasetFolder(files), whole)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from invdpo.schemas import DataError
 
 if TYPE_CHECKING:
+    from invdpo.curate.dataset.folder import DatasetFolder
     from invdpo.curate.workspace import Workspace
 
 SHARD = re.compile(r"(?P<split>[a-z]+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.parquet")
@@ -37,46 +38,29 @@ def find_source(path: Path) -> Source:
     Raises `DataError` for what is neither, for shards that are missing or damaged, for a card
     without `configs` and `dataset_info`, and for a set of other pairs than the workspace's.
     """
+    from invdpo.curate.dataset.folder import DatasetFolder
     from invdpo.curate.workspace import Workspace
 
     if "://" in str(path) or ":/" in str(path)[:12]:
         raise DataError(f"{path}: on an object store. Copy it to this machine and push that.")
-    if any(path.glob("data/*.parquet")):
-        workspace, folder = None, path
-    elif (path / "dataset").is_dir():
-        workspace, folder = Workspace(path), path / "dataset"
-    else:
-        raise DataError(_nothing(path))
+    folder = DatasetFolder.find(path)
     card = _card(folder)
     fingerprint, pairs = _shards(folder)
+    workspace = Workspace(folder.workspace) if folder.workspace else None
     if workspace is not None:
         _check_pairs(workspace, fingerprint, pairs)
-    return Source(folder, workspace, fingerprint, pairs, card)
+    return Source(folder.path, workspace, fingerprint, pairs, card)
 
 
-def _nothing(path: Path) -> str:
-    if not path.exists():
-        return f"{path}: no such folder. Give a workspace, or the folder of a data set."
-    if (path / "prompts.parquet").exists():
-        again = f"invdpo curate pair {shlex.quote(str(path))}"
-        return f"{path}: this workspace has no data set yet. First run: {again}"
-    return f"{path}: no data set: neither data/*.parquet nor dataset/ is in it."
+def _card(folder: DatasetFolder) -> str:
+    from invdpo.data_cards.head import split_head
 
-
-def _card(folder: Path) -> str:
-    import yaml
-
-    path = folder / "README.md"
-    if not path.is_file():
+    path = folder.path / "README.md"
+    text = folder.read_card()
+    if text is None:
         raise DataError(f"{path}: no card. Write the set anew: invdpo curate pair --overwrite")
-    text = path.read_text(encoding="utf-8", errors="replace")
-    parts = text.split("---\n", 2)
-    try:
-        head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
-    except yaml.YAMLError:
-        head = None
-    lost = [key for key in ("configs", "dataset_info") if key not in (head or {})]
-    if not isinstance(head, dict) or lost:
+    head, _ = split_head(text, str(path))
+    if lost := [key for key in ("configs", "dataset_info") if key not in head]:
         raise DataError(
             f"{path}: its YAML head lacks {' and '.join(lost)}, by which the Hub and `datasets` "
             "know splits and pictures.\nPut them back, or remove the file and write the set anew: "
@@ -85,30 +69,25 @@ def _card(folder: Path) -> str:
     return text
 
 
-def _shards(folder: Path) -> tuple[dict[str, Any], int]:
+def _shards(folder: DatasetFolder) -> tuple[dict[str, Any], int]:
     """What made the set, and its pairs. Raises `DataError` when a shard is missing or damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    from invdpo.curate.dataset.folder import open_shard
 
     totals: dict[str, set[int]] = {}
     fingerprint, pairs = "{}", 0
-    paths = sorted((folder / "data").glob("*.parquet"))
-    for path in paths:
-        try:
-            metadata = pq.read_metadata(path)
-        except (pa.ArrowException, OSError) as error:
-            first = str(error).splitlines()[0]
-            raise DataError(f"{path}: damaged ({first}). Write the set anew.") from None
+    for path in folder.shards():
+        with open_shard(path) as file:
+            metadata = file.metadata
         pairs += metadata.num_rows
         fingerprint = (metadata.metadata or {}).get(b"invdpo.config", fingerprint)
-        if found := SHARD.fullmatch(path.name):
-            totals.setdefault(found["split"], set()).add(int(found["total"]))
+        if match := SHARD.fullmatch(path.name):
+            totals.setdefault(match["split"], set()).add(int(match["total"]))
     for split, numbers in totals.items():
         total = max(numbers)
-        there = len([p for p in paths if p.name.startswith(f"{split}-")])
+        there = len(folder.shards(split))
         if len(numbers) > 1 or there != total:
             raise DataError(
-                f"{folder / 'data'}: {there} shards of {split}, whose names tell of {total}. "
+                f"{folder.path / 'data'}: {there} shards of {split}, whose names tell of {total}. "
                 "Write the set anew: invdpo curate pair --overwrite"
             )
     return json.loads(fingerprint), pairs

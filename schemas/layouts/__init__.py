@@ -1,1 +1,1 @@
-"""How preference pairs are stored: the layouts of others, for `train` and `curate import`."""
+"""How others store preference pairs; the trainer and `invdpo curate import` read them from here."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from invdpo.schemas.layouts.files import Place
-from invdpo.schemas.layouts.names import SIDES, SPLITS, by_stem, side_folders
+from invdpo.schemas.layouts.dataset_files import DatasetFiles
+from invdpo.schemas.layouts.names import FOLDER_PAIRS, SPLITS, images_by_stem, side_folders
 from invdpo.schemas.layouts.rows import Row
 
 NO_LOSER = "no loser of that name"
@@ -14,8 +15,11 @@ NO_WINNER = "no winner of that name"
 TWICE = "two pictures of one name"
 NOT_UTF8 = "caption is not UTF-8"
 
+OUR_ID = re.compile(r"[0-9a-f]{32}")
+"""An id made of content; `invdpo curate export` names files by it."""
 
-class Folders:
+
+class FolderLayout:
     """`chosen/0001.png` beats `rejected/0001.jpg` for the prompt in `chosen/0001.txt`."""
 
     expected = (
@@ -23,43 +27,45 @@ class Folders:
         "in train/ and validation/, with pictures of equal names and captions NAME.txt in the first"
     )
 
-    def lacks(self, place: Place) -> str | None:
-        """What is missing to read the place in this layout; none when it fits."""
-        if place.file:
+    def problem(self, files: DatasetFiles) -> str | None:
+        """What is missing to read these files in this layout; None when it fits."""
+        if files.file:
             return "it is one file"
-        if any(_sides(place, split) for split in SPLITS):
+        if any(_sides(files, split) for split in SPLITS):
             return None
-        half = [name for pair in SIDES for name in pair if (place.root / name).is_dir()]
-        return f"{half[0]}/ stands alone" if half else "there are no such folders"
+        single = [n for names in FOLDER_PAIRS for n in names if (files.root / n).is_dir()]
+        return f"{single[0]}/ stands alone" if single else "there are no such folders"
 
-    def rows(self, place: Place, split: str) -> Iterator[Row]:
-        """A row for every name that there is on either side."""
-        found = _sides(place, split)
-        if not found:
+    def rows(self, files: DatasetFiles, split: str) -> Iterator[Row]:
+        """A row for every name on either side."""
+        sides = _sides(files, split)
+        if not sides:
             return
-        winners, losers = (by_stem(folder.iterdir()) for folder in found)
+        winners, losers = (images_by_stem(folder.iterdir()) for folder in sides)
         for name in sorted(winners.keys() | losers.keys()):
-            yield _row(place, winners.get(name, []), losers.get(name, []))
+            yield _row(files, winners.get(name, []), losers.get(name, []))
 
 
-def _sides(place: Place, split: str) -> tuple[Path, Path] | None:
+def _sides(files: DatasetFiles, split: str) -> tuple[Path, Path] | None:
     """Both folders of a split."""
-    pairs = ((place.root / better, place.root / worse) for better, worse in side_folders(split))
+    pairs = ((files.root / better, files.root / worse) for better, worse in side_folders(split))
     return next((pair for pair in pairs if pair[0].is_dir() and pair[1].is_dir()), None)
 
 
-def _row(place: Place, winners: list[Path], losers: list[Path]) -> Row:
-    where = place.shown((winners or losers)[0])
+def _row(files: DatasetFiles, winners: list[Path], losers: list[Path]) -> Row:
+    where = files.relative((winners or losers)[0])
     if not winners or not losers:
         return Row(where, reason=NO_LOSER if winners else NO_WINNER)
     if len(winners) > 1 or len(losers) > 1:
         return Row(where, reason=TWICE)
+    winner, loser = winners[0], losers[0]
     caption, chosen, rejected = (
-        place.read(place.shown(path), where)
-        for path in (winners[0].with_suffix(".txt"), winners[0], losers[0])
+        files.read(files.relative(path), where)
+        for path in (winner.with_suffix(".txt"), winner, loser)
     )
     try:
         prompt = caption.decode("utf-8-sig").strip() if caption else None
     except UnicodeDecodeError:
         return Row(where, reason=NOT_UTF8)
-    return Row(where, prompt, chosen, rejected)
+    exported_id = winner.stem if OUR_ID.fullmatch(winner.stem) else None
+    return Row(where, prompt, chosen, rejected, exported_id=exported_id)

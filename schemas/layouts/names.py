@@ -1,63 +1,61 @@
-"""Names by which data sets of others are read: of splits, of folders, of pictures."""
+"""Names by which the data sets of others are read: of splits, of folders, of image files."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
-
-P = TypeVar("P")
 
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation_unique", "validation", "valid", "val", "dev"),
 }
-"""Split to the names it goes by; the first that is there is taken."""
-UNUSED = ("test_unique", "testing", "test", "evaluation", "eval")
-"""Names of splits that are never trained on."""
-SIDES = (("chosen", "rejected"), ("winner", "loser"), ("win", "lose"))
-"""Folders of the better and of the worse pictures."""
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Of picture files."""
+"""Split -> the names it goes by; the first one present is taken."""
+UNUSED_SPLITS = ("test_unique", "testing", "test", "evaluation", "eval")
+"""Splits that are never trained on."""
+FOLDER_PAIRS = (("chosen", "rejected"), ("winner", "loser"), ("win", "lose"))
+"""Folders of the better and of the worse images."""
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
-_NAMED = re.compile(
-    rf"({'|'.join(sorted((*SPLITS['train'], *SPLITS['validation'], *UNUSED), key=len)[::-1])})"
-    "(?![a-z])"
+_SPLIT_NAMES = sorted(
+    (*SPLITS["train"], *SPLITS["validation"], *UNUSED_SPLITS), key=len, reverse=True
 )
+_SPLIT_PREFIX = re.compile(rf"({'|'.join(_SPLIT_NAMES)})(?![a-z])")
 
 
-def of_split(split: str, stems: Mapping[P, str]) -> list[P]:
-    """Those of `stems` (a file -> its name without suffix) that belong to a split.
+def files_of_split(split: str, paths: Sequence[Path]) -> list[Path]:
+    """The files of a split, which their names begin with.
 
-    A name belongs to the split that it begins with. If none names a split, all are for training.
+    If no file names a split, all are for training.
     """
-    names = {entry: _named(stem) for entry, stem in stems.items()}
-    if not any(names.values()):
-        return list(stems) if split == "train" else []
-    known = next((name for name in SPLITS[split] if name in names.values()), None)
-    return [entry for entry in stems if known and names[entry] == known]
+    prefixes = {path: _split_prefix(path.stem) for path in paths}
+    if not any(prefixes.values()):
+        return list(paths) if split == "train" else []
+    prefix = next((name for name in SPLITS[split] if name in prefixes.values()), None)
+    return [path for path in paths if prefix and prefixes[path] == prefix]
 
 
 def side_folders(split: str) -> Iterator[tuple[str, str]]:
-    """Where a split's better and worse pictures may lie, below the data set; the first counts.
+    """Where a split's better and worse images may be, relative to the data set; the first counts.
 
-    What lies in the data set's own folder is for training.
+    Folders at the top of the data set are for training.
     """
-    homes = [f"{name}/" for name in SPLITS[split]] + ([""] if split == "train" else [])
-    return ((home + better, home + worse) for home in homes for better, worse in SIDES)
+    parents = [f"{name}/" for name in SPLITS[split]] + ([""] if split == "train" else [])
+    return (
+        (parent + better, parent + worse) for parent in parents for better, worse in FOLDER_PAIRS
+    )
 
 
-def by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Pictures by their names without suffix, in order; hidden and other files are left out."""
-    found = defaultdict[str, list[Path]](list)
+def images_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """Image files by their names without suffix, in order; hidden and other files are left out."""
+    images = defaultdict[str, list[Path]](list)
     for path in sorted(paths):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
-            found[path.stem].append(path)
-    return found
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            images[path.stem].append(path)
+    return images
 
 
-def _named(stem: str) -> str | None:
-    found = _NAMED.match(stem.lower())
-    return found[1] if found else None
+def _split_prefix(stem: str) -> str | None:
+    match = _SPLIT_PREFIX.match(stem.lower())
+    return match[1] if match else None

@@ -13,19 +13,28 @@ TIE = "tie"
 
 @dataclass(frozen=True)
 class Row:
-    """A prompt and the encoded bytes of both pictures, or the reason why it holds no pair."""
+    """A prompt and the encoded bytes of both images, or the reason why the row holds no pair."""
 
     where: str
-    """For messages: file and row."""
+    """File and row, for messages."""
     prompt: object = None
     chosen: bytes | None = None
     rejected: bytes | None = None
     pair_id: str | None = None
+    exported_id: str | None = None
+    """The id that `invdpo curate export` stored where the layout itself has none.
+
+    An import takes it. The trainer does not: its states know such pairs by their content.
+    """
+    image_ids: tuple[object, object] = (None, None)
+    """Of chosen and rejected, where the layout has some."""
+    models: tuple[object, object] = (None, None)
+    """That drew chosen and rejected, where the layout names them."""
     reason: str | None = None
 
     @property
-    def flaw(self) -> str | None:
-        """Why the row can't be used, as far as one sees without opening the pictures."""
+    def skip_reason(self) -> str | None:
+        """Why the row can't be used, as far as one sees without opening the images."""
         if self.reason:
             return self.reason
         if self.chosen is None or self.rejected is None:

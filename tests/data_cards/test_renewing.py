@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invdpo.data_cards import render_dataset_card, renewed
-from invdpo.data_cards.renewing import SECTION, parts
+from invdpo.data_cards.head import split_head
+from invdpo.data_cards.renewing import SECTION
 from invdpo.schemas import DataError
 from tests.data_cards.test_render import DATASET
 
@@ -22,7 +23,7 @@ NEW = render_dataset_card(
 
 def edited(text: str, **head: Any) -> str:
     """The card with other values in its head; None takes a key away."""
-    old, body = parts(text, "card")
+    old, body = split_head(text, "card")
     merged = {key: value for key, value in (old | head).items() if value is not None}
     return f"---\n{yaml.safe_dump(merged, sort_keys=False)}---\n{body}"
 
@@ -61,26 +62,26 @@ def test_words_inside_a_section_are_ours_and_renewed() -> None:
 
 def test_a_card_of_a_persons_own_keeps_its_text() -> None:
     text = renewed(NEW, "# Ours\n\nNothing here was generated.\n")
-    head, body = parts(text, "card")
+    head, body = split_head(text, "card")
     assert body.strip().startswith("# Ours\n\nNothing here was generated.")
-    assert head["configs"] == parts(NEW, "card")[0]["configs"]
+    assert head["configs"] == split_head(NEW, "card")[0]["configs"]
 
 
 def test_keys_that_a_person_added_or_changed_stay() -> None:
     mine = edited(OLD, license="cc-by-4.0", arxiv="2507.11554", pretty_name="Mine", tags=None)
-    head, _ = parts(renewed(NEW, mine), "card")
+    head, _ = split_head(renewed(NEW, mine), "card")
     assert (head["license"], head["arxiv"], head["pretty_name"]) == (
         "cc-by-4.0",
         "2507.11554",
         "Mine",
     )
     assert "tags" not in head
-    again, _ = parts(renewed(OLD, renewed(NEW, mine)), "card")
+    again, _ = split_head(renewed(OLD, renewed(NEW, mine)), "card")
     assert again["license"] == "cc-by-4.0"
 
 
 def test_keys_that_nobody_touched_are_renewed() -> None:
-    head, _ = parts(renewed(NEW, edited(OLD, arxiv="1")), "card")
+    head, _ = split_head(renewed(NEW, edited(OLD, arxiv="1")), "card")
     assert head["license"] == "other"
     assert head["size_categories"] == ["n<1K"]
 
@@ -89,8 +90,8 @@ def test_keys_that_must_agree_with_the_files_are_ours() -> None:
     extra = {"config_name": "mine", "data_files": "mine/*.parquet"}
     wrong = {"config_name": "default", "data_files": "wrong.parquet"}
     mine = edited(OLD, dataset_info={"features": []}, configs=[wrong, extra])
-    head, _ = parts(renewed(NEW, mine), "card")
-    fresh = parts(NEW, "card")[0]
+    head, _ = split_head(renewed(NEW, mine), "card")
+    fresh = split_head(NEW, "card")[0]
     assert head["dataset_info"] == fresh["dataset_info"]
     assert head["configs"] == [*fresh["configs"], extra]
 
@@ -101,7 +102,7 @@ def test_a_broken_head_is_told(head: str) -> None:
         renewed(NEW, f"---\n{head}\n---\n# Text\n", "work/README.md")
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(words=st.text(min_size=1).filter(lambda text: "invdpo:" not in text and text.strip()))
 def test_any_words_survive_twice(words: str) -> None:
     words = " ".join(words.replace("---", "").split()) or "x"

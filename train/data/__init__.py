@@ -1,7 +1,8 @@
-"""Preference data in: pairs by id, pictures only when they are needed.
+"""Preference data in: pairs by id, images only when they are needed.
 
-`dataset` opens a folder, a file or the Hub's copy; `layouts` knows what such a folder may look
-like, `tables` and `folders` read it row by row; `pairs` is what the trainer sees of it.
+`dataset` opens a folder, a Parquet file or the Hub's copy (`hub`), whose layout `schemas.layouts`
+knows and reads row by row; `pairs` is what the trainer sees of it; `buckets` fits its images to
+sizes that the model takes.
 """
 
 from __future__ import annotations
@@ -9,13 +10,12 @@ from __future__ import annotations
 from invdpo.schemas.ids import image_id
 from invdpo.schemas.io.images import decode, shown_size
 from invdpo.schemas.layouts.recognise import LAYOUTS
-from invdpo.train.data.dataset import DataSet, open_dataset
-from invdpo.train.data.pairs import SIDES, Pair, Pairs
+from invdpo.train.data.dataset import Dataset, open_dataset
+from invdpo.train.data.pairs import Pair, Pairs
 
 __all__ = [
     "LAYOUTS",
-    "SIDES",
-    "DataSet",
+    "Dataset",
     "Pair",
     "Pairs",
     "decode",

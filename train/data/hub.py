@@ -7,9 +7,9 @@ from pathlib import Path
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.logs import quiet_hub
-from invdpo.schemas.layouts.names import SUFFIXES
+from invdpo.schemas.layouts.names import IMAGE_SUFFIXES
 
-PATTERNS = ["*.parquet", "*.txt", *(f"*{suffix}" for suffix in sorted(SUFFIXES))]
+PATTERNS = ["*.parquet", "*.txt", *(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))]
 """All that a layout reads; the patterns reach into every folder."""
 UNREAD = ["workspace/*.parquet"]
 """What lies beside a set of ours: the tables that it was cut from."""

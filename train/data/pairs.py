@@ -10,21 +10,20 @@ from invdpo.schemas.ids import content_id
 from invdpo.schemas.layouts.rows import UNREADABLE
 from invdpo.train.data.buckets import Size
 
-SIDES = ("chosen", "rejected")
-NAMED = 5
-"""Rows with unreadable pictures that a message names."""
+NAMED_ROWS = 5
+"""Rows with unreadable images that a message names."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One preference; its pictures stand for themselves by the hash of their bytes."""
+    """One preference; its images are named by the hash of their bytes."""
 
     pair_id: str
     prompt: str
     chosen: str
     rejected: str
     row: str
-    """Where it came from, for messages: file and row."""
+    """File and row, for messages."""
     sizes: tuple[Size, Size] = ((0, 0), (0, 0))
     """(width, height) of chosen and rejected in pixels, as they are shown."""
     bucket: Size = (0, 0)
@@ -32,7 +31,7 @@ class Pair:
 
     @property
     def images(self) -> tuple[str, str]:
-        """Winner's and loser's image id."""
+        """Ids of the chosen and the rejected image."""
         return self.chosen, self.rejected
 
     @property
@@ -47,11 +46,11 @@ class Pairs:
 
     pairs: list[Pair] = field(default_factory=list)
     skipped: Counter[str] = field(default_factory=Counter)
-    """Reason to count."""
+    """Reason -> number of rows."""
     examples: dict[str, str] = field(default_factory=dict)
-    """Reason to the first row it struck."""
+    """Reason -> the first such row."""
     unreadable: list[str] = field(default_factory=list)
-    """Rows with a picture that can't be read."""
+    """Rows with an image that can't be read."""
 
     def skip(self, reason: str, row: str) -> None:
         """Count a row that can't be used."""
@@ -59,13 +58,13 @@ class Pairs:
         self.examples.setdefault(reason, row)
 
     def skip_unreadable(self, row: str, limit: int | None = None) -> None:
-        """Count a row with a picture that can't be read. Raises `DataError` beyond the limit."""
+        """Count a row with an image that can't be read. Raises `DataError` beyond the limit."""
         self.skip(UNREADABLE, row)
         self.unreadable.append(row)
         if limit is not None and len(self.unreadable) > limit:
-            first, more = self.unreadable[:NAMED], len(self.unreadable) > NAMED
+            named, more = self.unreadable[:NAMED_ROWS], len(self.unreadable) > NAMED_ROWS
             raise DataError(
                 f"Pictures that can't be read: in {len(self.unreadable)} rows, at most {limit} "
-                f"allowed (max_unreadable): {', '.join(first)}{', …' if more else ''}. Make these "
+                f"allowed (max_unreadable): {', '.join(named)}{', …' if more else ''}. Make these "
                 "pictures again, take the rows out, or allow more."
             )

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from invdpo.curate.dataset.archive_tables import pack, unpack, without_pictures
+from invdpo.curate.dataset.archive_tables import drop_images, pack_table, unpack_table
 from invdpo.curate.storage.parts import read_header, read_part, write_part
 from invdpo.schemas import DataError
 from invdpo.schemas.tables import CANDIDATES
@@ -46,11 +46,11 @@ def test_parts_come_back_as_they_were(
     parts: list[Path], tmp_path: Path, fit: int, files: int
 ) -> None:
     limit = sum(part.stat().st_size for part in parts[:fit])
-    packed = pack(parts, tmp_path / "packed/table", kept, kept, limit)
+    packed = pack_table(parts, tmp_path / "packed/table", kept, max_bytes=limit)
     assert [p.name for p in packed] == [
         f"table-{n:05d}-of-{files:05d}.parquet" for n in range(files)
     ]
-    back = unpack(packed, tmp_path / "back", kept)
+    back = unpack_table(packed, tmp_path / "back")
     assert [path.name for path in back] == [path.name for path in parts]
     for old, new in zip(parts, back, strict=True):
         assert read_part(new).equals(read_part(old))
@@ -59,8 +59,8 @@ def test_parts_come_back_as_they_were(
 
 def test_equal_parts_give_equal_bytes(parts: list[Path], tmp_path: Path) -> None:
     """Or else a push that was cut would send all of them again."""
-    one, other = (pack(parts, tmp_path / name / "t", kept, kept)[0] for name in "ab")
-    assert one.read_bytes() == other.read_bytes()
+    first, second = (pack_table(parts, tmp_path / name / "t", kept)[0] for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_what_a_run_noted_is_cleaned(parts: list[Path], tmp_path: Path) -> None:
@@ -70,17 +70,17 @@ def test_what_a_run_noted_is_cleaned(parts: list[Path], tmp_path: Path) -> None:
         text = isinstance(value, str)
         return value.replace("secret ", "").replace("place", "…") if text else value
 
-    packed = pack(parts, tmp_path / "packed/table", clean, kept)
+    packed = pack_table(parts, tmp_path / "packed/table", clean)
     assert b"secret" not in packed[0].read_bytes()
-    back = unpack(packed, tmp_path / "back", kept)
+    back = unpack_table(packed, tmp_path / "back")
     assert read_part(back[0])["model"].to_pylist() == ["…", "other", None]
     assert read_header(back[0]).fingerprint == {"generate": {"model": "a …"}}
 
 
 def test_pictures_taken_out(parts: list[Path]) -> None:
     table = read_part(parts[2])
-    assert without_pictures(table)["image"].null_count == 5
-    left = without_pictures(table, pa.array(["2-1"]))
+    assert drop_images(table)["image"].null_count == 5
+    left = drop_images(table, pa.array(["2-1"]))
     assert [n for n, image in enumerate(left["image"].to_pylist()) if image] == [3]
     assert left.schema.equals(table.schema)
 
@@ -91,7 +91,7 @@ def test_names_that_are_no_parts(tmp_path: Path, name: str) -> None:
     metadata = {"invdpo.config": "{}", "invdpo.parts": f'[["{name}", 1, {{}}]]'}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="is no name of a part"):
-        unpack([tmp_path / "t.parquet"], tmp_path / "back", kept)
+        unpack_table([tmp_path / "t.parquet"], tmp_path / "back")
     assert not (tmp_path / "back").exists()
 
 
@@ -101,7 +101,7 @@ def test_what_is_no_packed_table(tmp_path: Path, told: str) -> None:
     metadata = {"invdpo.config": "{}", "invdpo.parts": told}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "t.parquet")
     with pytest.raises(DataError, match="not a packed table of invdpo"):
-        unpack([tmp_path / "t.parquet"], tmp_path / "back", kept)
+        unpack_table([tmp_path / "t.parquet"], tmp_path / "back")
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match="not a packed table of invdpo"):
-        unpack([tmp_path / "t.parquet"], tmp_path / "back", kept)
+        unpack_table([tmp_path / "t.parquet"], tmp_path / "back")

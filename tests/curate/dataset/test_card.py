@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from invdpo.cli import app
-from invdpo.curate.dataset.card import dataset_facts, deciding, renew_card
+from invdpo.curate.dataset.card import dataset_facts, deciding_options, renew_card
+from invdpo.curate.dataset.folder import DatasetFolder
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
@@ -24,7 +25,7 @@ def ws(tmp_path: Path) -> Workspace:
 
 
 def test_facts_come_from_the_files(ws: Workspace) -> None:
-    facts = dataset_facts(write(ws))
+    facts = dataset_facts(DatasetFolder(write(ws)))
     assert (facts["num_train"], facts["num_validation"], facts["images"]) == (24, 6, 60)
     assert facts["scorers"] == ["clip", "composition"]
     assert ("images", "m", "r") in facts["sources"]
@@ -103,7 +104,7 @@ def test_a_data_set_of_a_remote_workspace() -> None:
     write(ws)
     names = sorted(path.name for path in (folder / "data").iterdir())
     assert names == ["train-00000-of-00001.parquet", "validation-00000-of-00001.parquet"]
-    assert dataset_facts(folder)["num_train"] == 24
+    assert dataset_facts(DatasetFolder(folder))["num_train"] == 24
     assert "| pairs | 24 to train on" in (folder / "README.md").read_text()
     renew_card(ws, DatasetConfig(license="mit"))
     assert "\nlicense: mit\n" in (folder / "README.md").read_text()
@@ -114,7 +115,7 @@ def test_the_configuration_tells_no_place_and_nothing_idle() -> None:
         "generate": {"model": "/somewhere/private/sdxl", "device": "cuda:1"},
         "score": {"scorers": ["clip"], "pickscore_model": "someone/else"},
     }
-    told = deciding(Config.model_validate(values))
+    told = deciding_options(Config.model_validate(values))
     assert told["generate"]["model"] == "sdxl"
     assert "device" not in told["generate"]
     assert told["score"]["clip_model"] == "embedded"

@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from invdpo.curate import images
 from invdpo.curate.dataset.exif import holds_metadata, without_metadata
-from invdpo.curate.dataset.reencode import reencoded
+from invdpo.curate.dataset.reencode import reencode_images
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.tables import IMAGE
 
@@ -104,7 +104,7 @@ def test_the_data_set_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
             "rejected": pa.array(others, IMAGE),
         }
     )
-    made = reencoded(table, DatasetConfig())
+    made = reencode_images(table, DatasetConfig())
     assert made["chosen"].to_pylist() == [
         {"bytes": without_metadata(written("PNG")), "path": "a.png"},
         pictures[1],
@@ -112,7 +112,7 @@ def test_the_data_set_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made["rejected"] is not None
     assert made["rejected"].equals(table["rejected"])
     again = made.select(["pair_id", "rejected"]).add_column(1, "chosen", made["rejected"])
-    assert reencoded(again, DatasetConfig()) is again
+    assert reencode_images(again, DatasetConfig()) is again
 
 
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
@@ -120,6 +120,6 @@ def test_other_formats_are_clean(image_format: str) -> None:
     pictures = pa.array([{"bytes": written("PNG"), "path": "a.png"}], IMAGE)
     table = pa.table({"pair_id": ["p"], "chosen": pictures, "rejected": pictures})
     config = DatasetConfig.model_validate({"image_format": image_format})
-    data = reencoded(table, config)["chosen"].to_pylist()[0]["bytes"]
+    data = reencode_images(table, config)["chosen"].to_pylist()[0]["bytes"]
     assert SECRET not in data
     assert not dict(opened(data).getexif())

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from invdpo.curate.exchange import export_set
+from invdpo.curate.exchange import export_dataset
 from invdpo.curate.exchange import webdataset as webdataset_layout
 from invdpo.schemas import DataError, PluginError
 from invdpo.schemas.config.dataset import DatasetConfig
@@ -37,7 +37,7 @@ def test_pickapic_as_training_scripts_read_it(ours: Path, tmp_path: Path, offlin
     """Both pictures decoded from bytes, and put in order by `label_0`, as the scripts do."""
     import datasets
 
-    folder = export_set(ours, "pickapic", tmp_path / "out", KEEP).folder
+    folder = export_dataset(ours, "pickapic", tmp_path / "out", KEEP).folder
     split = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert len(split.filter(lambda row: row["label_0"] in (0, 1))) == 24
     for row in split:
@@ -56,7 +56,7 @@ def test_pickapic_as_training_scripts_read_it(ours: Path, tmp_path: Path, offlin
 
 
 def test_the_better_picture_stands_on_either_side(ours: Path, tmp_path: Path) -> None:
-    export_set(ours, "pickapic", tmp_path / "out", KEEP)
+    export_dataset(ours, "pickapic", tmp_path / "out", KEEP)
     labels = pq.read_table(tmp_path / "out" / "data", columns=["label_0"])["label_0"].to_pylist()
     assert min(Counter(labels).values()) >= 8
 
@@ -67,7 +67,7 @@ def test_pairs_of_one_prompt_are_counted(ours: Path, tmp_path: Path) -> None:
     table = table.set_column(table.schema.get_field_index("prompt"), "prompt", [prompts])
     (tmp_path / "set" / "data").mkdir(parents=True)
     pq.write_table(table, tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
-    export_set(tmp_path / "set", "pickapic", tmp_path / "out", KEEP)
+    export_dataset(tmp_path / "set", "pickapic", tmp_path / "out", KEEP)
     found = pq.read_table(tmp_path / "out" / "data").to_pylist()
     assert {(row["caption"], row["num_example_per_prompt"]) for row in found} == {
         ("a", 3),
@@ -78,7 +78,7 @@ def test_pairs_of_one_prompt_are_counted(ours: Path, tmp_path: Path) -> None:
 def test_preference_has_images(ours: Path, tmp_path: Path, offline: None) -> None:
     import datasets
 
-    folder = export_set(ours, "preference", tmp_path / "out", KEEP).folder
+    folder = export_dataset(ours, "preference", tmp_path / "out", KEEP).folder
     split = datasets.load_dataset(str(folder), split="train", cache_dir=str(tmp_path / "cache"))
     assert {"prompt", "chosen", "rejected"} <= set(split.column_names)
     assert split[0]["chosen"].size == (6, 6)
@@ -87,7 +87,7 @@ def test_preference_has_images(ours: Path, tmp_path: Path, offline: None) -> Non
 def test_webdataset_is_read_as_such(ours: Path, tmp_path: Path, offline: None) -> None:
     import datasets
 
-    folder = export_set(ours, "webdataset", tmp_path / "out", KEEP).folder
+    folder = export_dataset(ours, "webdataset", tmp_path / "out", KEEP).folder
     split = datasets.load_dataset(
         "webdataset", data_files=str(folder / "train-*.tar"), split="train", streaming=True
     )
@@ -100,7 +100,7 @@ def test_webdataset_is_read_as_such(ours: Path, tmp_path: Path, offline: None) -
 
 
 def test_tar_files_hold_a_pair_together_and_no_time(ours: Path, tmp_path: Path) -> None:
-    export_set(ours, "webdataset", tmp_path / "out", KEEP)
+    export_dataset(ours, "webdataset", tmp_path / "out", KEEP)
     with tarfile.open(tmp_path / "out" / "validation-00000.tar") as tar:
         members = tar.getmembers()
         assert [m.name for m in members][:4] == [
@@ -122,7 +122,7 @@ def test_full_tar_files_are_followed_by_others(
     ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(webdataset_layout, "SHARD_BYTES", 4000)
-    export_set(ours, "webdataset", tmp_path / "out", KEEP)
+    export_dataset(ours, "webdataset", tmp_path / "out", KEEP)
     tars = sorted((tmp_path / "out").glob("train-*.tar"))
     assert len(tars) > 2
     names = []
@@ -134,14 +134,14 @@ def test_full_tar_files_are_followed_by_others(
 
 def test_jpeg_only_when_asked(ours: Path, tmp_path: Path) -> None:
     settings = DatasetConfig(image_format="jpeg", quality=85)
-    export_set(ours, "pickapic", tmp_path / "out", settings)
+    export_dataset(ours, "pickapic", tmp_path / "out", settings)
     found = pq.read_table(tmp_path / "out" / "data", columns=["jpg_0"])["jpg_0"].to_pylist()
     assert all(data.startswith(b"\xff\xd8") for data in found)
 
 
 def test_the_card_keeps_licence_and_says_where_it_comes_from(ours: Path, tmp_path: Path) -> None:
     for layout in ("pickapic", "webdataset"):
-        export_set(ours, layout, tmp_path / layout, KEEP)
+        export_dataset(ours, layout, tmp_path / layout, KEEP)
         card = (tmp_path / layout / "README.md").read_text()
         assert "license: other" in card
         assert f"layout `{layout}`" in card
@@ -154,7 +154,7 @@ def test_names_that_no_file_may_have_are_hashed(ours: Path, tmp_path: Path) -> N
     table = table.set_column(0, table.schema.field("pair_id"), names)
     (tmp_path / "set" / "data").mkdir(parents=True)
     pq.write_table(table, tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
-    export_set(tmp_path / "set", "folders", tmp_path / "out", KEEP)
+    export_dataset(tmp_path / "set", "folders", tmp_path / "out", KEEP)
     found = {path.stem for path in (tmp_path / "out" / "train" / "chosen").iterdir()}
     assert {len(name) for name in found} == {32}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "set"]
@@ -163,16 +163,16 @@ def test_names_that_no_file_may_have_are_hashed(ours: Path, tmp_path: Path) -> N
 def test_what_holds_something_is_not_touched(ours: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DataError, match=r"mine\.txt first, so it is not replaced"):
-        export_set(ours, "folders", tmp_path, KEEP)
+        export_dataset(ours, "folders", tmp_path, KEEP)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_unknown_layouts_and_foreign_sets_are_told(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="Known: folders, pickapic, preference, webdataset"):
-        export_set(ours, "lmdb", tmp_path / "out", KEEP)
-    with pytest.raises(DataError, match=r"no data set. Expected data/\*\.parquet"):
-        export_set(tmp_path, "folders", tmp_path / "out", KEEP)
-    export_set(ours, "pickapic", tmp_path / "theirs", KEEP)
+        export_dataset(ours, "lmdb", tmp_path / "out", KEEP)
+    with pytest.raises(DataError, match=r"no data set: neither data/"):
+        export_dataset(tmp_path, "folders", tmp_path / "out", KEEP)
+    export_dataset(ours, "pickapic", tmp_path / "theirs", KEEP)
     with pytest.raises(DataError, match="no data set of invdpo; prompt, chosen, rejected missing"):
-        export_set(tmp_path / "theirs", "folders", tmp_path / "out", KEEP)
+        export_dataset(tmp_path / "theirs", "folders", tmp_path / "out", KEEP)
     assert not (tmp_path / "out").exists()

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from invdpo.cli import app
-from invdpo.curate.exchange import Exchanged, import_set
+from invdpo.curate.exchange import ExchangeResult, import_dataset
 from invdpo.schemas import DataError, PluginError
 from invdpo.schemas.config.dataset import DatasetConfig
 from tests.curate.dataset_files import png
@@ -37,11 +37,11 @@ def pickapic(label: float | None, **changes: Any) -> dict[str, Any]:
     )
 
 
-def bring(source: Path, layout: str = "preference") -> Exchanged:
-    return import_set(source, layout, source.parent / "ours", KEEP)
+def bring(source: Path, layout: str = "preference") -> ExchangeResult:
+    return import_dataset(source, layout, source.parent / "ours", KEEP)
 
 
-def rows(done: Exchanged) -> list[dict[str, Any]]:
+def rows(done: ExchangeResult) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = pq.read_table(done.folder / "data").to_pylist()
     return found
 
@@ -91,13 +91,24 @@ def test_pictures_may_be_files_of_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../out.png", "/etc/passwd", "https://example.com/a.png", "l.png"]
+    ("path", "problem"),
+    [
+        ("../out.png", "leads out of the data set"),
+        ("/etc/passwd", "leads out of the data set"),
+        ("l.png", "leads out of the data set"),
+        ("../theirs/in.png", "leads out of the data set"),
+        ("{here}/in.png", "leads out of the data set"),
+        ("https://example.com/a.png", "is an address"),
+    ],
 )
-def test_paths_that_lead_out_are_refused(path: str, tmp_path: Path) -> None:
+def test_paths_that_lead_out_are_refused(path: str, problem: str, tmp_path: Path) -> None:
+    """Absolute paths, and those that climb, are refused even where they come back in."""
     (tmp_path / "out.png").write_bytes(png(1))
-    source = parquet(tmp_path / "theirs", [preference(chosen=path, rejected="b.png")])
+    row = preference(chosen=path.format(here=tmp_path / "theirs"), rejected="b.png")
+    source = parquet(tmp_path / "theirs", [row])
+    (source / "in.png").write_bytes(png(1))
     (source / "l.png").symlink_to(tmp_path / "out.png")
-    with pytest.raises(DataError, match="leads out of the data set"):
+    with pytest.raises(DataError, match=rf"train\.parquet row 0: .*{problem}"):
         bring(source)
     assert not (tmp_path / "ours").exists()
 
@@ -149,7 +160,7 @@ def test_splits_go_by_their_names(tmp_path: Path) -> None:
 
 def test_one_file_is_for_training(tmp_path: Path) -> None:
     source = parquet(tmp_path / "theirs", [preference()], "test.parquet") / "test.parquet"
-    done = import_set(source, "preference", tmp_path / "ours", KEEP)
+    done = import_dataset(source, "preference", tmp_path / "ours", KEEP)
     assert done.pairs["train"] == 1
 
 
@@ -164,13 +175,30 @@ def test_the_card_claims_no_more_than_is_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("layout", "match"),
     [
-        ("preference", "column prompt, chosen, rejected missing; found a"),
-        ("folders", "no folders chosen and rejected"),
+        (
+            "preference",
+            "Found train.parquet with a.\n  preference: column prompt, chosen, rejected missing",
+        ),
+        ("folders", "expected folders chosen and rejected"),
     ],
 )
 def test_another_layout_is_told(layout: str, match: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=match):
         bring(parquet(tmp_path / "theirs", [{"a": 1}]), layout)
+
+
+def test_a_column_of_another_type_is_named(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "a circle"}]
+    with pytest.raises(DataError, match=r"column prompt is list.*, expected text"):
+        bring(parquet(tmp_path / "theirs", [preference(prompt=messages)]))
+    assert not (tmp_path / "ours").exists()
+
+
+def test_ids_may_be_numbers_and_are_stored_as_text(tmp_path: Path) -> None:
+    ids = {"pair_id": 7, "image_0_uid": 1, "image_1_uid": 2, "model_1": 0.5}
+    row = rows(bring(parquet(tmp_path / "theirs", [pickapic(1.0, **ids)]), "pickapic"))[0]
+    assert (row["pair_id"], row["chosen_id"], row["rejected_id"]) == ("7", "1", "2")
+    assert (row["model"], row["rejected_model"]) == ("m0", None)
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:

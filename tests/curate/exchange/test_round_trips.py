@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from invdpo.curate.exchange import IMPORTS, export_set, import_set
+from invdpo.curate.exchange import IMPORTS, export_dataset, import_dataset
 from invdpo.hub.source import find_source
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.train.data import image_id, open_dataset
@@ -55,8 +55,8 @@ def test_every_layout_is_tried() -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_out_and_in_again(layout: str, ours: Path, tmp_path: Path) -> None:
-    out = export_set(ours, layout, tmp_path / "out", KEEP)
-    back = import_set(tmp_path / "out", layout, tmp_path / "back", KEEP)
+    out = export_dataset(ours, layout, tmp_path / "out", KEEP)
+    back = import_dataset(tmp_path / "out", layout, tmp_path / "back", KEEP)
     assert out.pairs == back.pairs == {"train": 24, "validation": 6}
     assert not back.skipped
     assert pairs(tmp_path / "back") == pairs(ours)
@@ -67,25 +67,25 @@ def test_out_and_in_again(layout: str, ours: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_our_trainer_reads_the_same_pairs(layout: str, ours: Path, tmp_path: Path) -> None:
-    export_set(ours, layout, tmp_path / "out", KEEP)
+    export_dataset(ours, layout, tmp_path / "out", KEEP)
     expected = {(s, prompt, image_id(c), image_id(r)) for s, prompt, c, r in pairs(ours)}
     assert read_by_trainer(tmp_path / "out", layout) == expected
     # with pair_id beside, the preference layout is as good as ours
     recognised = "invdpo" if layout == "preference" else layout
     assert open_dataset(tmp_path / "out").data_format == recognised
-    import_set(tmp_path / "out", layout, tmp_path / "back", KEEP)
+    import_dataset(tmp_path / "out", layout, tmp_path / "back", KEEP)
     assert read_by_trainer(tmp_path / "back", "invdpo") == expected
 
 
 def test_ids_that_hash_keep_their_names_in_folders(ours: Path, tmp_path: Path) -> None:
     """An id made of content names the files, and is taken from there again."""
-    import_set(ours, "preference", tmp_path / "hashed", KEEP)
+    import_dataset(ours, "preference", tmp_path / "hashed", KEEP)
     table = pq.read_table(tmp_path / "hashed" / "data").drop_columns(["pair_id"])
     (tmp_path / "plain").mkdir()
     pq.write_table(table, tmp_path / "plain" / "train.parquet")
-    import_set(tmp_path / "plain", "preference", tmp_path / "named", KEEP)
-    export_set(tmp_path / "named", "folders", tmp_path / "out", KEEP)
-    import_set(tmp_path / "out", "folders", tmp_path / "back", KEEP)
+    import_dataset(tmp_path / "plain", "preference", tmp_path / "named", KEEP)
+    export_dataset(tmp_path / "named", "folders", tmp_path / "out", KEEP)
+    import_dataset(tmp_path / "out", "folders", tmp_path / "back", KEEP)
     names = {row["pair_id"] for row in rows(tmp_path / "back")}
     assert names == {row["pair_id"] for row in rows(tmp_path / "named")}
     assert {len(name) for name in names} == {32}
@@ -93,16 +93,16 @@ def test_ids_that_hash_keep_their_names_in_folders(ours: Path, tmp_path: Path) -
 
 
 def test_what_came_in_can_be_pushed_and_go_out_again(ours: Path, tmp_path: Path) -> None:
-    export_set(ours, "pickapic", tmp_path / "out", KEEP)
-    import_set(tmp_path / "out", "pickapic", tmp_path / "back", KEEP)
+    export_dataset(ours, "pickapic", tmp_path / "out", KEEP)
+    import_dataset(tmp_path / "out", "pickapic", tmp_path / "back", KEEP)
     source = find_source(tmp_path / "back")
     assert (source.pairs, source.workspace) == (30, None)
-    export_set(tmp_path / "back", "preference", tmp_path / "on", KEEP)
+    export_dataset(tmp_path / "back", "preference", tmp_path / "on", KEEP)
     assert read_by_trainer(tmp_path / "on", "preference") == read_by_trainer(ours, "invdpo")
 
 
 def test_the_workspace_stands_for_its_data_set(ours: Path, tmp_path: Path) -> None:
-    done = export_set(ours.parent, "preference", tmp_path / "out", KEEP)
+    done = export_dataset(ours.parent, "preference", tmp_path / "out", KEEP)
     assert done.pairs.total() == 30
 
 
@@ -110,7 +110,7 @@ def test_the_same_set_gives_the_same_bytes(ours: Path, tmp_path: Path) -> None:
     for layout in ("pickapic", "webdataset"):
         found = []
         for name in ("one", "two"):
-            export_set(ours, layout, tmp_path / layout / name, KEEP)
+            export_dataset(ours, layout, tmp_path / layout / name, KEEP)
             files = sorted(p for p in (tmp_path / layout / name).rglob("*") if p.is_file())
             found.append([path.read_bytes() for path in files])
         assert found[0] == found[1]

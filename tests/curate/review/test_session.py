@@ -171,7 +171,7 @@ def test_what_can_not_be_reviewed(work: Path, tmp_path: Path) -> None:
         ReviewPairs(tmp_path, "set")
     shard = next((work / "dataset/data").glob("train*"))
     pq.write_table(pa.table({"jpg_0": ["a"]}), shard)
-    with pytest.raises(DataError, match="no column 'chosen'"):
+    with pytest.raises(DataError, match="no data set of invdpo: column pair_id, prompt"):
         ReviewPairs(work / "dataset", "set")
     shard.write_bytes(b"PAR1")
     with pytest.raises(DataError, match="damaged"):

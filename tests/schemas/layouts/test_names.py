@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from invdpo.schemas.layouts.names import by_stem, of_split, side_folders
+from invdpo.schemas.layouts.names import files_of_split, images_by_stem, side_folders
 
 
 @pytest.mark.parametrize(
@@ -22,18 +22,20 @@ from invdpo.schemas.layouts.names import by_stem, of_split, side_folders
 def test_files_belong_to_the_split_they_name(
     names: list[str], train: list[str], validation: list[str]
 ) -> None:
-    stems = {name: name for name in names}
-    assert (of_split("train", stems), of_split("validation", stems)) == (train, validation)
+    paths = [Path(f"{name}.parquet") for name in names]
+    train_files, validation_files = (files_of_split(s, paths) for s in ("train", "validation"))
+    assert [path.stem for path in train_files] == train
+    assert [path.stem for path in validation_files] == validation
 
 
-def test_a_folder_of_its_own_comes_before_the_data_sets() -> None:
-    found = list(side_folders("train"))
-    assert found[0] == ("train/chosen", "train/rejected")
-    assert found[-1] == ("win", "lose")
+def test_a_splits_own_folder_comes_before_the_top_of_the_data_set() -> None:
+    folders = list(side_folders("train"))
+    assert folders[0] == ("train/chosen", "train/rejected")
+    assert folders[-1] == ("win", "lose")
     assert ("chosen", "rejected") not in list(side_folders("validation"))
 
 
-def test_pictures_go_by_their_stems() -> None:
+def test_images_go_by_their_stems() -> None:
     names = ["b.PNG", "a.jpg", "a.png", "a.txt", ".c.png"]
-    found = by_stem(map(Path, names))
-    assert found == {"a": [Path("a.jpg"), Path("a.png")], "b": [Path("b.PNG")]}
+    images = images_by_stem(map(Path, names))
+    assert images == {"a": [Path("a.jpg"), Path("a.png")], "b": [Path("b.PNG")]}

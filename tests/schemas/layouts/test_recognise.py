@@ -7,6 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.ids import content_id
+from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.train.data import LAYOUTS, image_id, open_dataset
 from tests.train.data.dataset_folders import (
     BUILDERS,
@@ -150,7 +152,7 @@ def test_a_wrong_format_says_what_it_lacks(data_format: str, problem: str, tmp_p
     invdpo(tmp_path)
     with pytest.raises(DataError) as error:
         open_dataset(tmp_path, data_format)
-    assert f"not of data format {data_format}" in str(error.value)
+    assert f"no data set in the layout {data_format}." in str(error.value)
     assert problem in str(error.value)
     assert "preference:" not in str(error.value)
 
@@ -182,12 +184,34 @@ def test_a_later_file_without_the_columns_is_named(tmp_path: Path) -> None:
         open_dataset(tmp_path).pairs("train")
 
 
-def test_texts_may_be_dictionaries_and_large(tmp_path: Path) -> None:
+def test_the_trainer_knows_pairs_by_content_whatever_an_export_stored(tmp_path: Path) -> None:
+    """Else a run that began before, on the same pairs, could not go on."""
+    for name, more in (("with", {"pair_id": "pair0"}), ("without", {})):
+        table(tmp_path / name / "train.parquet", [versus(png(0), png(1), 1.0, "x") | more])
+    folder = tmp_path / "folders"
+    for side, content in (("chosen", png(0)), ("rejected", png(1))):
+        file(folder / side / f"{32 * 'a'}.png", content)
+    file(folder / "chosen" / f"{32 * 'a'}.txt", b"x")
+    pairs = [open_dataset(tmp_path / n).pairs("train").pairs for n in ("with", "without")]
+    ids = {pair.pair_id for (pair,) in [*pairs, open_dataset(folder).pairs("train").pairs]}
+    assert ids == {content_id("x", image_id(png(0)), image_id(png(1)))}
+
+
+def test_what_an_export_stored_is_in_the_row(tmp_path: Path) -> None:
+    more = {"pair_id": "pair0", "image_0_uid": "u0", "image_1_uid": "u1", "model_1": "m1"}
+    table(tmp_path / "train.parquet", [versus(png(0), png(1), 0.0, "x") | more])
+    (row,) = LAYOUTS["pickapic"].rows(DatasetFiles(tmp_path), "train")
+    assert (row.chosen, row.rejected) == (png(1), png(0))
+    assert (row.pair_id, row.exported_id) == (None, "pair0")
+    assert (row.image_ids, row.models) == (("u1", "u0"), ("m1", "m"))
+
+
+def test_texts_may_be_dictionaries_large_and_views(tmp_path: Path) -> None:
     columns = {
         "prompt": pa.array(["x", "x"]).dictionary_encode(),
         "chosen": pa.array([png(0), png(1)], pa.large_binary()),
-        "rejected": pa.array([png(2), png(3)]),
-        "pair_id": pa.array(["a", "b"], pa.large_string()),
+        "rejected": pa.array([png(2), png(3)], pa.binary_view()),
+        "pair_id": pa.array(["a", "b"], pa.string_view()),
     }
     pq.write_table(pa.table(columns), tmp_path / "train.parquet")
     pairs = open_dataset(tmp_path).pairs("train").pairs

@@ -16,14 +16,14 @@ from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.images import FORMATS
 from invdpo.schemas.layouts import folders, rows
 from invdpo.schemas.layouts.rows import Row
-from invdpo.train.data import LAYOUTS, DataSet, image_id, open_dataset
+from invdpo.train.data import LAYOUTS, Dataset, image_id, open_dataset
 from tests.train.data.dataset_folders import file, table
 from tests.train.tiny import png, row, write_pairs
 
 BAD = b"no picture at all"
 
 
-def spoilt(folder: Path, count: int, bad: set[int]) -> DataSet:
+def spoilt(folder: Path, count: int, bad: set[int]) -> Dataset:
     """A data set of which some rows hold no picture, on either side."""
     sides = ({"chosen": BAD}, {"rejected": BAD})
     some = [row(n, **sides[n % 2] if n in bad else {}) for n in range(count)]
@@ -85,9 +85,9 @@ def test_every_row_is_a_pair_or_counted(counts: dict[str, int], seed: int) -> No
     states = [name for name, count in counts.items() for _ in range(count)]
     random.Random(seed).shuffle(states)
     good = Row("here", "x", b"a", b"b")
-    flaws = [replace(good, **STATES[state]).flaw for state in states]
+    reasons = [replace(good, **STATES[state]).skip_reason for state in states]
     expected = [{"fine": None, "blank": "prompt missing"}.get(state, state) for state in states]
-    assert flaws == expected
+    assert reasons == expected
 
 
 def test_pictures_stop_when_all_wanted_are_found(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_pictures_stop_when_all_wanted_are_found(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
     file(tmp_path / "train.parquet", b"PAR1 but no more")
-    with pytest.raises(DataError, match=r"train\.parquet: not readable as Parquet"):
+    with pytest.raises(DataError, match=r"train\.parquet: damaged, or not readable"):
         open_dataset(tmp_path)
 
 
@@ -110,7 +110,7 @@ def test_a_file_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[4:60] = bytes(56)
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"train-.*: not readable as Parquet"):
+    with pytest.raises(DataError, match=r"train-.*: damaged, or not readable"):
         open_dataset(tmp_path).pairs("train")
 
 

@@ -33,7 +33,7 @@ found = open_dataset("alice/pairs")
 told["format"] = found.data_format
 told["revision"] = found.revision
 told["pairs"] = [(p.prompt, p.chosen, p.rejected) for p in found.pairs("train").pairs]
-told["files"] = sorted(p.name for p in found.place.root.rglob("*.*"))
+told["files"] = sorted(p.name for p in found.files.root.rglob("*.*"))
 for name, revision in (("alice/gone", None), ("bob/hidden", None), ("alice/pairs", "v9")):
     try:
         open_dataset(name, revision=revision)
@@ -162,10 +162,11 @@ def test_the_links_of_the_hubs_cache_are_followed(
     assert told(open_dataset(snapshot).pairs("train")) == EXPECTED
     file(blobs / "secret.png", png(9))
     refused_path(snapshot, "../../blobs/secret.png")
-    (snapshot / "images" / "0w.png").unlink()
-    (snapshot / "images" / "0w.png").symlink_to(file(tmp_path / "other" / "blob", b""))
-    with pytest.raises(DataError, match="leads out of the data set"):
-        open_dataset("alice/pairs").pairs("train")
+    for outside in (tmp_path / "other" / "blob", snapshot.parents[1] / "refs" / "main"):
+        (snapshot / "images" / "0w.png").unlink()
+        (snapshot / "images" / "0w.png").symlink_to(file(outside, b""))
+        with pytest.raises(DataError, match="leads out of the data set"):
+            open_dataset("alice/pairs").pairs("train")
 
 
 def refused_path(snapshot: Path, path: str) -> None:

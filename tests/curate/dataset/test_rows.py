@@ -1,4 +1,4 @@
-"""Results ahead of their use: in order, and not too many."""
+"""Results made ahead of their use: in order, and not too many."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def test_order_stays_and_few_wait() -> None:
         time.sleep(0.02 if number % 2 else 0)
         return 2 * number
 
-    for place, result in enumerate(prefetch(double, range(9), 3)):
-        assert result == 2 * place
-        assert max(begun) <= place + 3
+    for index, result in enumerate(prefetch(double, range(9), 3)):
+        assert result == 2 * index
+        assert max(begun) <= index + 3
     assert sorted(begun) == list(range(9))
     assert list(prefetch(double, [])) == []
 

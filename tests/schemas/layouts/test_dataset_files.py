@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from invdpo.schemas.errors import DataError
-from invdpo.schemas.layouts.files import Place
+from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.train.data import open_dataset
 from tests.train.data.dataset_folders import EXPECTED, file, paths, table, told
 from tests.train.tiny import png
 
 
 def names(folder: Path, split: str) -> list[str]:
-    return [path.name for path in Place(folder).split(split)]
+    return [path.name for path in DatasetFiles(folder).split_files(split)]
 
 
 @pytest.mark.parametrize(

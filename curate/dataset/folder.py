@@ -1,0 +1,134 @@
+"""A data set's folder: found by its own path or its workspace's, its card and its shards read."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from invdpo.curate.storage.errors import remote_errors
+from invdpo.curate.storage.object_store import reading
+from invdpo.schemas import DataError
+from invdpo.schemas.layouts.parquet import parquet_errors
+from invdpo.schemas.tables import Record
+
+CARD = "README.md"
+SPLITS = ("train", "validation")
+
+
+class RowLocation(NamedTuple):
+    """Where a row of a data set is stored."""
+
+    path: Path
+    group: int
+    row: int
+    """Within its row group."""
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """A folder with `data/*.parquet` and a card. Making one touches nothing."""
+
+    path: Path
+    workspace: Path | None = None
+    """The workspace by which the data set was found; None when it was named itself."""
+
+    @classmethod
+    def find(cls, path: Path) -> DatasetFolder:
+        """The data set at `path`, or in the workspace at `path`. Raises `DataError` for neither."""
+        for folder in (cls(path), cls(path / "dataset", path)):
+            if folder.shards():
+                return folder
+        raise DataError(f"{path}: {_why_no_dataset(path)}")
+
+    @property
+    def enclosing_workspace(self) -> Path | None:
+        """The workspace that the data set is in, whichever of them was named."""
+        inside = self.path.name == "dataset" and (self.path.parent / "prompts.parquet").is_file()
+        return self.workspace or (self.path.parent if inside else None)
+
+    def shards(self, split: str | None = None) -> list[Path]:
+        """The Parquet files of a split, or of all."""
+        return sorted((self.path / "data").glob(f"{split}-*.parquet" if split else "*.parquet"))
+
+    def schema(self) -> pa.Schema:
+        """The columns, and what the files say of themselves. Raises `DataError` without files."""
+        shards = self.shards()
+        if not shards:
+            raise DataError(f"{self.path}: no data set. Expected data/*.parquet there.")
+        with open_shard(shards[0]) as file:
+            return file.schema_arrow
+
+    def count_pairs(self, split: str) -> int:
+        """How many pairs of a split there are."""
+        return sum(_count_rows(path) for path in self.shards(split))
+
+    def read_columns(self, names: Sequence[str]) -> pa.Table:
+        """Some columns of all files. Raises `DataError` for a file that is damaged."""
+        return pa.concat_tables(_read_columns(path, names) for path in self.shards())
+
+    def rows(
+        self, columns: Sequence[str], required: Sequence[str] = ()
+    ) -> Iterator[tuple[RowLocation, Record]]:
+        """Every row: where it is stored, and its values of those `columns` that are there.
+
+        Raises `DataError` for a file that is damaged, or lacks a `required` column.
+        """
+        for path in self.shards():
+            with open_shard(path) as file:
+                names = file.schema_arrow.names
+                if missing := ", ".join(name for name in required if name not in names):
+                    raise DataError(f"{path}: no data set of invdpo: column {missing} missing.")
+                present = [name for name in columns if name in names]
+                for group in range(file.num_row_groups):
+                    records = file.read_row_group(group, present).to_pylist()
+                    for row, record in enumerate(records):
+                        yield RowLocation(path, group, row), record
+
+    def read_card(self) -> str | None:
+        """The card, if there is one. Raises `DataError` when its YAML head can't be read."""
+        from invdpo.data_cards.head import split_head
+
+        path = self.path / CARD
+        if not path.exists():
+            return None
+        text = path.read_text(encoding="utf-8", errors="replace")
+        split_head(text, str(path))
+        return text
+
+
+def _why_no_dataset(path: Path) -> str:
+    if not path.exists():
+        return "no data set: no such folder. Give a workspace, or the folder of a data set."
+    if (path / "prompts.parquet").exists():
+        command = f"invdpo curate pair {shlex.quote(str(path))}"
+        return f"this workspace has no data set yet. First run: {command}"
+    return "no data set: neither data/*.parquet nor dataset/data/*.parquet is in it."
+
+
+@contextmanager
+def open_shard(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file, local or remote. Raises `DataError` for one that is damaged."""
+    with (
+        parquet_errors(path, "Write the data set again."),
+        remote_errors(path),
+        reading(path) as source,
+        pq.ParquetFile(source, **options) as file,
+    ):
+        yield file
+
+
+def _count_rows(path: Path) -> int:
+    with open_shard(path) as file:
+        return int(file.metadata.num_rows)
+
+
+def _read_columns(path: Path, names: Sequence[str]) -> pa.Table:
+    with open_shard(path) as file:
+        return file.read(columns=list(names))

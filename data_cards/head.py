@@ -1,0 +1,44 @@
+"""The YAML head of a README: what the Hub, and we, know of a data set or a model."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from invdpo.schemas.errors import DataError
+
+Head = dict[str, Any]
+
+_HEAD = re.compile(r"\s*^---\n(?P<head>.*?)^---(?:\n|\Z)", re.S | re.M)
+"""As `huggingface_hub` finds it: blank lines may stand before it, and no text need follow."""
+
+
+def split_head(text: str, where: str) -> tuple[Head, str]:
+    """Head and body of a README; an empty head when it has none.
+
+    Raises `DataError`, naming the file by `where`, for a head that is no YAML or no mapping.
+    """
+    text = text.replace("\r\n", "\n")
+    match = _HEAD.match(text)
+    if match is None and not text.startswith("---\n"):
+        return {}, text
+    head = _load(match, where) if match else "no second ---"
+    if match is None or not isinstance(head, dict | None):
+        raise DataError(
+            f"{where}: the head is no mapping between two ---. Mend or remove the file."
+        )
+    return head or {}, text[match.end() :]
+
+
+def _load(match: re.Match[str], where: str) -> object:
+    try:
+        return yaml.safe_load(match["head"])
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
+        mark = getattr(error, "problem_mark", None)
+        before = match.string.count("\n", 0, match.start("head"))
+        line = f" (line {before + mark.line + 1})" if mark else ""
+        raise DataError(
+            f"{where}: the head is no YAML{line}. Mend it, or remove the file."
+        ) from None

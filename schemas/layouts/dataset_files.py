@@ -1,0 +1,85 @@
+"""The files of a data set that a user named, and the paths in its rows: none may lead out of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from invdpo.schemas.errors import DataError
+from invdpo.schemas.layouts.names import files_of_split
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """A folder, or one Parquet file in it."""
+
+    root: Path
+    """The folder that paths in the data set start from."""
+    file: Path | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> DatasetFiles | None:
+        """The data set at a path; None when neither a folder nor a file is there."""
+        if os.path.isdir(path):  # unlike Path.is_dir, never raises
+            return cls(path)
+        return cls(path.parent, path) if os.path.isfile(path) else None
+
+    @property
+    def commit(self) -> str | None:
+        """The commit whose files these are, when they are in the Hub's cache."""
+        root = self.root.resolve()
+        return root.name if root.parent.name == "snapshots" else None
+
+    def parquet_files(self) -> list[Path]:
+        """All Parquet files, in the folder itself and in `data/`."""
+        if self.file:
+            return [self.file]
+        paths = (*self.root.glob("*.parquet"), *self.root.glob("data/*.parquet"))
+        return sorted(path for path in paths if not path.name.startswith("."))
+
+    def split_files(self, split: str) -> list[Path]:
+        """The Parquet files of a split. Files that name no split at all are all for training."""
+        if self.file:
+            return [self.file] if split == "train" else []
+        return files_of_split(split, self.parquet_files())
+
+    def relative(self, path: Path) -> str:
+        """A path as messages name it: relative to the root."""
+        return path.relative_to(self.root).as_posix()
+
+    def read(self, text: str, where: str) -> bytes | None:
+        """The content of the file that a row names.
+
+        None when there is no such file, no bytes when it may not be read. Raises `DataError` for a
+        path, or a link, that leads out of the data set.
+        """
+        path = self._resolve(text, where)
+        try:
+            return path.read_bytes() if path.is_file() else None
+        except OSError:
+            return b""
+
+    def _resolve(self, text: str, where: str) -> Path:
+        if "://" in text:
+            raise DataError(
+                f"{self.root}: {where}: {text!r} is an address. Download it beforehand."
+            )
+        climbs = os.path.normpath(text).split(os.sep)[0] == os.pardir
+        try:
+            target = (self.root / text).resolve()
+        except (OSError, RuntimeError, ValueError):  # a ring of links, or no path at all
+            target = None
+        if Path(text).is_absolute() or climbs or not (target and self._contains(target)):
+            raise DataError(
+                f"{self.root}: {where}: {text!r} leads out of the data set, where nothing is read. "
+                "Put the image into the folder, and its path relative to the folder into the row."
+            )
+        return target
+
+    def _contains(self, target: Path) -> bool:
+        root = self.root.resolve()
+        if target.is_relative_to(root):
+            return True
+        # the files of the Hub's cache are links to its blobs
+        return self.commit is not None and target.is_relative_to(root.parents[1] / "blobs")
