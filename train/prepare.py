@@ -23,7 +23,7 @@ from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.checkpoint.resume import find_state, identity_of, throw_away
 from invdpo.train.checkpoint.state import TrainState
-from invdpo.train.data import Dataset, Pair, Pairs
+from invdpo.train.data import DataSet, Pair, Pairs
 from invdpo.train.diagnostics.memory import advice, out_of_memory
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
@@ -60,7 +60,7 @@ class Prepared:
         self.notes.append(text)
 
 
-def prepare(setup: Setup, dataset: Dataset, root: Path, *, restart: bool) -> Prepared:
+def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Prepared:
     """Phase one, with its cache in `root`; a state is thrown away first with `restart`.
 
     Raises as `train` does.

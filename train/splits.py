@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
-from invdpo.train.data import Dataset, Pairs, open_dataset
+from invdpo.train.data import DataSet, Pairs, open_dataset
 from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
 from invdpo.train.models import ModelAdapter
 
@@ -17,7 +17,7 @@ PIXELS = 128 * 64 * 64
 SPLITS = ("train", "validation")
 
 
-def read_splits(dataset: Dataset, adapter: ModelAdapter, config: TrainConfig) -> dict[str, Pairs]:
+def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) -> dict[str, Pairs]:
     """Both splits; the second one may be empty.
 
     Raises `DataError` when there is nothing to train on, `ConfigError` for a resolution too low.
@@ -31,7 +31,7 @@ def read_splits(dataset: Dataset, adapter: ModelAdapter, config: TrainConfig) ->
     return found
 
 
-def open_data(dataset: str | Path, config: TrainConfig) -> Dataset:
+def open_data(dataset: str | Path, config: TrainConfig) -> DataSet:
     """The data set at a path or on the Hub. Raises `DataError` when there is none."""
     return open_dataset(dataset, config.data_format, config.data_revision)
 
@@ -64,7 +64,7 @@ def enlarged(found: Pairs) -> int:
     return sum(fitted.values())
 
 
-def no_pairs(dataset: Dataset, found: Pairs) -> str:
+def no_pairs(dataset: DataSet, found: Pairs) -> str:
     """Why there is nothing to train on."""
     if not found.skipped:
         return f"{dataset.name}: no pairs to train on, taken for the layout {dataset.data_format}."

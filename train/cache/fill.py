@@ -21,7 +21,7 @@ from invdpo.train.cache.sizes import PROMPTS, ensure_space, images_at_once, lack
 from invdpo.train.cache.store import Store
 from invdpo.train.cache.trajectories import Cache, kept_points, trajectory_id
 from invdpo.train.chunks import chunks
-from invdpo.train.data import Dataset, Pair, Pairs, decode
+from invdpo.train.data import DataSet, Pair, Pairs, decode
 from invdpo.train.data.buckets import Fitted, Size, fit
 from invdpo.train.inversion import Point, endpoint_noise, fresh_noise, invert, refreshed
 from invdpo.train.models import ModelAdapter
@@ -68,7 +68,7 @@ class CacheBuilder:
         self.samples = config.unet_batch_size
 
     def fill(
-        self, dataset: Dataset, splits: dict[str, list[Pair]], prompts: Iterable[str] = ()
+        self, dataset: DataSet, splits: dict[str, list[Pair]], prompts: Iterable[str] = ()
     ) -> Cache:
         """Encode and invert what is missing; an interruption keeps the shards that are done.
 
@@ -83,7 +83,7 @@ class CacheBuilder:
         return self.cache
 
     def encode(
-        self, dataset: Dataset, splits: dict[str, list[Pair]], prompts: Iterable[str] = ()
+        self, dataset: DataSet, splits: dict[str, list[Pair]], prompts: Iterable[str] = ()
     ) -> None:
         """Prompts and pictures alone."""
         self._encode_prompts({*prompts, *(p.prompt for some in splits.values() for p in some)})
@@ -115,7 +115,7 @@ class CacheBuilder:
             store.add(ids, self.adapter.encode_prompts([by_id[i] for i in ids]))
         self._meet(store)
 
-    def _encode_images(self, dataset: Dataset, split: str, pairs: list[Pair]) -> None:
+    def _encode_images(self, dataset: DataSet, split: str, pairs: list[Pair]) -> None:
         store = self.cache.latents
         sources = {
             picture: (image, pair.bucket)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from invdpo.schemas.ids import image_id
 from invdpo.schemas.io.images import decode, shown_size
 from invdpo.schemas.layouts.recognise import LAYOUTS
-from invdpo.train.data.dataset import Dataset, open_dataset
+from invdpo.train.data.dataset import DataSet, open_dataset
 from invdpo.train.data.pairs import Pair, Pairs
 
 __all__ = [
     "LAYOUTS",
-    "Dataset",
+    "DataSet",
     "Pair",
     "Pairs",
     "decode",

@@ -19,7 +19,7 @@ from invdpo.train.data.pairs import Pair, Pairs
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DataSet:
     """Preference pairs of two splits, and their images, from files on this machine."""
 
     name: str
@@ -66,7 +66,7 @@ class Dataset:
 
 def open_dataset(
     where: str | Path, data_format: str = AUTO, revision: str | None = None
-) -> Dataset:
+) -> DataSet:
     """Find a data set and recognise its layout; what the Hub holds is downloaded first.
 
     Args:
@@ -80,7 +80,7 @@ def open_dataset(
     name = where.as_posix() if isinstance(where, Path) else where
     check_format(data_format)
     files = _find_files(name, revision)
-    return Dataset(name, recognise(files, name, data_format), files)
+    return DataSet(name, recognise(files, name, data_format), files)
 
 
 def _find_files(name: str, revision: str | None) -> DatasetFiles:

@@ -9,10 +9,10 @@ from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.logs import quiet_hub
 from invdpo.schemas.layouts.names import IMAGE_SUFFIXES
 
-PATTERNS = ["*.parquet", "*.txt", *(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))]
+READ_PATTERNS = ["*.parquet", "*.txt", *(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))]
 """All that a layout reads; the patterns reach into every folder."""
-UNREAD = ["workspace/*.parquet"]
-"""What lies beside a set of ours: the tables that it was cut from."""
+IGNORED_PATTERNS = ["workspace/*.parquet"]
+"""Tables of the workspace, which a data set of ours may have beside it."""
 
 
 def download(repo_id: str, revision: str | None = None) -> Path:
@@ -29,8 +29,8 @@ def download(repo_id: str, revision: str | None = None) -> Path:
                     repo_id,
                     repo_type="dataset",
                     revision=revision,
-                    allow_patterns=PATTERNS,
-                    ignore_patterns=UNREAD,
+                    allow_patterns=READ_PATTERNS,
+                    ignore_patterns=IGNORED_PATTERNS,
                 )
             )
     except hub_failures(ValueError) as error:

@@ -17,7 +17,7 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import open_cache
-from invdpo.train.data import Dataset, Pair
+from invdpo.train.data import DataSet, Pair
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import Conditioning, ModelAdapter
 from invdpo.train.models.finetuning import Tuning, start_tuning
@@ -44,7 +44,7 @@ class Measured:
 
 
 def measure(
-    adapter: ModelAdapter, config: TrainConfig, dataset: Dataset, pairs: list[Pair], samples: int
+    adapter: ModelAdapter, config: TrainConfig, dataset: DataSet, pairs: list[Pair], samples: int
 ) -> Measured | None:
     """Time the calls on some pairs of the train split; none if their first picture is unreadable.
 

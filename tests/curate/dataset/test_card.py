@@ -115,9 +115,9 @@ def test_the_configuration_tells_no_place_and_nothing_idle() -> None:
         "generate": {"model": "/somewhere/private/sdxl", "device": "cuda:1"},
         "score": {"scorers": ["clip"], "pickscore_model": "someone/else"},
     }
-    told = deciding_options(Config.model_validate(values))
-    assert told["generate"]["model"] == "sdxl"
-    assert "device" not in told["generate"]
-    assert told["score"]["clip_model"] == "embedded"
-    assert not {"pickscore_model", "vqascore_model"} & told["score"].keys()
-    assert "hub_split" not in told["prompts"]
+    options = deciding_options(Config.model_validate(values))
+    assert options["generate"]["model"] == "sdxl"
+    assert "device" not in options["generate"]
+    assert options["score"]["clip_model"] == "embedded"
+    assert not {"pickscore_model", "vqascore_model"} & options["score"].keys()
+    assert "hub_split" not in options["prompts"]

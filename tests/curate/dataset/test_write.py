@@ -70,14 +70,14 @@ def test_duckdb_reads_it(ws: Workspace) -> None:
 def test_polars_reads_it(ws: Workspace) -> None:
     import polars
 
-    found = (
+    frame = (
         polars.scan_parquet(write(ws) / "data" / "*.parquet")
         .filter(polars.col("rejected_composition") > 0.9)
         .select("pair_id", polars.col("rejected").struct.field("bytes"))
         .collect()
     )
-    assert sorted(found["pair_id"].to_list()) == ["pair28", "pair29"]
-    assert set(found["bytes"].to_list()) == {png(84), png(87)}
+    assert sorted(frame["pair_id"].to_list()) == ["pair28", "pair29"]
+    assert set(frame["bytes"].to_list()) == {png(84), png(87)}
 
 
 def test_pandas_reads_flat_columns(ws: Workspace) -> None:
@@ -127,9 +127,9 @@ def test_pairs_may_straddle_parts(ws: Workspace) -> None:
     rows[1] |= {"chosen_id": "c88", "rejected_id": rows[0]["chosen_id"]}
     rows[3]["rejected_id"] = "c40"
     given = table(rows, pairs_schema(["composition", "clip"]))
-    found = pq.read_table(write(ws, given) / "data").to_pylist()
-    assert [row["pair_id"] for row in found] == ["pair2", "pair3", "pair0", "pair1"]
-    for row in found:
+    written = pq.read_table(write(ws, given) / "data").to_pylist()
+    assert [row["pair_id"] for row in written] == ["pair2", "pair3", "pair0", "pair1"]
+    for row in written:
         for side in ("chosen", "rejected"):
             number = int(row[f"{side}_id"][1:])
             assert row[side] == {"bytes": png(number), "path": f"c{number}.png"}
@@ -146,8 +146,8 @@ def test_a_row_names_what_it_was_made_of(ws: Workspace) -> None:
 @pytest.mark.parametrize(("name", "magic"), [("webp", b"RIFF"), ("jpeg", b"\xff\xd8")])
 def test_pictures_are_encoded_anew_only_when_asked(ws: Workspace, name: str, magic: bytes) -> None:
     settings = DatasetConfig.model_validate({"image_format": name, "quality": 80})
-    found = pq.read_table(write(ws, pairs(3), config=settings) / "data").to_pylist()
-    for row in found:
+    rows = pq.read_table(write(ws, pairs(3), config=settings) / "data").to_pylist()
+    for row in rows:
         picture = row["rejected"]
         assert picture["bytes"].startswith(magic)
         assert picture["path"] == f"{row['rejected_id']}.{name}"
@@ -186,11 +186,11 @@ def test_memory_holds_one_part(ws: Workspace) -> None:
     given = table(chosen, pairs_schema(["composition", "clip"]))
     before = pa.total_allocated_bytes()
     most = 0
-    for _, some in PairRows(ws, given, None).tables():
+    for _, batch in PairRows(ws, given, None).tables():
         most = max(most, pa.total_allocated_bytes() - before)
         assert (
-            some["chosen"][0]["bytes"].as_py()
-            == bytes([some["chosen_seed"][0].as_py() % 251]) * size
+            batch["chosen"][0]["bytes"].as_py()
+            == bytes([batch["chosen_seed"][0].as_py() % 251]) * size
         )
     assert most < 24_000_000 / 3
 
@@ -240,5 +240,5 @@ def test_the_same_pairs_give_the_same_files(ws: Workspace) -> None:
         {path.name: path.read_bytes() for path in (write(ws) / "data").iterdir()} for _ in "ab"
     )
     assert first == second
-    found = pq.read_table(ws.dataset_dir / "data")["pair_id"].to_pylist()
-    assert found == [f"pair{n}" for n in [*range(6, 30), *range(6)]]
+    ids = pq.read_table(ws.dataset_dir / "data")["pair_id"].to_pylist()
+    assert ids == [f"pair{n}" for n in [*range(6, 30), *range(6)]]

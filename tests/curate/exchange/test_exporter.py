@@ -68,8 +68,8 @@ def test_pairs_of_one_prompt_are_counted(ours: Path, tmp_path: Path) -> None:
     (tmp_path / "set" / "data").mkdir(parents=True)
     pq.write_table(table, tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
     export_dataset(tmp_path / "set", "pickapic", tmp_path / "out", KEEP)
-    found = pq.read_table(tmp_path / "out" / "data").to_pylist()
-    assert {(row["caption"], row["num_example_per_prompt"]) for row in found} == {
+    rows = pq.read_table(tmp_path / "out" / "data").to_pylist()
+    assert {(row["caption"], row["num_example_per_prompt"]) for row in rows} == {
         ("a", 3),
         ("b", 27),
     }
@@ -92,11 +92,11 @@ def test_webdataset_is_read_as_such(ours: Path, tmp_path: Path, offline: None) -
         "webdataset", data_files=str(folder / "train-*.tar"), split="train", streaming=True
     )
     row = next(iter(split))
-    told = row["json"]
-    number = int(told["pair_id"].removeprefix("pair"))
+    metadata = row["json"]
+    number = int(metadata["pair_id"].removeprefix("pair"))
     assert row["txt"] == f"picture {number}"
     assert row["chosen.png"].getpixel((0, 0)) == (3 * number + 2, 0, 0)
-    assert told["chosen_clip"] == pytest.approx((3 * number + 2) / 90)
+    assert metadata["chosen_clip"] == pytest.approx((3 * number + 2) / 90)
 
 
 def test_tar_files_hold_a_pair_together_and_no_time(ours: Path, tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_full_tar_files_are_followed_by_others(
 def test_jpeg_only_when_asked(ours: Path, tmp_path: Path) -> None:
     settings = DatasetConfig(image_format="jpeg", quality=85)
     export_dataset(ours, "pickapic", tmp_path / "out", settings)
-    found = pq.read_table(tmp_path / "out" / "data", columns=["jpg_0"])["jpg_0"].to_pylist()
-    assert all(data.startswith(b"\xff\xd8") for data in found)
+    images = pq.read_table(tmp_path / "out" / "data", columns=["jpg_0"])["jpg_0"].to_pylist()
+    assert all(data.startswith(b"\xff\xd8") for data in images)
 
 
 def test_the_card_keeps_licence_and_says_where_it_comes_from(ours: Path, tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ def test_names_that_no_file_may_have_are_hashed(ours: Path, tmp_path: Path) -> N
     (tmp_path / "set" / "data").mkdir(parents=True)
     pq.write_table(table, tmp_path / "set" / "data" / "train-00000-of-00001.parquet")
     export_dataset(tmp_path / "set", "folders", tmp_path / "out", KEEP)
-    found = {path.stem for path in (tmp_path / "out" / "train" / "chosen").iterdir()}
-    assert {len(name) for name in found} == {32}
+    stems = {path.stem for path in (tmp_path / "out" / "train" / "chosen").iterdir()}
+    assert {len(name) for name in stems} == {32}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "set"]
 
 

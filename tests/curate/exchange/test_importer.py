@@ -42,8 +42,8 @@ def bring(source: Path, layout: str = "preference") -> ExchangeResult:
 
 
 def rows(done: ExchangeResult) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = pq.read_table(done.folder / "data").to_pylist()
-    return found
+    records: list[dict[str, Any]] = pq.read_table(done.folder / "data").to_pylist()
+    return records
 
 
 def test_labels_say_which_side_won_and_ids_follow(tmp_path: Path) -> None:

@@ -41,11 +41,11 @@ def pairs(folder: Path) -> set[tuple[str, str, bytes, bytes]]:
 
 
 def read_by_trainer(folder: Path, data_format: str) -> set[tuple[str, str, str, str]]:
-    found = open_dataset(folder, data_format)
+    dataset = open_dataset(folder, data_format)
     return {
         (split, pair.prompt, pair.chosen, pair.rejected)
         for split in ("train", "validation")
-        for pair in found.pairs(split).pairs
+        for pair in dataset.pairs(split).pairs
     }
 
 
@@ -108,9 +108,9 @@ def test_the_workspace_stands_for_its_data_set(ours: Path, tmp_path: Path) -> No
 
 def test_the_same_set_gives_the_same_bytes(ours: Path, tmp_path: Path) -> None:
     for layout in ("pickapic", "webdataset"):
-        found = []
+        contents = []
         for name in ("one", "two"):
             export_dataset(ours, layout, tmp_path / layout / name, KEEP)
             files = sorted(p for p in (tmp_path / layout / name).rglob("*") if p.is_file())
-            found.append([path.read_bytes() for path in files])
-        assert found[0] == found[1]
+            contents.append([path.read_bytes() for path in files])
+        assert contents[0] == contents[1]

@@ -8,7 +8,7 @@ import pytest
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.train.data import open_dataset
-from tests.train.data.dataset_folders import EXPECTED, file, paths, table, told
+from tests.train.data.dataset_folders import EXPECTED, contents, paths, write_file, write_table
 from tests.train.tiny import png
 
 
@@ -34,15 +34,17 @@ def test_splits_go_by_the_names_of_files(
     files: str, train: str, validation: str, tmp_path: Path
 ) -> None:
     for name in files.split():
-        file(tmp_path / f"{name}.parquet", b"")
-    file(tmp_path / "._train-0.parquet", b"")
+        write_file(tmp_path / f"{name}.parquet", b"")
+    write_file(tmp_path / "._train-0.parquet", b"")
     assert names(tmp_path, "train") == [f"{name}.parquet" for name in train.split()]
     assert names(tmp_path, "validation") == [f"{name}.parquet" for name in validation.split()]
 
 
 def one_row(folder: Path, chosen: str) -> Path:
-    file(folder / "good.png", png(0))
-    table(folder / "train.parquet", [{"prompt": "x", "chosen": chosen, "rejected": "good.png"}])
+    write_file(folder / "good.png", png(0))
+    write_table(
+        folder / "train.parquet", [{"prompt": "x", "chosen": chosen, "rejected": "good.png"}]
+    )
     return folder
 
 
@@ -50,7 +52,7 @@ def one_row(folder: Path, chosen: str) -> Path:
     "path", ["../out.png", "a/../../out.png", "..", "{out}", "{here}/good.png", "a\0b.png"]
 )
 def test_a_path_out_of_the_folder_is_refused(path: str, tmp_path: Path) -> None:
-    out = file(tmp_path / "out.png", png(1))
+    out = write_file(tmp_path / "out.png", png(1))
     folder = one_row(tmp_path / "set", path.format(out=out, here=tmp_path / "set"))
     with pytest.raises(DataError, match=r"train\.parquet row 0: .* leads out of the data set"):
         open_dataset(folder).pairs("train")
@@ -58,7 +60,7 @@ def test_a_path_out_of_the_folder_is_refused(path: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("inner", ["link.png", "deep/out.png"])
 def test_a_link_out_of_the_folder_is_refused(inner: str, tmp_path: Path) -> None:
-    out = file(tmp_path / "outside" / "out.png", png(1))
+    out = write_file(tmp_path / "outside" / "out.png", png(1))
     folder = one_row(tmp_path / "set", inner)
     (folder / "link.png").symlink_to(out)
     (folder / "deep").symlink_to(out.parent)
@@ -76,9 +78,9 @@ def test_a_ring_of_links_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_link_of_a_winner_folder_is_refused_too(tmp_path: Path) -> None:
-    secret = file(tmp_path / "secret", b"a password")
+    secret = write_file(tmp_path / "secret", b"a password")
     for side in ("win", "lose"):
-        file(tmp_path / "set" / side / "1.png", png(len(side)))
+        write_file(tmp_path / "set" / side / "1.png", png(len(side)))
     (tmp_path / "set/win/1.txt").symlink_to(secret)
     with pytest.raises(DataError, match=r"win/1\.png: 'win/1\.txt' leads out"):
         open_dataset(tmp_path / "set").pairs("train")
@@ -86,14 +88,14 @@ def test_a_link_of_a_winner_folder_is_refused_too(tmp_path: Path) -> None:
 
 def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
     folder = one_row(tmp_path, "link.png")
-    (folder / "link.png").symlink_to(file(folder / "images" / "1.png", png(1)))
+    (folder / "link.png").symlink_to(write_file(folder / "images" / "1.png", png(1)))
     assert len(open_dataset(folder).pairs("train").pairs) == 1
 
 
 def test_the_data_set_may_be_a_link_itself(tmp_path: Path) -> None:
     paths(tmp_path / "real")
     (tmp_path / "link").symlink_to("real")
-    assert told(open_dataset(tmp_path / "link").pairs("train")) == EXPECTED
+    assert contents(open_dataset(tmp_path / "link").pairs("train")) == EXPECTED
 
 
 def test_an_address_is_not_fetched(tmp_path: Path) -> None:
@@ -118,5 +120,5 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_bytes_in_a_row_need_no_path(tmp_path: Path) -> None:
     images = [{"bytes": png(n), "path": "/elsewhere/1.png"} for n in range(2)]
     rows = [{"prompt": "x", "chosen": images[0], "rejected": images[1]}]
-    table(tmp_path / "train.parquet", rows)
+    write_table(tmp_path / "train.parquet", rows)
     assert len(open_dataset(tmp_path).pairs("train").pairs) == 1

@@ -5,33 +5,33 @@ from pathlib import Path
 import pytest
 
 from invdpo.train.data import open_dataset
-from tests.train.data.dataset_folders import file
+from tests.train.data.dataset_folders import write_file
 from tests.train.tiny import png
 
 
 def pair(folder: Path, stem: str, caption: bytes | None = b"a circle") -> None:
     """One name on both sides; its pictures follow from the name."""
-    file(folder / "chosen" / f"{stem}.png", png(2 * sum(stem.encode())))
-    file(folder / "rejected" / f"{stem}.png", png(2 * sum(stem.encode()) + 1))
+    write_file(folder / "chosen" / f"{stem}.png", png(2 * sum(stem.encode())))
+    write_file(folder / "rejected" / f"{stem}.png", png(2 * sum(stem.encode()) + 1))
     if caption is not None:
-        file(folder / "chosen" / f"{stem}.txt", caption)
+        write_file(folder / "chosen" / f"{stem}.txt", caption)
 
 
 def test_what_has_no_partner_is_counted_with_its_name(tmp_path: Path) -> None:
     pair(tmp_path, "both")
-    file(tmp_path / "chosen" / "alone.png", png(1))
-    file(tmp_path / "rejected" / "lonely.webp", png(2))
-    found = open_dataset(tmp_path).pairs("train")
-    assert [p.row for p in found.pairs] == ["chosen/both.png"]
-    assert found.skipped == {"no loser of that name": 1, "no winner of that name": 1}
-    assert found.examples["no loser of that name"] == "chosen/alone.png"
-    assert found.examples["no winner of that name"] == "rejected/lonely.webp"
+    write_file(tmp_path / "chosen" / "alone.png", png(1))
+    write_file(tmp_path / "rejected" / "lonely.webp", png(2))
+    pairs = open_dataset(tmp_path).pairs("train")
+    assert [p.row for p in pairs.pairs] == ["chosen/both.png"]
+    assert pairs.skipped == {"no loser of that name": 1, "no winner of that name": 1}
+    assert pairs.examples["no loser of that name"] == "chosen/alone.png"
+    assert pairs.examples["no winner of that name"] == "rejected/lonely.webp"
 
 
 @pytest.mark.parametrize("side", ["chosen", "rejected"])
 def test_two_pictures_of_one_name_are_ambiguous(side: str, tmp_path: Path) -> None:
     pair(tmp_path, "a")
-    file(tmp_path / side / "a.webp", png(9))
+    write_file(tmp_path / side / "a.webp", png(9))
     assert open_dataset(tmp_path).pairs("train").skipped == {"two pictures of one name": 1}
 
 
@@ -58,16 +58,16 @@ def test_captions_are_utf8_with_or_without_a_mark(encoding: str, tmp_path: Path)
 
 def test_names_may_hold_dots_and_other_files_lie_beside(tmp_path: Path) -> None:
     pair(tmp_path, "a.v2")
-    file(tmp_path / "chosen" / "notes.json", b"{}")
-    file(tmp_path / "chosen" / "._a.v2.png", b"what a Mac leaves")
-    found = open_dataset(tmp_path).pairs("train")
-    assert len(found.pairs) == 1
-    assert not found.skipped
+    write_file(tmp_path / "chosen" / "notes.json", b"{}")
+    write_file(tmp_path / "chosen" / "._a.v2.png", b"what a Mac leaves")
+    pairs = open_dataset(tmp_path).pairs("train")
+    assert len(pairs.pairs) == 1
+    assert not pairs.skipped
 
 
 def test_splits_are_folders(tmp_path: Path) -> None:
     pair(tmp_path / "train", "a")
     pair(tmp_path / "validation", "b")
-    found = open_dataset(tmp_path)
-    assert [p.row for p in found.pairs("train").pairs] == ["train/chosen/a.png"]
-    assert [p.row for p in found.pairs("validation").pairs] == ["validation/chosen/b.png"]
+    dataset = open_dataset(tmp_path)
+    assert [p.row for p in dataset.pairs("train").pairs] == ["train/chosen/a.png"]
+    assert [p.row for p in dataset.pairs("validation").pairs] == ["validation/chosen/b.png"]

@@ -14,15 +14,15 @@ from tests.train.data.dataset_folders import (
     BUILDERS,
     EXPECTED,
     PAIRS,
-    file,
+    contents,
     folders,
     invdpo,
     paths,
     pickapic,
+    pickapic_row,
     structs,
-    table,
-    told,
-    versus,
+    write_file,
+    write_table,
 )
 from tests.train.tiny import SIZE, png
 
@@ -33,13 +33,13 @@ PREFERENCE = {"prompt": "x", "chosen": png(0), "rejected": png(1)}
 def test_every_layout_is_recognised_and_tells_the_same_pairs(name: str, tmp_path: Path) -> None:
     layout, build = BUILDERS[name]
     build(tmp_path)
-    found = open_dataset(tmp_path)
-    assert (found.name, found.data_format) == (tmp_path.as_posix(), layout)
-    pairs = found.pairs("train")
-    assert told(pairs) == EXPECTED
+    dataset = open_dataset(tmp_path)
+    assert (dataset.name, dataset.data_format) == (tmp_path.as_posix(), layout)
+    pairs = dataset.pairs("train")
+    assert contents(pairs) == EXPECTED
     assert all(pair.sizes == (SIZE, SIZE) for pair in pairs.pairs)
     assert not pairs.skipped
-    assert found.pairs("validation").pairs == []
+    assert dataset.pairs("validation").pairs == []
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -66,41 +66,41 @@ def test_pair_ids_are_the_columns_or_follow_from_the_content(tmp_path: Path) -> 
 
 
 def test_one_file_is_all_for_training_whatever_it_is_called(tmp_path: Path) -> None:
-    path = table(tmp_path / "validation-00000.parquet", [PREFERENCE])
-    found = open_dataset(path)
-    assert len(found.pairs("train").pairs) == 1
-    assert found.pairs("validation").pairs == []
+    path = write_table(tmp_path / "validation-00000.parquet", [PREFERENCE])
+    dataset = open_dataset(path)
+    assert len(dataset.pairs("train").pairs) == 1
+    assert dataset.pairs("validation").pairs == []
 
 
 def test_paths_in_one_file_start_from_its_folder(tmp_path: Path) -> None:
     paths(tmp_path)
-    assert told(open_dataset(tmp_path / "pairs.parquet").pairs("train")) == EXPECTED
+    assert contents(open_dataset(tmp_path / "pairs.parquet").pairs("train")) == EXPECTED
 
 
 @pytest.mark.parametrize("label", [0.5, None, float("nan"), 2.0, -1.0])
 def test_what_is_neither_0_nor_1_is_a_tie(label: float | None, tmp_path: Path) -> None:
-    rows = [versus(png(0), png(1), 1.0, "won"), versus(png(2), png(3), label, "tie")]
-    table(tmp_path / "train.parquet", rows)
-    found = open_dataset(tmp_path).pairs("train")
-    assert [pair.prompt for pair in found.pairs] == ["won"]
-    assert found.skipped == {"tie": 1}
-    assert found.examples == {"tie": "train.parquet row 1"}
+    rows = [pickapic_row(png(0), png(1), 1.0, "won"), pickapic_row(png(2), png(3), label, "tie")]
+    write_table(tmp_path / "train.parquet", rows)
+    pairs = open_dataset(tmp_path).pairs("train")
+    assert [pair.prompt for pair in pairs.pairs] == ["won"]
+    assert pairs.skipped == {"tie": 1}
+    assert pairs.examples == {"tie": "train.parquet row 1"}
 
 
 def test_labels_may_be_whole_numbers(tmp_path: Path) -> None:
-    rows = [versus(png(0), png(1), 0, "x"), versus(png(2), png(3), 1, "y")]
-    table(tmp_path / "train.parquet", rows)
+    rows = [pickapic_row(png(0), png(1), 0, "x"), pickapic_row(png(2), png(3), 1, "y")]
+    write_table(tmp_path / "train.parquet", rows)
     pairs = open_dataset(tmp_path).pairs("train").pairs
     assert [pair.chosen for pair in pairs] == [image_id(png(1)), image_id(png(2))]
 
 
 def test_the_unique_validation_split_is_preferred(tmp_path: Path) -> None:
     for number, name in enumerate(("train", "validation", "validation_unique", "test")):
-        rows = [versus(png(2 * number), png(2 * number + 1), 1.0, name)]
-        table(tmp_path / f"data/{name}-00000-of-00001.parquet", rows)
-    found = open_dataset(tmp_path)
-    assert [p.prompt for p in found.pairs("train").pairs] == ["train"]
-    assert [p.prompt for p in found.pairs("validation").pairs] == ["validation_unique"]
+        rows = [pickapic_row(png(2 * number), png(2 * number + 1), 1.0, name)]
+        write_table(tmp_path / f"data/{name}-00000-of-00001.parquet", rows)
+    dataset = open_dataset(tmp_path)
+    assert [p.prompt for p in dataset.pairs("train").pairs] == ["train"]
+    assert [p.prompt for p in dataset.pairs("validation").pairs] == ["validation_unique"]
 
 
 def test_the_format_asked_for_wins(tmp_path: Path) -> None:
@@ -112,13 +112,13 @@ def test_the_format_asked_for_wins(tmp_path: Path) -> None:
 
 def test_our_own_layout_reads_as_preference_too(tmp_path: Path) -> None:
     invdpo(tmp_path)
-    found = open_dataset(tmp_path, "preference").pairs("train")
-    assert [pair.pair_id for pair in found.pairs] == ["pair0", "pair1"]
+    pairs = open_dataset(tmp_path, "preference").pairs("train")
+    assert [pair.pair_id for pair in pairs.pairs] == ["pair0", "pair1"]
 
 
 def test_when_nothing_fits_every_layout_says_why(tmp_path: Path) -> None:
-    table(tmp_path / "train.parquet", [{"caption": "x", "jpg_0": b"", "prompt": "x"}])
-    file(tmp_path / "win" / "1.png", png(0))
+    write_table(tmp_path / "train.parquet", [{"caption": "x", "jpg_0": b"", "prompt": "x"}])
+    write_file(tmp_path / "win" / "1.png", png(0))
     with pytest.raises(DataError) as error:
         open_dataset(tmp_path)
     text = str(error.value)
@@ -135,8 +135,8 @@ def test_an_empty_folder_is_told_as_such(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_things_is_told_by_their_names(tmp_path: Path) -> None:
-    file(tmp_path / "images" / "1.png", png(0))
-    file(tmp_path / "notes.md", b"")
+    write_file(tmp_path / "images" / "1.png", png(0))
+    write_file(tmp_path / "notes.md", b"")
     with pytest.raises(DataError, match=r"Found images/, notes\.md\."):
         open_dataset(tmp_path)
 
@@ -158,7 +158,7 @@ def test_a_wrong_format_says_what_it_lacks(data_format: str, problem: str, tmp_p
 
 
 def test_plain_bytes_are_not_our_own_layout(tmp_path: Path) -> None:
-    table(tmp_path / "train.parquet", [PREFERENCE | {"pair_id": "1"}])
+    write_table(tmp_path / "train.parquet", [PREFERENCE | {"pair_id": "1"}])
     assert open_dataset(tmp_path).data_format == "preference"
     with pytest.raises(DataError, match="column chosen is binary, expected an image"):
         open_dataset(tmp_path, "invdpo")
@@ -166,7 +166,7 @@ def test_plain_bytes_are_not_our_own_layout(tmp_path: Path) -> None:
 
 def test_a_column_of_another_type_is_named(tmp_path: Path) -> None:
     prompt = [{"role": "user", "content": "x"}]
-    table(tmp_path / "train.parquet", [PREFERENCE | {"prompt": prompt}])
+    write_table(tmp_path / "train.parquet", [PREFERENCE | {"prompt": prompt}])
     with pytest.raises(DataError, match=r"column prompt is list.*, expected text"):
         open_dataset(tmp_path, "preference")
 
@@ -179,7 +179,7 @@ def test_an_unknown_format_lists_those_there_are(tmp_path: Path) -> None:
 
 def test_a_later_file_without_the_columns_is_named(tmp_path: Path) -> None:
     pickapic(tmp_path)
-    table(tmp_path / "data/train-99999.parquet", [{"caption": "x"}])
+    write_table(tmp_path / "data/train-99999.parquet", [{"caption": "x"}])
     with pytest.raises(DataError, match=r"train-99999\.parquet: column jpg_0.*; found caption"):
         open_dataset(tmp_path).pairs("train")
 
@@ -187,11 +187,13 @@ def test_a_later_file_without_the_columns_is_named(tmp_path: Path) -> None:
 def test_the_trainer_knows_pairs_by_content_whatever_an_export_stored(tmp_path: Path) -> None:
     """Else a run that began before, on the same pairs, could not go on."""
     for name, more in (("with", {"pair_id": "pair0"}), ("without", {})):
-        table(tmp_path / name / "train.parquet", [versus(png(0), png(1), 1.0, "x") | more])
+        write_table(
+            tmp_path / name / "train.parquet", [pickapic_row(png(0), png(1), 1.0, "x") | more]
+        )
     folder = tmp_path / "folders"
     for side, content in (("chosen", png(0)), ("rejected", png(1))):
-        file(folder / side / f"{32 * 'a'}.png", content)
-    file(folder / "chosen" / f"{32 * 'a'}.txt", b"x")
+        write_file(folder / side / f"{32 * 'a'}.png", content)
+    write_file(folder / "chosen" / f"{32 * 'a'}.txt", b"x")
     pairs = [open_dataset(tmp_path / n).pairs("train").pairs for n in ("with", "without")]
     ids = {pair.pair_id for (pair,) in [*pairs, open_dataset(folder).pairs("train").pairs]}
     assert ids == {content_id("x", image_id(png(0)), image_id(png(1)))}
@@ -199,7 +201,7 @@ def test_the_trainer_knows_pairs_by_content_whatever_an_export_stored(tmp_path: 
 
 def test_what_an_export_stored_is_in_the_row(tmp_path: Path) -> None:
     more = {"pair_id": "pair0", "image_0_uid": "u0", "image_1_uid": "u1", "model_1": "m1"}
-    table(tmp_path / "train.parquet", [versus(png(0), png(1), 0.0, "x") | more])
+    write_table(tmp_path / "train.parquet", [pickapic_row(png(0), png(1), 0.0, "x") | more])
     (row,) = LAYOUTS["pickapic"].rows(DatasetFiles(tmp_path), "train")
     assert (row.chosen, row.rejected) == (png(1), png(0))
     assert (row.pair_id, row.exported_id) == (None, "pair0")

@@ -18,20 +18,22 @@ EXPECTED = [(prompt, image_id(chosen), image_id(rejected)) for prompt, chosen, r
 Builder = Callable[[Path], None]
 
 
-def table(path: Path, rows: list[dict[str, Any]], **options: Any) -> Path:
+def write_table(path: Path, rows: list[dict[str, Any]], **options: Any) -> Path:
     """A Parquet file with columns of whatever type the values have."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(rows), path, **options)
     return path
 
 
-def file(path: Path, content: bytes) -> Path:
+def write_file(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
 
 
-def versus(first: bytes | None, second: bytes | None, label: object, text: str) -> dict[str, Any]:
+def pickapic_row(
+    first: bytes | None, second: bytes | None, label: object, text: str
+) -> dict[str, Any]:
     """A row of Pick-a-Pic, with one of the columns that nobody reads here."""
     return {"jpg_0": first, "jpg_1": second, "label_0": label, "caption": text, "model_0": "m"}
 
@@ -41,9 +43,12 @@ def invdpo(folder: Path) -> None:
 
 
 def pickapic(folder: Path) -> None:
-    (prompt, chosen, rejected), (other, best, worst) = PAIRS
-    rows = [versus(chosen, rejected, 1.0, prompt), versus(worst, best, 0.0, other)]
-    table(folder / "data/train-00000-of-00001-ab12.parquet", rows)
+    (prompt, chosen, rejected), (second_prompt, best, worst) = PAIRS
+    rows = [
+        pickapic_row(chosen, rejected, 1.0, prompt),
+        pickapic_row(worst, best, 0.0, second_prompt),
+    ]
+    write_table(folder / "data/train-00000-of-00001-ab12.parquet", rows)
 
 
 def structs(folder: Path) -> None:
@@ -51,22 +56,22 @@ def structs(folder: Path) -> None:
         {"prompt": p, "chosen": {"bytes": c, "path": "c"}, "rejected": {"bytes": r, "path": None}}
         for p, c, r in PAIRS
     ]
-    table(folder / "train.parquet", rows)
+    write_table(folder / "train.parquet", rows)
 
 
 def binaries(folder: Path) -> None:
     rows = [{"prompt": p, "chosen": c, "rejected": r} for p, c, r in PAIRS]
-    table(folder / "data" / "pairs.parquet", rows)
+    write_table(folder / "data" / "pairs.parquet", rows)
 
 
 def paths(folder: Path) -> None:
     rows = []
     for number, (prompt, chosen, rejected) in enumerate(PAIRS):
-        file(folder / f"images/{number}w.png", chosen)
-        file(folder / f"images/{number}l.png", rejected)
+        write_file(folder / f"images/{number}w.png", chosen)
+        write_file(folder / f"images/{number}l.png", rejected)
         names = {"chosen": f"images/{number}w.png", "rejected": f"images/{number}l.png"}
         rows.append({"prompt": prompt} | names)
-    table(folder / "pairs.parquet", rows)
+    write_table(folder / "pairs.parquet", rows)
 
 
 def folders(winner: str, loser: str) -> Builder:
@@ -74,9 +79,9 @@ def folders(winner: str, loser: str) -> Builder:
 
     def build(folder: Path) -> None:
         for number, (prompt, chosen, rejected) in enumerate(PAIRS):
-            file(folder / winner / f"{number}.png", chosen)
-            file(folder / winner / f"{number}.txt", f"{prompt}\n".encode())
-            file(folder / loser / f"{number}.jpeg", rejected)
+            write_file(folder / winner / f"{number}.png", chosen)
+            write_file(folder / winner / f"{number}.txt", f"{prompt}\n".encode())
+            write_file(folder / loser / f"{number}.jpeg", rejected)
 
     return build
 
@@ -94,6 +99,6 @@ BUILDERS: dict[str, tuple[str, Builder]] = {
 """Name to layout and builder."""
 
 
-def told(found: Pairs) -> list[tuple[str, str, str]]:
+def contents(pairs: Pairs) -> list[tuple[str, str, str]]:
     """What `EXPECTED` tells of pairs."""
-    return [(pair.prompt, pair.chosen, pair.rejected) for pair in found.pairs]
+    return [(pair.prompt, pair.chosen, pair.rejected) for pair in pairs.pairs]

@@ -19,9 +19,9 @@ SIDES = st.integers(1, 3000)
 
 
 def test_buckets_of_a_1024_model() -> None:
-    found = make_buckets(1024, 64)
-    assert {(1024, 1024), (832, 1216), (1216, 832), (1344, 768), (2048, 512)} <= set(found)
-    assert len(found) == 17
+    buckets = make_buckets(1024, 64)
+    assert {(1024, 1024), (832, 1216), (1216, 832), (1344, 768), (2048, 512)} <= set(buckets)
+    assert len(buckets) == 17
     assert make_buckets(1024, 64, square=True) == ((1024, 1024),)
 
 

@@ -16,27 +16,27 @@ from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.images import FORMATS
 from invdpo.schemas.layouts import folders, rows
 from invdpo.schemas.layouts.rows import Row
-from invdpo.train.data import LAYOUTS, Dataset, image_id, open_dataset
-from tests.train.data.dataset_folders import file, table
+from invdpo.train.data import LAYOUTS, DataSet, image_id, open_dataset
+from tests.train.data.dataset_folders import write_file, write_table
 from tests.train.tiny import png, row, write_pairs
 
 BAD = b"no picture at all"
 
 
-def spoilt(folder: Path, count: int, bad: set[int]) -> Dataset:
+def spoilt(folder: Path, count: int, bad: set[int]) -> DataSet:
     """A data set of which some rows hold no picture, on either side."""
     sides = ({"chosen": BAD}, {"rejected": BAD})
-    some = [row(n, **sides[n % 2] if n in bad else {}) for n in range(count)]
-    write_pairs(folder, "train", some)
+    rows = [row(n, **sides[n % 2] if n in bad else {}) for n in range(count)]
+    write_pairs(folder, "train", rows)
     return open_dataset(folder)
 
 
 def test_unreadable_pictures_are_skipped_and_their_rows_named(tmp_path: Path) -> None:
-    found = spoilt(tmp_path, 5, {1, 4}).pairs("train")
-    assert [pair.pair_id for pair in found.pairs] == ["pair0", "pair2", "pair3"]
-    assert found.skipped == {"image unreadable": 2}
+    pairs = spoilt(tmp_path, 5, {1, 4}).pairs("train")
+    assert [pair.pair_id for pair in pairs.pairs] == ["pair0", "pair2", "pair3"]
+    assert pairs.skipped == {"image unreadable": 2}
     file = "data/train-00000-of-00001.parquet"
-    assert found.unreadable == [f"{file} row 1", f"{file} row 4"]
+    assert pairs.unreadable == [f"{file} row 1", f"{file} row 4"]
 
 
 def test_as_many_as_allowed_are_no_error(tmp_path: Path) -> None:
@@ -58,16 +58,16 @@ def test_none_allowed_stops_at_the_first(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_no_picture(tmp_path: Path) -> None:
-    file(tmp_path / "a.png", b"")
-    file(tmp_path / "b.png", png(0))
-    table(tmp_path / "x.parquet", [{"prompt": "x", "chosen": "a.png", "rejected": "b.png"}])
+    write_file(tmp_path / "a.png", b"")
+    write_file(tmp_path / "b.png", png(0))
+    write_table(tmp_path / "x.parquet", [{"prompt": "x", "chosen": "a.png", "rejected": "b.png"}])
     assert open_dataset(tmp_path).pairs("train").skipped == {"image unreadable": 1}
 
 
 def test_unreadable_rows_still_give_their_readable_picture(tmp_path: Path) -> None:
-    found = spoilt(tmp_path, 2, {1})
+    dataset = spoilt(tmp_path, 2, {1})
     wanted = {image_id(png(2)), image_id(BAD)}
-    assert dict(found.images("train", wanted)).keys() == wanted
+    assert dict(dataset.images("train", wanted)).keys() == wanted
 
 
 STATES: dict[str, dict[str, Any]] = {
@@ -93,14 +93,14 @@ def test_every_row_is_a_pair_or_counted(counts: dict[str, int], seed: int) -> No
 def test_pictures_stop_when_all_wanted_are_found(tmp_path: Path) -> None:
     write_pairs(tmp_path, "train", [row(0)])
     (tmp_path / "data" / "train-99999.parquet").write_bytes(b"never opened")
-    found = open_dataset(tmp_path)
-    assert dict(found.images("train", {image_id(png(0))})) == {image_id(png(0)): png(0)}
+    dataset = open_dataset(tmp_path)
+    assert dict(dataset.images("train", {image_id(png(0))})) == {image_id(png(0)): png(0)}
     with pytest.raises(DataError, match="not readable as Parquet"):
-        list(found.images("train", {"another"}))
+        list(dataset.images("train", {"another"}))
 
 
 def test_a_file_that_is_no_parquet_is_named(tmp_path: Path) -> None:
-    file(tmp_path / "train.parquet", b"PAR1 but no more")
+    write_file(tmp_path / "train.parquet", b"PAR1 but no more")
     with pytest.raises(DataError, match=r"train\.parquet: damaged, or not readable"):
         open_dataset(tmp_path)
 
@@ -117,10 +117,10 @@ def test_a_file_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
 def test_few_rows_are_in_memory(tmp_path: Path) -> None:
     """64 rows of 128 kB a side in groups of 8: one group at a time, whatever the file's size."""
     pictures = [png(n, (209, 209)) for n in range(128)]
-    some = [{"prompt": "x", "chosen": pictures[n], "rejected": pictures[-1 - n]} for n in range(64)]
-    path = table(tmp_path / "train.parquet", some, row_group_size=8, use_dictionary=False)
-    found, most, before = open_dataset(tmp_path), 0, pa.total_allocated_bytes()
-    for _ in found.images("train", {image_id(picture) for picture in pictures}):
+    rows = [{"prompt": "x", "chosen": pictures[n], "rejected": pictures[-1 - n]} for n in range(64)]
+    path = write_table(tmp_path / "train.parquet", rows, row_group_size=8, use_dictionary=False)
+    dataset, most, before = open_dataset(tmp_path), 0, pa.total_allocated_bytes()
+    for _ in dataset.images("train", {image_id(picture) for picture in pictures}):
         most = max(most, pa.total_allocated_bytes() - before)
     assert 0 < most < path.stat().st_size / 2
 

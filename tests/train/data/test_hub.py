@@ -21,25 +21,32 @@ from invdpo.train.data import open_dataset
 from tests.hub_http import TOKEN
 from tests.hub_repos import Repo
 from tests.hub_server import HubServer, running
-from tests.train.data.dataset_folders import EXPECTED, file, paths, structs, table, told
+from tests.train.data.dataset_folders import (
+    EXPECTED,
+    contents,
+    paths,
+    structs,
+    write_file,
+    write_table,
+)
 from tests.train.tiny import png
 
 READ = """
 import json, sys
 from invdpo.schemas.errors import DataError
 from invdpo.train.data import open_dataset
-told = {"errors": []}
-found = open_dataset("alice/pairs")
-told["format"] = found.data_format
-told["revision"] = found.revision
-told["pairs"] = [(p.prompt, p.chosen, p.rejected) for p in found.pairs("train").pairs]
-told["files"] = sorted(p.name for p in found.files.root.rglob("*.*"))
+result = {"errors": []}
+dataset = open_dataset("alice/pairs")
+result["format"] = dataset.data_format
+result["revision"] = dataset.revision
+result["pairs"] = [(p.prompt, p.chosen, p.rejected) for p in dataset.pairs("train").pairs]
+result["files"] = sorted(p.name for p in dataset.files.root.rglob("*.*"))
 for name, revision in (("alice/gone", None), ("bob/hidden", None), ("alice/pairs", "v9")):
     try:
         open_dataset(name, revision=revision)
     except DataError as error:
-        told["errors"].append(str(error))
-print(json.dumps(told))
+        result["errors"].append(str(error))
+print(json.dumps(result))
 """
 
 
@@ -72,25 +79,25 @@ def client(code: str, cwd: Path, environment: dict[str, str]) -> subprocess.Comp
 
 def uploaded(hub: HubServer, name: str, folder: Path) -> Repo:
     """A folder as a data set of the Hub, its large files in the LFS store."""
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
-    files = {path: p.read_bytes() for path, p in found.items()}
+    paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    files = {path: p.read_bytes() for path, p in paths.items()}
     hub.objects.update({hashlib.sha256(content).hexdigest(): content for content in files.values()})
     return hub.add("datasets", name, **files)
 
 
 def test_a_data_set_with_paths_comes_over_the_wire(tmp_path: Path) -> None:
     paths(tmp_path / "set")
-    file(tmp_path / "set" / "model.bin", b"not wanted")
+    write_file(tmp_path / "set" / "model.bin", b"not wanted")
     with running() as hub:
         pairs = uploaded(hub, "alice/pairs", tmp_path / "set")
         uploaded(hub, "bob/hidden", tmp_path / "set").private = True
         done = client(READ, tmp_path, hub.environment(home=tmp_path / "hf"))
-    found = json.loads(done.stdout)
-    assert (found["format"], found["revision"]) == ("preference", pairs.branches["main"])
-    assert [tuple(pair) for pair in found["pairs"]] == EXPECTED
-    assert "model.bin" not in found["files"]
-    assert "pairs.parquet" in found["files"]
-    gone, hidden, revision = found["errors"]
+    result = json.loads(done.stdout)
+    assert (result["format"], result["revision"]) == ("preference", pairs.branches["main"])
+    assert [tuple(pair) for pair in result["pairs"]] == EXPECTED
+    assert "model.bin" not in result["files"]
+    assert "pairs.parquet" in result["files"]
+    gone, hidden, revision = result["errors"]
     assert gone.startswith(
         "alice/gone: no such file or folder here, and no such data set on the Hub"
     )
@@ -139,9 +146,9 @@ def hub_is(monkeypatch: pytest.MonkeyPatch, outcome: Path | Exception) -> Downlo
 def test_name_revision_and_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     structs(tmp_path)
     download = hub_is(monkeypatch, tmp_path)
-    found = open_dataset("alice/pairs", revision="v1")
+    dataset = open_dataset("alice/pairs", revision="v1")
     ((name, options),) = download.asked
-    assert (found.name, name) == ("alice/pairs", "alice/pairs")
+    assert (dataset.name, name) == ("alice/pairs", "alice/pairs")
     assert (options["repo_type"], options["revision"]) == ("dataset", "v1")
     assert {"*.parquet", "*.txt", "*.png", "*.jpg"} <= {*options["allow_patterns"]}
     assert not any("py" in pattern for pattern in options["allow_patterns"])
@@ -158,13 +165,13 @@ def test_the_links_of_the_hubs_cache_are_followed(
         path.rename(blobs / str(number))
         path.symlink_to(blobs / str(number))
     hub_is(monkeypatch, snapshot)
-    assert told(open_dataset("alice/pairs").pairs("train")) == EXPECTED
-    assert told(open_dataset(snapshot).pairs("train")) == EXPECTED
-    file(blobs / "secret.png", png(9))
+    assert contents(open_dataset("alice/pairs").pairs("train")) == EXPECTED
+    assert contents(open_dataset(snapshot).pairs("train")) == EXPECTED
+    write_file(blobs / "secret.png", png(9))
     refused_path(snapshot, "../../blobs/secret.png")
     for outside in (tmp_path / "other" / "blob", snapshot.parents[1] / "refs" / "main"):
         (snapshot / "images" / "0w.png").unlink()
-        (snapshot / "images" / "0w.png").symlink_to(file(outside, b""))
+        (snapshot / "images" / "0w.png").symlink_to(write_file(outside, b""))
         with pytest.raises(DataError, match="leads out of the data set"):
             open_dataset("alice/pairs").pairs("train")
 
@@ -172,7 +179,7 @@ def test_the_links_of_the_hubs_cache_are_followed(
 def refused_path(snapshot: Path, path: str) -> None:
     """What the links of the cache may reach, a row may not."""
     rows = [{"prompt": "x", "chosen": path, "rejected": "images/0l.png"}]
-    single = table(snapshot / "single" / "x.parquet", rows).rename(snapshot / "x.parquet")
+    single = write_table(snapshot / "single" / "x.parquet", rows).rename(snapshot / "x.parquet")
     with pytest.raises(DataError, match="leads out of the data set"):
         open_dataset(single).pairs("train")
     single.unlink()
@@ -233,7 +240,7 @@ def test_a_folder_wins_over_a_name_on_the_hub(
     structs(tmp_path / "alice" / "pairs")
     monkeypatch.chdir(tmp_path)
     download = hub_is(monkeypatch, tmp_path)
-    assert told(open_dataset(Path("alice/pairs")).pairs("train")) == EXPECTED
+    assert contents(open_dataset(Path("alice/pairs")).pairs("train")) == EXPECTED
     assert not download.asked
 
 

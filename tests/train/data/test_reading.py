@@ -25,10 +25,10 @@ def test_pairs_and_their_pictures(tmp_path: Path) -> None:
 def test_what_is_skipped_is_counted_with_its_first_row(tmp_path: Path) -> None:
     rows = [row(0), row(1, png(5), png(5)), {**row(2), "chosen": None}, {**row(3), "prompt": None}]
     write_pairs(tmp_path, "train", rows)
-    found = open_dataset(tmp_path).pairs("train")
-    assert len(found.pairs) == 1
-    assert found.skipped == {"chosen equals rejected": 1, "image missing": 1, "prompt missing": 1}
-    assert found.examples["chosen equals rejected"].endswith("row 1")
+    pairs = open_dataset(tmp_path).pairs("train")
+    assert len(pairs.pairs) == 1
+    assert pairs.skipped == {"chosen equals rejected": 1, "image missing": 1, "prompt missing": 1}
+    assert pairs.examples["chosen equals rejected"].endswith("row 1")
 
 
 def test_a_split_that_is_not_there_is_empty(tmp_path: Path) -> None:
