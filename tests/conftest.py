@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.browser import browser, page
 from tests.hub_server import HubServer, connected
 
 __all__ = ["browser", "hub", "page"]
+
+settings.register_profile("any processor", deadline=None)
+settings.load_profile("any processor")
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ def test_a_broken_head_is_told(head: str) -> None:
         renewed(NEW, f"---\n{head}\n---\n# Text\n", "work/README.md")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words=st.text(min_size=1).filter(lambda text: "invdpo:" not in text and text.strip()))
 def test_any_words_survive_twice(words: str) -> None:
     words = " ".join(words.replace("---", "").split()) or "x"
