@@ -116,11 +116,13 @@ class Generate:
         """The picture of one candidate's row again, as PNG; needs the row's configuration.
 
         The same bytes on the same machine and `batch_size`; elsewhere pixels may differ by one
-        level in 255.
+        level in 255. Raises `DataError` when the model gives no picture that can be used.
         """
         generator = self._generator_of(candidate)
-        picture = generator([self._request(prompt, candidate["seed"])])[0]
-        return encode(_levels(picture))
+        levels = _levels(generator([self._request(prompt, candidate["seed"])])[0])
+        if isinstance(levels, Failure):
+            raise DataError(f"{candidate['candidate_id']}: {levels.reason}.")
+        return encode(levels)
 
     def _generator_of(self, candidate: Mapping[str, Any]) -> ImageGenerator:
         matching = [s for s in self._generators if s.revision == candidate["revision"]]
@@ -172,11 +174,9 @@ class Generate:
 
 def _finished(number: int, row: Record, picture: Picture | Failure) -> Numbered[Record]:
     """The whole row, or the reason why there is no picture."""
-    if not isinstance(picture, Failure) and not np.isfinite(picture).all():
-        picture = Failure("the model gave values that are not finite")
-    if isinstance(picture, Failure):
-        return number, row | {"status": REJECTED, "error": picture.reason}
     levels = _levels(picture)
+    if isinstance(levels, Failure):
+        return number, row | {"status": REJECTED, "error": levels.reason}
     height, width = levels.shape[:2]
     return number, row | {
         "image": {"bytes": encode(levels), "path": f"{row['candidate_id']}.png"},
@@ -209,6 +209,13 @@ def remake(candidate: Mapping[str, Any], prompt: str, config: GenerateConfig) ->
     return Generate(config).remake(candidate, prompt)
 
 
-def _levels(picture: Picture) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """0..1 to 0..255, as diffusers rounds."""
-    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+def _levels(picture: Picture | Failure) -> np.ndarray[Any, np.dtype[np.uint8]] | Failure:
+    """0..1 to 0..255, as diffusers rounds; or why this is no picture to learn from."""
+    if isinstance(picture, Failure):
+        return picture
+    if not np.isfinite(picture).all():
+        return Failure("the model gave values that are not finite")
+    levels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+    if (levels == levels[0, 0]).all():
+        return Failure("the image is one single colour")
+    return levels

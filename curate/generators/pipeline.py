@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from invdpo.curate.batching import Failure
 from invdpo.curate.checkpoints.hub import Source
 from invdpo.curate.checkpoints.pipelines import absent, read_index
 from invdpo.curate.devices import torch_device as torch_device
@@ -44,6 +45,8 @@ class ImageRequest(NamedTuple):
 
 Picture = NDArray[np.float32]
 """H×W×3, 0..1; not finite where the model failed."""
+
+REFUSED = "the model's safety checker refused it"
 
 
 class ImageGenerator:
@@ -72,8 +75,8 @@ class ImageGenerator:
         """Class of the model's own scheduler."""
         return type(self._pipeline.scheduler).__name__
 
-    def __call__(self, requests: Sequence[ImageRequest]) -> list[Picture]:
-        """One picture a request; at most `batch_size` of them."""
+    def __call__(self, requests: Sequence[ImageRequest]) -> list[Picture | Failure]:
+        """One picture a request, or why the model keeps it back; at most `batch_size` of them."""
         import torch
 
         if self._resting:
@@ -81,12 +84,12 @@ class ImageGenerator:
             self._resting = False
         filled = [*requests, *[requests[-1]] * (self._config.batch_size - len(requests))]
         try:
-            with torch.inference_mode():
-                images = self._pipeline(**self._arguments(filled)).images
+            with torch.inference_mode(), quiet_libraries():
+                output = self._pipeline(**self._arguments(filled))
         except torch.OutOfMemoryError as error:
             text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
             raise ModelError(text) from error
-        return [np.asarray(image, dtype=np.float32) for image in images[: len(requests)]]
+        return _answers(output, len(filled))[: len(requests)]
 
     def rest(self) -> None:
         """Make room on the accelerator for another model, until the next picture is asked for."""
@@ -140,6 +143,40 @@ class ImageGenerator:
             raise ConfigError("generate.offload: needs an accelerator; the device here is the cpu.")
         pipeline.enable_model_cpu_offload(device=device)
         return pipeline
+
+
+def _answers(output: Any, count: int) -> list[Picture | Failure]:
+    """The pictures of a pipeline's output, but for those that any of its other fields marks.
+
+    Checkers return black pictures in place of those that they refuse.
+    """
+    if len(output.images) != count:
+        text = f"The model gave {len(output.images)} images for {count} prompts."
+        raise ModelError(text)
+    reasons: dict[int, str] = {}
+    for field, value in vars(output).items():
+        if field != "images":
+            reason = REFUSED if "nsfw" in field else f"{REFUSED} ({field})"
+            reasons |= dict.fromkeys(_marked(value, count), reason)
+    return [
+        Failure(reasons.get(n, "the model gave no image"))
+        if n in reasons or image is None
+        else np.asarray(image, dtype=np.float32)
+        for n, image in enumerate(output.images)
+    ]
+
+
+def _marked(value: Any, count: int) -> list[int]:
+    """The images for which a field of the output says yes."""
+    several = isinstance(value, list | tuple) or getattr(value, "ndim", 0)
+    answers = value if several else [value] * count  # one answer is about the whole batch
+    return [n for n, answer in enumerate(answers) if _says_yes(answer)]
+
+
+def _says_yes(answer: Any) -> bool:
+    if str(getattr(answer, "dtype", "")).endswith("bool"):
+        answer = answer.tolist()
+    return any(map(_says_yes, answer)) if isinstance(answer, list | tuple) else answer is True
 
 
 DENOISERS = ("unet", "transformer")
