@@ -1,7 +1,8 @@
 """One question over HTTP: JSON there, JSON back, tried again when that may help.
 
 Redirects are not followed, so that a key goes nowhere but where it was meant for; answers are
-bounded; texts of errors show addresses without user, query and fragment.
+bounded; texts of errors show addresses without user, query and fragment. What listens on this
+machine is asked directly, whatever proxies the environment names.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from invdpo.schemas import ConfigError, InvdpoError
+from invdpo.schemas.io.proxies import is_loopback
 from invdpo.schemas.io.text import describe_error
 
 BUSY = (408, 425, 429, 500, 502, 503, 504)
@@ -116,6 +118,7 @@ class Endpoint:
         import urllib3
 
         begin = time.monotonic()
+        host = urlsplit(url).hostname or ""
         try:
             with requests.request(
                 method,
@@ -126,6 +129,7 @@ class Endpoint:
                 allow_redirects=False,
                 stream=True,
                 auth=_as_it_is,
+                proxies={"no_proxy": host} if is_loopback(host) else None,
             ) as answer:
                 status = f"status {answer.status_code}"
                 if answer.is_redirect:

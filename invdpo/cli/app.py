@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from invdpo import __version__
 from invdpo.cli import curate, data, evaluate, push_pull, report, review, train
 from invdpo.cli.command import Job, command
+from invdpo.schemas.io.proxies import spare_loopback
 
 ORDER = ("demo", "curate", "train", "eval", "report")
 
@@ -74,4 +75,5 @@ def options(
 
 def main() -> None:
     """Entry point of the `invdpo` script."""
+    spare_loopback()
     app(prog_name="invdpo")

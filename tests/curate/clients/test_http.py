@@ -30,6 +30,24 @@ def test_passwords_of_this_machine_stay_here(
     assert server.keys == [f"Bearer {SECRET}", None]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
+def test_this_machine_is_asked_without_a_proxy(
+    consultant: Consult, waits: list[float], monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """A proxy would be told pictures and key, and another machine's loopback is not this one's."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(in_turn(GOOD)) as server, serving(in_turn(GOOD)) as proxy:
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_port}")
+            monkeypatch.setenv(name.upper(), f"http://127.0.0.1:{proxy.server_port}")
+        url = f"http://{host}:{server.server_port}/v1"
+        assert consultant(url).answer([question()]) == [7]
+        assert (len(server.asked), proxy.asked) == (1, [])
+        consultant("http://model.invalid/v1").answer([question("another")])
+        assert len(proxy.asked) == 1
+
+
 def test_busy_servers_are_asked_again(consultant: Consult, waits: list[float]) -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     with serving(
