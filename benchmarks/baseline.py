@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.train.batches import Batch
-from invdpo.train.gradient import Goal, accumulate, sample_errors
+from invdpo.train.gradient import accumulate, sample_errors
 from invdpo.train.inversion import ddim_step, guided, invert
 from invdpo.train.objective import OBJECTIVES
 from invdpo.train.schedule import make_grid
 
-GOAL = Goal(OBJECTIVES["inversion-dpo"], 1.0)
+OBJECTIVE = OBJECTIVES["inversion-dpo"](1.0)
 BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
 ALPHA_BAR = (1 - BETAS).cumprod(0)
 
@@ -126,7 +126,7 @@ def some(batch: Batch, points: int) -> Batch:
 
 def ours(world: World, batch: Batch) -> None:
     """One warm-cache step on a batch of points, two samples a graph."""
-    accumulate(world, batch, GOAL, list(world.unet.parameters()), 2, 1.0)
+    accumulate(world, batch, OBJECTIVE, list(world.unet.parameters()), 2, 1.0)
 
 
 def difference(steps: int, quick: bool) -> float:
@@ -134,7 +134,8 @@ def difference(steps: int, quick: bool) -> float:
     world = World(quick)
     batch, parameters = trajectories(world, steps), list(world.unet.parameters())
     error = sample_errors(world, batch, 0, 2 * steps).view(1, 2, steps)
-    loss = GOAL.objective.loss(GOAL.score(error, batch)).mean()
+    score = OBJECTIVE.score(error, batch.reference_error, batch.weight)
+    loss = OBJECTIVE.loss(score).mean()
     full = torch.autograd.grad(loss, parameters, allow_unused=True)
     ours(world, batch)
     pairs = [(p.grad, g) for p, g in zip(parameters, full, strict=True) if g is not None]

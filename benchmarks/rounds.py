@@ -16,7 +16,7 @@ from networks import add_lora, trained
 from torch import Tensor, nn
 
 from invdpo.train.batches import Batch
-from invdpo.train.gradient import Goal, accumulate
+from invdpo.train.gradient import accumulate
 from invdpo.train.objective import OBJECTIVES
 
 Row = tuple[str, ...]
@@ -36,7 +36,7 @@ ROUNDS = (("lora", False), ("lora", True), ("full", True), ("full", False))
 POINTS = (1, 4, 8)
 MOST = 128
 """Samples a graph beyond which nobody asks."""
-GOAL = Goal(OBJECTIVES["inversion-dpo"], 2000.0)
+OBJECTIVE = OBJECTIVES["inversion-dpo"](2000.0)
 
 
 class Round:
@@ -75,7 +75,7 @@ class Round:
             conditioning={},
         )
         self.optimizer.zero_grad(set_to_none=True)
-        accumulate(self.predict, batch, GOAL, self.parameters, limit, 1.0)
+        accumulate(self.predict, batch, OBJECTIVE, self.parameters, limit, 1.0)
 
     def seconds(self, points: int, limit: int, times: int) -> tuple[float, float] | None:
         """Of a pair and of an optimiser step, the medians of several; none if memory runs out."""

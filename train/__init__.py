@@ -1,12 +1,20 @@
-"""Post-training: inversion, trajectory cache, objective, gradient and loop.
+"""Post-training: phase one inverts the pictures and fills a cache, phase two trains from it.
 
-An evening's read, in this order: `objective` and `schedule` (the mathematics), `inversion`,
-`gradient` and `sampling` (one step); `data`, `intake` and `buckets` (what comes in), `models` (one
-file a family); `cache` on top of `store`, `filling` and `sizes` (phase one); `tuning` and
-`optimizers` (what moves); `setup`, `prepare` and `loop`, led by `run` (phase two), with `team` for
-several processes and `state` and `resume` for going on. Beside them `estimate`, `check` and
-`memory_advice`, which only tell, and `trackers`, `curves` and `pictures`, which show. Importing
-the package is light; torch comes with the first use.
+A reading list: the modules at the top of this folder, in this order, are the method. Then
+`cache.fill`, which is phase one.
+
+1. `objective`: the losses, from noise errors.
+2. `schedule`: noise levels, the grid of inversion, weights of the points.
+3. `inversion`: from a clean latent along the grid to its noise.
+4. `batches`: the noisy latents and targets of a step.
+5. `gradient`: the exact gradient of the loss, in flat memory.
+6. `metrics`: losses and rewards of pairs.
+7. `loop`: steps, validation, states.
+8. `run`: `train`, which leads through both phases; `prepare` is the first.
+
+The rest can be skipped at first: `splits` (usable pairs), `distributed` (several processes) and the
+folders `data`, `models`, `cache`, `optim`, `checkpoint`, `monitoring` and `diagnostics`. Importing
+the package is light; torch is loaded with the first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which noisy latents one step looks at, and what the network should have said about them.
+"""The noisy latents of one step, and the noise that the network should predict for them.
 
 Shapes: B pairs, S sides (winner, loser), K points, C x H x W the latent, T training timesteps.
 """
@@ -26,7 +26,7 @@ from invdpo.train.schedule import stratified, weights
 
 @dataclass(frozen=True)
 class Batch:
-    """Everything a step needs beside the network."""
+    """Everything that a step needs beside the network."""
 
     x: Tensor
     """(B, S, K, C, H, W) noisy latents."""
@@ -37,17 +37,17 @@ class Batch:
     weight: Tensor
     """(B, K) ω."""
     reference_error: Tensor
-    """(B, S, K) E_0; zeros where the objective has none or takes it live."""
+    """(B, S, K) E_0; zeros where the objective has none or computes it live."""
     conditioning: Conditioning
-    """Each (B, ...)."""
-    about: Conditioning = field(default_factory=dict)
-    """What the network is told of each picture: each (B, S, ...)."""
-    places: tuple[int, ...] = ()
-    """Where its pairs stand among those of the step, or of the split; B of them."""
+    """Of the prompts, each (B, ...)."""
+    size_conditioning: Conditioning = field(default_factory=dict)
+    """Of the pictures' sizes and crops, each (B, S, ...)."""
+    indices: tuple[int, ...] = ()
+    """Indices of its B pairs among those of the step, or of the split."""
 
     @property
-    def width(self) -> int:
-        """Samples a pair: S * K."""
+    def samples_per_pair(self) -> int:
+        """S * K."""
         return self.x.shape[1] * self.x.shape[2]
 
     def to(self, device: torch.device) -> Self:
@@ -66,114 +66,119 @@ class BatchSampler:
 
     def __init__(self, cache: Cache, config: TrainConfig, alpha_bar: Tensor) -> None:
         self.cache, self.residual = cache, config.residual
-        self.objective = OBJECTIVES[config.objective]
+        self.objective = OBJECTIVES[config.objective](config.beta)
         levels = cache.grid.alpha_bar[1:] if self.objective.inverts else alpha_bar
         self.levels = levels.float()
         self.weights = weights(config.weighting, levels)
-        self.places = cache.kept if self.objective.inverts else len(levels)
-        """What points are drawn from: those a trajectory keeps, or all timesteps."""
+        self.available_points = cache.kept if self.objective.inverts else len(levels)
+        """How many points K are drawn from: those a trajectory keeps, or all T timesteps."""
         self.points = config.num_points or cache.grid.steps
+        """K."""
         if self.objective.inverts:
             self.points = min(self.points, cache.kept)
 
     @property
-    def width(self) -> int:
-        """UNet samples of a pair."""
+    def samples_per_pair(self) -> int:
+        """S * K, the UNet samples of a pair."""
         return self.objective.sides * self.points
 
     def batches(
-        self, pairs: Sequence[Pair], places: Sequence[int], *key: object, points: int = 0
+        self, pairs: Sequence[Pair], indices: Sequence[int], *key: object, points: int = 0
     ) -> Iterator[Batch]:
-        """Batches that together hold those of the pairs at `places`, on the CPU.
+        """Batches that together hold the pairs at `indices`, on the CPU; one for each picture size.
 
-        There is one for each size of pictures. What is drawn for a pair depends on `key` and its
-        place alone, however pairs are spread over batches and processes. `points`: K, as
-        configured if 0.
+        What is drawn for a pair depends on `key` and its index alone, however pairs are spread over
+        batches and processes. `points`: K, as configured if 0.
         """
-        sizes = defaultdict[Size, list[int]](list)
-        for place in places:
-            sizes[pairs[place].bucket].append(place)
-        for some in sizes.values():
-            draws = [generator_of(*key, place) for place in some]
-            batch = self._batch([pairs[place] for place in some], draws, points)
-            yield replace(batch, places=tuple(some))
+        by_size = defaultdict[Size, list[int]](list)
+        for index in indices:
+            by_size[pairs[index].bucket].append(index)
+        for same_size in by_size.values():
+            generators = [seeded_generator(*key, index) for index in same_size]
+            batch = self._batch([pairs[index] for index in same_size], generators, points)
+            yield replace(batch, indices=tuple(same_size))
 
-    def _batch(self, pairs: Sequence[Pair], draws: Sequence[Generator], points: int) -> Batch:
-        count = min(points or self.points, self.places)
-        place = torch.cat([stratified(self.places, 1, count, draw) for draw in draws])
-        index = place
+    def _batch(self, pairs: Sequence[Pair], generators: Sequence[Generator], points: int) -> Batch:
+        count = min(points or self.points, self.available_points)
+        drawn = [stratified(self.available_points, 1, count, g) for g in generators]
+        slot = torch.cat(drawn)
         if self.objective.inverts:
-            index = self.cache.points([trajectory_id(p.pictures[0], p.prompt) for p in pairs])
-            index = index.gather(1, place)
-            x, target, error = self._along_trajectories(pairs, index, place)
+            kept = self.cache.points([trajectory_id(p.pictures[0], p.prompt) for p in pairs])
+            point = kept.gather(1, slot)
+            timesteps = self.cache.grid.timesteps[1:][point]
+            x, target, error = self._along_trajectories(pairs, point, slot)
         else:
-            x, target, error = self._freshly_noised(pairs, index, draws)
-        timesteps = self.cache.grid.timesteps[1:][index] if self.objective.inverts else index
-        told = self.cache.conditioning([pair.prompt for pair in pairs])
-        shape = (len(pairs), self.objective.sides)
-        about = {n: fold(v, shape) for n, v in self.cache.about(self._pictures(pairs)).items()}
-        weight = self.weights[index]
-        return Batch(x, target, timesteps, weight, error, told, about)
+            point = timesteps = slot
+            x, target, error = self._freshly_noised(pairs, point, generators)
+        sizes = self.cache.size_conditioning(self._pictures(pairs))
+        return Batch(
+            x,
+            target,
+            timesteps,
+            self.weights[point],
+            error,
+            conditioning=self.cache.conditioning([pair.prompt for pair in pairs]),
+            size_conditioning={name: self._by_pair(value) for name, value in sizes.items()},
+        )
 
     def _along_trajectories(
-        self, pairs: Sequence[Pair], index: Tensor, place: Tensor
+        self, pairs: Sequence[Pair], point: Tensor, slot: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Points `index` (B, K) of the grid, which lie at `place` (B, K) in the cache."""
-        store, shape = self.cache.trajectories, (len(pairs), self.objective.sides)
+        """x, target and E_0 at points (B, K) of the grid, in slots (B, K) of the cached rows."""
+        store = self.cache.trajectories
         if store is None:
             raise RuntimeError("The cache was opened without trajectories.")
-        ids = [trajectory_id(image, pair.prompt) for pair in pairs for image in pair.pictures]
-        index, place = (i.repeat_interleave(self.objective.sides, 0) for i in (index, place))
-        x = store.get("x", ids, place).float()
+        ids = [trajectory_id(picture, pair.prompt) for pair in pairs for picture in pair.pictures]
+        point, slot = (i.repeat_interleave(self.objective.sides, 0) for i in (point, slot))
+        x = store.get("x", ids, slot).float()
         if self.cache.targets is not None:
-            target = self.cache.targets.get("target", ids, place).float()
+            target = self.cache.targets.get("target", ids, slot).float()
         else:
-            level = self.levels[index][..., None, None, None]
+            level = self.levels[point][..., None, None, None]
             target = endpoint_noise(x, self._latents(pairs).flatten(0, 1)[:, None], level)
         if self.residual == "reference":
-            error = torch.zeros(index.shape)
+            error = torch.zeros(point.shape)
         else:
-            error = store.get(f"error_{self.residual}", ids, place)
-        return fold(x, shape), fold(target, shape), fold(error, shape)
+            error = store.get(f"error_{self.residual}", ids, slot)
+        return self._by_pair(x), self._by_pair(target), self._by_pair(error)
 
     def _freshly_noised(
-        self, pairs: Sequence[Pair], index: Tensor, draws: Sequence[Generator]
+        self, pairs: Sequence[Pair], point: Tensor, generators: Sequence[Generator]
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """x, target and zeros in place of E_0 at the timesteps `point` (B, K)."""
         latent = self._latents(pairs)[:, :, None]
         b, s, _, *shape = latent.shape
         # one noise for both sides, as the published Diffusion-DPO draws it
-        each = (1, index.shape[1], *shape)
-        noise = torch.stack([torch.randn(each, generator=draw) for draw in draws])
-        level = self.levels[index][:, None, :, None, None, None]
+        each = (1, point.shape[1], *shape)
+        noise = torch.stack([torch.randn(each, generator=g) for g in generators])
+        level = self.levels[point][:, None, :, None, None, None]
         x = level.sqrt() * latent + (1 - level).sqrt() * noise
-        return x, noise.expand_as(x), torch.zeros(b, s, index.shape[1])
+        return x, noise.expand_as(x), torch.zeros(b, s, point.shape[1])
 
     def _latents(self, pairs: Sequence[Pair]) -> Tensor:
         """(B, S, C, H, W)."""
-        latent = self.cache.latents.get("latent", self._pictures(pairs))
-        return fold(latent, (len(pairs), self.objective.sides))
+        return self._by_pair(self.cache.latents.get("latent", self._pictures(pairs)))
 
     def _pictures(self, pairs: Sequence[Pair]) -> list[str]:
         return [i for pair in pairs for i in pair.pictures[: self.objective.sides]]
+
+    def _by_pair(self, flat: Tensor) -> Tensor:
+        """(B*S, ...) as (B, S, ...)."""
+        return flat.view(-1, self.objective.sides, *flat.shape[1:])
 
 
 def step_pairs(pairs: Sequence[Pair], count: int, step: int, seed: int) -> list[Pair]:
     """The `count` pairs of optimiser step 0, 1, ...; each epoch's order follows from the seed."""
     chosen: list[Pair] = []
     for position in range(step * count, (step + 1) * count):
-        epoch, place = divmod(position, len(pairs))
-        if place == 0 or not chosen:
-            generator = generator_of(seed, "epoch", epoch)
+        epoch, index = divmod(position, len(pairs))
+        if index == 0 or not chosen:
+            generator = seeded_generator(seed, "epoch", epoch)
             order = torch.randperm(len(pairs), generator=generator).tolist()
-        chosen.append(pairs[order[place]])
+        chosen.append(pairs[order[index]])
     return chosen
 
 
-def fold(flat: Tensor, shape: tuple[int, int]) -> Tensor:
-    """(B*S, ...) as (B, S, ...)."""
-    return flat.view(*shape, *flat.shape[1:])
-
-
-def generator_of(*parts: object) -> Generator:
+def seeded_generator(*parts: object) -> Generator:
     """A CPU generator that depends on `parts` alone."""
     return Generator().manual_seed(derived_seed(*parts))

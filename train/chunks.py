@@ -12,5 +12,5 @@ T = TypeVar("T")
 def chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Lists of `size` items in order, the last one shorter when need be."""
     rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
+    while chunk := list(islice(rest, size)):
+        yield chunk

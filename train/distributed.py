@@ -1,8 +1,8 @@
 """The processes that train together, as `torchrun` or `accelerate launch` started them.
 
-Every process holds all pairs' names, draws the same steps and takes its share of each; what it
-finds out is put at its place in a table of zeros and summed, so that all know the same. Gradients
-are summed once a step. All processes must see the same disk.
+Every process knows all pairs, draws the same steps and takes its share of each; its results go
+into its own rows of a table of zeros, and the tables are summed, so that all processes have the
+same. Gradients are summed once a step. All processes must see the same disk.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.train.optim.optimizers import check_sharding
 
-PATIENCE = timedelta(days=1)
+TIMEOUT = timedelta(days=1)
 """How long processes wait for each other: filling a cache takes some of them longer."""
-BUCKET = 2**26
+CHUNK = 2**26
 """About how many numbers are summed over processes in one call."""
+BLOCKS = ("BasicTransformerBlock", "ResnetBlock2D")
+"""Modules whose weights are gathered together."""
 
 
 @dataclass
@@ -39,12 +41,16 @@ class ProcessGroup:
     """accelerate's, when there are several."""
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
+    def pairs_per_step(self, config: TrainConfig) -> int:
+        """Of all processes together."""
+        return config.batch_size * config.gradient_accumulation_steps * self.world
+
     def wait(self) -> None:
-        """Return when all processes have come here."""
+        """Return when all processes have called this."""
         if self.state:
             self.state.wait_for_everyone()
 
@@ -61,18 +67,18 @@ class ProcessGroup:
         """Replace each gradient by its sum over all processes; shards have been summed already."""
         if not self.state or self.sharded:
             return
-        for some in _buckets([p.grad for p in parameters if p.grad is not None]):
-            flat = torch.cat([grad.flatten() for grad in some])
+        for chunk in _chunks([p.grad for p in parameters if p.grad is not None]):
+            flat = torch.cat([grad.flatten() for grad in chunk])
             torch.distributed.all_reduce(flat)
-            parts = torch.split(flat, [grad.numel() for grad in some])
-            for grad, summed in zip(some, parts, strict=True):
+            parts = torch.split(flat, [grad.numel() for grad in chunk])
+            for grad, summed in zip(chunk, parts, strict=True):
                 grad.copy_(summed.view_as(grad))
 
 
 def start_processes(config: TrainConfig) -> ProcessGroup:
     """Join the processes that a launcher started, if it did; each on a device of its own.
 
-    Raises `ConfigError` for a device there isn't, and for options that don't go together.
+    Raises `ConfigError` for a device that does not exist, and for options that exclude each other.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
@@ -84,12 +90,12 @@ def start_processes(config: TrainConfig) -> ProcessGroup:
     cpu = config.device == "cpu" or not torch.cuda.is_available()
     if config.device not in ("auto", "cpu", "cuda"):
         raise ConfigError(
-            f"device: found {config.device!r}, but {world} processes share the devices out "
-            "themselves; allowed: auto, cpu, cuda."
+            f"device: found {config.device!r}, but {world} processes share the devices "
+            "among themselves; allowed: auto, cpu, cuda."
         )
     if sharded and config.dtype == "float16":
         raise ConfigError("dtype: found float16; with strategy fsdp allowed: bfloat16, float32.")
-    state: Any = PartialState(cpu=cpu, timeout=PATIENCE)
+    state: Any = PartialState(cpu=cpu, timeout=TIMEOUT)
     return ProcessGroup(state.device, state.process_index, state.num_processes, sharded, state)
 
 
@@ -101,31 +107,29 @@ def pick_device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0]
-        raise ConfigError(f"device: found {name!r}, no use on this machine ({first}).") from None
+        raise ConfigError(
+            f"device: found {name!r}, which can't be used on this machine ({first})."
+        ) from None
 
 
-def shard(unet: nn.Module, team: ProcessGroup) -> None:
-    """Let the processes share the weights block by block (FSDP 2); gathered while a block works."""
+def shard(unet: nn.Module, group: ProcessGroup) -> None:
+    """Let the processes share the weights (FSDP 2); a block's are gathered while it computes."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     unet.to(memory_format=torch.contiguous_format)  # shards are cut from contiguous tensors alone
-    mesh = init_device_mesh(team.device.type, (team.world,))
+    mesh = init_device_mesh(group.device.type, (group.world,))
     for block in [m for m in unet.modules() if type(m).__name__ in BLOCKS]:
         fully_shard(block, mesh=mesh)
     fully_shard(unet, mesh=mesh)
 
 
-BLOCKS = ("BasicTransformerBlock", "ResnetBlock2D")
-"""Modules whose weights are gathered together."""
-
-
-def _buckets(grads: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    some: list[Tensor] = []
-    for grad in grads:
-        some.append(grad)
-        if sum(g.numel() for g in some) >= BUCKET:
-            yield some
-            some = []
-    if some:
-        yield some
+def _chunks(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    chunk: list[Tensor] = []
+    for gradient in gradients:
+        chunk.append(gradient)
+        if sum(g.numel() for g in chunk) >= CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -2,16 +2,13 @@
 
 Shapes: B images, N steps of the grid, C x H x W the latent. Accumulated in float32 at least.
 
-
-MERGED: Fresh noise in a trajectory: the same image at each level, further from its own path.
-
-Shapes: B images, C x H x W the latent. Inversion leads to the one noise from which the reference
-draws a picture, where it hardly errs and so has little to learn. With a share η of fresh noise,
+Inversion leads to the one noise from which the reference draws a picture; there it hardly errs, so
+there is little to learn. With a share η of fresh noise z a point moves away from its own path,
 
     x_τ = √ᾱ_τ · x_0 + √(1−ᾱ_τ) · ( √(1−η²) · e_τ + η · z_τ ),        z_τ ~ N(0, 1),
 
-e_τ the trajectory's endpoint noise, of the same spread as before. z depends on the prompt and the
-point alone: a pair's pictures share it, and so do all runs, so that E_0 can be kept.
+where e_τ is the trajectory's endpoint noise; the spread stays as it was. z depends on the prompt
+and the point alone: a pair's pictures share it, and so do all runs, so that E_0 can be cached.
 """
 
 from __future__ import annotations
@@ -34,7 +31,7 @@ They are the same unless inversion is guided.
 
 @dataclass(frozen=True)
 class Point:
-    """What the frozen reference says at x_{τ_{i+1}}; all (B, C, H, W)."""
+    """What the frozen reference predicts at x_{τ_{i+1}}; all (B, C, H, W)."""
 
     x: Tensor
     implied: Tensor
@@ -58,8 +55,8 @@ def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
 def invert(predict: Predict, latent: Tensor, grid: Grid) -> Iterator[Point]:
     """Invert clean latents (B, C, H, W) along the grid: N points with N+1 calls of the network.
 
-    One point is in memory at a time, without a graph. The call at x_{τ_N} is there for the
-    reference's noise at the last point.
+    One point is in memory at a time, without a graph. The call at x_{τ_N} gives the reference's
+    noise at the last point.
     """
     levels, timesteps = grid.alpha_bar.tolist(), grid.timesteps.tolist()
     with torch.no_grad():
@@ -67,8 +64,8 @@ def invert(predict: Predict, latent: Tensor, grid: Grid) -> Iterator[Point]:
     for i in range(grid.steps):
         with torch.no_grad():
             x, implied = ddim_step(x, noise, levels[i], levels[i + 1]), noise
-            noise, own = predict(x, timesteps[i + 1])
-        yield Point(x, implied, own)
+            noise, reference = predict(x, timesteps[i + 1])
+        yield Point(x, implied, reference)
 
 
 def regenerate(predict: Predict, x: Tensor, grid: Grid) -> Tensor:
@@ -88,22 +85,20 @@ def endpoint_noise(x: Tensor, latent: Tensor, level: Tensor) -> Tensor:
     return (x - level.sqrt() * latent) / (1 - level).sqrt()
 
 
-def refreshed(x: Tensor, latent: Tensor, level: Tensor, fresh: Tensor, share: float) -> Tensor:
+def mix_fresh_noise(
+    x: Tensor, latent: Tensor, level: Tensor, fresh: Tensor, share: float
+) -> Tensor:
     """x_τ (B, C, H, W) of a trajectory with `share` η of its noise replaced by `fresh`.
 
     `level` is ᾱ_τ, below 1. x itself with η = 0; the latent freshly noised with η = 1.
     """
-    own = endpoint_noise(x, latent, level)
-    noise = (1 - share**2) ** 0.5 * own + share * fresh
+    noise = (1 - share**2) ** 0.5 * endpoint_noise(x, latent, level) + share * fresh
     mixed: Tensor = level.sqrt() * latent + (1 - level).sqrt() * noise
     return mixed
 
 
 def fresh_noise(prompts: Sequence[str], point: int, like: Tensor) -> Tensor:
-    """The z of the grid's point 0 .. N-1 under each prompt, of the shape of `like` (B, C, H, W)."""
-    draws = [torch.randn(like.shape[1:], generator=_generator(prompt, point)) for prompt in prompts]
-    return torch.stack(draws).to(like)
-
-
-def _generator(prompt: str, point: int) -> torch.Generator:
-    return torch.Generator().manual_seed(derived_seed("fresh noise", prompt, point))
+    """Z at the grid's point 0 .. N-1 under each prompt, shaped like `like` (B, C, H, W)."""
+    seeds = [derived_seed("fresh noise", prompt, point) for prompt in prompts]
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.stack([torch.randn(like.shape[1:], generator=g) for g in generators]).to(like)

@@ -1,4 +1,4 @@
-"""What is found out about pairs: losses and implicit rewards, under the names trl uses.
+"""Losses and implicit rewards of pairs, under the names that trl uses.
 
 Shapes: B pairs, S sides, K points. A table has a row for each pair: its loss, its winner's reward,
 its loser's; the rewards are zero for one-sided objectives.
@@ -14,36 +14,38 @@ from torch import Tensor
 from invdpo.schemas.errors import DataError
 from invdpo.train.batches import Batch
 from invdpo.train.data import Pair
-from invdpo.train.gradient import Goal
-from invdpo.train.objective import reward
+from invdpo.train.objective import Objective, reward
 
 Metrics = dict[str, float]
 
+VALIDATION_POINTS = 8
+"""Points at which a validation pair is evaluated; the same in every validation and every run."""
 
-def judge(error: Tensor, batch: Batch, goal: Goal) -> Tensor:
+
+def pair_table(error: Tensor, batch: Batch, objective: Objective) -> Tensor:
     """From errors (B, S, K) to rows of a table, (B, 3) float64 on the CPU."""
-    loss = goal.objective.loss(goal.score(error, batch))
+    given = error, batch.reference_error, batch.weight
+    loss = objective.loss(objective.score(*given))
     rewards = error.new_zeros(len(error), 2)
-    if goal.objective.sides == 2:
-        reference = batch.reference_error.to(error)
-        rewards = reward(error, reference, batch.weight.to(error), goal.beta)
+    if objective.sides == 2:
+        rewards = reward(*given, objective.beta)
     return torch.cat([loss[:, None], rewards], 1).detach().double().cpu()
 
 
-def means(table: Tensor, sides: int) -> Metrics:
+def mean_metrics(table: Tensor, sides: int) -> Metrics:
     """Means over the rows (B, 3) of a table; nothing without rows."""
     if not len(table):
         return {}
     loss, chosen, rejected = table.unbind(1)
-    found = {"loss": loss.mean().item()}
+    metrics = {"loss": loss.mean().item()}
     if sides == 2:
-        found |= {
+        metrics |= {
             "rewards/chosen": chosen.mean().item(),
             "rewards/rejected": rejected.mean().item(),
             "rewards/margins": (chosen - rejected).mean().item(),
             "rewards/accuracies": (chosen > rejected).double().mean().item(),
         }
-    return found
+    return metrics
 
 
 def check_finite(table: Tensor, norm: float, pairs: Sequence[Pair], step: int) -> None:

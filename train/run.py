@@ -1,4 +1,4 @@
-"""`train`: from a data-set folder to tuned weights, in two phases."""
+"""`train`: from a dataset to tuned weights, in two phases: `prepare`, then `Loop.run`."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
 from invdpo.train.models.finetuning import start_tuning
 from invdpo.train.monitoring.curves import plot_curves
-from invdpo.train.monitoring.trackers import OnStep, watching
-from invdpo.train.monitoring.validation_images import Pictures
+from invdpo.train.monitoring.trackers import OnStep, track_metrics
+from invdpo.train.monitoring.validation_images import ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
 from invdpo.train.splits import buckets, open_data
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run came to; also in `training.json` beside the weights."""
+    """The result of a run; also in `training.json` beside the weights."""
 
     output: Path
     steps: int
@@ -66,18 +66,18 @@ def train(
 ) -> TrainResult:
     """Fill the cache with what `dataset` needs, then train and leave the weights in `output`.
 
-    A training that was stopped goes on where its last state stands; a finished one has nothing left
-    to do. Started by `torchrun` or `accelerate launch`, the processes share the work.
+    A training that was stopped continues from its last state; a finished one has nothing left to
+    do. Started by `torchrun` or `accelerate launch`, the processes share the work.
 
     Args:
         dataset: A folder, a Parquet file, or `OWNER/NAME` on the Hub; see `data.LAYOUTS`.
-        output: Gets LoRA weights (or a whole pipeline), `metrics.jsonl`, `curves.png`,
+        output: Receives LoRA weights (or a whole pipeline), `metrics.jsonl`, `curves.png`,
             `training.json`, `checkpoints/`, `state/` and what the trackers write.
         config: `config.model` is a diffusers folder or a Hub id.
         cache_dir: Shared by runs; `trajectories` beside `output` when not given.
         progress: Whether to show bars when stderr is a terminal.
         on_step: Called with each step's metrics.
-        restart: Throw away the state that lies in `output`, whatever it belongs to.
+        restart: Throw away the state in `output`, whatever training it belongs to.
 
     Raises:
         DataError: No usable pairs, unreadable files, or a loss that is not finite.
@@ -85,50 +85,53 @@ def train(
         ConfigError: Options that don't fit the model or this machine.
         WorkspaceError: A folder that can't be written, or that holds another training.
     """
-    setup = set_up(config, output, shown=progress)
+    setup = set_up(config, output, show_progress=progress)
     data = open_data(dataset, setup.config)
-    ready = prepare(setup, data, cache_dir or output.parent / "trajectories", restart=restart)
-    loop = _loop(setup, ready)
-    moving, samples = loop.tuning.parameters, loop.samples
-    trackers = setup.config.trackers if setup.team.leads else ()
+    prepared = prepare(setup, data, cache_dir or output.parent / "trajectories", restart=restart)
+    loop = _loop(setup, prepared)
+    trackers = setup.config.trackers if setup.group.is_main else ()
     with (
-        setup.within_memory(moving, samples),
-        watching(trackers, output, ready.note, on_step, loop.progress.step) as seen,
+        setup.within_memory(loop.tuning.parameters, loop.samples_per_graph),
+        track_metrics(trackers, output, prepared.note, on_step, loop.progress.step) as tracked,
     ):
         metrics = loop.run(
-            ready.train, ready.validation, ready.identity, shown=setup.shown, on_step=seen
+            prepared.train,
+            prepared.validation,
+            prepared.identity,
+            show_progress=setup.show_progress,
+            on_step=tracked,
         )
-    sides = loop.goal.objective.sides
-    if sides == 2 and ready.validation and loop.progress.best_loss >= math.log(2):
-        ready.note("The validation loss never fell below ln 2: no step beat the base model.")
-    result = _result(ready, loop, metrics)
-    if setup.team.leads:
+    sides = loop.objective.sides
+    if sides == 2 and prepared.validation and loop.progress.best_loss >= math.log(2):
+        prepared.note("The validation loss never fell below ln 2: no step beat the base model.")
+    result = _result(prepared, loop, metrics)
+    if setup.group.is_main:
         _report(setup, result)
-    setup.team.wait()
+    setup.group.wait()
     return result
 
 
-def _loop(setup: Setup, ready: Prepared) -> Loop:
-    """The loop of phase two, at the step it goes on from."""
-    adapter, config, team = setup.adapter, setup.config, setup.team
-    sampler = BatchSampler(ready.cache, config, adapter.alpha_bar)
+def _loop(setup: Setup, prepared: Prepared) -> Loop:
+    """The loop of phase two, at the step from which it continues."""
+    adapter, config, group = setup.adapter, setup.config, setup.group
+    sampler = BatchSampler(prepared.cache, config, adapter.alpha_bar)
     with setup.within_memory():
         live = sampler.objective.live_reference
-        tuning = start_tuning(adapter, config, team, keep_reference=live)
-        loop = Loop(adapter, tuning, sampler, config, setup.output, team)
-        if ready.state:
-            loop.restore(ready.state)
-    if ready.prompts:
+        tuning = start_tuning(adapter, config, group, keep_reference=live)
+        loop = Loop(adapter, tuning, sampler, config, setup.output, group)
+        if prepared.state:
+            loop.restore(prepared.state)
+    if prepared.prompts:
         size = bucket_of([(1, 1)], buckets(adapter, config))
         folder = setup.output / "pictures"
-        loop.pictures = Pictures(
-            adapter, ready.cache, config, ready.prompts, size, folder, team.leads
+        loop.images = ValidationImages(
+            adapter, prepared.cache, config, prepared.prompts, size, folder, group.is_main
         )
     return loop
 
 
 def _report(setup: Setup, result: TrainResult) -> None:
-    """Write what the run came to beside the weights."""
+    """Write the curves and `training.json` beside the weights."""
     plot_curves(setup.output / "metrics.jsonl", setup.output / "curves.png")
     report = {
         "config": setup.config.model_dump(mode="json"),
@@ -138,19 +141,19 @@ def _report(setup: Setup, result: TrainResult) -> None:
     write_atomically(setup.output / "training.json", json.dumps(report, indent=1).encode())
 
 
-def _result(ready: Prepared, loop: Loop, metrics: Metrics) -> TrainResult:
+def _result(prepared: Prepared, loop: Loop, metrics: Metrics) -> TrainResult:
     done = loop.progress
     return TrainResult(
         output=loop.output,
         steps=done.step,
         best_step=done.best_step,
-        best_loss=done.best_loss if ready.validation else None,
-        pairs=len(ready.train),
-        validation_pairs=len(ready.validation),
-        skipped=dict(ready.skipped),
-        notes=tuple(ready.notes),
-        cache_seconds=round(ready.seconds, 3),
-        cache_forwards=ready.cache.forwards,
+        best_loss=done.best_loss if prepared.validation else None,
+        pairs=len(prepared.train),
+        validation_pairs=len(prepared.validation),
+        skipped=dict(prepared.skipped),
+        notes=tuple(prepared.notes),
+        cache_seconds=round(prepared.seconds, 3),
+        cache_forwards=prepared.cache.forwards,
         seconds=round(done.seconds, 3),
         validation_seconds=round(done.validation_seconds, 3),
         forwards=done.forwards,

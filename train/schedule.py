@@ -21,8 +21,8 @@ CLEAN_CAP = 20.0
 class Grid:
     """τ_0 < … < τ_N and the ᾱ at each of them.
 
-    x_{τ_0} is the clean latent, so ᾱ there is 1, though the network, which knows no earlier
-    timestep, is asked at τ_0 = 0. τ_N is the last timestep of training.
+    x_{τ_0} is the clean latent, so ᾱ there is 1, though the network is called with τ_0 = 0, the
+    earliest timestep that it knows. τ_N is the last timestep of training.
     """
 
     timesteps: Tensor
@@ -39,8 +39,8 @@ class Grid:
 def alphas(scheduler_config: dict[str, Any]) -> Tensor:
     """ᾱ of every training timestep, (T,) float64, from a diffusers scheduler's config.
 
-    Raises `ModelError` for a schedule without one, such as flow matching, and for one that ends in
-    pure noise, which inversion could reach but not leave again.
+    Raises `ModelError` for a schedule without betas, such as flow matching, and for one that ends
+    in pure noise, which inversion could reach but not leave again.
     """
     from diffusers import DDPMScheduler
 
@@ -89,6 +89,6 @@ def stratified(total: int, pairs: int, points: int, generator: torch.Generator) 
     The mean of a function over them estimates its mean over all indices without bias; with
     K = total every index is drawn once.
     """
-    u = torch.rand(pairs, points, generator=generator, dtype=torch.float64)
-    index = ((torch.arange(points) + u) * (total / points)).floor().long()
+    offset = torch.rand(pairs, points, generator=generator, dtype=torch.float64)
+    index = ((torch.arange(points) + offset) * (total / points)).floor().long()
     return index.clamp(max=total - 1)

@@ -11,8 +11,8 @@ from invdpo.train.data import DataSet, Pairs, open_dataset
 from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
 from invdpo.train.models import ModelAdapter
 
-PIXELS = 128 * 64 * 64
-"""Of the pictures in one call of the UNet, unless the user says how many."""
+PIXELS_PER_CALL = 128 * 64 * 64
+"""Of the pictures in one call of the UNet, unless `unet_batch_size` is configured."""
 
 SPLITS = ("train", "validation")
 
@@ -23,12 +23,12 @@ def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) ->
     Raises `DataError` when there is nothing to train on, `ConfigError` for a resolution too low.
     """
     sizes = buckets(adapter, config)
-    found = {split: dataset.pairs(split, config.max_unreadable) for split in SPLITS}
-    if not found["train"].pairs:
-        raise DataError(no_pairs(dataset, found["train"]))
-    for some in found.values():
-        some.pairs = [replace(pair, bucket=bucket_of(pair.sizes, sizes)) for pair in some.pairs]
-    return found
+    splits = {split: dataset.pairs(split, config.max_unreadable) for split in SPLITS}
+    if not splits["train"].pairs:
+        raise DataError(no_pairs(dataset, splits["train"]))
+    for split in splits.values():
+        split.pairs = [replace(pair, bucket=bucket_of(pair.sizes, sizes)) for pair in split.pairs]
+    return splits
 
 
 def open_data(dataset: str | Path, config: TrainConfig) -> DataSet:
@@ -41,7 +41,7 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
     if config.unet_batch_size:
         return config
     side = config.resolution or adapter.side
-    return config.model_copy(update={"unet_batch_size": max(1, PIXELS // side**2)})
+    return config.model_copy(update={"unet_batch_size": max(1, PIXELS_PER_CALL // side**2)})
 
 
 def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
@@ -54,19 +54,19 @@ def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
     return make_buckets(side, adapter.multiple, square=not config.aspect_buckets)
 
 
-def enlarged(found: Pairs) -> int:
-    """Pictures that are smaller than what they are fitted to."""
-    fitted = {
+def count_enlarged(split: Pairs) -> int:
+    """How many pictures are smaller than the size that they are fitted to."""
+    enlarged = {
         image: framing(size, pair.bucket).enlarged
-        for pair in found.pairs
+        for pair in split.pairs
         for image, size in zip(pair.images, pair.sizes, strict=True)
     }
-    return sum(fitted.values())
+    return sum(enlarged.values())
 
 
-def no_pairs(dataset: DataSet, found: Pairs) -> str:
+def no_pairs(dataset: DataSet, split: Pairs) -> str:
     """Why there is nothing to train on."""
-    if not found.skipped:
-        return f"{dataset.name}: no pairs to train on, taken for the layout {dataset.data_format}."
-    reasons = (f"{n} x {why} ({found.examples[why]})" for why, n in found.skipped.items())
+    if not split.skipped:
+        return f"{dataset.name}: no pairs to train on, read as the layout {dataset.data_format}."
+    reasons = (f"{n} x {why} ({split.examples[why]})" for why, n in split.skipped.items())
     return f"{dataset.name}: no usable pair; skipped {', '.join(reasons)}."

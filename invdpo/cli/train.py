@@ -21,7 +21,7 @@ from invdpo.schemas.io.text import format_seconds
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
     from invdpo.train.diagnostics.estimate import Estimate
-    from invdpo.train.diagnostics.inversion_check import Check
+    from invdpo.train.diagnostics.inversion_check import InversionCheck
     from invdpo.train.diagnostics.timing import Measured
 
 
@@ -248,7 +248,7 @@ def estimate_rows(found: Estimate) -> str:
     return "\n".join(f"{name:<16} {value}" for name, value in rows)
 
 
-def check_rows(found: Check) -> str:
+def check_rows(found: InversionCheck) -> str:
     """The grids beside each other, and the advice."""
     header = ("steps", "latent error", "PSNR dB", "seconds a picture")
     rows = [(row.steps, row.latent_error, row.psnr, row.seconds) for row in found.rows]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +21,8 @@ from tests.train.tiny import png, row, write_pairs
 ROOT = Path(__file__).parents[2]
 
 
-def launch(world: int, data: Path, out: Path, config: TrainConfig, **more: str) -> str:
-    """Run the training in `world` processes; what they said."""
+def launch(world: int, data: Path, out: Path, config: TrainConfig) -> str:
+    """Run the training in `world` processes; what they printed if they failed."""
     command = [
         sys.executable,
         "-m",
@@ -38,9 +37,7 @@ def launch(world: int, data: Path, out: Path, config: TrainConfig, **more: str) 
         str(out.parent / "cache"),
         config.model_dump_json(),
     ]
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **more}, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -84,11 +81,11 @@ def test_two_processes_come_to_what_one_comes_to(
     config: TrainConfig, shapes: Path, tmp_path: Path, case: str
 ) -> None:
     changes = {"beta": 50.0, "learning_rate": 1e-3, "validate_every": 2, "keep": "last"}
-    one = config.model_copy(update=changes | CASES[case])
-    both = one.model_copy(update={"batch_size": 1})
-    if said := launch(2, shapes, tmp_path / "both", both):
-        pytest.fail(said)
-    train(shapes, tmp_path / "one", one, progress=False)
+    alone = config.model_copy(update=changes | CASES[case])
+    both = alone.model_copy(update={"batch_size": 1})
+    if printed := launch(2, shapes, tmp_path / "both", both):
+        pytest.fail(printed)
+    train(shapes, tmp_path / "one", alone, progress=False)
     ours, theirs = weights(tmp_path / "one"), weights(tmp_path / "both")
     assert ours.keys() == theirs.keys()
     far = torch.cat(
@@ -99,12 +96,12 @@ def test_two_processes_come_to_what_one_comes_to(
     )
     # where a gradient is nearly zero its rounding decides AdamW's first step
     assert far.float().mean() < 0.005
-    for mine, other in zip(lines(tmp_path / "one"), lines(tmp_path / "both"), strict=True):
-        assert mine.keys() == other.keys()
-        for name in {n for n in mine if "seconds" not in n and "accuracies" not in n}:
-            assert other[name] == pytest.approx(mine[name], rel=1e-3, abs=1e-4), name
-    told = json.loads((tmp_path / "both" / "training.json").read_text())["result"]
-    assert told["validation_pairs"] == 3
+    for single, double in zip(lines(tmp_path / "one"), lines(tmp_path / "both"), strict=True):
+        assert single.keys() == double.keys()
+        for name in {n for n in single if "seconds" not in n and "accuracies" not in n}:
+            assert double[name] == pytest.approx(single[name], rel=1e-3, abs=1e-4), name
+    result = json.loads((tmp_path / "both" / "training.json").read_text())["result"]
+    assert result["validation_pairs"] == 3
     assert {p.name for p in (tmp_path / "both").iterdir()} == {
         p.name for p in (tmp_path / "one").iterdir()
     }

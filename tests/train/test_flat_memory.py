@@ -10,7 +10,7 @@ from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.batches import Batch
-from invdpo.train.gradient import Goal, accumulate
+from invdpo.train.gradient import accumulate
 from invdpo.train.models import Conditioning, load_adapter
 from invdpo.train.objective import OBJECTIVES
 
@@ -32,14 +32,14 @@ class Kept:
 def peak(pipeline: Path, points: int) -> int:
     adapter = load_adapter(TrainConfig(model=str(pipeline)), torch.device("cpu"))
     parameters = list(adapter.unet.requires_grad_(True).parameters())
-    x, told = torch.randn(1, 2, points, 4, 4, 4), adapter.encode_prompts(["a red circle"])
+    x, encoded = torch.randn(1, 2, points, 4, 4, 4), adapter.encode_prompts(["a red circle"])
     batch = Batch(
         x,
         torch.randn_like(x),
         torch.arange(points)[None] * 12,
         torch.ones(1, points),
         torch.zeros(1, 2, points),
-        told,
+        encoded,
     )
 
     def predict(x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
@@ -47,7 +47,7 @@ def peak(pipeline: Path, points: int) -> int:
 
     Kept.now = Kept.peak = 0
     with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):
-        accumulate(predict, batch, Goal(OBJECTIVES["inversion-dpo"], 1.0), parameters, 4, 1.0)
+        accumulate(predict, batch, OBJECTIVES["inversion-dpo"](1.0), parameters, 4, 1.0)
     return Kept.peak
 
 

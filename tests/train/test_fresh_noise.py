@@ -16,7 +16,7 @@ from invdpo.train import train
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import Cache, open_cache, trajectory_id
 from invdpo.train.data import Pair, open_dataset
-from invdpo.train.inversion import endpoint_noise, fresh_noise, refreshed
+from invdpo.train.inversion import endpoint_noise, fresh_noise, mix_fresh_noise
 from invdpo.train.models import load_adapter
 from invdpo.train.objective import noise_error
 from tests.train.tiny import pairs_of
@@ -27,19 +27,19 @@ LEVEL = torch.tensor(0.3, dtype=torch.float64)
 
 
 def test_without_a_share_nothing_changes() -> None:
-    torch.testing.assert_close(refreshed(X, LATENT, LEVEL, FRESH, 0.0), X)
+    torch.testing.assert_close(mix_fresh_noise(X, LATENT, LEVEL, FRESH, 0.0), X)
 
 
 def test_with_the_whole_share_the_latent_is_freshly_noised() -> None:
     expected = LEVEL.sqrt() * LATENT + (1 - LEVEL).sqrt() * FRESH
-    torch.testing.assert_close(refreshed(X, LATENT, LEVEL, FRESH, 1.0), expected)
+    torch.testing.assert_close(mix_fresh_noise(X, LATENT, LEVEL, FRESH, 1.0), expected)
 
 
 def test_the_target_is_the_mixed_noise_of_the_same_spread() -> None:
     """With η = .6 and an own noise e, the noise is .8 e + .6 z, whose squares add up to one."""
     own = endpoint_noise(X, LATENT, LEVEL)
-    found = endpoint_noise(refreshed(X, LATENT, LEVEL, FRESH, 0.6), LATENT, LEVEL)
-    torch.testing.assert_close(found, 0.8 * own + 0.6 * FRESH)
+    mixed = endpoint_noise(mix_fresh_noise(X, LATENT, LEVEL, FRESH, 0.6), LATENT, LEVEL)
+    torch.testing.assert_close(mixed, 0.8 * own + 0.6 * FRESH)
 
 
 def test_fresh_noise_is_standard_and_differs_by_prompt_and_point() -> None:
@@ -48,8 +48,8 @@ def test_fresh_noise_is_standard_and_differs_by_prompt_and_point() -> None:
     assert abs(drawn.mean().item()) < 0.02
     assert abs(drawn.std().item() - 1) < 0.02
     flat = drawn.flatten(0, 1).flatten(1)
-    others = (flat @ flat.T / flat.shape[1]).fill_diagonal_(0)
-    assert others.abs().max() < 0.4
+    correlation = (flat @ flat.T / flat.shape[1]).fill_diagonal_(0)
+    assert correlation.abs().max() < 0.4
     again = fresh_noise(["p7"], 2, like[:1])
     assert torch.equal(again[0], drawn[2, 7])
 
@@ -74,21 +74,22 @@ def test_the_cache_holds_what_the_reference_says_there(
     assert own.trajectories is not None
     assert cache.trajectories.names() == ["error_endpoint", "points", "x"]
     rows = [trajectory_id(picture, pair.prompt) for picture in pair.pictures]
-    place = cache.points(rows)
-    level = cache.grid.alpha_bar[1:][place].float()[..., None, None, None]
+    point = cache.points(rows)
+    level = cache.grid.alpha_bar[1:][point].float()[..., None, None, None]
     latent = cache.latents.get("latent", pair.pictures)[:, None]
     x, before = (c.trajectories.get("x", rows) for c in (cache, own) if c.trajectories)
-    target, path = (endpoint_noise(some, latent, level) for some in (x, before))
+    target, path = (endpoint_noise(noisy, latent, level) for noisy in (x, before))
     fresh = (target - 0.8 * path) / 0.6
     torch.testing.assert_close(fresh[0], fresh[1], atol=1e-4, rtol=1e-4)
     adapter = load_adapter(config, CPU)
-    told = {k: v.expand(points, -1, -1) for k, v in cache.conditioning([pair.prompt]).items()}
+    encoded = cache.conditioning([pair.prompt])
+    conditioning = {k: v.expand(points, -1, -1) for k, v in encoded.items()}
     for side in range(2):
-        steps = cache.grid.timesteps[1:][place[side]]
+        steps = cache.grid.timesteps[1:][point[side]]
         with torch.no_grad():
-            seen = adapter.predict(adapter.unet, x[side], steps, told)
+            noise = adapter.predict(adapter.unet, x[side], steps, conditioning)
         error = cache.trajectories.get("error_endpoint", rows)[side]
-        torch.testing.assert_close(error, noise_error(seen, target[side]), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(error, noise_error(noise, target[side]), atol=1e-5, rtol=1e-4)
 
 
 def test_trajectories_without_fresh_noise_are_left_alone(
@@ -108,10 +109,10 @@ def test_the_first_loss_is_ln_2_so_that_e_0_belongs_to_its_points(
     config: TrainConfig, dataset: Path, tmp_path: Path
 ) -> None:
     config = config.model_copy(update={"fresh_noise": 0.8, "max_steps": 1, "beta": 5000.0})
-    told: list[Any] = []
-    train(dataset, tmp_path / "out", config, progress=False, on_step=told.append)
-    assert told[0]["loss"] == pytest.approx(0.693147, abs=2e-3)
-    assert told[0]["grad_norm"] > 0
+    metrics: list[Any] = []
+    train(dataset, tmp_path / "out", config, progress=False, on_step=metrics.append)
+    assert metrics[0]["loss"] == pytest.approx(0.693147, abs=2e-3)
+    assert metrics[0]["grad_norm"] > 0
 
 
 def test_other_residuals_have_no_target_with_fresh_noise() -> None:

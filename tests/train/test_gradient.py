@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from invdpo.train.batches import Batch
-from invdpo.train.gradient import Goal, Predict, accumulate, all_errors, sample_errors
+from invdpo.train.gradient import Predict, accumulate, all_errors, sample_errors
 from invdpo.train.models.stable_diffusion import StableDiffusion
-from invdpo.train.objective import OBJECTIVES
+from invdpo.train.objective import OBJECTIVES, Objective
 
 B, K = 2, 4
 
@@ -25,10 +25,10 @@ def adapter(pipeline: Path) -> Any:
 @pytest.fixture
 def predict(adapter: Any) -> Predict:
     adapter.unet.zero_grad(set_to_none=True)
-    return lambda x, t, told: adapter.predict(adapter.unet, x, t, told)
+    return lambda x, t, conditioning: adapter.predict(adapter.unet, x, t, conditioning)
 
 
-def batch(sides: int) -> Batch:
+def make_batch(sides: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
@@ -44,10 +44,14 @@ def batch(sides: int) -> Batch:
     )
 
 
-def full_graph(predict: Predict, goal: Goal, some: Batch, unet: torch.nn.Module) -> list[Tensor]:
+def full_graph(
+    predict: Predict, objective: Objective, batch: Batch, unet: torch.nn.Module
+) -> list[Tensor]:
     """All samples in one graph, the loss as it is written down, plain autograd."""
-    error = sample_errors(predict, some, 0, B * some.width).view(some.x.shape[:3])
-    loss = goal.objective.loss(goal.score(error, some)).mean()
+    flat = sample_errors(predict, batch, 0, B * batch.samples_per_pair)
+    error = flat.view(batch.x.shape[:3])
+    score = objective.score(error, batch.reference_error, batch.weight)
+    loss = objective.loss(score).mean()
     return list(torch.autograd.grad(loss, list(unet.parameters()), allow_unused=True))
 
 
@@ -56,12 +60,12 @@ def full_graph(predict: Predict, goal: Goal, some: Batch, unet: torch.nn.Module)
 def test_flat_memory_gradient_is_the_full_graphs(
     name: str, limit: int, adapter: Any, predict: Predict
 ) -> None:
-    goal = Goal(OBJECTIVES[name], beta=3.0)
-    some = batch(goal.objective.sides)
-    expected = full_graph(predict, goal, some, adapter.unet)
+    objective = OBJECTIVES[name](3.0)
+    batch = make_batch(objective.sides)
+    expected = full_graph(predict, objective, batch, adapter.unet)
     parameters = list(adapter.unet.parameters())
-    error = accumulate(predict, some, goal, parameters, limit, 1 / B)
-    assert error.shape == (B, goal.objective.sides, K)
+    error = accumulate(predict, batch, objective, parameters, limit, 1 / B)
+    assert error.shape == (B, objective.sides, K)
     for p, gradient in zip(parameters, expected, strict=True):
         if gradient is None:
             assert p.grad is None
@@ -71,21 +75,21 @@ def test_flat_memory_gradient_is_the_full_graphs(
 
 
 def test_gradients_add_to_those_already_there(adapter: Any, predict: Predict) -> None:
-    goal, some = Goal(OBJECTIVES["inversion-dpo"], 3.0), batch(2)
+    objective, batch = OBJECTIVES["inversion-dpo"](3.0), make_batch(2)
     parameters = list(adapter.unet.parameters())
     for _ in range(2):
-        accumulate(predict, some, goal, parameters, 4, 0.5)
+        accumulate(predict, batch, objective, parameters, 4, 0.5)
     twice = [p.grad.clone() for p in parameters if p.grad is not None]
     adapter.unet.zero_grad(set_to_none=True)
-    accumulate(predict, some, goal, parameters, 1000, 1.0)
+    accumulate(predict, batch, objective, parameters, 1000, 1.0)
     once = [p.grad for p in parameters if p.grad is not None]
     for a, b in zip(twice, once, strict=True):
         torch.testing.assert_close(a, b)
 
 
 def test_errors_do_not_depend_on_how_they_are_cut(predict: Predict) -> None:
-    some = batch(2)
-    torch.testing.assert_close(all_errors(predict, some, 7), all_errors(predict, some, 1000))
+    batch = make_batch(2)
+    torch.testing.assert_close(all_errors(predict, batch, 7), all_errors(predict, batch, 1000))
 
 
 @pytest.mark.parametrize("points", [5, 16])
@@ -105,20 +109,20 @@ def test_peak_of_saved_tensors_does_not_grow_with_the_points(
             nonlocal alive
             alive -= self.bytes
 
-    some = batch(2)
+    batch = make_batch(2)
     repeat = torch.arange(points) % K
     grown = Batch(
-        some.x[:, :, repeat],
-        some.target[:, :, repeat],
-        some.timesteps[:, repeat],
-        some.weight[:, repeat],
-        some.reference_error[:, :, repeat],
-        some.conditioning,
+        batch.x[:, :, repeat],
+        batch.target[:, :, repeat],
+        batch.timesteps[:, repeat],
+        batch.weight[:, repeat],
+        batch.reference_error[:, :, repeat],
+        batch.conditioning,
     )
-    goal, parameters = Goal(OBJECTIVES["inversion-dpo"], 3.0), list(adapter.unet.parameters())
+    objective, parameters = OBJECTIVES["inversion-dpo"](3.0), list(adapter.unet.parameters())
     with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
-        accumulate(predict, grown, goal, parameters, 2, 1.0)
+        accumulate(predict, grown, objective, parameters, 2, 1.0)
     reached, peak = peak, 0
     with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
-        accumulate(predict, some, goal, parameters, 2, 1.0)
+        accumulate(predict, batch, objective, parameters, 2, 1.0)
     assert reached <= 1.05 * peak

@@ -51,16 +51,16 @@ def test_half_precision_trains_what_float32_trains(
 def test_a_step_that_overflows_is_repeated_at_half_the_scale(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, seen = Loop._norm, list[float]()
+    real, scales = Loop._clipped_norm, list[float]()
 
     def overflowing(self: Loop) -> float:
-        seen.append(self.scale.value)
+        scales.append(self.scale.value)
         norm = real(self)
-        return math.inf if len(seen) <= 2 else norm
+        return math.inf if len(scales) <= 2 else norm
 
-    monkeypatch.setattr(Loop, "_norm", overflowing)
+    monkeypatch.setattr(Loop, "_clipped_norm", overflowing)
     result = run("half", dtype="float16", max_steps=2, beta=0.1)
-    assert seen == [2.0**16, 2.0**15, 2.0**14, 2.0**14]
+    assert scales == [2.0**16, 2.0**15, 2.0**14, 2.0**14]
     assert [line["step"] for line in lines(result.output)] == [1, 2]
 
 
@@ -85,11 +85,10 @@ def test_gradient_checkpointing_keeps_less(
 
     kept = []
     for on in (False, True):
-        found = estimate(
-            dataset, tmp_path / "out", config.model_copy(update={"gradient_checkpointing": on})
-        )
-        assert found.measured is not None
-        kept.append(found.measured.graph_bytes)
+        changed = config.model_copy(update={"gradient_checkpointing": on})
+        measured = estimate(dataset, tmp_path / "out", changed).measured
+        assert measured is not None
+        kept.append(measured.graph_bytes)
     assert kept[1] < 0.6 * kept[0]
 
 
@@ -100,8 +99,8 @@ def test_the_average_is_what_is_saved_and_judged(run: Any) -> None:
     # the first step's weights come in with 9/11, the second's with 9/12
     start = run("start", keep="last", max_steps=1, learning_rate=1e-12)
     for name, moved in weights(plain.output).items():
-        one = weights(start.output)[name] * 2 / 11 + weights(first.output)[name] * 9 / 11
-        expected = one * 3 / 12 + moved * 9 / 12
+        after_one = weights(start.output)[name] * 2 / 11 + weights(first.output)[name] * 9 / 11
+        expected = after_one * 3 / 12 + moved * 9 / 12
         torch.testing.assert_close(weights(averaged.output)[name], expected, atol=1e-5, rtol=1e-4)
     assert averaged.best_loss != plain.best_loss
 
@@ -114,16 +113,16 @@ def test_a_device_out_of_memory_says_what_would_fit(
         run("first", max_steps=1)
     real = StableDiffusion.predict
 
-    def full(self: Any, unet: Any, x: Tensor, *given: Any) -> Tensor:
+    def full(self: Any, unet: Any, x: Tensor, *args: Any) -> Tensor:
         if torch.is_grad_enabled() == (phase == "training"):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return real(self, unet, x, *given)
+        return real(self, unet, x, *args)
 
     monkeypatch.setattr(StableDiffusion, "predict", full)
     steps = {} if phase == "training" else {"num_inversion_steps": 3}
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(ModelError) as error:
         run("second", unet_batch_size=8, **steps)
-    text = str(told.value)
+    text = str(error.value)
     assert "Out of memory" in text
     assert "unet_batch_size: 4 (the same results)" in text
     assert ("gradient_checkpointing" in text) == (phase == "training")

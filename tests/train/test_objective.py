@@ -7,14 +7,13 @@ import torch
 from torch import Tensor
 
 from invdpo.schemas.errors import PluginError
-from invdpo.train.objective import (
-    OBJECTIVES,
-    diffusion_dpo_loss,
-    inversion_dpo_loss,
-    noise_error,
-    reward,
-    sft_loss,
-)
+from invdpo.train.objective import OBJECTIVES, noise_error, reward
+
+
+def loss_of(name: str, error: Tensor, reference: Tensor, weight: Tensor, beta: float) -> Tensor:
+    """What training minimises, pair by pair."""
+    objective = OBJECTIVES[name](beta)
+    return objective.loss(objective.score(error, reference, weight))
 
 
 def errors() -> tuple[Tensor, Tensor, Tensor]:
@@ -34,34 +33,36 @@ def test_reward_in_closed_form() -> None:
     assert reward(*errors(), beta=4.0).tolist() == [[3.5, -1.5]]
 
 
-@pytest.mark.parametrize("loss", [inversion_dpo_loss, diffusion_dpo_loss])
-def test_loss_in_closed_form(loss: object) -> None:
+@pytest.mark.parametrize("name", ["inversion-dpo", "diffusion-dpo"])
+def test_loss_in_closed_form(name: str) -> None:
     """s = 3.5 + 1.5 = 5, and −log σ(5) = log(1 + e^−5)."""
-    assert callable(loss)
-    assert loss(*errors(), 4.0).item() == pytest.approx(math.log1p(math.exp(-5)), rel=1e-6)
+    expected = math.log1p(math.exp(-5))
+    assert loss_of(name, *errors(), 4.0).item() == pytest.approx(expected, rel=1e-6)
 
 
 def test_sft_is_the_winners_weighted_error() -> None:
     """mean(0.5·1, 1.5·2) = 1.75, whatever the loser does."""
-    error, _, weight = errors()
-    assert sft_loss(error, weight).item() == pytest.approx(1.75)
-    assert sft_loss(error[:, :1], weight).item() == pytest.approx(1.75)
+    error, reference, weight = errors()
+    assert loss_of("sft", error, reference, weight, 4.0).item() == pytest.approx(1.75)
+    winners = error[:, :1], reference[:, :1]
+    assert loss_of("sft", *winners, weight, 0.0).item() == pytest.approx(1.75)
 
 
 def test_beta_zero_gives_ln_2() -> None:
-    assert inversion_dpo_loss(*errors(), 0.0).item() == pytest.approx(math.log(2))
+    assert loss_of("inversion-dpo", *errors(), 0.0).item() == pytest.approx(math.log(2))
 
 
 def test_swapping_winner_and_loser_flips_the_sign() -> None:
     error, reference, weight = errors()
-    score = OBJECTIVES["inversion-dpo"].score
-    swapped = score(error.flip(1), reference.flip(1), weight, 4.0)
-    assert swapped.item() == -score(error, reference, weight, 4.0).item()
+    score = OBJECTIVES["inversion-dpo"](4.0).score
+    swapped = score(error.flip(1), reference.flip(1), weight)
+    assert swapped.item() == -score(error, reference, weight).item()
 
 
 def test_loss_is_finite_far_out() -> None:
     error, reference, weight = errors()
-    losses = [inversion_dpo_loss(e, reference, weight, 1e6) for e in (error, error.flip(1))]
+    both = (error, error.flip(1))
+    losses = [loss_of("inversion-dpo", e, reference, weight, 1e6) for e in both]
     assert all(torch.isfinite(loss).all() for loss in losses)
 
 

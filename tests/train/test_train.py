@@ -17,6 +17,7 @@ from invdpo.schemas.errors import ConfigError, DataError
 from invdpo.train import TrainResult, train
 from invdpo.train.batches import step_pairs
 from invdpo.train.loop import Loop
+from invdpo.train.objective import InversionDPO
 from tests.train.tiny import png, row, write_pairs
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -119,18 +120,16 @@ def test_training_lowers_the_loss_on_the_pairs(run: Any) -> None:
 
 
 def test_the_best_weights_are_kept(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    losses, look = iter([0.5, 0.2, 0.9]), Loop.look
+    losses, validate = iter([0.5, 0.2, 0.9]), Loop.validate
 
     def staged(self: Loop, validation: Any) -> dict[str, float]:
-        value, goal = next(losses), self.goal
-        objective = replace(goal.objective, loss=lambda s: torch.full_like(s, value))
-        self.goal = replace(goal, objective=objective)
-        try:
-            return look(self, validation)
-        finally:
-            self.goal = goal
+        value = next(losses)
+        with monkeypatch.context() as patch:
+            constant = lambda self, score: torch.full_like(score, value)  # noqa: E731
+            patch.setattr(InversionDPO, "loss", constant)
+            return validate(self, validation)
 
-    monkeypatch.setattr(Loop, "look", staged)
+    monkeypatch.setattr(Loop, "validate", staged)
     result = run(validate_every=1, save_every=1)
     assert (result.best_step, result.best_loss) == (2, pytest.approx(0.2))
     kept = load_file(result.output / "checkpoints" / "step-000002" / WEIGHTS)
@@ -159,7 +158,7 @@ def test_no_encoder_or_reference_is_alive_while_training(
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
 
-    step, seen = Loop.step, []
+    step, counts = Loop.step, []
 
     def alive() -> list[int]:
         gc.collect()
@@ -167,14 +166,14 @@ def test_no_encoder_or_reference_is_alive_while_training(
         return [sum(issubclass(type(o), kind) for o in gc.get_objects()) for kind in kinds]
 
     def counted(self: Loop, pairs: Any) -> dict[str, float]:
-        seen.append(alive())
+        counts.append(alive())
         return step(self, pairs)
 
     before = alive()  # other tests of this process keep pipelines of their own
     monkeypatch.setattr(Loop, "step", counted)
     changes = {"residual": "implied"} if tuning == "full" else {"inversion_guidance_scale": 1.5}
     run(tuning=tuning, max_steps=1, **changes)
-    assert [now - then for now, then in zip(seen[-1], before, strict=True)] == [0, 0, 1]
+    assert [now - then for now, then in zip(counts[-1], before, strict=True)] == [0, 0, 1]
 
 
 def test_unusable_rows_are_skipped_and_named(run: Any, tmp_path: Path) -> None:
@@ -189,7 +188,7 @@ def test_unusable_rows_are_skipped_and_named(run: Any, tmp_path: Path) -> None:
     assert result.best_loss is None
 
 
-def test_prompts_that_are_cut_are_counted_in_every_run(run: Any, tmp_path: Path) -> None:
+def test_truncated_prompts_are_counted_in_every_run(run: Any, tmp_path: Path) -> None:
     """In the second, too, which finds them in the cache."""
     long = {"prompt": "a red circle " * 20}
     write_pairs(tmp_path / "data", "train", [row(0), row(1) | long, row(2) | long])
@@ -208,18 +207,18 @@ def test_no_usable_pair_is_an_error(run: Any, tmp_path: Path, rows: list[Any]) -
 def test_a_loss_that_is_not_finite_stops_before_the_step(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[Loop, list[torch.Tensor]]] = []
+    before_step: list[tuple[Loop, list[torch.Tensor]]] = []
     step = Loop.step
 
     def poisoned(self: Loop, pairs: Any) -> dict[str, float]:
-        seen.append((self, [p.detach().clone() for p in self.tuning.parameters]))
-        self.goal = replace(self.goal, beta=math.nan)
+        before_step.append((self, [p.detach().clone() for p in self.tuning.parameters]))
+        self.objective = replace(self.objective, beta=math.nan)
         return step(self, pairs)
 
     monkeypatch.setattr(Loop, "step", poisoned)
     with pytest.raises(DataError, match=r"Step 1: the loss of pair pair\d .*row \d"):
         run()
-    loop, before = seen[0]
+    loop, before = before_step[0]
     assert all(torch.equal(p, b) for p, b in zip(loop.tuning.parameters, before, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""A tiny random Stable Diffusion pipeline and small data sets for the trainer's tests."""
+"""A tiny random Stable Diffusion pipeline and small datasets for the trainer's tests."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _vae(parts: Any) -> Any:
 
 
 def _unet(parts: Any, xl: bool) -> Any:
-    told = {
+    size_conditioning = {
         "addition_embed_type": "text_time",
         "addition_time_embed_dim": 8,
         "projection_class_embeddings_input_dim": 6 * 8 + 12,
@@ -86,7 +86,7 @@ def _unet(parts: Any, xl: bool) -> Any:
         norm_num_groups=4,
         cross_attention_dim=16 + 20 if xl else 16,
         attention_head_dim=2,
-        **(told if xl else {}),
+        **(size_conditioning if xl else {}),
     )
 
 

@@ -1,6 +1,6 @@
 """One training as a process: `python -m tests.train.worker DATA OUT CACHE CONFIG [STEP]`.
 
-With STEP the process kills itself when that step's metrics are told.
+With STEP the process kills itself when it receives that step's metrics.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from invdpo.train import train
 
 
 def main(data: str, out: str, cache: str, config: str, kill_at: str = "0") -> None:
-    def told(metrics: Mapping[str, float]) -> None:
+    def kill_at_step(metrics: Mapping[str, float]) -> None:
         if metrics["step"] == int(kill_at):
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -28,7 +28,7 @@ def main(data: str, out: str, cache: str, config: str, kill_at: str = "0") -> No
             TrainConfig.model_validate_json(config),
             cache_dir=Path(cache),
             progress=False,
-            on_step=told,
+            on_step=kill_at_step,
         )
     except InvdpoError as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Phase one: everything that depends on frozen things, computed once.
+"""Filling a cache: everything that depends on frozen things is computed once.
 
 Shapes: B images, N inversion steps, M points kept, C x H x W the latent.
 """
@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,42 +15,27 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.progress import progress_bar
-from invdpo.train.cache.sizes import PROMPTS, ensure_space, images_at_once, lacking, walks_at_once
+from invdpo.train.cache.sizes import (
+    PROMPTS,
+    ensure_space,
+    images_per_call,
+    lacking,
+    trajectories_per_call,
+)
 from invdpo.train.cache.store import Store
 from invdpo.train.cache.trajectories import Cache, kept_points, trajectory_id
 from invdpo.train.chunks import chunks
 from invdpo.train.data import DataSet, Pair, Pairs, decode
 from invdpo.train.data.buckets import Fitted, Size, fit
-from invdpo.train.inversion import Point, endpoint_noise, fresh_noise, invert, refreshed
+from invdpo.train.distributed import ProcessGroup
+from invdpo.train.inversion import Point, endpoint_noise, fresh_noise, invert, mix_fresh_noise
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.reference import Reference
 from invdpo.train.objective import noise_error
 
 
-class Ranks(Protocol):
-    """The processes that fill one cache together."""
-
-    rank: int
-    world: int
-
-    def wait(self) -> None:
-        """Return when all processes have come here."""
-        ...
-
-
-@dataclass(frozen=True)
-class Alone:
-    """One process."""
-
-    rank: int = 0
-    world: int = 1
-
-    def wait(self) -> None:
-        """Nobody to wait for."""
-
-
 class CacheBuilder:
-    """Fills a cache with what a data set needs and it lacks."""
+    """Fills a cache with the rows that a dataset needs and the cache lacks."""
 
     def __init__(
         self,
@@ -60,11 +43,11 @@ class CacheBuilder:
         config: TrainConfig,
         cache: Cache,
         *,
-        ranks: Ranks | None = None,
-        shown: bool = False,
+        group: ProcessGroup | None = None,
+        show_progress: bool = False,
     ) -> None:
-        self.adapter, self.config, self.cache, self.shown = adapter, config, cache, shown
-        self.ranks = ranks or Alone()
+        self.adapter, self.config, self.cache = adapter, config, cache
+        self.group, self.show_progress = group or ProcessGroup(adapter.device), show_progress
         self.samples = config.unet_batch_size
 
     def fill(
@@ -76,9 +59,8 @@ class CacheBuilder:
         """
         ensure_space(lacking(self.cache, self.adapter, self.config, splits), self.cache)
         self.encode(dataset, splits, prompts)
-        pairs = [pair for split in splits.values() for pair in split]
-        readable = self._readable(pairs)
-        walks = [(picture, p.prompt) for p in readable for picture in p.pictures]
+        pairs = self._readable([pair for split in splits.values() for pair in split])
+        walks = [(picture, pair.prompt) for pair in pairs for picture in pair.pictures]
         self._invert({trajectory_id(*walk): walk for walk in walks})
         return self.cache
 
@@ -86,34 +68,34 @@ class CacheBuilder:
         self, dataset: DataSet, splits: dict[str, list[Pair]], prompts: Iterable[str] = ()
     ) -> None:
         """Prompts and pictures alone."""
-        self._encode_prompts({*prompts, *(p.prompt for some in splits.values() for p in some)})
-        for split, some in splits.items():
-            self._encode_images(dataset, split, some)
+        self._encode_prompts({*prompts, *(p.prompt for pairs in splits.values() for p in pairs)})
+        for split, pairs in splits.items():
+            self._encode_images(dataset, split, pairs)
 
     def _readable(self, pairs: list[Pair]) -> list[Pair]:
         """The pairs whose pictures could be decoded. Raises `DataError` beyond `max_unreadable`."""
-        found = Pairs()
+        readable = Pairs()
         for pair in pairs:
             if self.cache.unreadable.keys() & set(pair.images):
-                found.skip_unreadable(pair.row, self.config.max_unreadable)
+                readable.skip_unreadable(pair.row, self.config.max_unreadable)
             else:
-                found.pairs.append(pair)
-        return found.pairs
+                readable.pairs.append(pair)
+        return readable.pairs
 
     def reference(self, pictures: Sequence[str], prompts: Sequence[str]) -> Reference:
         """The frozen denoiser on encoded pictures and prompts, guided as configured."""
         scale, cache = self.config.inversion_guidance_scale, self.cache
-        about = cache.about(pictures)
-        blank = cache.conditioning([None] * len(prompts)) | about if scale != 1 else None
-        told = cache.conditioning(prompts) | about
-        return Reference(self.adapter, told, blank, scale, self.samples)
+        sizes = cache.size_conditioning(pictures)
+        empty = cache.conditioning([None] * len(prompts)) | sizes if scale != 1 else None
+        conditioning = cache.conditioning(prompts) | sizes
+        return Reference(self.adapter, conditioning, empty, scale, self.samples)
 
     def _encode_prompts(self, prompts: set[str]) -> None:
         by_id = {content_id(prompt): prompt for prompt in (None, *sorted(prompts))}
         store = self.cache.prompts
         for ids in chunks(self._share(by_id, store), PROMPTS):
             store.add(ids, self.adapter.encode_prompts([by_id[i] for i in ids]))
-        self._meet(store)
+        self._wait(store)
 
     def _encode_images(self, dataset: DataSet, split: str, pairs: list[Pair]) -> None:
         store = self.cache.latents
@@ -126,21 +108,23 @@ class CacheBuilder:
         for picture in self._share(sources, store):
             image, bucket = sources[picture]
             wanted[image].append((picture, bucket))
-        with progress_bar(f"encoding {split}", len(wanted), unit="image", show=self.shown) as bar:
+        with progress_bar(
+            f"encoding {split}", len(wanted), unit="image", show=self.show_progress
+        ) as bar:
             images = dataset.images(split, set(wanted))
-            for some in self._fitted(images, wanted):
-                rows = self.adapter.encode_images([fitted for _, fitted in some])
-                store.add([picture for picture, _ in some], rows)
-                bar.update(len(some))
-        self._meet(store)
+            for batch in self._fitted(images, wanted):
+                rows = self.adapter.encode_images([fitted for _, fitted in batch])
+                store.add([picture for picture, _ in batch], rows)
+                bar.update(len(batch))
+        self._wait(store)
         for picture in store.lacks(sources):
-            why = "another process could not read it"
-            self.cache.unreadable.setdefault(sources[picture][0], why)
+            reason = "another process could not read it"
+            self.cache.unreadable.setdefault(sources[picture][0], reason)
 
     def _fitted(
         self, images: Iterator[tuple[str, bytes]], wanted: dict[str, list[tuple[str, Size]]]
     ) -> Iterator[list[tuple[str, Fitted]]]:
-        """Pictures of one size, as many as go through the VAE together."""
+        """Batches of pictures of one size, as large as the VAE takes them."""
         waiting = defaultdict[Size, list[tuple[str, Fitted]]](list)
         for name, content in images:
             try:
@@ -150,20 +134,22 @@ class CacheBuilder:
                 continue
             for picture, bucket in wanted[name]:
                 waiting[bucket].append((picture, fit(image, bucket)))
-                if len(waiting[bucket]) == images_at_once(self.config):
+                if len(waiting[bucket]) == images_per_call(self.config):
                     yield waiting.pop(bucket)
         yield from waiting.values()
 
     def _invert(self, wanted: dict[str, tuple[str, str]]) -> None:
         stores = [s for s in (self.cache.trajectories, self.cache.targets) if s]
         missing = self._share(wanted, *stores)
-        with progress_bar("inverting", len(missing), unit="image", show=self.shown) as bar:
+        with progress_bar(
+            "inverting", len(missing), unit="image", show=self.show_progress
+        ) as bar:
             for ids in self._batches(missing, wanted):
-                rows = self._walk([wanted[i] for i in ids])
+                rows = self._trajectories([wanted[i] for i in ids])
                 for store in stores:
                     self._add(store, ids, rows)
                 bar.update(len(ids))
-        self._meet(*stores)
+        self._wait(*stores)
 
     def _batches(
         self, missing: Sequence[str], wanted: dict[str, tuple[str, str]]
@@ -173,32 +159,32 @@ class CacheBuilder:
         for i in missing:
             shapes[self.cache.latents.shape("latent", wanted[i][0])].append(i)
         for shape, ids in sorted(shapes.items()):
-            yield from chunks(ids, walks_at_once(self.config, self.cache.kept, shape))
+            yield from chunks(ids, trajectories_per_call(self.config, self.cache.kept, shape))
 
-    def _walk(self, pairs: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
+    def _trajectories(self, walks: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
         """Rows of the trajectories of (picture, prompt): the kept points alone, on the CPU."""
-        pictures, prompts = zip(*pairs, strict=True)
+        pictures, prompts = zip(*walks, strict=True)
         cache = self.cache
-        index = torch.stack([kept_points(p, cache.grid.steps, cache.kept) for p in prompts])
+        kept = torch.stack([kept_points(p, cache.grid.steps, cache.kept) for p in prompts])
         latent = cache.latents.get("latent", pictures).to(self.adapter.device)
         reference = self.reference(pictures, prompts)
-        rows = {"points": index.int()}
+        rows = {"points": kept.int()}
         for i, point in enumerate(invert(reference, latent, cache.grid)):
-            row, place = (index == i).nonzero(as_tuple=True)
+            row, slot = (kept == i).nonzero(as_tuple=True)
             if len(row):
                 if self.config.fresh_noise:
-                    values = self._refreshed(point.x, latent, i, row, prompts, reference)
+                    values = self._with_fresh_noise(point.x, latent, i, row, prompts, reference)
                 else:
                     values = {n: v[row] for n, v in self._stored(point, latent, i).items()}
                 for name, value in values.items():
                     if name not in rows:
-                        rows[name] = torch.empty(*index.shape, *value.shape[1:], dtype=value.dtype)
-                    rows[name][row, place] = value.cpu()
+                        rows[name] = torch.empty(*kept.shape, *value.shape[1:], dtype=value.dtype)
+                    rows[name][row, slot] = value.cpu()
         cache.forwards += reference.forwards
         return rows
 
     @torch.no_grad()
-    def _refreshed(
+    def _with_fresh_noise(
         self,
         x: Tensor,
         latent: Tensor,
@@ -208,14 +194,14 @@ class CacheBuilder:
         reference: Reference,
     ) -> dict[str, Tensor]:
         """What is kept of x_{τ_{i+1}} with fresh noise in it: of the trajectories in `row` (R,)."""
-        grid, some = self.cache.grid, row.to(latent.device)
-        clean, level = latent[some], grid.alpha_bar[i + 1].to(latent)
+        grid, on_device = self.cache.grid, row.to(latent.device)
+        clean, level = latent[on_device], grid.alpha_bar[i + 1].to(latent)
         fresh = fresh_noise([prompts[r] for r in row.tolist()], i, clean)
-        mixed = refreshed(x[some], clean, level, fresh, self.config.fresh_noise)
+        mixed = mix_fresh_noise(x[on_device], clean, level, fresh, self.config.fresh_noise)
         mixed = mixed.to(getattr(torch, self.config.cache_dtype))
-        seen = reference.own(mixed.float(), int(grid.timesteps[i + 1]), row)
+        prediction = reference.unguided(mixed.float(), int(grid.timesteps[i + 1]), row)
         target = endpoint_noise(mixed.float(), clean, level)
-        return {"x": mixed, "error_endpoint": noise_error(seen, target).float()}
+        return {"x": mixed, "error_endpoint": noise_error(prediction, target).float()}
 
     def _stored(self, point: Point, latent: Tensor, i: int) -> dict[str, Tensor]:
         """What is kept of x_{τ_{i+1}}: E_0 in float32, the rest in `cache_dtype`."""
@@ -234,28 +220,29 @@ class CacheBuilder:
         return values
 
     def _add(self, store: Store, ids: Sequence[str], rows: dict[str, Tensor]) -> None:
-        """Give a store those of these rows that it lacks."""
+        """Add to a store those of these rows that it lacks."""
         lacking = set(store.lacks(ids))
-        some = [n for n, i in enumerate(ids) if i in lacking]
-        if some:
+        new = [n for n, i in enumerate(ids) if i in lacking]
+        if new:
             names = {"target"} if store is self.cache.targets else rows.keys() - {"target"}
-            store.add([ids[n] for n in some], {n: rows[n][some] for n in names})
+            store.add([ids[n] for n in new], {name: rows[name][new] for name in names})
 
     def _share(self, ids: Iterable[str], *stores: Store) -> list[str]:
-        """What this process has to make; the first one has removed damaged shards before."""
-        ids, ranks = list(ids), self.ranks
-        if ranks.world > 1:
-            if ranks.rank == 0:
+        """The rows that this process has to make; the main one removes damaged shards before."""
+        ids, group = list(ids), self.group
+        if group.world > 1:
+            if group.is_main:
                 for store in stores:
                     store.missing(ids)
-            self._meet(*stores)
+            self._wait(*stores)
         missing = dict.fromkeys(i for store in stores for i in store.missing(ids))
-        ranks.wait()  # what one writes already, another that still looks would leave out
-        return list(missing)[ranks.rank :: ranks.world]
+        # a process that still looks would leave out what another one already writes
+        group.wait()
+        return list(missing)[group.rank :: group.world]
 
-    def _meet(self, *stores: Store) -> None:
-        """Wait until all processes are done, and see what they have written."""
-        self.ranks.wait()
-        if self.ranks.world > 1:
+    def _wait(self, *stores: Store) -> None:
+        """Wait until all processes are done, and open what they have written."""
+        self.group.wait()
+        if self.group.world > 1:
             for store in stores:
                 store.refresh()

@@ -1,4 +1,4 @@
-"""What a cache lacks for some pairs, how many bytes that will be, and whether the disk has them.
+"""What a cache lacks, how many bytes that will take, and whether the disk has room for them.
 
 Shapes: M points kept, C x H x W the latent.
 """
@@ -32,7 +32,7 @@ RESERVE = 2**28
 """Bytes left free for weights and metrics."""
 
 ID_BYTES, TENSOR_BYTES, HEADER_BYTES = 38, 80, 105
-"""A row's name and a tensor in a shard's header; the rest of it, with its line in verified.txt."""
+"""In a shard's header: a row's id, a tensor, and the rest together with the verified.txt line."""
 
 
 Shape = tuple[int, ...]
@@ -40,21 +40,21 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Lacking:
-    """Rows that are to be made, and what they will take on disk."""
+    """Rows that have to be made, and the bytes they will take on disk."""
 
     prompts: int
     images: int
     trajectories: int
-    """Of (picture, prompt), those to be inverted."""
+    """(picture, prompt) to be inverted."""
     bytes: int
 
 
 def lacking(
     cache: Cache, adapter: ModelAdapter, config: TrainConfig, splits: dict[str, list[Pair]]
 ) -> Lacking:
-    """What filling the cache would add, taking shards for sound and pictures for readable.
+    """What filling the cache would add if all shards are sound and all pictures readable.
 
-    When prompts are missing the text encoder is asked about one, to learn their size.
+    When prompts are missing, one is encoded to learn their size.
     """
     pairs = [pair for split in splits.values() for pair in split]
     shapes = {i: adapter.latent_shape(pair.bucket) for pair in pairs for i in pair.pictures}
@@ -64,27 +64,27 @@ def lacking(
     size = _bytes(len(prompts), PROMPTS, adapter.encode_prompts([None])) if prompts else 0
     item = getattr(torch, config.cache_dtype).itemsize
     for shape, count in Counter(shapes[i] for i in images).items():
-        about = adapter.about([framing((1, 1), (1, 1))])
-        size += _bytes(count, images_at_once(config), about, 4 * math.prod(shape))
+        conditioning = adapter.size_conditioning([framing((1, 1), (1, 1))])
+        size += _bytes(count, images_per_call(config), conditioning, 4 * math.prod(shape))
     missing: set[str] = set()
-    # beside x stand two errors (one with fresh noise) and each point's place; targets stand alone
+    # beside x there are two errors (one with fresh noise) and each point's index; targets are alone
     errors = 1 if config.fresh_noise else 2
-    for store, beside, tensors in (
+    for store, extra, tensors in (
         (cache.trajectories, 4 * errors + 4, errors + 2),
         (cache.targets, 0, 1),
     ):
-        found = store.lacks(walks) if store else []
-        missing.update(found)
-        for shape, count in Counter(shapes[walks[i]] for i in found).items():
-            row = cache.kept * (item * math.prod(shape) + beside)
-            size += _total(count, row, walks_at_once(config, cache.kept, shape), tensors)
+        ids = store.lacks(walks) if store else []
+        missing.update(ids)
+        for shape, count in Counter(shapes[walks[i]] for i in ids).items():
+            row = cache.kept * (item * math.prod(shape) + extra)
+            size += _total(count, row, trajectories_per_call(config, cache.kept, shape), tensors)
     return Lacking(len(prompts), len(images), len(missing), size)
 
 
 def ensure_space(need: Lacking, cache: Cache) -> None:
-    """Raise `WorkspaceError`, before anything is computed, when the disk can't hold what's missing.
+    """Raise `WorkspaceError`, before anything is computed, when what is missing will not fit.
 
-    A quarter of a gigabyte is kept free beside it.
+    A quarter of a gigabyte is left free.
     """
     free = free_bytes(cache.root)
     if not need.bytes or need.bytes + RESERVE <= free:
@@ -99,28 +99,28 @@ def ensure_space(need: Lacking, cache: Cache) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free bytes of the disk that `folder` lies on, or would."""
+    """Free bytes of the disk on which `folder` is, or will be."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
-def images_at_once(config: TrainConfig) -> int:
+def images_per_call(config: TrainConfig) -> int:
     """Pictures in a call of the VAE, and in a shard."""
     return max(1, config.unet_batch_size // 4)
 
 
-def walks_at_once(config: TrainConfig, kept: int, shape: Shape) -> int:
-    """Trajectories in a call, both halves of guidance in it, and in a shard."""
+def trajectories_per_call(config: TrainConfig, kept: int, shape: Shape) -> int:
+    """Trajectories in a call, which holds both halves of guidance, and in a shard."""
     halves = 1 if config.inversion_guidance_scale == 1 else 2
     fitting = SHARD_BYTES // (4 * kept * math.prod(shape))
     return max(1, min(config.unet_batch_size // halves, fitting))
 
 
-def _bytes(rows: int, at_once: int, told: Conditioning, beside: int = 0) -> int:
-    """Bytes of rows that hold `told`, one row of it given, and a tensor of `beside` bytes."""
-    row = sum(value.nbytes for value in told.values()) + beside
-    return _total(rows, row, at_once, len(told) + (1 if beside else 0))
+def _bytes(rows: int, at_once: int, one: Conditioning, latent: int = 0) -> int:
+    """Bytes of rows that hold conditioning, of which `one` row is given, and `latent` bytes."""
+    row = sum(value.nbytes for value in one.values()) + latent
+    return _total(rows, row, at_once, len(one) + (1 if latent else 0))
 
 
 def _total(rows: int, row: int, at_once: int, tensors: int) -> int:

@@ -1,11 +1,11 @@
 """A content-keyed, append-only store of tensors in memory-mapped safetensors shards.
 
-A folder stands for everything frozen that its rows depend on (its `key`); a row is named by the
-content it was made from. What is missing is made, what is there is shared between runs, and a
-damaged shard is removed, so that its rows are missing again: resuming and repairing are one thing.
+A folder belongs to one `key`: everything frozen that its rows depend on. A row's id is a hash of
+the content it was made from. Missing rows are made, existing ones are shared between runs, and a
+damaged shard is removed, so that its rows are missing again: resuming and repairing are the same.
 
-Opening reads headers alone. A shard is called by the checksum of its bytes; it is compared when its
-rows are first wanted, and the result is remembered with size and time in `verified.txt`.
+Opening reads headers alone. A shard's name is the checksum of its bytes; it is verified when its
+rows are first wanted, and the result is noted with size and time in `verified.txt`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from invdpo.schemas.io.files import (
 
 @dataclass
 class Shard:
-    """One file: its rows' ids, and its tensors once somebody reads them."""
+    """One file: its rows' ids, and its tensors once they are read."""
 
     path: Path
     ids: list[str]
@@ -45,7 +45,7 @@ class Shard:
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors, mapped from the file: only what is looked at comes into memory."""
+        """The tensors, mapped from the file: only what is used comes into memory."""
         try:
             with safe_open(self.path, framework="pt") as file:
                 return {name: file.get_tensor(name) for name in self.shapes}
@@ -56,12 +56,12 @@ class Shard:
 
     @property
     def mark(self) -> str:
-        """What a verified shard is remembered by: name, bytes and time."""
+        """The line in `verified.txt` for a sound shard: name, bytes and time."""
         stat = self.path.stat()
         return f"{self.path.stem} {stat.st_size} {stat.st_mtime_ns}"
 
     def is_sound(self) -> bool:
-        """Whether the file's bytes have the checksum it is called by."""
+        """Whether the file's bytes have the checksum that is its name."""
         return hash_file(self.path)[:32] == self.path.stem
 
 
@@ -77,17 +77,17 @@ class Store:
         self.key = key
         self.damaged: list[str] = []
         self._rows: dict[str, tuple[Shard, int]] = {}
-        self._known: set[Path] = set()
+        self._opened: set[Path] = set()
         self._broken: list[Path] = []
         self._marks: set[str] = set()
         self.refresh()
 
     def refresh(self) -> None:
-        """Take notice of shards that other processes have written."""
+        """Open shards that other processes have written."""
         marks = self.folder / "verified.txt"
         if marks.is_file():
             self._marks.update(marks.read_text(encoding="utf-8").splitlines())
-        for path in sorted(set(self.folder.glob("*.safetensors")) - self._known):
+        for path in sorted(set(self.folder.glob("*.safetensors")) - self._opened):
             self._open(path)
 
     def lacks(self, ids: Iterable[str]) -> list[str]:
@@ -100,8 +100,8 @@ class Store:
         for path in self._broken:
             self._remove(path)
         self._broken.clear()
-        found = {id(s): s for s, _ in (self._rows[i] for i in wanted if i in self._rows)}
-        for shard in found.values():
+        shards = {id(s): s for s, _ in (self._rows[i] for i in wanted if i in self._rows)}
+        for shard in shards.values():
             self._verify(shard)
         return self.lacks(wanted)
 
@@ -121,26 +121,26 @@ class Store:
 
         With `index` (len(ids), K) int64 only those entries of the second dimension are read.
         """
-        found = [self._rows[i] for i in ids]
+        rows = [self._rows[i] for i in ids]
         if index is None:
-            return torch.stack([shard.tensors[name][row] for shard, row in found])
-        picks = zip(found, index, strict=True)
-        return torch.stack([shard.tensors[name][row][pick] for (shard, row), pick in picks])
+            return torch.stack([shard.tensors[name][row] for shard, row in rows])
+        pairs = zip(rows, index, strict=True)
+        return torch.stack([shard.tensors[name][row][entries] for (shard, row), entries in pairs])
 
     def shape(self, name: str, row: str) -> tuple[int, ...]:
         """Shape of one row's tensor, from the header alone."""
         return self._rows[row][0].shapes[name][1:]
 
     def names(self) -> list[str]:
-        """Names of the tensors a row has; empty while there is no row."""
+        """Names of a row's tensors; empty while there is no row."""
         return sorted(next(iter(self._rows.values()))[0].shapes) if self._rows else []
 
     def size(self) -> int:
         """Bytes of all shards."""
-        return sum(path.stat().st_size for path in self._known)
+        return sum(path.stat().st_size for path in self._opened)
 
     def _open(self, path: Path) -> Shard | None:
-        self._known.add(path)
+        self._opened.add(path)
         try:
             shard = read_header(path)
         except (OSError, LookupError, TypeError, ValueError):
@@ -160,7 +160,7 @@ class Store:
             self._remember(shard)
         else:
             self._remove(shard.path)
-            self._rows = {i: found for i, found in self._rows.items() if found[0] is not shard}
+            self._rows = {i: entry for i, entry in self._rows.items() if entry[0] is not shard}
 
     def _remember(self, shard: Shard | None) -> None:
         if shard:
@@ -170,17 +170,17 @@ class Store:
     def _remove(self, path: Path) -> None:
         with disk_errors(path):
             path.unlink(missing_ok=True)
-        self._known.discard(path)
+        self._opened.discard(path)
         self.damaged.append(path.name)
 
 
 def read_header(path: Path) -> Shard:
-    """A shard from its header. Raises whatever tells that the file is no shard."""
+    """A shard from its header. Raises one of several errors when the file is no sound shard."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > size - 8:
-            raise ValueError("The header ends behind the file.")
+            raise ValueError("The header ends after the end of the file.")
         header = json.loads(file.read(length))
     ids = json.loads(header.pop("__metadata__")["ids"])
     shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}

@@ -14,19 +14,22 @@ from invdpo.schemas.errors import WorkspaceError
 
 Packed = tuple[dict[str, Tensor], dict[str, Any]]
 
-AGAIN = "Go on with what it was made with, or start afresh in another folder."
+ADVICE = "Continue with the options it was made with, or start afresh in another folder."
 
 
 def pack_optimizer(optimizer: Optimizer, names: Sequence[str]) -> Packed:
     """The state of any torch optimiser: tensors on the CPU, and the rest in JSON's types.
 
     `names` are those of the parameters, in the optimiser's order. Tensor subclasses such as 8-bit
-    states are taken apart by the protocol they have for it. Sharded states are gathered, so every
+    states are split into plain tensors by their own protocol. Sharded states are gathered, so every
     process must call this.
     """
     tensors: dict[str, Tensor] = {}
     states = {
-        name: {slot: _take(f"{name} {slot}", v, tensors) for slot, v in optimizer.state[p].items()}
+        name: {
+            slot: _pack_state(f"{name} {slot}", v, tensors)
+            for slot, v in optimizer.state[p].items()
+        }
         for name, p in zip(names, _parameters(optimizer), strict=True)
         if p in optimizer.state
     }
@@ -47,7 +50,7 @@ def unpack_optimizer(
     tensors: Mapping[str, Tensor],
     packed: Mapping[str, Any],
 ) -> None:
-    """Give `optimizer`, made as the packed one was, the state it had.
+    """Give the packed state to `optimizer`, which was made with the same options.
 
     Raises `WorkspaceError` when it is of another kind or its parameters have other names or shapes.
     """
@@ -56,7 +59,7 @@ def unpack_optimizer(
     try:
         state = {
             index: {
-                slot: _give(f"{name} {slot}", spec, tensors, parameters[index])
+                slot: _unpack_state(f"{name} {slot}", spec, tensors, parameters[index])
                 for slot, spec in packed["states"][name].items()
             }
             for index, name in enumerate(names)
@@ -64,20 +67,20 @@ def unpack_optimizer(
         }
     except KeyError as error:
         raise WorkspaceError(
-            f"The optimiser's state lacks {error}. It can't be gone on from; start afresh."
+            f"The optimiser's state lacks {error}. It can't be used; start afresh."
         ) from None
     groups = optimizer.state_dict()["param_groups"]
     merged = [_merged(*pair) for pair in zip(groups, packed["groups"], strict=True)]
     optimizer.load_state_dict({"state": state, "param_groups": merged})
 
 
-def whole(tensor: Tensor) -> Tensor:
+def gather(tensor: Tensor) -> Tensor:
     """A tensor's values on the CPU; a sharded one is gathered, so every process must call this."""
     full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
     return full.detach().cpu().contiguous()
 
 
-def placed(saved: Tensor, like: Tensor) -> Tensor:
+def place_like(saved: Tensor, like: Tensor) -> Tensor:
     """A copy of `saved` on the device, in the memory order and the shards of `like`."""
     if isinstance(like, DTensor):
         return distribute_tensor(saved.to(like.device), like.device_mesh, like.placements)
@@ -92,24 +95,26 @@ def _shapes(optimizer: Optimizer, names: Sequence[str]) -> dict[str, list[int]]:
     return {n: list(p.shape) for n, p in zip(names, _parameters(optimizer), strict=True)}
 
 
-def _take(key: str, value: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Put the tensors of one state into `tensors`; what is needed to put it together again."""
+def _pack_state(key: str, value: Any, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Put the tensors of one state into `tensors`; returns how to put it together again."""
     if isinstance(value, DTensor):
         value = value.full_tensor()
     if not isinstance(value, Tensor):
         return {"value": value}
     if not hasattr(value, "__tensor_flatten__"):
-        tensors[key] = whole(value)
+        tensors[key] = gather(value)
         return {}
     parts, context = value.__tensor_flatten__()
     for part in parts:
-        tensors[f"{key} {part}"] = whole(getattr(value, part))
-    told = [str(c) if isinstance(c, torch.dtype) else c for c in context]
-    return {"wrapped": type(value).__name__, "parts": list(parts), "context": told}
+        tensors[f"{key} {part}"] = gather(getattr(value, part))
+    plain = [str(c) if isinstance(c, torch.dtype) else c for c in context]
+    return {"wrapped": type(value).__name__, "parts": list(parts), "context": plain}
 
 
-def _give(key: str, spec: dict[str, Any], tensors: Mapping[str, Tensor], like: Tensor) -> Any:
-    """One state of the parameter `like`, from what `_take` made of it."""
+def _unpack_state(
+    key: str, spec: dict[str, Any], tensors: Mapping[str, Tensor], like: Tensor
+) -> Any:
+    """One state of the parameter `like`, from what `_pack_state` made of it."""
     if "value" in spec:
         return spec["value"]
     if "wrapped" in spec:
@@ -118,13 +123,13 @@ def _give(key: str, spec: dict[str, Any], tensors: Mapping[str, Tensor], like: T
             parts, [_dtype_or_self(c) for c in spec["context"]], like.shape, like.stride()
         )
     saved = tensors[key]
-    return placed(saved, like) if saved.shape == like.shape else saved.clone()
+    return place_like(saved, like) if saved.shape == like.shape else saved.clone()
 
 
 def _wrapper(name: str) -> Any:
-    """The class of a state that is made of several tensors: only those that are known."""
+    """The class of a state that consists of several tensors; known ones alone."""
     if name != "OptimState8bit":
-        raise WorkspaceError(f"The optimiser's state holds a {name}, which is not known. {AGAIN}")
+        raise WorkspaceError(f"The optimiser's state holds a {name}, which is not known. {ADVICE}")
     from torchao.optim.subclass_8bit import OptimState8bit
 
     return OptimState8bit
@@ -141,7 +146,7 @@ def _plain(value: Any) -> Any:
 
 
 def _merged(group: dict[str, Any], saved: dict[str, Any]) -> dict[str, Any]:
-    """The saved options in the present ones' types."""
+    """The saved options, in the types that the present ones have."""
     return group | {key: _typed(v, group[key]) for key, v in saved.items() if key in group}
 
 
@@ -155,13 +160,13 @@ def _check(optimizer: Optimizer, names: Sequence[str], packed: Mapping[str, Any]
     kind, shapes = type(optimizer).__name__, _shapes(optimizer, names)
     if packed["optimizer"] != kind or len(packed["groups"]) != len(optimizer.param_groups):
         raise WorkspaceError(
-            f"The state is of the optimiser {packed['optimizer']}, now it is {kind}. {AGAIN}"
+            f"The state is of the optimiser {packed['optimizer']}, now it is {kind}. {ADVICE}"
         )
     saved = packed["shapes"]
     wrong = [n for n in {**saved, **shapes} if saved.get(n) != shapes.get(n)]
     if wrong:
-        was, now = (found.get(wrong[0], "nothing of that name") for found in (saved, shapes))
+        was, now = (known.get(wrong[0], "nothing of that name") for known in (saved, shapes))
         raise WorkspaceError(
             f"The optimiser's state does not fit the model: {len(wrong)} parameters differ; the "
-            f"first, {wrong[0]}, has the shape {was} in the state, now {now}. {AGAIN}"
+            f"first, {wrong[0]}, has the shape {was} in the state, now {now}. {ADVICE}"
         )

@@ -1,4 +1,4 @@
-"""Going on with a training that was stopped, and refusing to mix two of them."""
+"""Continuing a training that was stopped, and refusing to continue another one's state."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from invdpo.train.checkpoint.state import TrainState, differences, load_state
 from invdpo.train.data import Pair
 
 STATE = "state"
-"""Folder of the state in a training's output."""
+"""Folder of the state inside a training's output."""
 
-ELSEWHERE = frozenset({"model", "revision", "batch_size", "gradient_accumulation_steps"})
-"""Options that `identity_of` stands for: what the model is, and how many pairs make a step."""
+IN_IDENTITY = frozenset({"model", "revision", "batch_size", "gradient_accumulation_steps"})
+"""Options whose meaning `identity_of` holds: which model it is, and the number of pairs a step."""
 
 
 def identity_of(
     fingerprint: str, precision: str, splits: dict[str, list[Pair]], count: int
 ) -> dict[str, Any]:
-    """What a training is about, beside its options; `count` pairs make a step."""
-    pairs = {split: content_id(*(p.pair_id for p in some)) for split, some in splits.items()}
+    """What must stay the same beside the options; `count` is the number of pairs a step."""
+    pairs = {split: content_id(*(p.pair_id for p in members)) for split, members in splits.items()}
     return {"model": fingerprint, "precision": precision, "pairs": pairs, "pairs a step": count}
 
 
-def throw_away(output: Path) -> None:
+def discard_state(output: Path) -> None:
     """Remove the state, so that training begins anew."""
     shutil.rmtree(output / STATE, ignore_errors=True)
 
@@ -37,22 +37,22 @@ def throw_away(output: Path) -> None:
 def find_state(
     output: Path, config: TrainConfig, identity: dict[str, Any]
 ) -> tuple[TrainState | None, list[str]]:
-    """The state to go on from, if there is one, and notes for the user.
+    """The state to continue from, if there is one, and notes for the user.
 
     Raises `WorkspaceError` when it belongs to another training.
     """
     state, notes = load_state(output / STATE)
     if state is None:
         return None, notes
-    free = ELSEWHERE | ({"max_steps"} if config.lr_scheduler == "constant" else set())
+    free = IN_IDENTITY | ({"max_steps"} if config.lr_scheduler == "constant" else set())
     if state.step > config.max_steps:
         free -= {"max_steps"}
-    unlike = [
+    changed = [
         *differences(state.identity, identity),
         *differences(state.config, config.fingerprint(), free),
     ]
-    if unlike:
-        listed = "\n  ".join(unlike)
+    if changed:
+        listed = "\n  ".join(changed)
         raise WorkspaceError(
             f"{output}: holds a training of another kind, {state.step} steps long.\n  {listed}\n"
             "Name another --output, give what it was made with, or throw it away with --restart."
@@ -61,9 +61,9 @@ def find_state(
 
 
 def forget_after(output: Path, step: int) -> dict[str, float]:
-    """Remove what a killed run wrote behind the state it is gone on from: metrics, kept weights.
+    """Remove what a killed run wrote after the state that is used: metrics and kept weights.
 
-    The metrics of `step` itself; none at the start.
+    Returns the metrics of `step` itself; none at the start.
     """
     path = output / "metrics.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if step and path.is_file() else []
@@ -72,12 +72,12 @@ def forget_after(output: Path, step: int) -> dict[str, float]:
     for folder in (output / "checkpoints").glob("step-*"):
         if int(folder.name.removeprefix("step-")) > step:
             shutil.rmtree(folder, ignore_errors=True)
-    found: dict[str, float] = json.loads(kept[-1]) if kept else {}
-    return found
+    metrics: dict[str, float] = json.loads(kept[-1]) if kept else {}
+    return metrics
 
 
 def _step(line: str) -> float:
-    """The step a line of metrics is of; a half-written line is of none."""
+    """The step of a line of metrics; infinity for a half-written line."""
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
-"""All that a training goes on from, on disk: safetensors and JSON, sound or passed over.
+"""All that a training continues from, on disk: safetensors and JSON; damaged states are ignored.
 
 `folder/step-000100/` holds the tensors and `state.json` with a checksum of each file and of itself.
-It is written under a hidden name, brought to the disk and renamed; then what is older goes.
+It is written under a hidden name, flushed to the disk and renamed; then older ones are removed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from invdpo.schemas.io.files import disk_errors, flush, hash_file
-from invdpo.train.checkpoint.optimizer_state import whole
+from invdpo.train.checkpoint.optimizer_state import gather
 
 FORMAT = 1
 TENSORS = ("weights", "optimizer", "average")
@@ -29,22 +29,22 @@ TENSORS = ("weights", "optimizer", "average")
 
 @dataclass
 class TrainState:
-    """Where a training stands. Its JSON parts keep floats exactly, infinity included.
+    """The state of a training. Its JSON parts keep floats exactly, infinity included.
 
-    Tensors that processes share are gathered before, by every process: `packing.whole`.
+    Tensors that processes share are gathered before, by every process: `optimizer_state.gather`.
     """
 
     step: int
     """Optimiser steps done."""
     config: dict[str, Any]
     identity: dict[str, Any]
-    """What it is about: fingerprint of the model, the data, number of pairs."""
+    """Fingerprint of the model, ids of the pairs, number of pairs a step; see `resume`."""
     progress: dict[str, Any]
     weights: Mapping[str, Tensor]
-    """What moves, by parameter name."""
+    """The trained weights, by parameter name."""
     optimizer: Mapping[str, Tensor]
     optimizer_meta: dict[str, Any]
-    """With `optimizer`, what `pack_optimizer` gave."""
+    """With `optimizer`, what `pack_optimizer` returned."""
     average: Mapping[str, Tensor] = field(default_factory=dict)
     """Averaged weights by parameter name; empty without."""
     scaler: dict[str, Any] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class TrainState:
 
 
 def save_state(folder: Path, state: TrainState) -> None:
-    """Write `state` into `folder`, then remove older ones; killed anywhere, one sound one is left.
+    """Write `state` into `folder`, then remove older ones; a kill at any moment leaves a sound one.
 
     Raises `WorkspaceError` when the disk refuses.
     """
@@ -64,15 +64,15 @@ def save_state(folder: Path, state: TrainState) -> None:
         fresh.mkdir()
         _write(fresh, state)
         if target.exists():
-            # not removed yet: it is all there is until the new one has its name
-            aside = target.with_name(f"{target.name}-replaced")
-            shutil.rmtree(aside, ignore_errors=True)
-            os.replace(target, aside)
+            # kept until the new state has its name: before that there is no other one
+            replaced = target.with_name(f"{target.name}-replaced")
+            shutil.rmtree(replaced, ignore_errors=True)
+            os.replace(target, replaced)
         os.replace(fresh, target)
         flush(folder)
-    for left in [*_saved(folder), *folder.glob(".step-*.tmp")]:
-        if left != target:
-            shutil.rmtree(left, ignore_errors=True)
+    for path in [*_saved(folder), *folder.glob(".step-*.tmp")]:
+        if path != target:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def load_state(folder: Path) -> tuple[TrainState | None, list[str]]:
@@ -106,21 +106,21 @@ def differences(
 
 
 def _saved(folder: Path) -> list[Path]:
-    """The states under `folder` by their names alone, newest first; a replaced one comes after."""
-    found = [p for p in folder.glob("step-*") if p.name.split("-")[1].isdecimal()]
-    return sorted(found, key=lambda p: (-int(p.name.split("-")[1]), p.name))
+    """The states in `folder` by their names alone, newest first; a replaced one comes last."""
+    states = [p for p in folder.glob("step-*") if p.name.split("-")[1].isdecimal()]
+    return sorted(states, key=lambda p: (-int(p.name.split("-")[1]), p.name))
 
 
 def _write(folder: Path, state: TrainState) -> None:
-    """Fill `folder` with files that are on the disk when this returns."""
+    """Fill `folder` with files, which are on the disk when this returns."""
     files = {}
     for name in TENSORS:
         path = folder / f"{name}.safetensors"
-        save_file({key: whole(t) for key, t in getattr(state, name).items()}, path)
+        save_file({key: gather(t) for key, t in getattr(state, name).items()}, path)
         flush(path)
         files[path.name] = hash_file(path)
-    told = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in TENSORS}
-    content = {"format": FORMAT, "files": files, "state": told}
+    plain = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in TENSORS}
+    content = {"format": FORMAT, "files": files, "state": plain}
     path = folder / "state.json"
     path.write_text(json.dumps({**content, "sha256": _checksum(content)}), encoding="utf-8")
     flush(path)

@@ -1,10 +1,11 @@
-"""What a run would do, told before anything is computed or written.
+"""What a run would compute and how long it would take, before anything is written.
 
 Shapes: B pairs, S sides, K points.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pairs
 from invdpo.train.diagnostics.timing import Measured, measure
 from invdpo.train.distributed import pick_device
-from invdpo.train.loop import VALIDATION_POINTS
+from invdpo.train.metrics import VALIDATION_POINTS
 from invdpo.train.models import load_adapter
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
@@ -26,7 +27,7 @@ MEASURED = 4
 
 @dataclass(frozen=True)
 class Estimate:
-    """A dry run's findings. Pictures are counted, not decoded; cached shards are not verified."""
+    """The result of a dry run. Pictures are counted, not decoded; shards are not verified."""
 
     pairs: int
     validation_pairs: int
@@ -37,7 +38,7 @@ class Estimate:
     cache: str
     """Folder of the cache."""
     cached_bytes: int
-    """What the stores hold that this run would use, other data sets' rows included."""
+    """Size of the stores that this run would use, with other datasets' rows in them."""
     lacking: Lacking
     free_bytes: int
     cache_forwards: int
@@ -59,7 +60,7 @@ class Estimate:
 def estimate(
     dataset: str | Path, output: Path, config: TrainConfig, *, cache_dir: Path | None = None
 ) -> Estimate:
-    """The work that `train` with these arguments would have, by the same path.
+    """The work that `train` with these arguments would do, by the same code.
 
     Times come from a few real calls. Nothing is written but a temporary folder.
     Raises as `train` does before it starts.
@@ -67,41 +68,36 @@ def estimate(
     adapter = load_adapter(config, pick_device(config.device))
     config = resolve_config(config, adapter)
     data = open_data(dataset, config)
-    found = read_splits(data, adapter, config)
+    splits = read_splits(data, adapter, config)
+    pairs = {name: split.pairs for name, split in splits.items()}
     cache = open_cache(cache_dir or output.parent / "trajectories", adapter, config)
-    splits = {split: some.pairs for split, some in found.items()}
-    need = lacking(cache, adapter, config, splits)
+    need = lacking(cache, adapter, config, pairs)
     sampler = BatchSampler(cache, config, adapter.alpha_bar)
-    width = sampler.objective.sides * sampler.points
-    samples = min(config.unet_batch_size, config.batch_size * width)
-    measured = measure(adapter, config, data, splits["train"][:MEASURED], samples)
-    work = _forwards(cache, config, sampler, need, len(splits["validation"]))
-    times = _seconds(measured, need, work, sampler.objective.live_reference)
+    samples = min(config.unet_batch_size, config.batch_size * sampler.samples_per_pair)
+    measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
+    forwards = _forwards(cache, config, sampler, need, len(pairs["validation"]))
+    seconds = _seconds(measured, need, forwards, sampler.objective.live_reference)
     return Estimate(
-        **_counts(found),
+        **_counts(splits),
         cache=str(cache.root),
         cached_bytes=sum(store.size() for store in cache.stores()),
         lacking=need,
         free_bytes=free_bytes(cache.root),
-        cache_forwards=work[0],
-        train_forwards=work[1],
-        validation_forwards=work[2],
+        cache_forwards=forwards[0],
+        train_forwards=forwards[1],
+        validation_forwards=forwards[2],
         measured=measured,
-        cache_seconds=times and round(times[0], 3),
-        train_seconds=times and round(times[1], 3),
+        cache_seconds=seconds and round(seconds[0], 3),
+        train_seconds=seconds and round(seconds[1], 3),
     )
 
 
-def _counts(found: dict[str, Pairs]) -> dict[str, Any]:
-    pairs = [pair for some in found.values() for pair in some.pairs]
-    skipped: dict[str, int] = {}
-    for some in found.values():
-        for reason, count in some.skipped.items():
-            skipped[reason] = skipped.get(reason, 0) + count
+def _counts(splits: dict[str, Pairs]) -> dict[str, Any]:
+    pairs = [pair for split in splits.values() for pair in split.pairs]
     return {
-        "pairs": len(found["train"].pairs),
-        "validation_pairs": len(found["validation"].pairs),
-        "skipped": skipped,
+        "pairs": len(splits["train"].pairs),
+        "validation_pairs": len(splits["validation"].pairs),
+        "skipped": dict(sum((split.skipped for split in splits.values()), Counter[str]())),
         "prompts": len({pair.prompt for pair in pairs}),
         "images": len({image for pair in pairs for image in pair.images}),
     }
@@ -110,28 +106,28 @@ def _counts(found: dict[str, Pairs]) -> dict[str, Any]:
 def _forwards(
     cache: Cache, config: TrainConfig, sampler: BatchSampler, need: Lacking, validation: int
 ) -> tuple[int, int, int]:
-    """UNet sample-forwards of phase one, of training steps, and of looks at validation pairs."""
+    """UNet sample-forwards of phase one, of training steps, and of validation."""
     halves = 1 if config.inversion_guidance_scale == 1 else 2
-    each = sampler.objective.sides * (2 if sampler.objective.live_reference else 1)
-    step = config.batch_size * config.gradient_accumulation_steps * sampler.points
-    looks = -(-config.max_steps // config.validate_every)
-    judged = min(VALIDATION_POINTS, sampler.places)
-    mixed = cache.kept if config.fresh_noise else 0
+    per_point = sampler.objective.sides * (2 if sampler.objective.live_reference else 1)
+    step_points = config.batch_size * config.gradient_accumulation_steps * sampler.points
+    validations = -(-config.max_steps // config.validate_every)
+    validation_points = validation * min(VALIDATION_POINTS, sampler.available_points)
+    fresh = cache.kept if config.fresh_noise else 0
     return (
-        need.trajectories * (halves * (cache.grid.steps + 1) + mixed),
-        config.max_steps * step * each,
-        looks * validation * judged * each,
+        need.trajectories * (halves * (cache.grid.steps + 1) + fresh),
+        config.max_steps * step_points * per_point,
+        validations * validation_points * per_point,
     )
 
 
 def _seconds(
-    measured: Measured | None, need: Lacking, work: tuple[int, int, int], live: bool
+    measured: Measured | None, need: Lacking, forwards: tuple[int, int, int], live: bool
 ) -> tuple[float, float] | None:
     if measured is None:
         return None
-    once, train, validation = work
-    graphs = train // 2 if live else train
-    forwards = train - graphs + validation
+    inversion, train, validation = forwards
+    with_backward = train // 2 if live else train
+    without = train - with_backward + validation
     encoding = need.images * measured.encode_seconds
-    steps = graphs * measured.step_seconds + forwards * measured.forward_seconds
-    return encoding + once * measured.forward_seconds, steps
+    steps = with_backward * measured.step_seconds + without * measured.forward_seconds
+    return encoding + inversion * measured.forward_seconds, steps

@@ -1,4 +1,4 @@
-"""Is the grid fine enough? Invert some pictures, re-generate them from their noise, and compare.
+"""Whether the grid is fine enough: some pictures are inverted, re-generated and compared.
 
 Shapes: B pictures, C x H x W the latent.
 """
@@ -30,14 +30,14 @@ from invdpo.train.models import load_adapter
 from invdpo.train.schedule import Grid, make_grid
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
-FINE = 30.0
-"""Decibels from which the re-generated picture is hard to tell from the original."""
-GAIN = 1.0
-"""Decibels that a grid of twice the steps should win to be worth its cost."""
+GOOD_PSNR = 30.0
+"""Decibels from which the re-generated picture is hard to distinguish from the original."""
+WORTHWHILE_GAIN = 1.0
+"""Decibels that a grid of twice the steps should gain to be worth its cost."""
 
 
 @dataclass(frozen=True)
-class Fineness:
+class GridQuality:
     """How well one grid re-generates the pictures."""
 
     steps: int
@@ -47,18 +47,18 @@ class Fineness:
     psnr: float
     """Decibels of decoded pictures against the VAE's own round trip, mean over pictures."""
     seconds: float
-    """A picture, there and back."""
+    """Of inverting and re-generating one picture."""
 
 
 @dataclass(frozen=True)
-class Check:
+class InversionCheck:
     """The configured grid beside a coarser and a finer one."""
 
     images: int
     guidance: float
     configured: int
     """N of the configuration."""
-    rows: tuple[Fineness, ...]
+    rows: tuple[GridQuality, ...]
     advice: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,78 +68,78 @@ class Check:
         return {**asdict(self), "rows": finite}
 
 
-def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -> Check:
-    """Judge N/2, N and 2N on the first winners of `dataset`; nothing is written beside it.
+def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -> InversionCheck:
+    """Try N/2, N and 2N on the first winners of `dataset`; nothing is written beside it.
 
     Raises as `train` does; `DataError` when no picture can be read.
     """
     adapter = load_adapter(config, pick_device(config.device))
     config = resolve_config(config, adapter)
     steps = config.num_inversion_steps
-    make_grid(adapter.alpha_bar, steps)  # refuses a grid that the model doesn't have
+    make_grid(adapter.alpha_bar, steps)  # raises where the model allows no such grid
     data = open_data(dataset, config)
-    found = read_splits(data, adapter, config)["train"].pairs
-    pairs = list({pair.chosen: pair for pair in found}.values())[:images]
+    every_pair = read_splits(data, adapter, config)["train"].pairs
+    pairs = list({pair.chosen: pair for pair in every_pair}.values())[:images]
     with TemporaryDirectory(prefix="invdpo-") as folder:
-        filler = CacheBuilder(adapter, config, open_cache(Path(folder), adapter, config))
-        filler.encode(data, {"train": pairs})
-        pairs = [p for p in pairs if not filler.cache.unreadable.keys() & {p.chosen}]
+        builder = CacheBuilder(adapter, config, open_cache(Path(folder), adapter, config))
+        builder.encode(data, {"train": pairs})
+        pairs = [p for p in pairs if not builder.cache.unreadable.keys() & {p.chosen}]
         if not pairs:
             raise DataError(f"{dataset}: no readable picture in the train split to check with.")
         sizes = sorted({max(1, steps // 2), steps, min(2 * steps, len(adapter.alpha_bar) - 1)})
-        rows = tuple(_judge(filler, pairs, make_grid(adapter.alpha_bar, n)) for n in sizes)
+        rows = tuple(_quality(builder, pairs, make_grid(adapter.alpha_bar, n)) for n in sizes)
     scale = config.inversion_guidance_scale
-    return Check(len(pairs), scale, steps, rows, advice(rows, steps, scale))
+    return InversionCheck(len(pairs), scale, steps, rows, advice(rows, steps, scale))
 
 
-def advice(rows: Sequence[Fineness], steps: int, guidance: float) -> str:
+def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
     """One sentence on what to do with N."""
     level = {row.steps: row.psnr for row in rows}
     now, finest = level[steps], max(level)
     if not all(map(math.isfinite, level.values())):
         return "The pictures that come back are not finite: try dtype float32."
-    if now >= FINE:
-        coarser = [n for n in level if n < steps and level[n] >= FINE]
+    if now >= GOOD_PSNR:
+        coarser = [n for n in level if n < steps and level[n] >= GOOD_PSNR]
         less = f"; {coarser[0]} would do too, at half the cost" if coarser else ""
-        return f"N = {steps} is fine enough ({now:.1f} dB, {FINE:.0f} or more is good){less}."
-    if finest == steps or level[finest] < now + GAIN:
+        return f"N = {steps} is fine enough ({now:.1f} dB, {GOOD_PSNR:.0f} or more is good){less}."
+    if finest == steps or level[finest] < now + WORTHWHILE_GAIN:
         if guidance != 1:
             return "Finer grids hardly help: bring inversion_guidance_scale nearer to 1."
         return f"N = {steps} re-generates poorly ({now:.1f} dB), and finer grids hardly better."
-    enough = "and is fine enough" if level[finest] >= FINE else "though that is still coarse"
+    enough = "and is fine enough" if level[finest] >= GOOD_PSNR else "though that is still coarse"
     better = f"num_inversion_steps {finest} reaches {level[finest]:.1f}, {enough}"
-    return f"N = {steps} is coarse ({now:.1f} dB, {FINE:.0f} or more is good): {better}."
+    return f"N = {steps} is coarse ({now:.1f} dB, {GOOD_PSNR:.0f} or more is good): {better}."
 
 
-def _judge(filler: CacheBuilder, pairs: list[Pair], grid: Grid) -> Fineness:
+def _quality(builder: CacheBuilder, pairs: list[Pair], grid: Grid) -> GridQuality:
     began = time.perf_counter()
-    found = list(_regenerated(filler, pairs, grid))
+    latents = list(_regenerated(builder, pairs, grid))
     seconds = (time.perf_counter() - began) / len(pairs)
-    power = torch.cat([latent.pow(2).mean((1, 2, 3)) for latent, _ in found])
-    error = torch.cat([(latent - again).pow(2).mean((1, 2, 3)) for latent, again in found])
-    decode = filler.adapter.decode_latents
-    level = torch.cat([psnr(decode(latent), decode(again)) for latent, again in found]).mean()
+    power = torch.cat([latent.pow(2).mean((1, 2, 3)) for latent, _ in latents])
+    error = torch.cat([(latent - again).pow(2).mean((1, 2, 3)) for latent, again in latents])
+    decode = builder.adapter.decode_latents
+    level = torch.cat([psnr(decode(latent), decode(again)) for latent, again in latents]).mean()
     relative = (error.mean() / power.mean()).sqrt()
-    return Fineness(grid.steps, relative.item(), level.item(), seconds)
+    return GridQuality(grid.steps, relative.item(), level.item(), seconds)
 
 
 def _regenerated(
-    filler: CacheBuilder, pairs: list[Pair], grid: Grid
+    builder: CacheBuilder, pairs: list[Pair], grid: Grid
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Latents (B, C, H, W) and what comes back, of one shape at a time."""
-    shapes = defaultdict(list)
+    """Latents (B, C, H, W) and the re-generated ones, of one shape at a time."""
+    by_size = defaultdict(list)
     for pair in pairs:
-        shapes[pair.bucket].append(pair)
-    for alike in shapes.values():
-        for some in chunks(alike, max(1, filler.samples // 2)):
-            pictures = [pair.pictures[0] for pair in some]
-            reference = filler.reference(pictures, [pair.prompt for pair in some])
-            latent = filler.cache.latents.get("latent", pictures).to(filler.adapter.device)
+        by_size[pair.bucket].append(pair)
+    for same_size in by_size.values():
+        for chunk in chunks(same_size, max(1, builder.samples // 2)):
+            pictures = [pair.pictures[0] for pair in chunk]
+            reference = builder.reference(pictures, [pair.prompt for pair in chunk])
+            latent = builder.cache.latents.get("latent", pictures).to(builder.adapter.device)
             end = next(islice(invert(reference, latent, grid), grid.steps - 1, None)).x
             yield latent, regenerate(reference, end, grid)
 
 
-def psnr(picture: Tensor, other: Tensor) -> Tensor:
+def psnr(first: Tensor, second: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB of pictures (B, 3, h, w) in -1..1: (B,), 100 at most."""
-    error = ((picture - other) / 2).pow(2).mean((1, 2, 3))
+    error = ((first - second) / 2).pow(2).mean((1, 2, 3))
     return -10 * error.clamp(min=1e-10).log10()

@@ -1,4 +1,4 @@
-"""What to say when a device is out of memory: what was tried, and what would take less."""
+"""The error when a device is out of memory: what was tried, and which settings take less."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from invdpo.schemas.io.text import format_bytes
 from invdpo.train.optim.optimizers import OptimizerName, state_bytes
 
 NOTABLE = 0.02
-"""Share of the memory from which on a change is worth a line."""
+"""Share of the memory that a change must save to be worth a line."""
 
 TEXTS = ("out of memory", "can't allocate memory")
-"""By which torch's errors without a class of their own are known, in lower case."""
+"""In the text of torch's errors that have no class of their own, in lower case."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What decides the memory of a training step."""
+    """What determines the memory of a training step."""
 
     samples: int
     dtype: str
@@ -36,21 +36,21 @@ class Setting:
     checkpointing: bool
     devices: int
     sharded: bool
-    """Whether the devices share what one of them holds otherwise."""
+    """Whether the devices share what each of them holds otherwise."""
 
     def parts(self) -> dict[str, int]:
-        """Bytes on a device before the first picture, by what they are."""
+        """Fixed bytes: those on a device before the first picture, by what they hold."""
         copy = 4 * sum(p.numel() for p in self.moving)
-        whole = {
+        sizes = {
             "weights": self.weights,
             "gradients": copy,
             f"{self.optimizer}'s states": state_bytes(self.optimizer, self.moving),
             "averages": copy if self.averaged else 0,
         }
         share = self.devices if self.sharded else 1
-        return {name: size // share for name, size in whole.items() if size}
+        return {name: size // share for name, size in sizes.items() if size}
 
-    def standing(self) -> int:
+    def fixed_bytes(self) -> int:
         """Bytes on a device before the first picture."""
         return sum(self.parts().values())
 
@@ -71,11 +71,11 @@ def advice(
     """The text of an out-of-memory error: what was tried, then what takes less, least harm first.
 
     Args:
-        config: The run's; its `dtype` and `tuning` are looked at.
+        config: The run's; its `dtype` and `tuning` are used.
         samples: UNet samples of one graph.
         weights_bytes: All the network's weights, were they on one device; a frozen copy too.
-        moving: The parameters in training; only their shapes are looked at.
-        device_bytes: Memory of one device; none if unknown.
+        moving: The parameters in training; only their shapes are used.
+        device_bytes: Memory of one device; None if unknown.
         optimizer: Its name.
         averaged: Whether averages of the moving weights are kept.
         gradient_checkpointing: Whether it is on.
@@ -95,12 +95,12 @@ def advice(
         sharded=sharded,
     )
     parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in now.parts().items())
-    if device_bytes is not None and now.standing() >= device_bytes:
-        return "\n".join([_crowded(now, parts, device_bytes), *_below(now, device_bytes)])
+    if device_bytes is not None and now.fixed_bytes() >= device_bytes:
+        return "\n".join([_overfull(now, parts, device_bytes), *_fixed_lines(now, device_bytes)])
     room = "the device" if device_bytes is None else f"a device of {format_bytes(device_bytes)}"
     graph = f"{samples} UNet sample{'s' * (samples != 1)} in one graph"
     first = f"Out of memory on {room}: {graph} did not fit beside {parts}. Least harm first, try:"
-    return "\n".join([first, *(f"  {line}" for line in _smaller(now, device_bytes))])
+    return "\n".join([first, *(f"  {line}" for line in _graph_lines(now, device_bytes))])
 
 
 @contextmanager
@@ -110,37 +110,37 @@ def out_of_memory(text: Callable[[], str]) -> Iterator[None]:
         yield
     except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
         known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        if not known and not any(told in str(error).lower() for told in TEXTS):
+        if not known and not any(words in str(error).lower() for words in TEXTS):
             raise
         raise ModelError(text()) from error
 
 
-def _crowded(now: Setting, parts: str, device_bytes: int) -> str:
+def _overfull(now: Setting, parts: str, device_bytes: int) -> str:
     return (
-        f"Out of memory: {parts} are {format_bytes(now.standing())} before the first picture, "
+        f"Out of memory: {parts} are {format_bytes(now.fixed_bytes())} before the first picture, "
         f"and the device has {format_bytes(device_bytes)}: no unet_batch_size will do. "
         "What each change comes to, least harm first:"
     )
 
 
-def _below(now: Setting, device_bytes: int) -> Iterator[str]:
-    """A line for each change of what stands in memory, with what it comes to."""
-    changes = list(_standing(now, device_bytes))
+def _fixed_lines(now: Setting, device_bytes: int) -> Iterator[str]:
+    """A line for each change of the fixed memory, with the bytes it leads to."""
+    changes = list(_fixed_changes(now, device_bytes))
     for line, after in changes:
-        enough = after.standing() < device_bytes
-        yield f"  {line}: {format_bytes(after.standing())}{'' if enough else ', still too much'}"
-    if any(after.standing() < device_bytes for _, after in changes):
+        enough = after.fixed_bytes() < device_bytes
+        yield f"  {line}: {format_bytes(after.fixed_bytes())}{'' if enough else ', still too much'}"
+    if any(after.fixed_bytes() < device_bytes for _, after in changes):
         return
     pairs = [
-        f"  {one} and {other}: {format_bytes(after.standing())}"
-        for one, between in changes
-        for other, after in _standing(between, device_bytes)
-        if after.standing() < device_bytes
+        f"  {first} and {second}: {format_bytes(after.fixed_bytes())}"
+        for first, between in changes
+        for second, after in _fixed_changes(between, device_bytes)
+        if after.fixed_bytes() < device_bytes
     ]
     yield from pairs[:1] or ["  That is not enough: take a device with more memory."]
 
 
-def _smaller(now: Setting, device_bytes: int | None) -> Iterator[str]:
+def _graph_lines(now: Setting, device_bytes: int | None) -> Iterator[str]:
     """Changes that make room for a graph, least harm first."""
     if now.samples > 1:
         yield f"unet_batch_size: {now.samples // 2} (the same results)"
@@ -149,24 +149,24 @@ def _smaller(now: Setting, device_bytes: int | None) -> Iterator[str]:
     if now.dtype == "float32":
         kept = "of what a graph keeps" if now.full else "of what a graph keeps and of the weights"
         yield f"dtype: bfloat16 (half {kept})"
-    changes = list(_standing(now, device_bytes))
+    changes = list(_fixed_changes(now, device_bytes))
     for shared in (False, True):
         if shared:
             yield "resolution: a lower one (a graph grows with the number of pixels)"
         for line, after in changes:
             if (after.sharded != now.sharded) == shared and after.dtype == now.dtype:
-                freed = format_bytes(now.standing() - after.standing())
+                freed = format_bytes(now.fixed_bytes() - after.fixed_bytes())
                 yield f"{line} (frees {freed}{' a device' if shared else ''})"
 
 
-def _standing(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, Setting]]:
-    """Changes that lower what stands in memory notably, least harm first."""
-    for line, after in _candidates(now, device_bytes):
-        if now.standing() - after.standing() >= NOTABLE * now.standing():
+def _fixed_changes(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, Setting]]:
+    """Changes that lower the fixed memory notably, least harm first."""
+    for line, after in _all_changes(now, device_bytes):
+        if now.fixed_bytes() - after.fixed_bytes() >= NOTABLE * now.fixed_bytes():
             yield line, after
 
 
-def _candidates(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, Setting]]:
+def _all_changes(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, Setting]]:
     if now.dtype == "float32" and not now.full:
         half = replace(now, dtype="bfloat16", weights=now.weights // 2)
         yield "dtype: bfloat16", half
@@ -180,7 +180,7 @@ def _candidates(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, S
     if not now.sharded:
         count = now.devices
         if count == 1:
-            count = 2 if device_bytes is None else max(2, now.standing() // device_bytes + 1)
+            count = 2 if device_bytes is None else max(2, now.fixed_bytes() // device_bytes + 1)
         other = "" if now.optimizer == "adamw" else " with optimizer adamw"
         after = replace(now, sharded=True, devices=count, optimizer="adamw")
         yield f"strategy: fsdp{other} on {count} devices", after

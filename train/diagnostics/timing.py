@@ -1,4 +1,4 @@
-"""A few real calls of the model, timed: what a dry run's times and memory come from.
+"""A few real calls of the model, timed, from which a dry run derives times and memory.
 
 Shapes: M samples, C x H x W the latent.
 """
@@ -25,7 +25,7 @@ from invdpo.train.models.finetuning import Tuning, start_tuning
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds and bytes of calls as large as the run's own, after one to warm up."""
+    """Seconds and bytes of calls as large as the run's own, each after a warm-up."""
 
     samples: int
     """In each call of the UNet."""
@@ -40,32 +40,32 @@ class Measured:
     moving_bytes: int
     """Gradients and the optimiser's two moments; less with other optimisers than AdamW."""
     graph_bytes: int
-    """What autograd keeps of one such call."""
+    """What autograd keeps for the backward of one such call."""
 
 
 def measure(
     adapter: ModelAdapter, config: TrainConfig, dataset: DataSet, pairs: list[Pair], samples: int
 ) -> Measured | None:
-    """Time the calls on some pairs of the train split; none if their first picture is unreadable.
+    """Time the calls on some pairs of the train split; None if their first picture is unreadable.
 
-    What is encoded is thrown away. The adapter's UNet is being tuned afterwards.
+    The encodings are thrown away. Afterwards the adapter's UNet is prepared for training.
     """
-    pictures = len({image for pair in pairs for image in pair.images})
+    count = len({image for pair in pairs for image in pair.images})
     for _ in range(2):  # the first time loads the encoders
         with TemporaryDirectory(prefix="invdpo-") as folder:
-            filler = CacheBuilder(adapter, config, open_cache(Path(folder), adapter, config))
+            builder = CacheBuilder(adapter, config, open_cache(Path(folder), adapter, config))
             began = time.perf_counter()
-            filler.encode(dataset, {"train": pairs})
-            encode = (time.perf_counter() - began) / pictures
-            if filler.cache.latents.lacks(pairs[0].pictures[:1]):
+            builder.encode(dataset, {"train": pairs})
+            encode = (time.perf_counter() - began) / count
+            if builder.cache.latents.lacks(pairs[0].pictures[:1]):
                 return None
-            same, prompts = [pairs[0].pictures[0]] * samples, [pairs[0].prompt] * samples
-            latent = filler.cache.latents.get("latent", same).to(adapter.device)
-            told = filler.reference(same, prompts).told
+            pictures, prompts = [pairs[0].pictures[0]] * samples, [pairs[0].prompt] * samples
+            latent = builder.cache.latents.get("latent", pictures).to(adapter.device)
+            conditioning = builder.reference(pictures, prompts).conditioning
     steps = torch.full((samples,), len(adapter.alpha_bar) // 2, device=adapter.device)
-    forward = _timed(lambda: _forward(adapter, latent, steps, told), adapter.device)
+    forward = _timed(lambda: _forward(adapter, latent, steps, conditioning), adapter.device)
     tuning = start_tuning(adapter, config, ProcessGroup(adapter.device), keep_reference=False)
-    backward = _timed(lambda: _step(adapter, tuning, latent, steps, told), adapter.device)
+    backward = _timed(lambda: _step(adapter, tuning, latent, steps, conditioning), adapter.device)
     return Measured(
         samples,
         encode_seconds=encode,
@@ -73,22 +73,26 @@ def measure(
         step_seconds=backward / samples,
         weights_bytes=sum(p.nbytes for p in adapter.unet.parameters()),
         moving_bytes=3 * sum(p.nbytes for p in tuning.parameters),
-        graph_bytes=_graph_bytes(lambda: _step(adapter, tuning, latent, steps, told), tuning.unet),
+        graph_bytes=_graph_bytes(
+            lambda: _step(adapter, tuning, latent, steps, conditioning), tuning.unet
+        ),
     )
 
 
 @torch.no_grad()
-def _forward(adapter: ModelAdapter, x: Tensor, t: Tensor, told: Conditioning) -> None:
-    adapter.predict(adapter.unet, x, t, told)
+def _forward(adapter: ModelAdapter, x: Tensor, t: Tensor, conditioning: Conditioning) -> None:
+    adapter.predict(adapter.unet, x, t, conditioning)
 
 
-def _step(adapter: ModelAdapter, tuning: Tuning, x: Tensor, t: Tensor, told: Conditioning) -> None:
-    loss = adapter.predict(tuning.unet, x, t, told).pow(2).mean()
+def _step(
+    adapter: ModelAdapter, tuning: Tuning, x: Tensor, t: Tensor, conditioning: Conditioning
+) -> None:
+    loss = adapter.predict(tuning.unet, x, t, conditioning).pow(2).mean()
     torch.autograd.grad(loss, tuning.parameters, allow_unused=True)
 
 
 def _timed(call: Callable[[], None], device: torch.device) -> float:
-    """Seconds of the second call; the first one warms up."""
+    """Seconds of a second call, after a first one to warm up."""
     seconds = 0.0
     for _ in range(2):
         began = time.perf_counter()
@@ -100,13 +104,13 @@ def _timed(call: Callable[[], None], device: torch.device) -> float:
 
 
 def _graph_bytes(call: Callable[[], None], network: torch.nn.Module) -> int:
-    """Bytes that autograd keeps for backward; weights, and views of them, are there anyway."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    """Bytes that autograd keeps for backward, without weights and views of them."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 

@@ -1,4 +1,4 @@
-"""What a model family must offer the trainer.
+"""What a model family must offer to the trainer.
 
 Shapes: M samples, P prompts, C x H x W the latent, T training timesteps. Latents and noise are
 float32 whatever the model computes in.
@@ -20,7 +20,7 @@ from invdpo.schemas.plugins import Registry
 from invdpo.train.data.buckets import Fitted, Framing, Size
 
 Conditioning = dict[str, Tensor]
-"""What the network is told beside x and t: named tensors whose first dimension is the sample."""
+"""Inputs of the network beside x and t: named tensors whose first dimension is the sample."""
 
 
 class ModelAdapter(Protocol):
@@ -33,7 +33,7 @@ class ModelAdapter(Protocol):
 
     @property
     def pipeline(self) -> str:
-        """Class of the diffusers pipeline that samples from it."""
+        """Name of the diffusers pipeline class that samples from it."""
         ...
 
     @property
@@ -43,7 +43,7 @@ class ModelAdapter(Protocol):
 
     @property
     def precision(self) -> str:
-        """What it computes in, and on which weights; encodings and noise depend on it too."""
+        """Precision of its computations and weights; encodings and noise depend on it, too."""
         ...
 
     @property
@@ -66,7 +66,7 @@ class ModelAdapter(Protocol):
         ...
 
     def encode_images(self, images: Sequence[Fitted]) -> Conditioning:
-        """`latent` (M, C, H, W), the VAE's mode, scaled; and what `about` says of each picture.
+        """`latent` (M, C, H, W), the VAE's mode, scaled; and each picture's `size_conditioning`.
 
         All pictures are of one size.
         """
@@ -76,20 +76,20 @@ class ModelAdapter(Protocol):
         """Pictures (M, 3, height, width) in -1..1 of clean latents (M, C, H, W)."""
         ...
 
-    def about(self, framings: Sequence[Framing]) -> Conditioning:
-        """What the network is told of pictures beside their prompts; nothing for most families."""
+    def size_conditioning(self, framings: Sequence[Framing]) -> Conditioning:
+        """Conditioning on the sizes and crops of pictures; empty for most families."""
         ...
 
     def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:
-        """Conditioning of each prompt; None is what guidance leads away from."""
+        """Conditioning on each prompt; None is the prompt that guidance leads away from."""
         ...
 
-    def cut(self, prompts: Sequence[str]) -> list[bool]:
-        """Which prompts are longer than the encoder takes, and are cut by `encode_prompts`."""
+    def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
+        """For each prompt whether it is longer than the encoder takes, so that its end is lost."""
         ...
 
     def predict(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """Noise in x (M, C, H, W) at timesteps t (M,) as `unet` sees it."""
+        """The noise that `unet` predicts in x (M, C, H, W) at timesteps t (M,)."""
         ...
 
     def drop_encoders(self) -> None:
@@ -98,7 +98,7 @@ class ModelAdapter(Protocol):
 
 
 class Family(Protocol):
-    """What makes an adapter from a folder in diffusers layout."""
+    """Makes an adapter from a folder in diffusers layout."""
 
     def __call__(
         self, folder: Path, device: device, dtype: str, weights_dtype: str

@@ -17,13 +17,13 @@ from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
 
 VARIANT = re.compile(r"(?:diffusion_pytorch_)?model\.(\w+)(?:-\d+-of-\d+)?\.safetensors")
-"""Weights beside or in place of the main ones, such as `model.fp16.safetensors`."""
+"""Weights in another precision, such as `model.fp16.safetensors`."""
 
 
 def load_component(
     kind: Any, folder: Path, name: str, device: torch.device, dtype: torch.dtype
 ) -> Any:
-    """One component, frozen. Raises `ModelError` when its weights don't do."""
+    """One component, frozen. Raises `ModelError` when its weights can't be used."""
     variant = weights_variant(folder / name)
     extra = {"variant": variant} if variant else {}
     try:
@@ -38,15 +38,15 @@ def load_component(
 
 
 def weights_variant(folder: Path) -> str | None:
-    """None for the main weights; `fp16` or the like when there are only such.
+    """None for the main weights; `fp16` or the like when there are no main ones.
 
-    Raises `ModelError` when there is neither, telling pickles apart.
+    Raises `ModelError` when there are neither, and names pickles, which are refused.
     """
     names = sorted(path.name for path in folder.glob("*.safetensors"))
     if not names:
         pickles = sorted(p.name for p in folder.glob("*") if p.suffix in {".bin", ".ckpt"})
-        found = f"only {', '.join(pickles)}, which is refused" if pickles else "no weights"
-        raise ModelError(f"{folder}: {found}. Save the model as safetensors.")
+        content = f"only {', '.join(pickles)}, which is refused" if pickles else "no weights"
+        raise ModelError(f"{folder}: {content}. Save the model as safetensors.")
     matches = [VARIANT.fullmatch(name) for name in names]
     return None if None in matches else next(m[1] for m in matches if m)
 
@@ -61,10 +61,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def hash_components(folder: Path, components: Sequence[str]) -> str:
-    """Hash over weights, configurations and vocabularies of some components.
+    """Hash of the weights, configurations and vocabularies of some components.
 
     It is the fingerprint in `training.json` and in the keys of caches. The `revision` of tables
-    and data sets is another value for the same folder (`folder_revision` of `invdpo.curate`, over
+    and datasets is another value for the same folder (`folder_revision` of `invdpo.curate`, over
     all components and `.model` files too). Both are kept: each stands in files written before.
     """
     paths = [p for name in components for p in sorted((folder / name).glob("*"))]

@@ -1,14 +1,15 @@
-"""What moves: a LoRA on the UNet or all of its weights; and how it is saved for diffusers."""
+"""What is trained: a LoRA on the UNet or all of its weights; and saving it for diffusers."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -17,44 +18,43 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.schemas.ids import derived_seed
 from invdpo.schemas.io.files import replace_contents
-from invdpo.train.checkpoint.optimizer_state import whole
+from invdpo.train.checkpoint.optimizer_state import gather
 from invdpo.train.distributed import ProcessGroup, shard
 from invdpo.train.models import ModelAdapter
 
 
-class Tuning(Protocol):
+class Tuning(ABC):
     """A denoiser in training."""
 
     unet: Any
     named: dict[str, nn.Parameter]
-    """Those that move, in float32, by their names in the UNet."""
+    """The trained parameters, in float32, by their names in the UNet."""
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Those that move."""
-        ...
+        """The trained parameters."""
+        return list(self.named.values())
 
-    @contextmanager
-    def reference(self) -> Iterator[nn.Module]:
-        """The frozen denoiser, for objectives that ask it live."""
-        ...
+    @abstractmethod
+    def reference(self) -> AbstractContextManager[nn.Module]:
+        """The frozen denoiser, for objectives that need it in every step."""
 
+    @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write the tuned weights, atomically; every process must call it, the first one writes.
+        """Write the tuned weights atomically; every process must call it, the main one writes.
 
         Raises `WorkspaceError` when the disk refuses.
         """
-        ...
 
 
-class LoraTuning:
+class LoraTuning(Tuning):
     """Low-rank adapters on the UNet; the reference is the same UNet with them switched off."""
 
-    def __init__(self, adapter: ModelAdapter, config: TrainConfig, team: ProcessGroup) -> None:
+    def __init__(self, adapter: ModelAdapter, config: TrainConfig, group: ProcessGroup) -> None:
         from peft import LoraConfig
 
         unet: Any = adapter.unet
-        self.unet, self.team, self.pipeline = unet, team, adapter.pipeline
+        self.unet, self.group, self.pipeline = unet, group, adapter.pipeline
         check_targets(self.unet, config.lora_targets)
         lora = LoraConfig(
             r=config.lora_rank,
@@ -68,12 +68,7 @@ class LoraTuning:
         for parameter in self.unet.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        self.named = _ready(self.unet, config, team)
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """The adapters' weights."""
-        return list(self.named.values())
+        self.named = _trained(self.unet, config, group)
 
     @contextmanager
     def reference(self) -> Iterator[nn.Module]:
@@ -91,8 +86,8 @@ class LoraTuning:
         from peft.utils import get_peft_model_state_dict
 
         convert: Any = convert_state_dict_to_diffusers  # untyped
-        layers = {name: whole(t) for name, t in get_peft_model_state_dict(self.unet).items()}
-        if self.team.leads:
+        layers = {name: gather(t) for name, t in get_peft_model_state_dict(self.unet).items()}
+        if self.group.is_main:
             save = getattr(diffusers, self.pipeline).save_lora_weights
             replace_contents(
                 folder,
@@ -101,7 +96,7 @@ class LoraTuning:
             )
 
 
-class FullTuning:
+class FullTuning(Tuning):
     """All weights of the UNet; a frozen copy is kept only for objectives that ask for it."""
 
     ignored: ClassVar[tuple[str, ...]] = ("*.bin", "*.ckpt", "*.msgpack", ".*")
@@ -110,33 +105,28 @@ class FullTuning:
         self,
         adapter: ModelAdapter,
         config: TrainConfig,
-        team: ProcessGroup,
+        group: ProcessGroup,
         *,
         keep_reference: bool,
     ) -> None:
         self.unet: Any = adapter.unet
-        self.base, self.team = adapter.folder, team
+        self.base, self.group = adapter.folder, group
         self._frozen = deepcopy(self.unet) if keep_reference else None
         self.unet.requires_grad_(True)
-        self.named = _ready(self.unet, config, team)
-        if self._frozen and team.sharded:
-            shard(self._frozen, team)
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """All of the UNet's weights."""
-        return list(self.named.values())
+        self.named = _trained(self.unet, config, group)
+        if self._frozen and group.sharded:
+            shard(self._frozen, group)
 
     @contextmanager
     def reference(self) -> Iterator[nn.Module]:
         """The frozen copy."""
         if self._frozen is None:
-            raise RuntimeError("Full tuning was started without a frozen copy.")
+            raise RuntimeError("Full tuning was started without keep_reference.")
         yield self._frozen
 
     def save(self, folder: Path) -> None:
-        """A whole pipeline folder: the base model's with this UNet in it."""
-        weights = {name: whole(t) for name, t in self.unet.state_dict().items()}
+        """A whole pipeline folder: the base model's, with this UNet in place of its own."""
+        weights = {name: gather(t) for name, t in self.unet.state_dict().items()}
 
         def fill(fresh: Path) -> None:
             index = self.base / "model_index.json"
@@ -147,7 +137,7 @@ class FullTuning:
                     shutil.copytree(self.base / name, fresh / name, ignore=skip)
             self._save_unet(fresh / "unet", weights)
 
-        if self.team.leads:
+        if self.group.is_main:
             replace_contents(folder, fill, stale="pytorch_lora_weights.safetensors")
 
     def _save_unet(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -163,25 +153,25 @@ class FullTuning:
 
 
 def start_tuning(
-    adapter: ModelAdapter, config: TrainConfig, team: ProcessGroup, *, keep_reference: bool
+    adapter: ModelAdapter, config: TrainConfig, group: ProcessGroup, *, keep_reference: bool
 ) -> Tuning:
     """Make the adapter's UNet trainable as configured. Raises `ConfigError` for unknown targets."""
     if config.tuning == "lora":
-        return LoraTuning(adapter, config, team)
-    return FullTuning(adapter, config, team, keep_reference=keep_reference)
+        return LoraTuning(adapter, config, group)
+    return FullTuning(adapter, config, group, keep_reference=keep_reference)
 
 
-def _ready(unet: Any, config: TrainConfig, team: ProcessGroup) -> dict[str, nn.Parameter]:
-    """Checkpointing and sharding as configured; then the parameters that move."""
+def _trained(unet: Any, config: TrainConfig, group: ProcessGroup) -> dict[str, nn.Parameter]:
+    """Set up gradient checkpointing and sharding as configured; the parameters that are trained."""
     if config.gradient_checkpointing:
         unet.enable_gradient_checkpointing()
-    if team.sharded:
-        shard(unet, team)
+    if group.sharded:
+        shard(unet, group)
     return {name: p for name, p in unet.named_parameters() if p.requires_grad}
 
 
 def check_targets(unet: nn.Module, targets: Sequence[str]) -> None:
-    """Raise `ConfigError` for every target no layer is called by, listing the names there are."""
+    """Raise `ConfigError` that names every target without a layer, and the names of all layers."""
     layers = [n for n, m in unet.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     known = {_short(name) for name in layers}
     unknown = [t for t in targets if not any(n == t or n.endswith(f".{t}") for n in layers)]

@@ -22,7 +22,7 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
 
     Frozen weights are kept in `config.dtype`; those that train are kept in float32.
     Raises `ModelError` for a folder without pipeline or without safetensors, and for a pipeline
-    class that nobody adapted.
+    class without an adapter.
     """
     local = Path(config.model).is_dir()
     folder = Path(config.model) if local else _download(config.model, config.revision)

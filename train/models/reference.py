@@ -1,4 +1,4 @@
-"""The frozen denoiser asked about B latents at one timestep, guided or not.
+"""The frozen denoiser on B latents at one timestep, guided or not.
 
 Shapes: B latents, C x H x W the latent.
 """
@@ -21,37 +21,39 @@ class Reference:
     def __init__(
         self,
         adapter: ModelAdapter,
-        told: Conditioning,
-        blank: Conditioning | None = None,
+        conditioning: Conditioning,
+        empty: Conditioning | None = None,
         scale: float = 1.0,
         samples: int = 1,
     ) -> None:
-        """`blank` is the conditioning of the empty prompt, B times; none without guidance."""
+        """`empty` is the conditioning of the empty prompt, B times; None without guidance."""
         self.adapter, self.scale, self.samples = adapter, scale, samples
-        self.told = {name: value.to(adapter.device) for name, value in told.items()}
-        self.blank = blank and {name: value.to(adapter.device) for name, value in blank.items()}
+        self.conditioning = {name: value.to(adapter.device) for name, value in conditioning.items()}
+        self.empty = empty and {name: value.to(adapter.device) for name, value in empty.items()}
         self.forwards = 0
         """UNet sample-forwards so far."""
 
     def __call__(self, x: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
         """Noise in x (B, C, H, W): guided, and the conditional one alone."""
-        blank = self.blank
-        if not blank:
-            own = self._ask(x, timestep, self.told)
-            return own, own
+        full, empty = self.conditioning, self.empty
+        if not empty:
+            conditional = self._predict(x, timestep, full)
+            return conditional, conditional
         if 2 * len(x) <= self.samples:
-            both = {name: torch.cat([value, blank[name]]) for name, value in self.told.items()}
-            own, without = self._ask(torch.cat([x, x]), timestep, both).chunk(2)
+            both = {name: torch.cat([value, empty[name]]) for name, value in full.items()}
+            noise = self._predict(torch.cat([x, x]), timestep, both)
+            conditional, unconditional = noise.chunk(2)
         else:
-            own, without = (self._ask(x, timestep, told) for told in (self.told, blank))
-        return guided(own, without, self.scale), own
+            conditional, unconditional = (self._predict(x, timestep, c) for c in (full, empty))
+        return guided(conditional, unconditional, self.scale), conditional
 
-    def own(self, x: Tensor, timestep: int, rows: Tensor) -> Tensor:
+    def unguided(self, x: Tensor, timestep: int, rows: Tensor) -> Tensor:
         """Conditional noise in x (R, C, H, W), other latents of the pictures in `rows` (R,)."""
         rows = rows.to(self.adapter.device)
-        return self._ask(x, timestep, {name: value[rows] for name, value in self.told.items()})
+        conditioning = {name: value[rows] for name, value in self.conditioning.items()}
+        return self._predict(x, timestep, conditioning)
 
-    def _ask(self, x: Tensor, timestep: int, told: Conditioning) -> Tensor:
+    def _predict(self, x: Tensor, timestep: int, conditioning: Conditioning) -> Tensor:
         self.forwards += len(x)
         steps = torch.full((len(x),), timestep, device=x.device)
-        return self.adapter.predict(self.adapter.unet, x, steps, told)
+        return self.adapter.predict(self.adapter.unet, x, steps, conditioning)

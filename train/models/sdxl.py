@@ -1,4 +1,4 @@
-"""Stable Diffusion XL: two text encoders, and a UNet that is told sizes and crops.
+"""Stable Diffusion XL: two text encoders, and a UNet with conditioning on sizes and crops.
 
 Shapes: M samples, P prompts, L tokens, D width of both encoders together, E of the second's pooled
 output.
@@ -39,12 +39,12 @@ class StableDiffusionXL(StableDiffusion):
 
     @cached_property
     def tokenizer_2(self) -> Any:
-        """The second `CLIPTokenizer`, which pads with another token."""
+        """The second `CLIPTokenizer`, which has another padding token."""
         from transformers import CLIPTokenizer
 
         return CLIPTokenizer.from_pretrained(self.folder, subfolder="tokenizer_2")
 
-    def about(self, framings: Sequence[Framing]) -> Conditioning:
+    def size_conditioning(self, framings: Sequence[Framing]) -> Conditioning:
         """`time_ids` (M, 6): height and width before resizing, top and left of the crop, target."""
         ids = [(*f.original[::-1], *f.crop[::-1], *f.target[::-1]) for f in framings]
         return {"time_ids": torch.tensor(ids, dtype=torch.float32)}
@@ -58,16 +58,19 @@ class StableDiffusionXL(StableDiffusion):
         texts = [prompt or "" for prompt in prompts]
         hidden, _ = self._states(self.tokenizer, self.text_encoder, texts)
         hidden_2, pooled = self._states(self.tokenizer_2, self.text_encoder_2, texts)
-        told = {"encoder_hidden_states": torch.cat([hidden, hidden_2], -1), "text_embeds": pooled}
+        encoded = {
+            "encoder_hidden_states": torch.cat([hidden, hidden_2], -1),
+            "text_embeds": pooled,
+        }
         if read_json(self.folder / "model_index.json").get("force_zeros_for_empty_prompt", True):
-            blank = torch.tensor([prompt is None for prompt in prompts], device=self.device)
-            told = {name: value.clone() for name, value in told.items()}
-            for value in told.values():
-                value[blank] = 0
-        return told
+            empty = torch.tensor([prompt is None for prompt in prompts], device=self.device)
+            encoded = {name: value.clone() for name, value in encoded.items()}
+            for value in encoded.values():
+                value[empty] = 0
+        return encoded
 
-    def cut(self, prompts: Sequence[str]) -> list[bool]:
-        """Which prompts are longer than either encoder takes; by the tokenizers alone."""
+    def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
+        """For each prompt whether one of the encoders truncates it; loads only the tokenizers."""
         both = (too_long(tokenizer, prompts) for tokenizer in (self.tokenizer, self.tokenizer_2))
         return [first or second for first, second in zip(*both, strict=True)]
 
@@ -77,7 +80,7 @@ class StableDiffusionXL(StableDiffusion):
             out = encoder(tokens.input_ids, output_hidden_states=True)
         return out.hidden_states[-2].float(), out[0].float()
 
-    def _ask(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+    def _call(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         added = {name: conditioning[name] for name in ("text_embeds", "time_ids")}
         out: Tensor = unet(
             x, t, conditioning["encoder_hidden_states"], added_cond_kwargs=added

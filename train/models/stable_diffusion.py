@@ -46,7 +46,7 @@ class StableDiffusion:
 
     @property
     def precision(self) -> str:
-        """What the model computes in, and the weights' own precision if it is another."""
+        """The precision of the computations, and that of the weights where it differs."""
         kinds = [str(kind).removeprefix("torch.") for kind in (self.dtype, self.weights_dtype)]
         return " on ".join(dict.fromkeys(kinds))
 
@@ -101,12 +101,12 @@ class StableDiffusion:
 
     @torch.no_grad()
     def encode_images(self, images: Sequence[Fitted]) -> Conditioning:
-        """`latent` (M, C, H, W) and what `about` says; all pictures are of one size."""
+        """`latent` (M, C, H, W) and the `size_conditioning`; all pictures are of one size."""
         pixels = torch.stack([to_pixels(fitted.image) for fitted in images]).to(self.device)
         with self._precision(self._vae_dtype):
             mode = self.vae.encode(pixels).latent_dist.mode()
         latent = (mode.float() - self._shift) * self.vae.config.scaling_factor
-        return {"latent": latent} | self.about([fitted.framing for fitted in images])
+        return {"latent": latent} | self.size_conditioning([fitted.framing for fitted in images])
 
     @torch.no_grad()
     def decode_latents(self, latent: Tensor) -> Tensor:
@@ -117,38 +117,38 @@ class StableDiffusion:
         bounded: Tensor = pixels.float().clamp(-1, 1)
         return bounded
 
-    def about(self, framings: Sequence[Framing]) -> Conditioning:
-        """Nothing: this family isn't told where a picture comes from."""
+    def size_conditioning(self, framings: Sequence[Framing]) -> Conditioning:
+        """Empty: this family has no conditioning on sizes."""
         return {}
 
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:
-        """`encoder_hidden_states` (P, L, D), too long prompts cut as the pipeline cuts them."""
+        """`encoder_hidden_states` (P, L, D), prompts truncated as the pipeline truncates them."""
         texts = [prompt or "" for prompt in prompts]
         tokens = tokenize(self.tokenizer, texts).to(self.device)
-        masked = getattr(self.text_encoder.config, "use_attention_mask", False)
-        mask = tokens.attention_mask if masked else None
+        uses_mask = getattr(self.text_encoder.config, "use_attention_mask", False)
+        mask = tokens.attention_mask if uses_mask else None
         with self._precision(self.dtype):
             hidden = self.text_encoder(tokens.input_ids, attention_mask=mask)[0]
         return {"encoder_hidden_states": hidden.float()}
 
-    def cut(self, prompts: Sequence[str]) -> list[bool]:
-        """Which prompts are longer than the encoder takes; by the tokenizer alone."""
+    def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
+        """For each prompt whether it is longer than the encoder takes; loads only the tokenizer."""
         return too_long(self.tokenizer, prompts)
 
     def predict(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         """Noise in x (M, C, H, W) at timesteps t (M,), in x's precision."""
         with self._precision(self.dtype):
-            out = self._ask(unet, x.contiguous(memory_format=torch.channels_last), t, conditioning)
+            out = self._call(unet, x.contiguous(memory_format=torch.channels_last), t, conditioning)
         level = self.alpha_bar.to(x.device)[t].to(x.dtype).view(-1, 1, 1, 1)
         return to_epsilon(out.to(x.dtype), x, level, self.prediction_type)
 
     def drop_encoders(self) -> None:
-        """Forget VAE, text encoders and tokenizers."""
+        """Free VAE, text encoders and tokenizers; they are loaded again when used."""
         for name in ("vae", *self.encoders):
             self.__dict__.pop(name, None)
 
-    def _ask(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+    def _call(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
         out: Tensor = unet(x, t, **conditioning).sample
         return out
 
@@ -162,15 +162,15 @@ class StableDiffusion:
         return getattr(self.vae.config, "shift_factor", None) or 0.0
 
     def _precision(self, dtype: torch.dtype) -> torch.autocast:
-        on = dtype != torch.float32
-        return torch.autocast(self.device.type, dtype if on else None, enabled=on)
+        half = dtype != torch.float32
+        return torch.autocast(self.device.type, dtype if half else None, enabled=half)
 
     def _load(self, kind: Any, name: str, dtype: torch.dtype) -> Any:
         return load_component(kind, self.folder, name, self.device, dtype)
 
 
 def check_architecture(folder: Path, unet: dict[str, Any], vae: dict[str, Any]) -> None:
-    """Raise `ModelError` for relatives that aren't plain text-to-image denoisers."""
+    """Raise `ModelError` for models of this family that aren't plain text-to-image denoisers."""
     if unet["in_channels"] != vae["latent_channels"]:
         raise ModelError(
             f"{folder}: the UNet takes {unet['in_channels']} channels and the VAE gives "
@@ -185,7 +185,7 @@ def check_architecture(folder: Path, unet: dict[str, Any], vae: dict[str, Any]) 
 
 
 def to_epsilon(out: Tensor, x: Tensor, level: Tensor, prediction_type: str) -> Tensor:
-    """Noise from what the network gives: itself, or for `v_prediction` sqrt(a) v + sqrt(1-a) x."""
+    """Noise from the network's output: itself, or for `v_prediction` sqrt(a) v + sqrt(1-a) x."""
     if prediction_type == "epsilon":
         return out
     if prediction_type == "v_prediction":
@@ -203,7 +203,7 @@ def to_pixels(image: Image.Image) -> Tensor:
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> Any:
-    """Tokens (P, L), padded and cut to the encoder's length."""
+    """Tokens (P, L), padded and truncated to the encoder's length."""
     return tokenizer(
         list(texts),
         padding="max_length",
@@ -214,6 +214,6 @@ def tokenize(tokenizer: Any, texts: Sequence[str]) -> Any:
 
 
 def too_long(tokenizer: Any, texts: Sequence[str]) -> list[bool]:
-    """Which of the texts `tokenize` cuts."""
-    ids = tokenizer(list(texts), verbose=False).input_ids
-    return [len(some) > tokenizer.model_max_length for some in ids]
+    """For each text whether `tokenize` truncates it."""
+    tokens = tokenizer(list(texts), verbose=False).input_ids
+    return [len(ids) > tokenizer.model_max_length for ids in tokens]

@@ -37,8 +37,8 @@ def plot_curves(metrics: Path, picture: Path) -> Path:
 
     figure, series = Figure(figsize=(12, 6), layout="constrained"), read_series(metrics)
     FigureCanvasAgg(figure)
-    for place, (title, names) in enumerate(PANELS.items(), 1):
-        axes = figure.add_subplot(2, 3, place)
+    for position, (title, names) in enumerate(PANELS.items(), 1):
+        axes = figure.add_subplot(2, 3, position)
         for name in (n for n in names if n in series):
             mark = "o-" if name.startswith("validation/") else "-"
             axes.plot(*series[name], mark, label=name, linewidth=1, markersize=3)

@@ -1,4 +1,4 @@
-"""Where metrics go besides metrics.jsonl. A tracker that fails is dropped with a note."""
+"""Where metrics go beside metrics.jsonl. A tracker that fails is switched off with a note."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ OnStep = Callable[[Mapping[str, float]], None]
 
 
 class Tracker(Protocol):
-    """Takes one step's metrics at a time."""
+    """Receives the metrics of one step at a time."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take the metrics of a step."""
+        """Record the metrics of a step."""
 
     def close(self) -> None:
-        """Finish."""
+        """Write out what is left."""
 
 
 class TensorBoard:
@@ -31,22 +31,22 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         if not done:
-            shutil.rmtree(folder, ignore_errors=True)  # an earlier run's curves would mix in
+            shutil.rmtree(folder, ignore_errors=True)  # curves of an earlier run
         writer: Any = SummaryWriter
         self.writer = writer(str(folder), purge_step=done + 1 if done else None)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take the metrics of a step."""
+        """Record the metrics of a step."""
         for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Finish."""
+        """Write out what is left."""
         self.writer.close()
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, local files in `folder`. Raises `ConfigError` without wandb."""
+    """A run of Weights & Biases, its files in `folder`. Raises `ConfigError` without wandb."""
 
     def __init__(self, folder: Path, done: int) -> None:
         try:
@@ -60,11 +60,11 @@ class WeightsAndBiases:
         self.run: Any = wandb.init(project="invdpo", dir=str(folder))
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
-        """Take the metrics of a step."""
+        """Record the metrics of a step."""
         self.run.log(dict(metrics), step=step)
 
     def close(self) -> None:
-        """Finish."""
+        """Write out what is left."""
         self.run.finish()
 
 
@@ -74,11 +74,11 @@ TRACKERS: dict[str, Callable[[Path, int], Tracker]] = {
 }
 
 
-class Watcher:
-    """All trackers of a run as one; none of them can stop the training."""
+class Trackers:
+    """All trackers of a run; none of them can stop the training."""
 
     def __init__(self, names: Sequence[str], folder: Path, note: Note, done: int = 0) -> None:
-        """`done` steps have been logged before.
+        """`done` is the number of steps logged before.
 
         Raises `ConfigError` for a tracker whose extra is missing.
         """
@@ -91,8 +91,8 @@ class Watcher:
             except Exception as error:  # noqa: BLE001 (a third party raises anything: offline, no key)
                 self._failed(name, error)
 
-    def step(self, metrics: Mapping[str, float]) -> None:
-        """Log a step's metrics; `step` among them is the axis."""
+    def log(self, metrics: Mapping[str, float]) -> None:
+        """Record a step's metrics; `step` among them is the axis."""
         values = {name: value for name, value in metrics.items() if name != "step"}
         self._each(lambda tracker: tracker.log(values, int(metrics["step"])))
 
@@ -114,18 +114,18 @@ class Watcher:
 
 
 @contextmanager
-def watching(
+def track_metrics(
     names: Sequence[str], folder: Path, note: Note, on_step: OnStep | None, done: int = 0
 ) -> Iterator[OnStep]:
-    """What to call with each step's metrics while the context lasts; raises as `Watcher` does."""
-    watcher = Watcher(names, folder, note, done)
+    """Yields what to call with each step's metrics. Raises as `Trackers` does."""
+    trackers = Trackers(names, folder, note, done)
 
     def step(metrics: Mapping[str, float]) -> None:
-        watcher.step(metrics)
+        trackers.log(metrics)
         if on_step:
             on_step(metrics)
 
     try:
         yield step
     finally:
-        watcher.close()
+        trackers.close()

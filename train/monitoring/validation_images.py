@@ -1,6 +1,6 @@
-"""What the model in training draws: the same prompts and the same noise at chosen steps.
+"""Images of the model in training, at chosen steps from the same prompts and the same noise.
 
-Prompts were encoded in phase one; the VAE is loaded for the moment it decodes, and freed again.
+Prompts were encoded in phase one; the VAE is loaded to decode, and freed again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.files import write_atomically
-from invdpo.train.batches import generator_of
+from invdpo.train.batches import seeded_generator
 from invdpo.train.cache.trajectories import Cache
 from invdpo.train.chunks import chunks
 from invdpo.train.data import Pair
@@ -28,14 +28,14 @@ from invdpo.train.models import ModelAdapter
 from invdpo.train.models.reference import Reference
 from invdpo.train.schedule import make_grid
 
-SHOWN = 8
-"""Prompts of the data set that are drawn unless a file names others."""
+PROMPTS = 8
+"""Prompts of the dataset that are drawn unless a file names others."""
 STEPS = 25
-"""Of DDIM."""
+"""DDIM steps."""
 
 
-def picture_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[str]:
-    """What is to be drawn: the lines of a file, or prompts of the data set, validation first.
+def read_image_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[str]:
+    """The prompts to draw: the lines of a file, or prompts of the dataset, validation first.
 
     Raises `DataError` for a file that can't be read or has no lines.
     """
@@ -43,7 +43,7 @@ def picture_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[
         return []
     if config.picture_prompts is None:
         pairs = [*splits["validation"], *splits["train"]]
-        return list(dict.fromkeys(pair.prompt for pair in pairs))[:SHOWN]
+        return list(dict.fromkeys(pair.prompt for pair in pairs))[:PROMPTS]
     path = Path(config.picture_prompts)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -58,7 +58,7 @@ def picture_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[
 
 
 @dataclass
-class Pictures:
+class ValidationImages:
     """Draws into `folder`: `step-000050.png` and the like, rows of four in the prompts' order."""
 
     adapter: ModelAdapter
@@ -67,17 +67,16 @@ class Pictures:
     prompts: Sequence[str]
     size: Size
     folder: Path
-    leads: bool = True
-    """Whether this process decodes and writes; all that share weights must draw."""
+    is_main: bool = True
+    """Whether this process decodes and writes; all processes that share weights must draw."""
 
     @torch.no_grad()
     def draw(self, step: int) -> Path:
-        """Let the adapter's UNet, as it is now, draw all the prompts; the file."""
-        at_once = max(1, self.config.unet_batch_size // 2)
-        places = chunks(range(len(self.prompts)), at_once)
-        latents = [self._latents(some) for some in places]
+        """Draw all prompts with the adapter's UNet as it is now; the path of the file."""
+        per_call = max(1, self.config.unet_batch_size // 2)
+        latents = [self._latents(chunk) for chunk in chunks(range(len(self.prompts)), per_call)]
         path = self.folder / f"step-{step:06d}.png"
-        if self.leads:
+        if self.is_main:
             clean = torch.cat(latents)
             images = [to_image(self.adapter.decode_latents(x[None])) for x in clean]
             self.adapter.drop_encoders()
@@ -86,18 +85,20 @@ class Pictures:
             write_atomically(path, png(sheet))
         return path
 
-    def _latents(self, places: Sequence[int]) -> Tensor:
-        """(B, C, H, W) of the prompts at these places, each from noise of its own."""
+    def _latents(self, indices: Sequence[int]) -> Tensor:
+        """(B, C, H, W) of the prompts at these indices, each from noise of its own."""
         adapter, cache, config = self.adapter, self.cache, self.config
         shape = adapter.latent_shape(self.size)
         noise = [
-            torch.randn(shape, generator=generator_of(config.seed, "picture", i)) for i in places
+            torch.randn(shape, generator=seeded_generator(config.seed, "picture", i))
+            for i in indices
         ]
-        about = adapter.about([Framing(self.size, (0, 0), self.size)] * len(places))
-        told = cache.conditioning([self.prompts[i] for i in places]) | about
+        framing = Framing(self.size, (0, 0), self.size)
+        sizes = adapter.size_conditioning([framing] * len(indices))
+        conditioning = cache.conditioning([self.prompts[i] for i in indices]) | sizes
         scale = config.picture_guidance_scale
-        blank = cache.conditioning([None] * len(places)) | about if scale != 1 else None
-        predict = Reference(adapter, told, blank, scale, config.unet_batch_size)
+        empty = cache.conditioning([None] * len(indices)) | sizes if scale != 1 else None
+        predict = Reference(adapter, conditioning, empty, scale, config.unet_batch_size)
         grid = make_grid(adapter.alpha_bar, min(STEPS, len(adapter.alpha_bar) - 1))
         return regenerate(predict, torch.stack(noise).to(adapter.device), grid)
 

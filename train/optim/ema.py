@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from invdpo.train.checkpoint.optimizer_state import placed
+from invdpo.train.checkpoint.optimizer_state import place_like
 
 
 class Average:
-    """Averaged weights, which starts at the parameters' values.
+    """Averaged weights, which start at the parameters' values.
 
     After step s = 1, 2, ... each average moves to d·average + (1 - d)·weight with
     d = min(decay, (1 + s) / (10 + s)), so that the start is soon forgotten: d is 2/11 at first, and
@@ -30,7 +30,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights as optimiser step number `step`, from 1 on, left them."""
+        """Include the weights after optimiser step number `step`, from 1 on."""
         decay = min(self.decay, (1 + step) / (10 + step))
         weights = [p.float() for p in _local(self.parameters)]
         torch._foreach_lerp_(_local(self.tensors), weights, 1 - decay)
@@ -39,8 +39,8 @@ class Average:
     def swapped(self) -> Iterator[None]:
         """Put the averages into the parameters while the context lasts, then the weights back.
 
-        Bit for bit, whatever happens inside. It takes a copy of the parameters' memory, which the
-        gradients do not need meanwhile if they are set to none; a graph made before is of no use.
+        The weights come back bit for bit, also after an error. Meanwhile a copy of them is in
+        memory, for which there is room when the gradients are None; older graphs become invalid.
         """
         weights = [p.detach().clone() for p in self.parameters]
         try:
@@ -52,8 +52,8 @@ class Average:
     @torch.no_grad()
     def restore(self, tensors: Sequence[Tensor]) -> None:
         """Take over `tensors` saved from an average of the same parameters, in their order."""
-        for mine, saved in zip(self.tensors, tensors, strict=True):
-            mine.copy_(placed(saved, mine))
+        for average, saved in zip(self.tensors, tensors, strict=True):
+            average.copy_(place_like(saved, average))
 
     @torch.no_grad()
     def _put(self, values: Sequence[Tensor]) -> None:
@@ -61,5 +61,5 @@ class Average:
 
 
 def _local(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """This process's shards, in place: all that is done here is elementwise."""
+    """This process's shards, in place; enough, because everything here is elementwise."""
     return [t.to_local() if isinstance(t, DTensor) else t for t in tensors]

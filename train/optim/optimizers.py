@@ -1,4 +1,4 @@
-"""The optimisers by name, and what memory their states take."""
+"""The optimisers by name, and the memory that their states take."""
 
 from __future__ import annotations
 
@@ -61,15 +61,15 @@ def check_sharding(name: OptimizerName, sharded: bool) -> None:
     """Raise `ConfigError` when `name` can't work on weights that devices share."""
     if sharded and name != "adamw":
         raise ConfigError(
-            f"optimizer: found {name}, which can't work on weights shared out by the strategy "
-            "fsdp. Allowed there: adamw; or choose the strategy ddp."
+            f"optimizer: found {name}, which can't work on weights that the strategy fsdp shares "
+            "among devices. Allowed there: adamw; or choose the strategy ddp."
         )
 
 
 def state_bytes(name: OptimizerName, parameters: Sequence[Tensor]) -> int:
     """Bytes of the states that `name` keeps for float32 parameters of these shapes."""
-    of_one = {"adamw": _plain_bytes, "adamw8bit": _8bit_bytes, "adafactor": _factored_bytes}[name]
-    return sum(of_one(p.shape) for p in parameters)
+    bytes_of = {"adamw": _plain_bytes, "adamw8bit": _8bit_bytes, "adafactor": _factored_bytes}[name]
+    return sum(bytes_of(p.shape) for p in parameters)
 
 
 def _adamw8bit(
@@ -78,23 +78,23 @@ def _adamw8bit(
     require("torchao", "eightbit", "optimizer `adamw8bit`")
     from torchao.optim import AdamW8bit
 
-    class Careful(AdamW8bit):  # type: ignore[misc, unused-ignore]  # untyped base
-        """Compiles its step only where that works; elsewhere it is slower, the rule the same."""
+    class MaybeCompiled(AdamW8bit):  # type: ignore[misc, unused-ignore]  # untyped base
+        """Compiles its step only where that works; elsewhere it is slower, with equal results."""
 
         def step(self, closure: Any = None) -> Any:
             with torch.compiler.set_stance(stance):
                 return super().step(closure)
 
     stance: Stance = "default" if _compiles(parameters[0].device) else "force_eager"
-    Careful.__name__ = AdamW8bit.__name__  # by which a saved state knows it
-    optimizer: Optimizer = Careful(parameters, learning_rate, weight_decay=weight_decay)
+    MaybeCompiled.__name__ = AdamW8bit.__name__  # which is in a saved state
+    optimizer: Optimizer = MaybeCompiled(parameters, learning_rate, weight_decay=weight_decay)
     return optimizer
 
 
 def _compiles(device: torch.device) -> bool:
-    """Whether to compile for `device`, found out by trying.
+    """Whether compiling works on `device`, by trying.
 
-    Never for the CPU, where it asks for a C++ compiler and takes longer than the steps would.
+    Never on the CPU, where it needs a C++ compiler and takes longer than the steps would.
     """
     if device.type == "cpu":
         return False

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from invdpo.schemas.config.train import TrainConfig
 
-LONG = 2000
+GROWTH_INTERVAL = 2000
 """Steps without overflow after which a larger scale is tried."""
 
 
@@ -35,10 +35,10 @@ def set_rate(optimizer: Optimizer, value: float) -> None:
 
 @dataclass
 class LossScale:
-    """What losses are multiplied by before, and gradients divided by after, the backward pass.
+    """The factor of the loss in the backward pass, by which gradients are divided afterwards.
 
-    1 and never changed but for float16, whose small gradients would be lost. A step that overflows
-    is done again at half the scale; after 2000 steps that did not, the scale is doubled.
+    It is 1 and never changes except for float16, whose small gradients would be lost. A step that
+    overflows is repeated at half the scale; after 2000 steps without overflow it is doubled.
     """
 
     value: float = 1.0
@@ -48,7 +48,7 @@ class LossScale:
 
     @classmethod
     def of(cls, dtype: str) -> LossScale:
-        """As training in `dtype` begins."""
+        """The scale at the start of a training in `dtype`."""
         return cls(2.0**16, True) if dtype == "float16" else cls()
 
     def unscale(self, gradients: list[Tensor]) -> None:
@@ -59,7 +59,7 @@ class LossScale:
     def keep(self) -> None:
         """A step went well."""
         self.good += 1
-        if self.adapts and self.good == LONG:
+        if self.adapts and self.good == GROWTH_INTERVAL:
             self.value, self.good = 2 * self.value, 0
 
     def lower(self) -> bool:

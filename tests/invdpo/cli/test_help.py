@@ -14,7 +14,7 @@ from invdpo.cli import app
 TESTS = Path(__file__).parent
 DOCS = TESTS.parent / "docs"
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9_-]*)")
-ROOMS = ("objective", "schedule", "inversion", "gradient", "sampling")
+ROOMS = ("objective", "schedule", "inversion", "gradient", "batches")
 
 
 def ours(page: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from invdpo.train.cache.store import Store
 from invdpo.train.cache.trajectories import Cache, open_cache, trajectory_id
 from invdpo.train.data import Pair, open_dataset
 from invdpo.train.data.buckets import fit
+from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.splits import read_splits
 from tests.train.tiny import SIZE, pairs_of, png, row, write_pairs
@@ -33,35 +35,29 @@ import torch
 from invdpo.schemas.config import TrainConfig
 from invdpo.train.models import load_adapter
 from invdpo.train.models.stable_diffusion import StableDiffusion
-from invdpo.train.cache import open_cache
+from invdpo.train.cache.fill import CacheBuilder
+from invdpo.train.cache.trajectories import open_cache
 from invdpo.train.data import open_dataset
 from tests.train.tiny import pairs_of
-from invdpo.train.filling import Filler
 
 predict = StableDiffusion.predict
-def slowly(*given):
+def slowly(*args):
     time.sleep(0.05)
-    return predict(*given)
+    return predict(*args)
 StableDiffusion.predict = slowly
 
 config = TrainConfig.model_validate_json(sys.argv[1])
 adapter = load_adapter(config, torch.device("cpu"))
 dataset, root = Path(sys.argv[2]), Path(sys.argv[3])
 cache = open_cache(root, adapter, config)
-Filler(adapter, config, cache).fill(open_dataset(dataset), {"train": pairs_of(dataset)})
+CacheBuilder(adapter, config, cache).fill(open_dataset(dataset), {"train": pairs_of(dataset)})
 """
 
 
-class Two:
-    """One of two threads that stand for processes."""
-
-    world = 2
-
-    def __init__(self, rank: int, barrier: threading.Barrier) -> None:
-        self.rank, self.barrier = rank, barrier
-
-    def wait(self) -> None:
-        self.barrier.wait(30)
+def group_of_two(rank: int, barrier: threading.Barrier) -> ProcessGroup:
+    """One of two threads in place of processes."""
+    state = SimpleNamespace(wait_for_everyone=lambda: barrier.wait(30))
+    return ProcessGroup(torch.device("cpu"), rank, world=2, state=state)
 
 
 def adapter_of(config: TrainConfig) -> ModelAdapter:
@@ -70,8 +66,8 @@ def adapter_of(config: TrainConfig) -> ModelAdapter:
 
 def fill(config: TrainConfig, root: Path, dataset: Path) -> Cache:
     adapter, pairs = adapter_of(config), pairs_of(dataset)
-    filler = CacheBuilder(adapter, config, open_cache(root, adapter, config))
-    return filler.fill(open_dataset(dataset), {"train": pairs})
+    builder = CacheBuilder(adapter, config, open_cache(root, adapter, config))
+    return builder.fill(open_dataset(dataset), {"train": pairs})
 
 
 def walks(cache: Cache) -> Store:
@@ -79,10 +75,10 @@ def walks(cache: Cache) -> Store:
     return cache.trajectories
 
 
-def same(cache: Cache, other: Cache, pairs: list[Pair]) -> bool:
+def same(first: Cache, second: Cache, pairs: list[Pair]) -> bool:
     rows = [trajectory_id(i, p.prompt) for p in pairs for i in p.pictures]
-    torch.testing.assert_close(walks(cache).get("x", rows), walks(other).get("x", rows))
-    return walks(cache).missing(rows) == []
+    torch.testing.assert_close(walks(first).get("x", rows), walks(second).get("x", rows))
+    return walks(first).missing(rows) == []
 
 
 def test_killed_processes_leave_what_they_finished(
@@ -91,8 +87,8 @@ def test_killed_processes_leave_what_they_finished(
     """Two processes fill one cache at once; both are killed by SIGKILL half-way."""
     config = config.model_copy(update={"unet_batch_size": 1})
     root = tmp_path / "killed"
-    told = [config.model_dump_json(), str(dataset), str(root)]
-    command = [sys.executable, "-c", SLOW, *told]
+    arguments = [config.model_dump_json(), str(dataset), str(root)]
+    command = [sys.executable, "-c", SLOW, *arguments]
     both = [subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}) for _ in "ab"]
     deadline = time.monotonic() + 60
     while len(list(root.glob("trajectories-*/*.safetensors"))) < 3:
@@ -122,7 +118,7 @@ def _late(refresh: Callable[[], None]) -> None:
 def test_processes_share_the_work(
     config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: bool
 ) -> None:
-    """Also where one of them looks late at what is there: the other must not have begun."""
+    """Also where one of them reads the cache late: the other must not have begun to write."""
     pairs, barrier = pairs_of(dataset), threading.Barrier(2)
 
     adapters = [adapter_of(config) for _ in range(2)]
@@ -137,8 +133,8 @@ def test_processes_share_the_work(
         for store in (cache.prompts, cache.latents, cache.trajectories):
             if slow and rank and store:
                 monkeypatch.setattr(store, "refresh", partial(_late, store.refresh))
-        filler = CacheBuilder(adapter, config, cache, ranks=Two(rank, barrier))
-        return filler.fill(open_dataset(dataset), {"train": pairs})
+        builder = CacheBuilder(adapter, config, cache, group=group_of_two(rank, barrier))
+        return builder.fill(open_dataset(dataset), {"train": pairs})
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(work, range(2))

@@ -136,8 +136,8 @@ from invdpo.train.cache.store import Store
 
 def megabytes() -> list[int]:
     lines = Path("/proc/self/status").read_text().splitlines()
-    found = [line.split() for line in lines if line.startswith(("RssAnon", "VmRSS"))]
-    return sorted(int(kilobytes) // 1024 for _, kilobytes, _ in found)
+    fields = [line.split() for line in lines if line.startswith(("RssAnon", "VmRSS"))]
+    return sorted(int(kilobytes) // 1024 for _, kilobytes, _ in fields)
 
 root, key = Path(sys.argv[1]), {"kind": "big"}
 for n in range(4):

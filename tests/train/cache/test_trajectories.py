@@ -24,8 +24,8 @@ def fill(
 ) -> tuple[Cache, list[Pair]]:
     adapter = load_adapter(config, torch.device("cpu"))
     pairs = pairs_of(dataset)[:count]
-    filler = CacheBuilder(adapter, config, open_cache(root, adapter, config))
-    return filler.fill(open_dataset(dataset), {"train": pairs}), pairs
+    builder = CacheBuilder(adapter, config, open_cache(root, adapter, config))
+    return builder.fill(open_dataset(dataset), {"train": pairs}), pairs
 
 
 def targets(cache: Cache) -> Store:
@@ -56,9 +56,10 @@ def test_rows_hold_what_the_reference_says(
     )
     latent = cache.latents.get("latent", pair.pictures[:1])
     adapter = load_adapter(config, torch.device("cpu"))
-    told = {k: v.expand(4, -1, -1) for k, v in cache.conditioning([pair.prompt]).items()}
+    encoded = cache.conditioning([pair.prompt])
+    conditioning = {k: v.expand(4, -1, -1) for k, v in encoded.items()}
     with torch.no_grad():
-        again = adapter.predict(adapter.unet, x, cache.grid.timesteps[1:], told)
+        again = adapter.predict(adapter.unet, x, cache.grid.timesteps[1:], conditioning)
     torch.testing.assert_close(reference, again, atol=1e-4, rtol=1e-4)
     levels = cache.grid.alpha_bar.tolist()
     back = ddim_step(x[:1], implied[:1], levels[1], levels[0])
@@ -137,9 +138,11 @@ def test_both_halves_of_guidance_share_a_call_when_they_fit(
     sizes: list[int] = []
     real = StableDiffusion.predict
 
-    def counted(self: StableDiffusion, unet: Any, x: Tensor, t: Tensor, told: Any) -> Tensor:
+    def counted(
+        self: StableDiffusion, unet: Any, x: Tensor, t: Tensor, conditioning: Any
+    ) -> Tensor:
         sizes.append(len(x))
-        return real(self, unet, x, t, told)
+        return real(self, unet, x, t, conditioning)
 
     monkeypatch.setattr(StableDiffusion, "predict", counted)
     changes = {"inversion_guidance_scale": 3.0, "unet_batch_size": limit}
@@ -151,8 +154,8 @@ def test_both_halves_of_guidance_share_a_call_when_they_fit(
 def test_only_what_is_missing_is_computed(
     config: TrainConfig, tmp_path: Path, dataset: Path
 ) -> None:
-    some, _ = fill(config, tmp_path, dataset, 2)
-    assert some.forwards == 2 * 2 * 5
+    first, _ = fill(config, tmp_path, dataset, 2)
+    assert first.forwards == 2 * 2 * 5
     more, _ = fill(config, tmp_path, dataset, 3)
     assert more.forwards == 2 * 5
     again, _ = fill(config, tmp_path, dataset, 3)

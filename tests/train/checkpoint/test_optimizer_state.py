@@ -57,7 +57,7 @@ class Toy:
         weights = dict(self.network.named_parameters())
         return TrainState(self.done, {}, {}, {}, weights, tensors, meta, average)
 
-    def go_on_from(self, state: TrainState) -> None:
+    def restore(self, state: TrainState) -> None:
         self.done = state.step
         self.network.load_state_dict(state.weights)
         unpack_optimizer(self.optimizer, self.names, state.optimizer, state.optimizer_meta)
@@ -75,7 +75,7 @@ def test_resumed_equals_undisturbed_bit_for_bit(tmp_path: Path, name: OptimizerN
     save_state(tmp_path, first.state())
     state, notes = load_state(tmp_path)
     assert state is not None
-    second.go_on_from(state)
+    second.restore(state)
     second.train(5)
     assert notes == []
     assert same_weights(straight, second)
@@ -84,8 +84,8 @@ def test_resumed_equals_undisturbed_bit_for_bit(tmp_path: Path, name: OptimizerN
     assert straight.rate.get_last_lr() == second.rate.get_last_lr()
 
 
-def same_weights(one: Toy, other: Toy) -> bool:
-    pairs = zip(one.network.parameters(), other.network.parameters(), strict=True)
+def same_weights(first: Toy, second: Toy) -> bool:
+    pairs = zip(first.network.parameters(), second.network.parameters(), strict=True)
     return all(torch.equal(p, q) for p, q in pairs)
 
 
@@ -105,7 +105,7 @@ def test_a_state_before_the_first_step_is_one_too(tmp_path: Path) -> None:
     save_state(tmp_path, straight.state())
     state, _ = load_state(tmp_path)
     assert state is not None
-    other.go_on_from(state)
+    other.restore(state)
     straight.train(2)
     other.train(2)
     assert same_weights(straight, other)
@@ -151,9 +151,11 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from invdpo.schemas.errors import ConfigError
-from invdpo.train.average import Average
-from invdpo.train.optimizers import make_optimizer
-from invdpo.train.checkpoint.optimizer_state import pack_optimizer, placed, unpack_optimizer, whole
+from invdpo.train.checkpoint.optimizer_state import (
+    gather, pack_optimizer, place_like, unpack_optimizer
+)
+from invdpo.train.optim.ema import Average
+from invdpo.train.optim.optimizers import make_optimizer
 
 class Run:
     def __init__(self, mesh):
@@ -174,24 +176,24 @@ class Run:
         return self
 
     def all(self):
-        return [whole(t) for t in (*self.moving, *self.average.tensors)]
+        return [gather(t) for t in (*self.moving, *self.average.tensors)]
 
-def equal(some, others):
-    return all(map(torch.equal, some, others))
+def equal(first, second):
+    return all(map(torch.equal, first, second))
 
 def check(mesh):
     straight, first, second = Run(mesh).train(range(1, 7)), Run(mesh).train(range(1, 4)), Run(mesh)
     saved, packed = first.all(), pack_optimizer(first.optimizer, first.names)
     with torch.no_grad():
         for p, value in zip(second.moving, saved):
-            p.copy_(placed(value, p))
+            p.copy_(place_like(value, p))
     second.average.restore(saved[4:])
     unpack_optimizer(second.optimizer, second.names, *packed)
     second.train(range(4, 7))
     assert equal(straight.all(), second.all()) and not equal(straight.all(), saved)
     before = straight.all()
     with straight.average.swapped():
-        assert equal([whole(p) for p in straight.moving], before[4:])
+        assert equal([gather(p) for p in straight.moving], before[4:])
     assert equal(straight.all(), before)
     try:
         make_optimizer("adafactor", list(first.moving), 1e-2, 0.0)

@@ -48,10 +48,10 @@ def test_killed_and_started_again_gives_the_same_weights(
 ) -> None:
     steps = {"max_steps": 6, "validate_every": 2, "save_every": 3, "checkpoint_every": 2}
     config = config.model_copy(update=steps | CASES[case])
-    told = config.model_dump_json()
+    options = config.model_dump_json()
     killed, whole, cache = (tmp_path / name for name in ("killed", "whole", "cache"))
-    places = [str(path) for path in (dataset, killed, cache)]
-    command = [sys.executable, "-m", "tests.train.worker", *places, told, "5"]
+    paths = [str(path) for path in (dataset, killed, cache)]
+    command = [sys.executable, "-m", "tests.train.worker", *paths, options, "5"]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL
     assert [line["step"] for line in lines(killed)] == [1, 2, 3, 4, 5]
@@ -93,9 +93,9 @@ def test_more_steps_go_on_from_the_last(run: Any) -> None:
 def test_another_configuration_is_refused_and_its_difference_shown(run: Any) -> None:
     first = run("out")
     before = weights(first.output)
-    with pytest.raises(WorkspaceError) as told:
+    with pytest.raises(WorkspaceError) as error:
         run("out", learning_rate=5e-5, beta=7.0)
-    text = str(told.value)
+    text = str(error.value)
     assert "learning_rate: the state has 0.01, now 5e-05" in text
     assert "beta: the state has 2000.0, now 7.0" in text
     assert "--restart" in text

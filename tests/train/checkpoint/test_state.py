@@ -141,14 +141,14 @@ def survivor(folder, before, step, at):
 
 root = Path(sys.argv[1])
 for step in (1, 2):
-    at, found = 0, []
+    at, steps = 0, []
     while True:
         at += 1
         killed, last = survivor(root / f"{step}-{at}", 1, step, at)
         if not killed:
             break
-        found.append(last)
-    print(*found)
+        steps.append(last)
+    print(*steps)
 """
 
 

@@ -39,46 +39,46 @@ def test_the_estimate_is_what_then_happens(
 ) -> None:
     config = config.model_copy(update={"tuning": "full", **changes})
     output, cache = tmp_path / "out", tmp_path / "cache"
-    told = estimate(dataset, output, config, cache_dir=cache)
+    estimated = estimate(dataset, output, config, cache_dir=cache)
     assert sorted(tmp_path.iterdir()) == []
     result = train(dataset, output, config, cache_dir=cache, progress=False)
-    assert told.lacking.bytes == pytest.approx(size(cache), rel=0.05)
-    assert (told.pairs, told.validation_pairs) == (result.pairs, result.validation_pairs)
-    assert told.cache_forwards == result.cache_forwards
-    assert told.train_forwards == result.forwards
-    assert (told.cached_bytes, told.prompts, told.images) == (0, 3, 16)
+    assert estimated.lacking.bytes == pytest.approx(size(cache), rel=0.05)
+    assert (estimated.pairs, estimated.validation_pairs) == (result.pairs, result.validation_pairs)
+    assert estimated.cache_forwards == result.cache_forwards
+    assert estimated.train_forwards == result.forwards
+    assert (estimated.cached_bytes, estimated.prompts, estimated.images) == (0, 3, 16)
     again = estimate(dataset, output, config, cache_dir=cache)
     assert (again.lacking.bytes, again.lacking.images, again.cache_forwards) == (0, 0, 0)
-    assert again.cached_bytes == pytest.approx(told.lacking.bytes, rel=0.1)
+    assert again.cached_bytes == pytest.approx(estimated.lacking.bytes, rel=0.1)
 
 
 def test_times_and_memory_come_from_calls(
     config: TrainConfig, dataset: Path, tmp_path: Path
 ) -> None:
-    told = estimate(dataset, tmp_path, config)
-    found = told.measured
-    assert found is not None
-    assert found.samples == 2 * 2 * 2
-    assert 0 < found.forward_seconds < 1
-    assert 0 < found.step_seconds < 1
-    assert told.train_seconds
-    assert told.cache_seconds
-    assert found.graph_bytes > 100_000
-    assert found.moving_bytes < found.weights_bytes
-    assert told.to_dict()["lacking"]["trajectories"] == 16
+    estimated = estimate(dataset, tmp_path, config)
+    measured = estimated.measured
+    assert measured is not None
+    assert measured.samples == 2 * 2 * 2
+    assert 0 < measured.forward_seconds < 1
+    assert 0 < measured.step_seconds < 1
+    assert estimated.train_seconds
+    assert estimated.cache_seconds
+    assert measured.graph_bytes > 100_000
+    assert measured.moving_bytes < measured.weights_bytes
+    assert estimated.to_dict()["lacking"]["trajectories"] == 16
 
 
 def test_rows_left_out_and_unreadable_pictures(config: TrainConfig, tmp_path: Path) -> None:
     write_pairs(tmp_path, "train", [row(0, png(1), png(1)), row(1, png(2)[:500], png(3)[:500])])
-    told = estimate(tmp_path, tmp_path / "out", config)
-    assert told.skipped == {"chosen equals rejected": 1}
-    assert (told.measured, told.train_seconds) == (None, None)
+    estimated = estimate(tmp_path, tmp_path / "out", config)
+    assert estimated.skipped == {"chosen equals rejected": 1}
+    assert (estimated.measured, estimated.train_seconds) == (None, None)
     write_pairs(tmp_path, "train", [row(0, png(1), png(1))])
     with pytest.raises(DataError, match="no usable pair"):
         estimate(tmp_path, tmp_path / "out", config)
 
 
-def test_too_little_disk_is_told_before_the_start(
+def test_too_little_disk_is_an_error_before_the_start(
     config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = sizes.RESERVE + 10_000
@@ -89,5 +89,5 @@ def test_too_little_disk_is_told_before_the_start(
 
 
 def test_bytes_in_words() -> None:
-    found = [format_bytes(n) for n in (12, 1234, 5.5e9, 2e15)]
-    assert found == ["12 bytes", "1.2 kB", "5.5 GB", "2,000.0 TB"]
+    texts = [format_bytes(n) for n in (12, 1234, 5.5e9, 2e15)]
+    assert texts == ["12 bytes", "1.2 kB", "5.5 GB", "2,000.0 TB"]

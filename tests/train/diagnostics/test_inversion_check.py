@@ -8,23 +8,23 @@ import torch
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
-from invdpo.train.diagnostics.inversion_check import Fineness, advice, check_inversion, psnr
+from invdpo.train.diagnostics.inversion_check import GridQuality, advice, check_inversion, psnr
 from tests.train.tiny import png, row, write_pairs
 
 
-def rows(**levels: float) -> list[Fineness]:
-    return [Fineness(int(name[1:]), 0.1, level, 0.0) for name, level in levels.items()]
+def rows(**levels: float) -> list[GridQuality]:
+    return [GridQuality(int(name[1:]), 0.1, level, 0.0) for name, level in levels.items()]
 
 
-def test_half_and_twice_the_grid_are_judged(config: TrainConfig, dataset: Path) -> None:
+def test_half_and_twice_the_grid_are_tried(config: TrainConfig, dataset: Path) -> None:
     before = sorted(dataset.rglob("*"))
-    found = check_inversion(dataset, config, images=3)
-    assert [r.steps for r in found.rows] == [2, 4, 8]
-    assert found.images == 3
-    assert all(math.isfinite(r.latent_error) and r.seconds > 0 for r in found.rows)
-    assert found.rows[2].latent_error < found.rows[0].latent_error
-    assert found.rows[2].psnr > found.rows[0].psnr
-    assert found.to_dict()["rows"][1]["steps"] == 4
+    result = check_inversion(dataset, config, images=3)
+    assert [r.steps for r in result.rows] == [2, 4, 8]
+    assert result.images == 3
+    assert all(math.isfinite(r.latent_error) and r.seconds > 0 for r in result.rows)
+    assert result.rows[2].latent_error < result.rows[0].latent_error
+    assert result.rows[2].psnr > result.rows[0].psnr
+    assert result.to_dict()["rows"][1]["steps"] == 4
     assert sorted(dataset.rglob("*")) == before
 
 
@@ -38,7 +38,7 @@ def test_guidance_makes_inversion_harder(config: TrainConfig, dataset: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("found", "guidance", "said"),
+    ("levels", "guidance", "expected"),
     [
         (rows(n10=20, n20=31, n40=35), 1, "N = 20 is fine enough"),
         (rows(n10=32, n20=35, n40=38), 1, "; 10 would do too"),
@@ -49,8 +49,8 @@ def test_guidance_makes_inversion_harder(config: TrainConfig, dataset: Path) -> 
         (rows(n10=math.nan, n20=20, n40=25), 1, "float32"),
     ],
 )
-def test_advice(found: list[Fineness], guidance: float, said: str) -> None:
-    assert said in advice(found, 20, guidance)
+def test_advice(levels: list[GridQuality], guidance: float, expected: str) -> None:
+    assert expected in advice(levels, 20, guidance)
 
 
 def test_psnr_in_closed_form() -> None:

@@ -15,14 +15,14 @@ LORA: list[Tensor] = [torch.empty(1000, 16, device="meta")] * 1000
 
 
 def full(gigabytes: float | None, dtype: str = "float32", **known: object) -> list[str]:
-    return told("full", dtype, NETWORK, gigabytes, **known)
+    return advice_lines("full", dtype, NETWORK, gigabytes, **known)
 
 
 def lora(gigabytes: float | None, dtype: str = "float32", **known: object) -> list[str]:
-    return told("lora", dtype, LORA, gigabytes, **known)
+    return advice_lines("lora", dtype, LORA, gigabytes, **known)
 
 
-def told(
+def advice_lines(
     tuning: str, dtype: str, moving: list[Tensor], gigabytes: float | None, **known: object
 ) -> list[str]:
     config = TrainConfig.model_validate({"tuning": tuning, "dtype": dtype})

@@ -25,9 +25,9 @@ XL = {
 }
 
 
-def output(unet: Any, **told: Any) -> torch.Tensor:
+def output(unet: Any, **conditioning: Any) -> torch.Tensor:
     with torch.no_grad():
-        return unet(*INPUTS[: 2 if told else 3], **told).sample  # type: ignore[no-any-return]
+        return unet(*INPUTS[: 2 if conditioning else 3], **conditioning).sample  # type: ignore[no-any-return]
 
 
 def start(config: TrainConfig, *, keep_reference: bool = True) -> Any:
@@ -61,11 +61,11 @@ def test_saved_weights_load_into_diffusers(
     assert type(pipe).__name__ == f"StableDiffusion{'XL' if xl else ''}Pipeline"
     if kind == "lora":
         pipe.load_lora_weights(tmp_path)
-    told = XL if xl else {}
+    conditioning = XL if xl else {}
     # in half precision the frozen weights have been rounded
     near = 1e-5 if dtype == "float32" or kind == "full" else 0.05
-    ours = output(tuning.unet.float(), **told)
-    torch.testing.assert_close(output(pipe.unet, **told), ours, atol=near, rtol=10 * near)
+    ours = output(tuning.unet.float(), **conditioning)
+    torch.testing.assert_close(output(pipe.unet, **conditioning), ours, atol=near, rtol=10 * near)
     assert not list(tmp_path.glob(".*"))
 
 
@@ -79,7 +79,7 @@ def test_the_reference_stays_where_it_was(config: TrainConfig, kind: str) -> Non
     assert (output(tuning.unet) - before).abs().max() > 1e-3
 
 
-def test_only_the_adapters_move_and_start_at_nothing(config: TrainConfig) -> None:
+def test_only_the_adapters_move_and_start_at_zero(config: TrainConfig) -> None:
     adapter = load_adapter(config, torch.device("cpu"))
     before = output(adapter.unet)
     tuning = start_tuning(adapter, config, ProcessGroup(torch.device("cpu")), keep_reference=False)

@@ -46,7 +46,7 @@ def test_prompts_are_encoded_as_the_pipeline_encodes_them(pipeline: Path) -> Non
     torch.testing.assert_close(ours.encode_prompts(prompts)["encoder_hidden_states"], theirs)
     none = ours.encode_prompts([None])["encoder_hidden_states"]
     torch.testing.assert_close(none, blank[:1])
-    assert ours.cut(prompts) == [False, False, True]
+    assert ours.is_truncated(prompts) == [False, False, True]
 
 
 @pytest.mark.parametrize("zeros", [True, False])
@@ -59,24 +59,24 @@ def test_xl_prompts_are_encoded_as_the_pipeline_encodes_them(
     hidden, blank, pooled, blank_pooled = reference(folder).encode_prompt(
         prompts, device=CPU, num_images_per_prompt=1, do_classifier_free_guidance=True
     )
-    told, none = ours.encode_prompts(prompts), ours.encode_prompts([None])
+    encoded, none = ours.encode_prompts(prompts), ours.encode_prompts([None])
     assert hidden.shape == (3, 16, 36)
-    torch.testing.assert_close(told["encoder_hidden_states"], hidden)
-    torch.testing.assert_close(told["text_embeds"], pooled)
+    torch.testing.assert_close(encoded["encoder_hidden_states"], hidden)
+    torch.testing.assert_close(encoded["text_embeds"], pooled)
     torch.testing.assert_close(none["encoder_hidden_states"], blank[:1])
     torch.testing.assert_close(none["text_embeds"], blank_pooled[:1])
     assert (none["text_embeds"] == 0).all() == zeros
-    assert (told["text_embeds"] != 0).any(1).all()
-    assert ours.cut(prompts) == [False, False, True]
+    assert (encoded["text_embeds"] != 0).any(1).all()
+    assert ours.is_truncated(prompts) == [False, False, True]
 
 
-def test_xl_is_told_real_sizes_and_crops(xl_pipeline: Path) -> None:
+def test_xl_is_conditioned_on_real_sizes_and_crops(xl_pipeline: Path) -> None:
     fitted = fit(Image.new("RGB", (60, 40)), (16, 16))
     assert fitted.framing == Framing((60, 40), (4, 0), (16, 16))
-    told = load(xl_pipeline).encode_images([fitted])["time_ids"]
+    ids = load(xl_pipeline).encode_images([fitted])["time_ids"]
     pipe = reference(xl_pipeline)
     theirs = pipe._get_add_time_ids((40, 60), (0, 4), (16, 16), torch.float32, 12)
-    assert torch.equal(told, theirs)
+    assert torch.equal(ids, theirs)
 
 
 @pytest.mark.parametrize("xl", [False, True])
@@ -104,9 +104,9 @@ def test_sampling_with_our_parts_gives_the_pipelines_picture(
     times = [0, *sorted(pipe.scheduler.timesteps.tolist())]
     levels = [adapter.alpha_bar[0].item(), *(adapter.alpha_bar[t].item() for t in times[1:])]
     grid = Grid(torch.tensor(times), torch.tensor(levels, dtype=torch.float64))
-    about = adapter.about([Framing(SIZE, (0, 0), SIZE)])
-    told, blank = (adapter.encode_prompts([p]) | about for p in (PROMPTS[0], None))
-    predict = Reference(adapter, told, blank if scale != 1 else None, scale, 2)
+    sizes = adapter.size_conditioning([Framing(SIZE, (0, 0), SIZE)])
+    full, empty = (adapter.encode_prompts([p]) | sizes for p in (PROMPTS[0], None))
+    predict = Reference(adapter, full, empty if scale != 1 else None, scale, 2)
     ours = adapter.decode_latents(regenerate(predict, noise, grid)) / 2 + 0.5
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
@@ -127,8 +127,8 @@ def test_latents_are_the_scaled_mode_and_repeat(pipeline: Path) -> None:
 def test_a_mirrored_picture_has_another_latent(pipeline: Path) -> None:
     adapter, image = load(pipeline), Image.linear_gradient("L").rotate(90).convert("RGB")
     mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    one, other = (adapter.encode_images([fit(i, SIZE)])["latent"] for i in (image, mirrored))
-    assert not torch.allclose(one, other, atol=1e-2)
+    first, second = (adapter.encode_images([fit(i, SIZE)])["latent"] for i in (image, mirrored))
+    assert not torch.allclose(first, second, atol=1e-2)
 
 
 @pytest.mark.parametrize("xl", [False, True])
@@ -143,21 +143,21 @@ def test_sizes_follow_from_the_configuration(pipeline: Path, xl_pipeline: Path, 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_is_near(pipeline: Path, xl_pipeline: Path, xl: bool, dtype: str) -> None:
     folder, image = xl_pipeline if xl else pipeline, fit(Image.new("RGB", SIZE, "red"), SIZE)
-    found: list[Tensor] = []
+    noises: list[Tensor] = []
     kinds: list[dict[str, str]] = [{}, {"dtype": dtype}, {"dtype": dtype, "tuning": "full"}]
     for changes in kinds:
         adapter = load(folder, **changes)
         images = adapter.encode_images([image])
         latent = images.pop("latent")
-        told = adapter.encode_prompts(PROMPTS[:1]) | images
+        encoded = adapter.encode_prompts(PROMPTS[:1]) | images
         with torch.no_grad():
-            noise = adapter.predict(adapter.unet, latent, torch.tensor([500]), told)
+            noise = adapter.predict(adapter.unet, latent, torch.tensor([500]), encoded)
         assert noise.dtype == latent.dtype == torch.float32
         kept = "float32" if "tuning" in changes else changes.get("dtype", "float32")
         assert next(adapter.unet.parameters()).dtype == getattr(torch, kept)
-        found.append(noise)
-    for half in found[1:]:
-        torch.testing.assert_close(half, found[0], atol=0.05, rtol=0.05)
+        noises.append(noise)
+    for half in noises[1:]:
+        torch.testing.assert_close(half, noises[0], atol=0.05, rtol=0.05)
     assert load(folder, dtype=dtype).precision == dtype
     assert load(folder, dtype=dtype, tuning="full").precision == f"{dtype} on float32"
 
@@ -169,23 +169,26 @@ def test_weights_saved_as_a_variant_alone_are_found(
     folder = xl_pipeline if xl else pipeline
     reference(folder).save_pretrained(tmp_path / "half", variant="fp16")
     assert list((tmp_path / "half/unet").glob("*.fp16.safetensors"))
-    one, other = load(folder), load(tmp_path / "half")
+    main, variant = load(folder), load(tmp_path / "half")
     x, t = torch.randn(1, 4, 4, 4), torch.tensor([10])
-    told = one.encode_prompts(PROMPTS[:1]) | one.about([Framing(SIZE, (0, 0), SIZE)])
-    again = other.encode_prompts(PROMPTS[:1])
-    assert all(torch.equal(again[name], told[name]) for name in again)
+    encoded = main.encode_prompts(PROMPTS[:1]) | main.size_conditioning(
+        [Framing(SIZE, (0, 0), SIZE)]
+    )
+    again = variant.encode_prompts(PROMPTS[:1])
+    assert all(torch.equal(again[name], encoded[name]) for name in again)
     with torch.no_grad():
-        assert torch.equal(one.predict(one.unet, x, t, told), other.predict(other.unet, x, t, told))
+        expected = main.predict(main.unet, x, t, encoded)
+        assert torch.equal(variant.predict(variant.unet, x, t, encoded), expected)
 
 
 def test_v_prediction_is_turned_into_noise(tmp_path: Path, pipeline: Path) -> None:
     epsilon: Any = load(pipeline)
     v: Any = load(build_pipeline(tmp_path / "v", "v_prediction"))
     x, t = torch.randn(2, 4, 4, 4), torch.tensor([10, 900])
-    told = {"encoder_hidden_states": torch.randn(2, 16, 16)}
+    encoded = {"encoder_hidden_states": torch.randn(2, 16, 16)}
     with torch.no_grad():
-        out = epsilon.predict(epsilon.unet, x, t, told)
-        noise = v.predict(epsilon.unet, x, t, told)
+        out = epsilon.predict(epsilon.unet, x, t, encoded)
+        noise = v.predict(epsilon.unet, x, t, encoded)
     level = v.alpha_bar[t].float().view(-1, 1, 1, 1)
     torch.testing.assert_close(noise, level.sqrt() * out + (1 - level).sqrt() * x)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from invdpo.schemas.errors import ConfigError
 from invdpo.train.monitoring import trackers
 from invdpo.train.monitoring.curves import plot_curves, read_series
-from invdpo.train.monitoring.trackers import Watcher
+from invdpo.train.monitoring.trackers import Trackers
 
 
 class Broken:
@@ -30,9 +30,9 @@ def test_tensorboard_writes_what_it_is_given(tmp_path: Path) -> None:
         "tensorboard.backend.event_processing.event_accumulator"
     )
 
-    watcher = Watcher(["tensorboard"], tmp_path, pytest.fail)
-    watcher.step({"step": 3, "loss": 0.5, "rewards/chosen": 1.0})
-    watcher.close()
+    running = Trackers(["tensorboard"], tmp_path, pytest.fail)
+    running.log({"step": 3, "loss": 0.5, "rewards/chosen": 1.0})
+    running.close()
     events = accumulate.EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert [(e.step, e.value) for e in events.Scalars("loss")] == [(3, 0.5)]
@@ -44,10 +44,10 @@ def test_a_failing_tracker_is_dropped_with_one_note(
 ) -> None:
     monkeypatch.setitem(trackers.TRACKERS, "tensorboard", lambda folder, done: Broken())
     notes: list[str] = []
-    watcher = Watcher(["tensorboard"], tmp_path, notes.append)
-    watcher.step({"step": 1, "loss": 0.5})
-    watcher.step({"step": 2, "loss": 0.4})
-    watcher.close()
+    running = Trackers(["tensorboard"], tmp_path, notes.append)
+    running.log({"step": 1, "loss": 0.5})
+    running.log({"step": 2, "loss": 0.4})
+    running.close()
     assert len(notes) == 1
     assert "no space" in notes[0]
 
@@ -55,7 +55,7 @@ def test_a_failing_tracker_is_dropped_with_one_note(
 def test_wandb_missing_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(ConfigError, match=r"invdpo\[wandb\]"):
-        Watcher(["wandb"], tmp_path, pytest.fail)
+        Trackers(["wandb"], tmp_path, pytest.fail)
 
 
 def test_curves(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def opened(path: Path) -> Image.Image:
         return image.convert("RGB")
 
 
-def differ(one: Path, other: Path) -> bool:
-    return ImageChops.difference(opened(one), opened(other)).getbbox() is not None
+def differ(first: Path, second: Path) -> bool:
+    return ImageChops.difference(opened(first), opened(second)).getbbox() is not None
 
 
 @pytest.mark.parametrize("xl", [False, True])
@@ -85,7 +85,7 @@ def test_a_bad_prompt_file_is_told_before_anything_is_computed(
         run(picture_prompts=str(path))
 
 
-def test_pixels_and_places_on_the_sheet() -> None:
+def test_pixels_and_positions_on_the_sheet() -> None:
     values = torch.tensor([[-1.0, 1.0], [0.0, 0.5]])
     image = to_image(values.expand(1, 3, 2, 2))
     assert image.size == (2, 2)

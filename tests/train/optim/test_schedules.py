@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.train.optim.schedules import LONG, LossScale, rate, set_rate
+from invdpo.train.optim.schedules import GROWTH_INTERVAL, LossScale, rate, set_rate
 
 
 def test_learning_rate_warms_up_and_falls() -> None:
@@ -32,7 +32,7 @@ def test_only_float16_is_scaled() -> None:
         scale = LossScale.of(dtype)
         assert scale.value == 1
         assert not scale.lower()
-        for _ in range(LONG):
+        for _ in range(GROWTH_INTERVAL):
             scale.keep()
         assert scale.value == 1
 
@@ -41,7 +41,7 @@ def test_the_scale_halves_at_an_overflow_and_doubles_after_long() -> None:
     scale = LossScale.of("float16")
     assert scale.lower()
     assert scale.value == 2**15
-    for _ in range(LONG - 1):
+    for _ in range(GROWTH_INTERVAL - 1):
         scale.keep()
     assert scale.value == 2**15
     scale.keep()
