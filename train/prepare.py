@@ -128,7 +128,7 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     prompts = {*image_prompts, *(pair.prompt for split in pairs.values() for pair in split)}
     truncated = sum(adapter.is_truncated(sorted(prompts)))
     adapter.drop_encoders()
-    usable = {name: _readable(split, cache) for name, split in splits.items()}
+    usable = {name: cache.readable(split.pairs, split) for name, split in splits.items()}
     if not usable["train"]:
         raise DataError(no_pairs(dataset, splits["train"]))
     skipped = sum((split.skipped for split in splits.values()), Counter[str]())
@@ -157,17 +157,6 @@ def _resume_note(done: int, steps: int) -> str:
     if done == steps:
         return f"All {steps} steps are done: nothing was trained. --restart begins anew."
     return f"Going on after step {done} of {steps}."
-
-
-def _readable(split: Pairs, cache: Cache) -> list[Pair]:
-    """The pairs whose pictures could be decoded; the others are counted in `split`."""
-    readable = []
-    for pair in split.pairs:
-        if cache.unreadable.keys() & set(pair.images):
-            split.skip_unreadable(pair.row)
-        else:
-            readable.append(pair)
-    return readable
 
 
 def _notes(

@@ -55,11 +55,13 @@ class CacheBuilder:
     ) -> Cache:
         """Encode and invert what is missing; an interruption keeps the shards that are done.
 
-        `prompts` are encoded beside those of the pairs.
+        `prompts` are encoded beside those of the pairs. Raises `DataError` for more than
+        `max_unreadable` pairs whose pictures can't be decoded.
         """
         ensure_space(lacking(self.cache, self.adapter, self.config, splits), self.cache)
         self.encode(dataset, splits, prompts)
-        pairs = self._readable([pair for split in splits.values() for pair in split])
+        every_pair = (pair for split in splits.values() for pair in split)
+        pairs = self.cache.readable(every_pair, Pairs(), self.config.max_unreadable)
         walks = [(picture, pair.prompt) for pair in pairs for picture in pair.pictures]
         self._invert({trajectory_id(*walk): walk for walk in walks})
         return self.cache
@@ -71,16 +73,6 @@ class CacheBuilder:
         self._encode_prompts({*prompts, *(p.prompt for pairs in splits.values() for p in pairs)})
         for split, pairs in splits.items():
             self._encode_images(dataset, split, pairs)
-
-    def _readable(self, pairs: list[Pair]) -> list[Pair]:
-        """The pairs whose pictures could be decoded. Raises `DataError` beyond `max_unreadable`."""
-        readable = Pairs()
-        for pair in pairs:
-            if self.cache.unreadable.keys() & set(pair.images):
-                readable.skip_unreadable(pair.row, self.config.max_unreadable)
-            else:
-                readable.pairs.append(pair)
-        return readable.pairs
 
     def reference(self, pictures: Sequence[str], prompts: Sequence[str]) -> Reference:
         """The frozen denoiser on encoded pictures and prompts, guided as configured."""
@@ -141,9 +133,7 @@ class CacheBuilder:
     def _invert(self, wanted: dict[str, tuple[str, str]]) -> None:
         stores = [s for s in (self.cache.trajectories, self.cache.targets) if s]
         missing = self._share(wanted, *stores)
-        with progress_bar(
-            "inverting", len(missing), unit="image", show=self.show_progress
-        ) as bar:
+        with progress_bar("inverting", len(missing), unit="image", show=self.show_progress) as bar:
             for ids in self._batches(missing, wanted):
                 rows = self._trajectories([wanted[i] for i in ids])
                 for store in stores:

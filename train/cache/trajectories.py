@@ -8,7 +8,7 @@ need some.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.ids import content_id, derived_seed
 from invdpo.train.cache.store import Store
+from invdpo.train.data import Pair, Pairs
 from invdpo.train.models import Conditioning, ModelAdapter
 from invdpo.train.objective import OBJECTIVES
 from invdpo.train.schedule import Grid, make_grid, stratified
@@ -56,6 +57,21 @@ class Cache:
         """The stored conditioning on each fitted picture's size, stacked; empty for most models."""
         names = [name for name in self.latents.names() if name != "latent"]
         return {name: self.latents.get(name, pictures) for name in names}
+
+    def readable(
+        self, pairs: Iterable[Pair], skipped: Pairs, limit: int | None = None
+    ) -> list[Pair]:
+        """The pairs whose pictures could be decoded; the others are counted in `skipped`.
+
+        Raises `DataError` for more than `limit` of them.
+        """
+        readable = []
+        for pair in pairs:
+            if self.unreadable.keys() & set(pair.images):
+                skipped.skip_unreadable(pair.row, limit)
+            else:
+                readable.append(pair)
+        return readable
 
     def points(self, trajectories: Sequence[str]) -> Tensor:
         """Which points are kept: indices 0 .. N-1 of τ_1 .. τ_N, (B, M) int64."""
