@@ -1,6 +1,6 @@
 """The pair step: from the scores of a workspace to pairs, their report and the data set.
 
-The table of pairs is written last, so that it is there only when all of it is.
+The table of pairs is written last, so that it exists only when everything else does.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from invdpo.schemas.ids import content_id
 
 COLUMNS = ("candidate_id", "prompt_id", "status", "phash", "seed", "model", "revision")
 """Of candidates; never their pictures."""
-UNLIKE = 0.2
-"""A validation split further from the fraction asked for, as a share of it, is told."""
+SPLIT_TOLERANCE = 0.2
+"""A note follows when the share of validation differs from the one asked for by more of it."""
 
 
 def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -51,9 +51,9 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     fingerprint = _fingerprint(ws, config)
     if is_done(ws.pairs_path, fingerprint, options) and ws.dataset_dir.exists():
         rows = read_header(ws.pairs_path).rows
-        if there := _told(ws, config, rows):
-            return _result(ws, there, begin, resumed=rows)
-    pairs, report = _cut(ws, config, list(fingerprint["scores"]))
+        if earlier := _earlier_report(ws, config, rows):
+            return _result(ws, earlier, begin, resumed=rows)
+    pairs, report = _read_and_cut(ws, config, list(fingerprint["scores"]))
     if options.dry_run:
         return _result(ws, report, begin, planned=len(pairs))
     remove_stale(ws.root)
@@ -69,7 +69,7 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     return _result(ws, report, begin, made=len(pairs))
 
 
-def _told(ws: Workspace, config: Config, rows: int) -> Report | None:
+def _earlier_report(ws: Workspace, config: Config, rows: int) -> Report | None:
     """The report of these pairs, None when it is gone or a later pairing wrote another."""
     if not exists(ws.report_path):
         return None
@@ -81,10 +81,10 @@ def _told(ws: Workspace, config: Config, rows: int) -> Report | None:
     return report if same else None
 
 
-def _cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table, Report]:
-    """Read what pairs are cut from, and cut them."""
+def _read_and_cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table, Report]:
+    """Read candidates, scores and reviews, and cut pairs from them."""
     candidates = ws.read_table(ws.candidates_dir, COLUMNS)
-    scores = {name: _scores(ws, name) for name in names}
+    scores = {name: _read_scores(ws, name) for name in names}
     check_scores(candidates, scores)
     return cut_pairs(
         ws.read_table(ws.prompts_path),
@@ -92,24 +92,24 @@ def _cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table,
         scores,
         config.pair,
         lower_is_better=[name for name in names if _lower_is_better(name, config)],
-        reviews=_reviews(ws) if config.pair.reviews else None,
+        reviews=_read_reviews(ws) if config.pair.reviews else None,
     )
 
 
-def _scores(ws: Workspace, name: str) -> pa.Table:
-    """What pairs are cut by, of one scorer. Raises `DataError` for tables of other columns."""
-    found = []
+def _read_scores(ws: Workspace, name: str) -> pa.Table:
+    """The columns of one scorer's scores that pairs are cut by. Raises `DataError` for others."""
+    tables = []
     for part in ws.iter_parts(ws.scores_dir(name)):
         table = read_part(part)
         check_columns(name, table)
-        found.append(table.select(NEEDED))
-    return pa.concat_tables(found)
+        tables.append(table.select(NEEDED))
+    return pa.concat_tables(tables)
 
 
-def _reviews(ws: Workspace) -> pa.Table:
-    """Pair ids and decisions. Raises `DataError` when there are none, or malformed ones."""
+def _read_reviews(ws: Workspace) -> pa.Table:
+    """Pair ids and decisions. Raises `DataError` when they are missing or malformed."""
     if not ws.reviews_path.exists():
-        text = f"{ws.reviews_path}: not there, so there are no reviews to apply."
+        text = f"{ws.reviews_path}: no such file, so there are no reviews to apply."
         raise DataError(f"{text} First run: invdpo curate review, or leave out --reviews.")
     table = read_part(ws.reviews_path)
     check_reviews(table)
@@ -121,38 +121,38 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     prompts = fingerprint_of(ws, ws.prompts_path)
     candidates = descendant(ws, ws.candidates_dir, prompts)
     folder = ws.scores_dir("")
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    _require_scores(ws, there, config.pair.scorers())
+    scorers = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    _require_scores(ws, scorers, config.pair.scorers())
     scores = {}
-    for name in sorted(there | config.pair.scorers()):
+    for name in sorted(scorers | config.pair.scorers()):
         for part in ws.iter_parts(ws.candidates_dir):
             ws.need(ws.scores_dir(name) / part.name)
-        found = descendant(ws, ws.scores_dir(name), candidates)
-        scores[name] = {key: found[key] for key in ("annotate", "score") if key in found}
-    made = candidates | {"scores": scores, "pair": config.pair.fingerprint()}
-    stored = config.dataset.fingerprint()
+        made_by = descendant(ws, ws.scores_dir(name), candidates)
+        scores[name] = {key: made_by[key] for key in ("annotate", "score") if key in made_by}
+    fingerprint = candidates | {"scores": scores, "pair": config.pair.fingerprint()}
+    dataset = config.dataset.fingerprint()
     if config.pair.reviews:
-        made["reviews"] = {"content": content_id(_reviews(ws).to_pydict())}
-    return made | ({"dataset": stored} if stored else {})
+        fingerprint["reviews"] = {"content": content_id(_read_reviews(ws).to_pydict())}
+    return fingerprint | ({"dataset": dataset} if dataset else {})
 
 
-def _require_scores(ws: Workspace, there: Collection[str], wanted: Collection[str]) -> None:
-    if lacking := sorted(set(wanted) - set(there)):
-        names = ",".join((*sorted(there), *lacking))
+def _require_scores(ws: Workspace, scorers: Collection[str], wanted: Collection[str]) -> None:
+    if missing := sorted(set(wanted) - set(scorers)):
+        names = ",".join((*sorted(scorers), *missing))
         raise WorkspaceError(
-            f"{ws.scores_dir('')}: no scores of {', '.join(lacking)}; there are: "
-            f"{', '.join(sorted(there)) or 'none'}.\n"
+            f"{ws.scores_dir('')}: no scores of {', '.join(missing)}; there are: "
+            f"{', '.join(sorted(scorers)) or 'none'}.\n"
             f"First run: invdpo curate score {shlex.quote(str(ws.root))} --scorers {names}"
         )
 
 
 def _lower_is_better(name: str, config: Config) -> bool:
-    """Scores whose plug-in is not installed any more count as higher is better."""
+    """If the scorer's plug-in is no longer installed, higher counts as better."""
     return name in SCORERS.names() and not SCORERS[name](config.score).higher_is_better
 
 
 def _annotator(ws: Workspace, config: Config) -> str | None:
-    """The annotator whose graphs the data set shows, if it read every part of candidates."""
+    """The annotator whose graphs go into the data set, if it read every part of candidates."""
     folder = ws.annotations_dir(config.score.annotator)
     parts = ws.iter_parts(ws.candidates_dir)
     return config.score.annotator if all((folder / p.name).exists() for p in parts) else None
@@ -183,13 +183,13 @@ def _result(
 
 
 def _notes(ws: Workspace, report: Mapping[str, Any]) -> Iterator[str]:
-    """A missed target, where the data set lies, and a validation split unlike the one asked for."""
+    """A missed target, where the data set is, and a validation split of another size than asked."""
     if report["shortfall"]:
         yield report["shortfall"]
     if ws.dataset_dir.exists():
         yield f"data set in {ws.dataset_dir}"
     split = report.get("split", {})
-    if split and abs(split["prompts_held_out"] - split["asked"]) > UNLIKE * split["asked"]:
+    if split and abs(split["prompts_held_out"] - split["asked"]) > SPLIT_TOLERANCE * split["asked"]:
         text = f"{split['prompts_held_out']:.1%} of the prompts are held out, {split['asked']:.1%} "
         text += "asked for"
         if split["by"] == "graph":

@@ -119,6 +119,18 @@ class SceneGraph(_Model):
         label = {item.item_id: item.label for item in self.items}
         return {(label[r.item1], r.relation, label[r.item2]) for r in self.relations}
 
+    def phrases(self) -> dict[int, str]:
+        """Item id -> attributes in alphabetical order and label, however the item was worded."""
+        return {i.item_id: " ".join((*sorted(i.attributes), i.label)) for i in self.items}
+
+    def facts(self) -> set[Fact]:
+        """Distinct (subject phrase, relation, object phrase), each in the direction of `one_way`.
+
+        Raises `KeyError` for a relation to a missing item.
+        """
+        phrase = self.phrases()
+        return {one_way((phrase[r.item1], r.relation, phrase[r.item2])) for r in self.relations}
+
 
 CONVERSE = {
     "right of": "left of",

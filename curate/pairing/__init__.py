@@ -1,8 +1,8 @@
-"""Cuts winner/loser pairs from raw scores, again and again, without scoring again.
+"""Cuts chosen/rejected pairs from raw scores, as often as wanted, without scoring again.
 
-`pool` gathers what can be ranked, `normalise` and `combine` make one score of many, `policies`
-propose pairs and `thresholds` judge them, `target` fills an exact size and stated shares, `splits`
-holds some out, `report` tells what was dropped and why.
+`pool` collects the candidates that can be ranked, `ranking` makes one score of many, `policies`
+propose pairs and `thresholds` filter them, `target` fills an exact size and stated shares, `splits`
+holds prompts out for validation, `report` says what was dropped and why.
 """
 
 from invdpo.curate.pairing.checks import check_columns, check_scores

@@ -1,4 +1,4 @@
-"""The cut as a whole: the pairs that make up the set, out of those there are to choose from."""
+"""Puts the set together: the selected pairs that target and shares ask for, and their splits."""
 
 from __future__ import annotations
 
@@ -12,86 +12,86 @@ from numpy.typing import NDArray
 from invdpo.curate.pairing.pairs import Pairs
 from invdpo.curate.pairing.selection import Selection
 from invdpo.curate.pairing.splits import (
-    Combination,
-    Split,
-    by_fact,
-    by_graph,
-    by_prompt,
-    combinations,
+    PromptSplit,
+    split_by_fact,
+    split_by_graph,
+    split_by_prompt,
+    stated_facts,
 )
-from invdpo.curate.pairing.target import Filled, fill
-from invdpo.curate.scene_graphs.strata import read_graph, strata
+from invdpo.curate.pairing.target import TargetResult, apply_target
+from invdpo.curate.scene_graphs.strata import strata
 from invdpo.schemas.config.pair import PairConfig
+from invdpo.schemas.graph import Fact
 from invdpo.schemas.tables import pairs_schema
 
 
 class PromptStrata(NamedTuple):
-    """What the graphs of p prompts decide."""
+    """What follows from the graphs of p prompts."""
 
     strata: list[dict[str, str]]
     """Kind -> name, of every prompt."""
-    split: Split
+    split: PromptSplit
 
 
 class PairSet(NamedTuple):
-    """Everything the table and the report are written from."""
+    """Everything that the table and the report are written from."""
 
-    choice: Selection
-    filled: Filled
+    selection: Selection
+    target: TargetResult
     pairs: Pairs
     """m pairs, by prompt."""
     ids: NDArray[np.object_]
     """Pair ids, m."""
-    scenes: PromptStrata
+    prompts: PromptStrata
 
 
-def assemble(choice: Selection, scenes: PromptStrata, config: PairConfig) -> PairSet:
+def assemble(selection: Selection, prompts: PromptStrata, config: PairConfig) -> PairSet:
     """Take what target and shares ask for."""
-    ids = choice.pairs.ids(choice.pool)
-    of_pairs = [scenes.strata[row] for row in choice.pairs.prompt.tolist()] if config.shares else []
-    filled = fill(ids, choice.pairs.pinned, of_pairs, config)
-    pairs = choice.pairs.take(filled.kept)
-    left = np.ones(len(scenes.strata), dtype=bool)
-    left[pairs.prompt] = False
-    choice.prompts.drop(left, filled.reason)
-    return PairSet(choice, filled, pairs, ids[filled.kept], scenes)
+    pairs = selection.pairs
+    ids = pairs.ids(selection.pool)
+    of_pairs = [prompts.strata[row] for row in pairs.prompt.tolist()] if config.shares else []
+    target = apply_target(ids, pairs.kept_by_review, of_pairs, config)
+    pairs = pairs.take(target.kept)
+    left_out = np.ones(len(prompts.strata), dtype=bool)
+    left_out[pairs.prompt] = False
+    selection.prompts.drop(left_out, target.reason)
+    return PairSet(selection, target, pairs, ids[target.kept], prompts)
 
 
 def read_prompt_strata(prompts: pa.Table, config: PairConfig) -> PromptStrata:
     """Strata and split of every prompt; equal graphs are read once."""
-    texts = prompts["graph"].combine_chunks().dictionary_encode()
-    read = [*map(read_graph, texts.dictionary.to_pylist()), None]
-    index = texts.indices.fill_null(len(read) - 1).to_pylist()
-    found, stated = [*map(strata, read)], [*map(combinations, read)]
-    return PromptStrata(
-        [found[n] for n in index], _split(prompts, [stated[n] for n in index], config)
-    )
+    graphs = prompts["graph"].combine_chunks().dictionary_encode()
+    texts = [*graphs.dictionary.to_pylist(), None]
+    index = graphs.indices.fill_null(len(texts) - 1).to_pylist()
+    kinds, facts = [*map(strata, texts)], [*map(stated_facts, texts)]
+    split = _split(prompts, [facts[n] for n in index], config)
+    return PromptStrata([kinds[n] for n in index], split)
 
 
-def _split(prompts: pa.Table, stated: list[set[Combination]], config: PairConfig) -> Split:
+def _split(prompts: pa.Table, facts: list[set[Fact]], config: PairConfig) -> PromptSplit:
     groups = pc.coalesce(prompts["split_group"], prompts["prompt_id"]).to_pylist()
     fraction, seed = config.validation_fraction, config.seed
     if config.split_by == "prompt":
-        return by_prompt(groups, fraction, seed)
-    rule = by_fact if config.split_by == "fact" else by_graph
-    return rule(groups, stated, fraction, seed)
+        return split_by_prompt(groups, fraction, seed)
+    rule = split_by_fact if config.split_by == "fact" else split_by_graph
+    return rule(groups, facts, fraction, seed)
 
 
-def table_of(cut: PairSet, prompts: pa.Table) -> pa.Table:
+def pairs_table(pair_set: PairSet, prompts: pa.Table) -> pa.Table:
     """The table of pairs, in the order of the prompts."""
-    pool, pairs = cut.choice.pool, cut.pairs
+    pool, pairs = pair_set.selection.pool, pair_set.pairs
     deltas = {
         f"delta_{name}": pa.array(raw[pairs.chosen] - raw[pairs.rejected], from_pandas=True)
         for name, raw in pool.raw.items()
     }
-    held = cut.scenes.split.held[pairs.prompt]
+    held_out = pair_set.prompts.split.held_out[pairs.prompt]
     columns = {
-        "pair_id": cut.ids,
+        "pair_id": pair_set.ids,
         "prompt_id": prompts["prompt_id"].take(pa.array(pairs.prompt)),
         "chosen_id": pool.ids[pairs.chosen],
         "rejected_id": pool.ids[pairs.rejected],
         "margin": pairs.margin,
         **deltas,
-        "split": np.where(held, "validation", "train").astype(object),
+        "split": np.where(held_out, "validation", "train").astype(object),
     }
     return pa.table(columns, schema=pairs_schema(pool.raw))

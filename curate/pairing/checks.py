@@ -1,4 +1,4 @@
-"""What is wrong with options and tables before anything is cut."""
+"""Checks of options and tables before pairs are cut."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Collection, Iterator, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from invdpo.curate.pairing.pool import check_key
+from invdpo.curate.pairing.pool import check_unique
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.tables import SCORES
 
 NEEDED = ("candidate_id", "score", "status")
 """Columns of scores that pairs are cut by."""
-SHOWN = 3
+EXAMPLES = 3
 """Ids named in an error."""
 
 
 def check_names(config: PairConfig, ranked: Collection[str], scores: Collection[str]) -> None:
     """Raise `ConfigError` listing every option that names a scorer without scores, and more."""
-    there = ", ".join(sorted(scores)) or "none"
+    known = ", ".join(sorted(scores)) or "none"
     named = [
         (key, name) for key in ("margins", "floors", "limits") for name in getattr(config, key)
     ]
     named += [("held_out", config.held_out)] if config.held_out else []
     problems = [
-        f"pair.{key}: no scores of {name!r}; there are: {there}. "
+        f"pair.{key}: no scores of {name!r}; there are: {known}. "
         f"First run: invdpo curate score WORK --scorers {name}"
         for key, name in named
         if name not in scores
@@ -46,7 +46,7 @@ def _ranked_problems(config: PairConfig, ranked: Collection[str]) -> Iterator[st
     if config.policy == "hard" and (config.hard_by not in ranked or len(ranked) < 2):
         yield (
             f"pair.hard_by: hard pairs need {config.hard_by!r} and another scorer among the "
-            f"weights, which tells quality; there are: {names}."
+            f"weights, which measures quality; there are: {names}."
         )
 
 
@@ -60,42 +60,43 @@ def check_size(config: PairConfig, candidates: pa.Table) -> None:
 
 
 def check_scores(candidates: pa.Table, scores: Mapping[str, pa.Table]) -> None:
-    """Raise `DataError` for tables of scores that do not hold exactly the candidates, each once.
+    """Raise `DataError` for tables of scores that don't hold exactly the candidates, each once.
 
-    Tells of every table which candidates are missing, and which rows are of none.
+    Names for every table the candidates that it lacks, and its rows that are of no candidate.
     """
     for name, table in scores.items():
-        check_key(table, "candidate_id", f"scores of {name}")
-    problems = [line for name, table in scores.items() for line in _apart(name, table, candidates)]
+        check_unique(table, "candidate_id", f"scores of {name}")
+    problems = [
+        line for name, table in scores.items() for line in _differences(name, table, candidates)
+    ]
     if problems:
         raise DataError("\n  ".join(["Tables of scores and candidates disagree.", *problems]))
 
 
 def check_columns(name: str, table: pa.Table) -> None:
     """Raise `DataError` for columns that are missing or that no table of scores has."""
-    there, lacking = set(table.column_names), set(NEEDED) - set(table.column_names)
-    unknown = there - set(SCORES.names)
-    wrong = [f"unknown: {', '.join(sorted(unknown))}"] if unknown else []
-    wrong += [f"missing: {', '.join(sorted(lacking))}"] if lacking else []
+    columns = set(table.column_names)
+    unknown, missing = sorted(columns - set(SCORES.names)), sorted(set(NEEDED) - columns)
+    wrong = [f"unknown: {', '.join(unknown)}"] if unknown else []
+    wrong += [f"missing: {', '.join(missing)}"] if missing else []
     if wrong:
         text = f"scores of {name}: columns {'; '.join(wrong)}. Expected: {', '.join(SCORES.names)}."
         raise DataError(f"{text} Remake it: invdpo curate score WORK --scorers {name} --overwrite")
 
 
-def _apart(name: str, table: pa.Table, candidates: pa.Table) -> Iterator[str]:
-    ours, theirs = candidates["candidate_id"], table["candidate_id"]
-    if ours.equals(theirs):
+def _differences(name: str, table: pa.Table, candidates: pa.Table) -> Iterator[str]:
+    expected, scored = candidates["candidate_id"], table["candidate_id"]
+    if expected.equals(scored):
         return
-    for what, some, others in (
-        ("lack", ours, theirs),
-        ("hold", theirs, ours),
+    for ids, others, what in (
+        (expected, scored, "lack {} candidates"),
+        (scored, expected, "hold {} rows that are no candidates"),
     ):
-        absent = some.filter(pc.invert(pc.is_in(some, value_set=others.combine_chunks())))
-        if len(absent):
-            first = ", ".join(absent.slice(0, SHOWN).to_pylist())
-            more = ", …" if len(absent) > SHOWN else ""
-            kind = "candidates" if what == "lack" else "rows that are no candidates"
+        extra = ids.filter(pc.invert(pc.is_in(ids, value_set=others.combine_chunks())))
+        if len(extra):
+            examples = ", ".join(extra.slice(0, EXAMPLES).to_pylist())
+            more = ", …" if len(extra) > EXAMPLES else ""
             yield (
-                f"scores of {name} {what} {len(absent)} {kind} ({first}{more}). "
+                f"scores of {name} {what.format(len(extra))} ({examples}{more}). "
                 f"Remake them: invdpo curate score WORK --scorers {name} --overwrite"
             )

@@ -1,6 +1,7 @@
-"""Pairs as columns: which candidates of the pool meet, and who of them is chosen.
+"""Pairs as columns: which candidates of the pool are paired, and which of the two is chosen.
 
-MERGED: At most so many pairs of one prompt, and no picture twice: the widest margins stay.
+Also the caps on them: at most so many pairs of one prompt, and no picture twice; the pairs with the
+widest margins stay. m pairs.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ class Pairs(NamedTuple):
     chosen: Ints
     rejected: Ints
     margin: Floats
-    """Combined score of the chosen minus that of the rejected; below 0 where a person turned it."""
-    pinned: Bools
-    """Kept or turned by a person: no threshold drops them."""
+    """Combined score of the chosen minus that of the rejected; negative where a person flipped."""
+    kept_by_review: Bools
+    """Kept or flipped by a person: no threshold drops them."""
 
     def take(self, rows: Ints | Bools) -> Pairs:
         """Only these pairs, in this order."""
@@ -35,11 +36,11 @@ class Pairs(NamedTuple):
             self.chosen[rows],
             self.rejected[rows],
             self.margin[rows],
-            self.pinned[rows],
+            self.kept_by_review[rows],
         )
 
-    def turned(self, rows: Bools) -> Pairs:
-        """The same with chosen and rejected swapped where `rows` says so."""
+    def flipped(self, rows: Bools) -> Pairs:
+        """The same pairs with chosen and rejected swapped in these rows (m booleans)."""
         return self._replace(
             chosen=np.where(rows, self.rejected, self.chosen),
             rejected=np.where(rows, self.chosen, self.rejected),
@@ -54,50 +55,51 @@ class Pairs(NamedTuple):
 def make_pairs(pool: Pool, combined: Floats, chosen: Ints, rejected: Ints) -> Pairs:
     """Pairs of these candidates, m each."""
     margin = combined[chosen] - combined[rejected]
-    pinned = np.zeros(len(chosen), dtype=bool)
-    return Pairs(pool.prompt[chosen], chosen, rejected, margin, pinned)
+    kept_by_review = np.zeros(len(chosen), dtype=bool)
+    return Pairs(pool.prompt[chosen], chosen, rejected, margin, kept_by_review)
 
 
 def concat_pairs(blocks: Sequence[Pairs]) -> Pairs:
     """One block of many; an empty one of none."""
     if not blocks:
-        none = np.zeros(0, dtype=np.int64)
-        return Pairs(none, none, none, np.zeros(0), np.zeros(0, dtype=bool))
+        empty = np.zeros(0, dtype=np.int64)
+        return Pairs(empty, empty, empty, np.zeros(0), np.zeros(0, dtype=bool))
     return Pairs(*(np.concatenate(columns) for columns in zip(*blocks, strict=True)))
 
 
 def pair_ids(chosen: NDArray[np.object_], rejected: NDArray[np.object_]) -> NDArray[np.object_]:
-    """`content_id("pair", chosen, rejected)` of each pair of candidate ids, m, at less cost."""
-    quoted = (map(encode_basestring, side) for side in (chosen, rejected))
-    texts = (f'["pair",{one},{other}]' for one, other in zip(*quoted, strict=True))
+    """`content_id("pair", chosen, rejected)` of each pair of candidate ids, m, but faster."""
+    quoted = (map(encode_basestring, ids) for ids in (chosen, rejected))
+    texts = (f'["pair",{first},{second}]' for first, second in zip(*quoted, strict=True))
     return np.array([text_id(text) for text in texts], dtype=object)
 
 
-def by_prompt(pairs: Pairs) -> Ints:
-    """Rows by prompt, within it pinned ones first, then the widest margin, then the ids, m."""
-    return np.lexsort((pairs.rejected, pairs.chosen, -pairs.margin, ~pairs.pinned, pairs.prompt))
+def order_within_prompts(pairs: Pairs) -> Ints:
+    """Rows by prompt, then kept by review first, then the widest margin, then the ids, m."""
+    keys = (pairs.rejected, pairs.chosen, -pairs.margin, ~pairs.kept_by_review, pairs.prompt)
+    return np.lexsort(keys)
 
 
 def occurrence_numbers(prompt: Ints) -> Ints:
-    """Place of each row among those of its prompt, which must lie together, m; from 0."""
-    new = np.ones(len(prompt), dtype=bool)
-    new[1:] = prompt[1:] != prompt[:-1]
-    start = np.flatnonzero(new)
+    """How many rows of the same prompt precede each row, m; rows of a prompt must lie together."""
+    is_first = np.ones(len(prompt), dtype=bool)
+    is_first[1:] = prompt[1:] != prompt[:-1]
+    start = np.flatnonzero(is_first)
     return np.arange(len(prompt)) - np.repeat(start, np.diff([*start, len(prompt)]))
 
 
-def repeated(pairs: Pairs, candidates: int) -> Bools:
-    """Pairs, ordered by `by_prompt`, with a picture that one before them uses, m.
+def reuse_a_picture(pairs: Pairs, candidates: int) -> Bools:
+    """Which pairs have a picture that a pair before them has, m; in `order_within_prompts`.
 
-    Greedy within each prompt; all prompts take each turn together.
+    Greedy within each prompt: the first pairs of all prompts at once, then the second ones, ….
     """
     used = np.zeros(candidates, dtype=bool)
-    out = np.zeros(len(pairs.prompt), dtype=bool)
-    place = occurrence_numbers(pairs.prompt)
-    order = np.argsort(place, kind="stable")
-    for rows in np.split(order, np.cumsum(np.bincount(place))[:-1]) if len(order) else ():
+    reused = np.zeros(len(pairs.prompt), dtype=bool)
+    number = occurrence_numbers(pairs.prompt)
+    order = np.argsort(number, kind="stable")
+    for rows in np.split(order, np.cumsum(np.bincount(number))[:-1]) if len(order) else ():
         chosen, rejected = pairs.chosen[rows], pairs.rejected[rows]
-        out[rows] = used[chosen] | used[rejected]
-        free = ~out[rows]
+        reused[rows] = used[chosen] | used[rejected]
+        free = ~reused[rows]
         used[chosen[free]] = used[rejected[free]] = True
-    return out
+    return reused

@@ -1,9 +1,9 @@
-"""One score from many: the weighted mean of scores on a common scale.
+"""Makes one score of many: each scorer on a common scale, then their weighted mean.
 
-MERGED: Each scorer on a common scale: within each prompt, over all candidates, or as ranks.
-
-n candidates of p prompts; `prompt` holds each candidate's prompt as 0 .. p-1. Scores may be NaN
-where a scorer that is not ranked has none; they stay NaN and do not touch the others.
+The scale is the distance from the mean in standard deviations, within each prompt or over all
+candidates, or the rank within the prompt. n candidates of p prompts; `prompt` holds each
+candidate's prompt as 0 .. p-1. Scores may be NaN where a scorer that is not ranked has none; they
+stay NaN and don't affect the others.
 """
 
 from __future__ import annotations
@@ -16,75 +16,69 @@ import numpy as np
 from invdpo.curate.pairing.pool import Floats, Ints, Pool
 from invdpo.schemas import ConfigError
 
+TOLERANCE = 1e-6
+"""Scores of one prompt that differ by less than this share of their size are equal: most scorers
+compute in single precision, which can't tell them apart."""
+
 
 class Ranking(NamedTuple):
     """What candidates are compared by, on the scale of the normalisation; higher is better."""
 
     weights: Mapping[str, float]
-    """Of the ranked scorers; negative where lower combined scores result from higher raw ones."""
-    each: Mapping[str, Floats]
-    """Ranked scorer -> its scores, n, turned so that higher is better."""
+    """Of the ranked scorers; negative where a lower raw score is better."""
+    scores: Mapping[str, Floats]
+    """Ranked scorer -> its scores, n, with the sign that makes higher better."""
     combined: Floats
     """The weighted mean, n."""
 
     def without(self, name: str) -> Floats:
         """The weighted mean of all ranked scorers but one, n."""
-        others = {other: abs(w) for other, w in self.weights.items() if other != name}
-        total = np.zeros(len(self.combined))
-        for other, weight in others.items():
-            total += weight / sum(others.values()) * self.each[other]
-        return total
+        weights = {other: abs(w) for other, w in self.weights.items() if other != name}
+        mean = np.zeros(len(self.combined))
+        for other, weight in weights.items():
+            mean += weight / sum(weights.values()) * self.scores[other]
+        return mean
 
 
-def ranked(weights: Mapping[str, float], scorers: Iterable[str]) -> dict[str, float]:
+def normalise_weights(weights: Mapping[str, float], scorers: Iterable[str]) -> dict[str, float]:
     """The weights that are not zero, divided by the sum of their absolute values.
 
-    Raises `ConfigError` that lists every unknown scorer, or when all weights are 0 or cancel.
+    Raises `ConfigError` that lists every unknown scorer, or when all weights are 0 or cancel out.
     """
     known = sorted(scorers)
-    wrong = [
+    problems = [
         f"pair.weights.{name}: no such scores in this workspace; there are: "
         f"{', '.join(known) or 'none'}. First run: invdpo curate score WORK --scorers {name}"
         for name in weights
         if name not in known
     ]
     total = sum(abs(weight) for weight in weights.values())
-    if not wrong and total == 0:
-        wrong = ["pair.weights: all are 0; give at least one scorer another weight"]
-    elif not wrong and abs(sum(weights.values())) <= 1e-12 * total:
-        text = "a scorer whose lower scores are better is turned round by itself: weigh it above 0"
-        wrong = [f"pair.weights: they cancel, {_listed(weights)} sum to 0; {text}"]
-    if wrong:
-        raise ConfigError("\n  ".join(["Weights that can't be used:", *wrong]))
+    if not problems and total == 0:
+        problems = ["pair.weights: all are 0; give at least one scorer another weight"]
+    elif not problems and abs(sum(weights.values())) <= 1e-12 * total:
+        listed = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
+        text = "a scorer whose lower scores are better needs a weight above 0, too"
+        problems = [f"pair.weights: they cancel out, {listed} sum to 0; {text}"]
+    if problems:
+        raise ConfigError("\n  ".join(["Weights that can't be used:", *problems]))
     return {name: weight / total for name, weight in weights.items() if weight}
 
 
-def _listed(weights: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
-
-
-def directed(weights: Mapping[str, float], lower_is_better: Collection[str]) -> dict[str, float]:
-    """The weights with the sign turned for scorers whose lower scores are better."""
+def apply_direction(
+    weights: Mapping[str, float], lower_is_better: Collection[str]
+) -> dict[str, float]:
+    """The weights, negated for scorers whose lower scores are better."""
     return {name: -w if name in lower_is_better else w for name, w in weights.items()}
 
 
 def combine(pool: Pool, prompts: int, weights: Mapping[str, float], kind: str) -> Ranking:
-    """Rank the candidates by directed weights, on the scale of the normalisation `kind`."""
+    """Rank the candidates by the weights of `apply_direction`, on the scale of `kind`."""
     scaled = {name: normalise(kind, pool.raw[name], pool.prompt, prompts) for name in weights}
-    total = np.zeros(len(pool.ids))
+    mean = np.zeros(len(pool.ids))
     for name, weight in weights.items():
-        total += weight * scaled[name]
-    each = {name: values if weights[name] > 0 else -values for name, values in scaled.items()}
-    return Ranking(weights, each, total)
-
-
-TOLERANCE = 1e-6
-"""Scores of one prompt that differ by less than this share of their size are equal: single
-precision, in which most scorers compute, tells no more."""
-
-
-Normalise = Callable[[Floats, Ints, int], Floats]
-"""(raw scores, their prompts, number of prompts) -> scores on a common scale, n."""
+        mean += weight * scaled[name]
+    scores = {name: values if weights[name] > 0 else -values for name, values in scaled.items()}
+    return Ranking(weights, scores, mean)
 
 
 def standardise(values: Floats, prompt: Ints, prompts: int) -> Floats:
@@ -93,7 +87,7 @@ def standardise(values: Floats, prompt: Ints, prompts: int) -> Floats:
     mean = np.bincount(prompt, values, minlength=prompts) / count
     centred = values - mean[prompt]
     deviation = np.sqrt(np.bincount(prompt, centred**2, minlength=prompts) / count)
-    flat = (deviation <= TOLERANCE * _size(values, prompt, prompts))[prompt]
+    flat = (deviation <= TOLERANCE * _magnitude(values, prompt, prompts))[prompt]
     scaled: Floats = np.where(flat, 0.0, centred / np.where(flat, 1.0, deviation[prompt]))
     return scaled
 
@@ -104,53 +98,54 @@ def standardise_all(values: Floats, prompt: Ints, prompts: int) -> Floats:
 
 
 def ranks(values: Floats, prompt: Ints, prompts: int) -> Floats:
-    """Rank within the prompt, n: 0 the lowest, 1 the highest, the mean of their places for equals.
+    """Rank within the prompt, n: 0 for the lowest, 1 for the highest; equal values share a rank.
 
-    One half where a prompt has one candidate.
+    They share the mean of their ranks. One half where a prompt has one candidate.
     """
-    near = TOLERANCE * _size(values, prompt, prompts)
+    tolerance = TOLERANCE * _magnitude(values, prompt, prompts)
     by_prompt = np.argsort(prompt, kind="stable")
     count = np.bincount(prompt, minlength=prompts)
     start = np.cumsum(count) - count
-    found = np.full(len(values), 0.5)
+    scaled = np.full(len(values), 0.5)
     for size in np.unique(count[count > 1]).tolist():
-        some = np.flatnonzero(count == size)
-        rows = by_prompt[start[some, None] + np.arange(size)]
-        found[rows] = _places(values[rows], near[some]) / (size - 1)
-    return found
+        same_size = np.flatnonzero(count == size)
+        rows = by_prompt[start[same_size, None] + np.arange(size)]
+        scaled[rows] = _mean_ranks(values[rows], tolerance[same_size]) / (size - 1)
+    return scaled
 
 
-def _places(values: Floats, near: Floats) -> Floats:
-    """Place of each value in its row, from 0, g x k; the mean place where they are equal.
+def _mean_ranks(values: Floats, tolerance: Floats) -> Floats:
+    """Rank of each value in its row, from 0, g x k; the mean rank where values are equal.
 
-    Neighbours in order that differ by at most `near` (g) are equal.
+    Neighbours in order that differ by at most `tolerance` (g) are equal.
     """
     groups, size = values.shape
     order = np.argsort(values, axis=1, kind="stable")
     ordered = np.take_along_axis(values, order, axis=1)
     starts = np.ones((groups, size), dtype=bool)
-    starts[:, 1:] = np.diff(ordered, axis=1) > near[:, None]
+    starts[:, 1:] = np.diff(ordered, axis=1) > tolerance[:, None]
     run = np.cumsum(starts) - 1
-    place = np.tile(np.arange(size, dtype=np.float64), groups)
-    mean = (np.bincount(run, place) / np.bincount(run))[run]
-    found = np.empty((groups, size))
-    np.put_along_axis(found, order, mean.reshape(groups, size), axis=1)
-    return found
+    rank = np.tile(np.arange(size, dtype=np.float64), groups)
+    mean = (np.bincount(run, rank) / np.bincount(run))[run]
+    mean_ranks = np.empty((groups, size))
+    np.put_along_axis(mean_ranks, order, mean.reshape(groups, size), axis=1)
+    return mean_ranks
 
 
-def _size(values: Floats, prompt: Ints, prompts: int) -> Floats:
+def _magnitude(values: Floats, prompt: Ints, prompts: int) -> Floats:
     """The greatest absolute value of each prompt, p."""
-    size = np.zeros(prompts)
-    np.maximum.at(size, prompt, np.abs(values))
-    return size
+    greatest = np.zeros(prompts)
+    np.maximum.at(greatest, prompt, np.abs(values))
+    return greatest
 
 
-NORMALISATIONS: dict[str, Normalise] = {
+NORMALISATIONS: dict[str, Callable[[Floats, Ints, int], Floats]] = {
     "prompt": standardise,
     "global": standardise_all,
     "rank": ranks,
 }
-"""By the name that the configuration gives them."""
+"""By the name that the configuration gives them: (raw scores, their prompts, number of prompts) ->
+scores on a common scale, n."""
 
 
 def normalise(kind: str, values: Floats, prompt: Ints, prompts: int) -> Floats:
@@ -158,6 +153,6 @@ def normalise(kind: str, values: Floats, prompt: Ints, prompts: int) -> Floats:
     known = np.isfinite(values)
     if known.all():
         return NORMALISATIONS[kind](values, prompt, prompts)
-    found = np.full(len(values), np.nan)
-    found[known] = NORMALISATIONS[kind](values[known], prompt[known], prompts)
-    return found
+    scaled = np.full(len(values), np.nan)
+    scaled[known] = NORMALISATIONS[kind](values[known], prompt[known], prompts)
+    return scaled

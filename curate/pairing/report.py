@@ -1,8 +1,7 @@
-"""What happened while pairs were cut, in plain JSON types.
+"""The report of a pairing in JSON's types: what every filter dropped, and what the pairs are like.
 
-MERGED: Prompts and pairs by stratum.
-
-MERGED: The pairs that a person should look at first.
+Counts at every filter, how the scorers see the pairs, prompts and pairs by stratum, the pairs that
+a person should look at first, and what a missed target lacks.
 """
 
 from __future__ import annotations
@@ -18,96 +17,101 @@ import pyarrow.compute as pc
 
 from invdpo.curate.pairing.agreement import agreement, in_conflict, margin_summary, scorer_summaries
 from invdpo.curate.pairing.assembly import PairSet
-from invdpo.curate.pairing.costs import Again, costs, shortfall
+from invdpo.curate.pairing.costs import Select, costs, shortfall
 from invdpo.curate.pairing.pool import Floats, Ints
 from invdpo.curate.pairing.reasons import Bools
-from invdpo.curate.pairing.selection import ABLE, Tables, pair_steps
-from invdpo.curate.pairing.splits import Split
+from invdpo.curate.pairing.selection import WHATEVER_THE_POLICY, PairingTables, dropped_pairs
+from invdpo.curate.pairing.splits import PromptSplit
 from invdpo.schemas import DataError
 from invdpo.schemas.config.pair import STRATA, PairConfig
 
 Report = dict[str, Any]
 
+WORST = 20
+"""Pairs named for each kind of worst case."""
+
 
 def report(
-    cut: PairSet, tables: Tables, config: PairConfig, table: pa.Table, again: Again
+    pair_set: PairSet, tables: PairingTables, config: PairConfig, table: pa.Table, select: Select
 ) -> Report:
     """Counts at every filter, balance, agreement, worst cases, and what a missed target lacks.
 
-    `again` cuts the same tables by another configuration; it is called only for a missed target.
+    `table` holds the pairs. `select` selects pairs from the same tables by another configuration;
+    it is called only for a missed target.
     """
-    choice, pairs, lower = cut.choice, cut.pairs, tables.lower_is_better
-    lost = choice.prompts
+    selection, pairs, target = pair_set.selection, pair_set.pairs, pair_set.target
+    pool, prompts, lower = selection.pool, selection.prompts, tables.lower_is_better
     total, paired = len(tables.prompts), len(np.unique(pairs.prompt))
-    turned = {n: -raw if n in lower else raw for n, raw in choice.pool.raw.items()}
-    cost = {} if cut.filled.met else costs(config, choice, cut.filled, again)
-    missed = None if cut.filled.met else shortfall(config, choice, cut.filled, cost, again)
-    found: Report = {
+    scores = {name: -raw if name in lower else raw for name, raw in pool.raw.items()}
+    cost = {} if target.met else costs(config, selection, target, select)
+    missed = None if target.met else shortfall(config, selection, target, cost, select)
+    content: Report = {
         "config": config.fingerprint(),
         "candidates": {
             "total": len(tables.candidates),
-            "usable": len(choice.pool.ids),
-            "dropped": dict(choice.candidates),
+            "usable": len(pool.ids),
+            "dropped": dict(selection.dropped_candidates),
         },
-        "prompts": {"total": total, "paired": paired, "dropped": lost.counts()},
+        "prompts": {"total": total, "paired": paired, "dropped": prompts.counts()},
         "pairs": {
             "total": len(table),
             **_by_split(table),
-            "in_conflict": in_conflict(choice, pairs),
+            "in_conflict": in_conflict(selection, pairs),
         },
-        "images": {"total": 2 * len(table), "distinct": _distinct(table)},
-        "filters": list(_filters(cut, tables)),
+        "images": {"total": 2 * len(table), "distinct": _distinct_images(table)},
+        "filters": list(_filters(pair_set, tables)),
         "margins": margin_summary(pairs.margin),
-        "scorers": scorer_summaries(cut, config, lower),
-        "agreement": agreement(turned, choice.pool.prompt, total, pairs),
-        "strata": balance(cut.scenes.strata, pairs.prompt, config.shares),
-        "objects": by_objects(tables.prompts["graph"], lost.kept),
-        "split": _split(cut.scenes.split, config),
-        "worst": worst(cut, config, turned),
+        "scorers": scorer_summaries(pair_set, config, lower),
+        "agreement": agreement(scores, pool.prompt, total, pairs),
+        "strata": balance(pair_set.prompts.strata, pairs.prompt, config.shares),
+        "objects": by_objects(tables.prompts["graph"], prompts.kept),
+        "split": _split(pair_set.prompts.split, config),
+        "worst": worst_pairs(pair_set, config, scores),
         "shortfall": missed,
         "costs": cost,
-        "prompts_without_pair": lost_prompts(tables.prompts["prompt_id"], lost.reasons()),
+        "prompts_without_pair": prompts_without_pair(tables.prompts, prompts.reasons()),
     }
     if config.reviews:
-        marking = choice.marking
-        each = {name: marking.agreement(scores) for name, scores in turned.items()}
-        ranked = marking.agreement(choice.ranking.combined)
-        found["reviews"] = marking.counts() | {"agreement": {"ranked": ranked, "scorers": each}}
-    return found
+        reviews = selection.reviews
+        by_scorer = {name: reviews.agreement(values) for name, values in scores.items()}
+        ranked = reviews.agreement(selection.ranking.combined)
+        agreements = {"ranked": ranked, "scorers": by_scorer}
+        content["reviews"] = reviews.counts() | {"agreement": agreements}
+    return content
 
 
 def _by_split(pairs: pa.Table) -> dict[str, int]:
-    held = pc.sum(pc.equal(pairs["split"], "validation")).as_py() or 0
-    return {"train": len(pairs) - held, "validation": held}
+    validation = pc.sum(pc.equal(pairs["split"], "validation")).as_py() or 0
+    return {"train": len(pairs) - validation, "validation": validation}
 
 
-def _distinct(pairs: pa.Table) -> int:
+def _distinct_images(pairs: pa.Table) -> int:
     both = pa.chunked_array([*pairs["chosen_id"].chunks, *pairs["rejected_id"].chunks], pa.string())
     return int(pc.count_distinct(both).as_py())
 
 
-def _split(split: Split, config: PairConfig) -> dict[str, Any]:
-    inside = split.held[~split.straddling]
-    got = float(inside.mean()) if len(inside) else 0.0
+def _split(split: PromptSplit, config: PairConfig) -> dict[str, Any]:
+    in_a_split = split.held_out[~split.straddling]
     return {
         "by": config.split_by,
         "asked": config.validation_fraction,
-        "prompts_held_out": got,
+        "prompts_held_out": float(in_a_split.mean()) if len(in_a_split) else 0.0,
         "prompts_left_out": int(split.straddling.sum()),
         "largest_cluster": split.largest(),
     }
 
 
-def _filters(cut: PairSet, tables: Tables) -> Iterator[dict[str, Any]]:
+def _filters(pair_set: PairSet, tables: PairingTables) -> Iterator[dict[str, Any]]:
     """Counts before and after every filter, of candidates, then prompts, then pairs."""
-    choice = cut.choice
-    yield from _steps("candidates", len(tables.candidates), choice.candidates)
-    before = [step for step in choice.prompts.counts().items() if step[0] in ABLE]
-    yield from _steps("prompts", len(tables.prompts), before)
-    steps = list(pair_steps(choice))
-    if not cut.filled.kept.all():
-        steps.append((cut.filled.reason, int((~cut.filled.kept).sum())))
-    yield from _steps("pairs", choice.sifted.proposed, steps)
+    selection, kept = pair_set.selection, pair_set.target.kept
+    yield from _steps("candidates", len(tables.candidates), selection.dropped_candidates)
+    prompts = selection.prompts.counts().items()
+    unable = [(reason, n) for reason, n in prompts if reason in WHATEVER_THE_POLICY]
+    yield from _steps("prompts", len(tables.prompts), unable)
+    steps = list(dropped_pairs(selection))
+    if not kept.all():
+        steps.append((pair_set.target.reason, int((~kept).sum())))
+    yield from _steps("pairs", selection.filtered.proposed, steps)
 
 
 def _steps(unit: str, count: int, steps: Iterable[tuple[str, int]]) -> Iterator[dict[str, Any]]:
@@ -117,15 +121,15 @@ def _steps(unit: str, count: int, steps: Iterable[tuple[str, int]]) -> Iterator[
 
 
 def require_target(report: Report, more: str = "") -> None:
-    """Raise `DataError`, with `more` to say, when the report tells of a missed target."""
+    """Raise `DataError`, with `more` to say, when the report says that a target was missed."""
     if report["shortfall"]:
         raise DataError("\n".join(filter(None, (report["shortfall"], more))))
 
 
-def lost_prompts(prompt_ids: pa.ChunkedArray, reasons: np.ndarray[Any, Any]) -> dict[str, str]:
-    """Prompt id to the reason why it gave no pair."""
+def prompts_without_pair(prompts: pa.Table, reasons: np.ndarray[Any, Any]) -> dict[str, str]:
+    """Prompt id -> the reason why it gave no pair; `reasons` of p prompts, None with a pair."""
     dropped = np.array([reason is not None for reason in reasons], dtype=bool)
-    ids = pc.filter(prompt_ids, pa.array(dropped)).to_pylist()
+    ids = pc.filter(prompts["prompt_id"], pa.array(dropped)).to_pylist()
     return dict(zip(ids, reasons[dropped].tolist(), strict=True))
 
 
@@ -136,17 +140,17 @@ def balance(
 
     `strata` of each of p prompts; `paired` holds the prompt of each of m pairs.
     """
-    found = {}
+    by_kind = {}
     for kind, names in STRATA.items():
-        prompts = Counter(one[kind] for one in strata)
+        prompts = Counter(of_prompt[kind] for of_prompt in strata)
         pairs = Counter(strata[row][kind] for row in paired.tolist())
         stated = {name: shares[f"{kind}.{name}"] for name in names if f"{kind}.{name}" in shares}
-        found[kind] = {
+        by_kind[kind] = {
             name: {"prompts": prompts[name], "pairs": pairs[name], "wanted": stated.get(name)}
             for name in names
             if prompts[name] or name in stated
         }
-    return found
+    return by_kind
 
 
 def by_objects(graphs: pa.ChunkedArray, paired: Bools) -> dict[str, dict[str, int]]:
@@ -167,35 +171,33 @@ def _object_count(graph: str | None) -> str:
         return "unknown"
 
 
-SHOWN = 20
-
-
-def worst(cut: PairSet, config: PairConfig, turned: Mapping[str, Floats]) -> dict[str, list[str]]:
+def worst_pairs(
+    pair_set: PairSet, config: PairConfig, scores: Mapping[str, Floats]
+) -> dict[str, list[str]]:
     """Pair ids, the worst first, at most 20 each.
 
-    `least_margin`: the smallest margins; `most_conflict`: those a ranked scorer is most against, on
-    the scale of the normalisation; `held_out_disagrees`: those the held-out scorer is most against.
-    `turned` are raw scores, n each, with higher as better.
+    `least_margin`: the smallest margins; `most_conflict`: those that a ranked scorer is most
+    against, on the scale of the normalisation; `held_out_disagrees`: those that the held-out scorer
+    is most against. `scores` are raw, n each, with the sign that makes higher better.
     """
-    pairs = cut.pairs
-    each = cut.choice.ranking.each.values()
-    losses = [scores[pairs.rejected] - scores[pairs.chosen] for scores in each]
+    pairs, ranked = pair_set.pairs, pair_set.selection.ranking.scores.values()
+    losses = [values[pairs.rejected] - values[pairs.chosen] for values in ranked]
     against: list[str] = []
     if config.held_out:
-        scores = turned[config.held_out]
-        against = _first(cut, scores[pairs.chosen] - scores[pairs.rejected], below=0)
+        values = scores[config.held_out]
+        against = _smallest(pair_set, values[pairs.chosen] - values[pairs.rejected], below=0)
     return {
-        "least_margin": _first(cut, pairs.margin),
-        "most_conflict": _first(cut, -np.max(losses, axis=0), below=0),
+        "least_margin": _smallest(pair_set, pairs.margin),
+        "most_conflict": _smallest(pair_set, -np.max(losses, axis=0), below=0),
         "held_out_disagrees": against,
     }
 
 
-def _first(cut: PairSet, values: Floats, below: float = np.inf) -> list[str]:
+def _smallest(pair_set: PairSet, values: Floats, below: float = np.inf) -> list[str]:
     """Ids of the pairs with the smallest of these values (m), among those under `below`."""
     rows = np.flatnonzero(values < below)
-    if len(rows) > SHOWN:
-        last = np.partition(values[rows], SHOWN - 1)[SHOWN - 1]
+    if len(rows) > WORST:
+        last = np.partition(values[rows], WORST - 1)[WORST - 1]
         rows = rows[values[rows] <= last]
-    order = np.lexsort((cut.ids[rows].astype(str), values[rows]))
-    return [str(name) for name in cut.ids[rows[order[:SHOWN]]]]
+    order = np.lexsort((pair_set.ids[rows].astype(str), values[rows]))
+    return [str(pair_id) for pair_id in pair_set.ids[rows[order[:WORST]]]]

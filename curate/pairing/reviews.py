@@ -1,11 +1,12 @@
 """What people decided on pairs: keep, flip or drop, and how far the scorers agree with them.
 
-A pair and its turned twin are one thing: the last decision on either counts. `keep` holds the sides
-as that pair has them, `flip` turns them.
+A pair and the flipped pair of the same two pictures share one decision: the last one on either.
+`keep` holds the sides as the pair that was decided on has them, `flip` swaps them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,86 +19,94 @@ from invdpo.schemas import DataError
 from invdpo.schemas.tables import DECISIONS, REVIEWS
 
 
-class Verdict(NamedTuple):
+class Decision(NamedTuple):
     """The last decision on one pair."""
 
-    place: int
-    """Row of the table; later ones count."""
+    row: int
+    """Of the table; later ones count."""
     decision: str
 
 
-class Reviews:
-    """The last decisions by pair id."""
+def last_decisions(reviews: pa.Table | None) -> dict[str, Decision]:
+    """Pair id -> its last decision; empty without a table.
 
-    def __init__(self, table: pa.Table | None = None) -> None:
-        """Raises `DataError` for a table of other columns or with an unknown decision."""
-        self.last: dict[str, Verdict] = {}
-        if table is not None:
-            check_reviews(table)
-            rows = zip(table["pair_id"].to_pylist(), table["decision"].to_pylist(), strict=True)
-            self.last = {name: Verdict(place, what) for place, (name, what) in enumerate(rows)}
+    Raises `DataError` for a table of other columns or with an unknown decision.
+    """
+    if reviews is None:
+        return {}
+    check_reviews(reviews)
+    rows = zip(reviews["pair_id"].to_pylist(), reviews["decision"].to_pylist(), strict=True)
+    return {pair_id: Decision(row, decision) for row, (pair_id, decision) in enumerate(rows)}
+
+
+class AppliedDecision(NamedTuple):
+    """A proposed pair, as rows of the pool, and what was decided on it."""
+
+    chosen: int
+    rejected: int
+    decision: str
 
 
 class ReviewDecisions:
-    """Applies decisions to pairs of one pool, and remembers what it met."""
+    """Applies decisions to pairs of one pool, and remembers which it applied."""
 
-    def __init__(self, reviews: Reviews, pool: Pool) -> None:
-        self._last, self._pool = reviews.last, pool
-        self._met: set[str] = set()
-        self.said: list[tuple[int, int, str]] = []
-        """Chosen and rejected as the policy proposed them, rows of the pool; what was decided."""
+    def __init__(self, last: Mapping[str, Decision], pool: Pool) -> None:
+        self._last, self._pool = last, pool
+        self._used_ids: set[str] = set()
+        self.applied: list[AppliedDecision] = []
 
     def __call__(self, pairs: Pairs) -> tuple[Pairs, Bools]:
-        """The pairs, some turned and pinned, and which are dropped, m."""
-        out = np.zeros(len(pairs.prompt), dtype=bool)
+        """The pairs, some flipped or marked as kept by review, and which of them to drop, m."""
+        dropped = np.zeros(len(pairs.prompt), dtype=bool)
         if not self._last:
-            return pairs, out
-        turn, pinned = out.copy(), out.copy()
-        twins = pairs.turned(~out).ids(self._pool)
-        for row, (one, other) in enumerate(zip(pairs.ids(self._pool), twins, strict=True)):
-            if done := self._decide(one, other):
-                out[row], turn[row], pinned[row] = done == "drop", done == "flip", done != "drop"
-                self.said.append((int(pairs.chosen[row]), int(pairs.rejected[row]), done))
-        return pairs._replace(pinned=pinned).turned(turn), out
+            return pairs, dropped
+        flipped, kept = dropped.copy(), dropped.copy()
+        ids, flipped_ids = pairs.ids(self._pool), pairs.flipped(~dropped).ids(self._pool)
+        for row, (pair_id, flipped_id) in enumerate(zip(ids, flipped_ids, strict=True)):
+            if decision := self._decide(pair_id, flipped_id):
+                dropped[row], flipped[row] = decision == "drop", decision == "flip"
+                kept[row] = decision != "drop"
+                candidates = int(pairs.chosen[row]), int(pairs.rejected[row])
+                self.applied.append(AppliedDecision(*candidates, decision))
+        return pairs._replace(kept_by_review=kept).flipped(flipped), dropped
 
-    def _decide(self, pair_id: str, twin: str) -> str | None:
-        """What the last decision on the pair or its twin does to the pair, None without one."""
-        found = [(self._last[name], name) for name in (pair_id, twin) if name in self._last]
-        if not found:
+    def _decide(self, pair_id: str, flipped_id: str) -> str | None:
+        """What the last decision on the pair or its flipped twin means for the pair, if any."""
+        decisions = [(self._last[i], i) for i in (pair_id, flipped_id) if i in self._last]
+        if not decisions:
             return None
-        self._met.update(name for _, name in found)
-        verdict, name = max(found)
-        done = verdict.decision
-        if name == twin and done != "drop":
-            return "keep" if done == "flip" else "flip"
-        return done
+        self._used_ids.update(reviewed_id for _, reviewed_id in decisions)
+        (_, decision), reviewed_id = max(decisions)
+        if reviewed_id == flipped_id and decision != "drop":
+            return "keep" if decision == "flip" else "flip"
+        return decision
 
     def counts(self) -> dict[str, int]:
-        """Pairs kept, turned and dropped, and decisions on pairs that are not there."""
-        done = [what for *_, what in self.said]
-        found = {decision: done.count(decision) for decision in DECISIONS}
-        return found | {"missing": len(self._last) - len(self._met)}
+        """Pairs kept, flipped and dropped, and decisions on pairs that were not proposed."""
+        applied = [row.decision for row in self.applied]
+        counts = {decision: applied.count(decision) for decision in DECISIONS}
+        return counts | {"missing": len(self._last) - len(self._used_ids)}
 
     def agreement(self, scores: Floats) -> float | None:
-        """Share of the kept and turned pairs on which scores side with the person.
+        """Share of the kept and flipped pairs on which scores agree with the person.
 
-        n scores, higher is better. Pairs that they call equal do not count; None without any.
+        n scores, higher is better. Pairs with equal scores don't count; None without any pair.
         """
-        held = [(c, r, what == "keep") for c, r, what in self.said if what != "drop"]
-        if not held:
+        judged = [(c, r, what == "keep") for c, r, what in self.applied if what != "drop"]
+        if not judged:
             return None
-        chosen, rejected, as_it_was = (np.array(column) for column in zip(*held, strict=True))
+        chosen, rejected, kept = (np.array(column) for column in zip(*judged, strict=True))
         lead = scores[chosen] - scores[rejected]
         known = np.isfinite(lead) & (lead != 0)
-        return float(((lead > 0) == as_it_was)[known].mean()) if known.any() else None
+        return float(((lead > 0) == kept)[known].mean()) if known.any() else None
 
 
 def check_reviews(table: pa.Table) -> None:
-    """Raise `DataError` for columns that are missing, and rows that say nothing known."""
-    lacking = [name for name in ("pair_id", "decision") if name not in table.column_names]
-    if lacking:
-        there = ", ".join(table.column_names) or "none"
-        text = f"reviews: no column {', '.join(lacking)}; there are: {there}."
+    """Raise `DataError` for missing columns, and for rows without a pair id or a known decision."""
+    missing = [name for name in ("pair_id", "decision") if name not in table.column_names]
+    if missing:
+        columns = ", ".join(table.column_names) or "none"
+        text = f"reviews: no column {', '.join(missing)}; there are: {columns}."
         raise DataError(f"{text} Expected: {', '.join(REVIEWS.names)}.")
     for row, pair_id in enumerate(table["pair_id"].to_pylist(), start=1):
         if not isinstance(pair_id, str):
@@ -105,7 +114,5 @@ def check_reviews(table: pa.Table) -> None:
     for row, decision in enumerate(table["decision"].to_pylist(), start=1):
         if decision not in DECISIONS:
             allowed = ", ".join(DECISIONS)
-            text = (
-                f"reviews: row {row}: decision: found {str(decision)[:40]!r}; allowed: {allowed}."
-            )
-            raise DataError(f"{text} Mend or delete that row.")
+            text = f"reviews: row {row}: decision: found {str(decision)[:40]!r}"
+            raise DataError(f"{text}; allowed: {allowed}. Correct or delete that row.")

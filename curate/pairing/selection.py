@@ -10,12 +10,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from invdpo.curate.pairing.duplicates import near_duplicates
-from invdpo.curate.pairing.pairs import Pairs, by_prompt, occurrence_numbers, repeated
-from invdpo.curate.pairing.policies import POLICIES, Groups, PolicyInput, grouped
-from invdpo.curate.pairing.pool import Pool, gather
+from invdpo.curate.pairing.pairs import (
+    Pairs,
+    occurrence_numbers,
+    order_within_prompts,
+    reuse_a_picture,
+)
+from invdpo.curate.pairing.policies import POLICIES, Groups, PolicyInput, group_candidates
+from invdpo.curate.pairing.pool import Pool, build_pool
 from invdpo.curate.pairing.ranking import TOLERANCE, Ranking, combine
 from invdpo.curate.pairing.reasons import Bools, DropReasons
-from invdpo.curate.pairing.reviews import ReviewDecisions, Reviews
+from invdpo.curate.pairing.reviews import Decision, ReviewDecisions
 from invdpo.curate.pairing.thresholds import (
     REVIEW,
     ThresholdInput,
@@ -35,15 +40,15 @@ DUPLICATE = "near-duplicate of another candidate"
 CAP = "more pairs than max_per_prompt"
 TWICE = "a picture that another pair has"
 STRADDLING = "facts of train and of validation"
-ABLE = (NONE, UNUSABLE, ONE, EQUAL, FLOORS, STRADDLING)
+WHATEVER_THE_POLICY = (NONE, UNUSABLE, ONE, EQUAL, FLOORS, STRADDLING)
 """Reasons why a prompt can't give a pair, whatever the policy."""
 
-Step = tuple[str, int]
+DropCount = tuple[str, int]
 """A reason and how many rows it dropped."""
 
 
-class Tables(NamedTuple):
-    """What pairs are chosen from."""
+class PairingTables(NamedTuple):
+    """What pairs are selected from."""
 
     prompts: pa.Table
     candidates: pa.Table
@@ -52,136 +57,141 @@ class Tables(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The pairs there are to choose from, and what every filter before dropped."""
+    """The pairs that there are to choose from, and what every filter dropped on the way."""
 
     pool: Pool
     ranking: Ranking
-    candidates: list[Step]
+    dropped_candidates: list[DropCount]
     prompts: DropReasons
     """Prompts without a pair, p."""
-    sifted: ThresholdResult
-    caps: list[Step]
-    marking: ReviewDecisions
+    filtered: ThresholdResult
+    capped: list[DropCount]
+    """Pairs that `distinct` and `max_per_prompt` dropped."""
+    reviews: ReviewDecisions
     """What people decided on proposed pairs."""
     pairs: Pairs
     """By prompt, the widest margins first."""
 
 
-def choose(
-    tables: Tables,
+def select_pairs(
+    tables: PairingTables,
     weights: Mapping[str, float],
     config: PairConfig,
-    reviews: Reviews,
+    decisions: Mapping[str, Decision],
     straddling: Bools,
 ) -> Selection:
-    """Apply policy and thresholds.
+    """Apply policy, thresholds and reviews.
 
-    `weights` are directed and sum to 1 in absolute values; prompts that are `straddling` (p) the
-    splits give no pair.
+    `weights` have the sign of their direction and sum to 1 in absolute values. `decisions` are by
+    pair id. Prompts that would lie in both splits, `straddling` (p), give no pair.
     """
-    limits = config.limits
-    pool, sieve = gather(tables.prompts, tables.candidates, tables.scores, weights, limits)
-    lone = _one_of_each(pool, config)
-    steps = [*sieve.counts().items(), (DUPLICATE, int((~lone).sum()))]
-    pool = pool.take(np.flatnonzero(lone))
+    pool, candidates = build_pool(
+        tables.prompts, tables.candidates, tables.scores, weights, config.limits
+    )
+    unique = _without_duplicates(pool, config)
+    dropped = [*candidates.counts().items(), (DUPLICATE, int((~unique).sum()))]
+    pool = pool.take(np.flatnonzero(unique))
     size = len(tables.prompts)
     ranking = combine(pool, size, weights, config.normalisation)
-    groups = grouped(pool.prompt, size, ranking.combined)
-    may_win = _over_floors(pool, config.floors, tables.lower_is_better)
-    prompts = _able(groups, ranking, may_win, _had_any(tables))
+    groups = group_candidates(pool.prompt, size, ranking.combined)
+    may_win = _reach_floors(pool, config.floors, tables.lower_is_better)
+    prompts = _prompts_without_pair(groups, ranking, may_win, _have_candidates(tables))
     prompts.drop(straddling, STRADDLING)
     may_win &= ~straddling[pool.prompt]
-    field = PolicyInput(
-        pool,
-        ranking.combined,
-        may_win,
-        groups,
-        tables.prompts["prompt_id"].to_pylist(),
-        config.min_margin,
-        config.seed,
+    proposed = POLICIES[config.policy](
+        PolicyInput(
+            pool,
+            ranking.combined,
+            may_win,
+            groups,
+            tables.prompts["prompt_id"].to_pylist(),
+            config.min_margin,
+            config.seed,
+        )
     )
-    marking = ReviewDecisions(reviews, pool)
+    reviews = ReviewDecisions(decisions, pool)
     tests = list(thresholds(ThresholdInput(pool, ranking, size, tables.lower_is_better, config)))
-    sifted = apply_thresholds(POLICIES[config.policy](field), tests, size, marking)
-    pairs, caps = _capped(sifted.pairs, config, len(pool.ids))
-    _unpaired(prompts, sifted)
-    return Selection(
-        pool, ranking, [s for s in steps if s[1]], prompts, sifted, caps, marking, pairs
-    )
+    filtered = apply_thresholds(proposed, tests, size, reviews)
+    pairs, capped = _cap(filtered.pairs, config, len(pool.ids))
+    _explain_unpaired(prompts, filtered)
+    dropped = [step for step in dropped if step[1]]
+    return Selection(pool, ranking, dropped, prompts, filtered, capped, reviews, pairs)
 
 
-def _one_of_each(pool: Pool, config: PairConfig) -> Bools:
-    """The first by id of near-duplicates, in each prompt or in all; all others too, n."""
+def _without_duplicates(pool: Pool, config: PairConfig) -> Bools:
+    """The first by id of near-duplicates, within each prompt or all prompts, and all others, n."""
     kept = np.ones(len(pool.ids), dtype=bool)
     if config.duplicates in ("prompt", "all"):
         within = pool.prompt.tolist() if config.duplicates == "prompt" else None
-        group = near_duplicates(pool.look.tolist(), config.duplicate_distance, within)
+        group = near_duplicates(pool.phash.tolist(), config.duplicate_distance, within)
         kept[:] = False
         kept[np.unique(group, return_index=True)[1]] = True
     return kept
 
 
-def _over_floors(
+def _reach_floors(
     pool: Pool, floors: Mapping[str, float], lower_is_better: Collection[str]
 ) -> Bools:
     """Candidates that may be chosen, n; a missing score does not reach a floor."""
-    may = np.ones(len(pool.ids), dtype=bool)
+    may_win = np.ones(len(pool.ids), dtype=bool)
     for name, worst in floors.items():
         raw = pool.raw[name]
-        may &= raw <= worst if name in lower_is_better else raw >= worst
-    return may
+        may_win &= raw <= worst if name in lower_is_better else raw >= worst
+    return may_win
 
 
-def _had_any(tables: Tables) -> Bools:
+def _have_candidates(tables: PairingTables) -> Bools:
     known = tables.candidates["prompt_id"].combine_chunks()
     return np.asarray(pc.is_in(tables.prompts["prompt_id"], value_set=known).to_numpy())
 
 
-def _able(groups: Groups, ranking: Ranking, may_win: Bools, had_any: Bools) -> DropReasons:
-    """Which prompts could give a pair at all; `had_any` tells those with a candidate, p."""
-    sieve, there = DropReasons(len(groups.size)), groups.size > 0
+def _prompts_without_pair(
+    groups: Groups, ranking: Ranking, may_win: Bools, have_candidates: Bools
+) -> DropReasons:
+    """Which prompts can't give a pair; `have_candidates` are those with one, usable or not, p."""
+    prompts, filled = DropReasons(len(groups.size)), groups.size > 0
     spread = np.zeros(len(groups.size))
-    last = (groups.start + groups.size - 1)[there]
-    best, worst = groups.order[last], groups.worst(np.flatnonzero(there))
-    spread[there] = ranking.combined[best] - ranking.combined[worst]
-    sieve.drop(~had_any, NONE)
-    sieve.drop(groups.size == 0, UNUSABLE)
-    sieve.drop(groups.size == 1, ONE)
-    sieve.drop(spread <= TOLERANCE, EQUAL)
-    sieve.drop(groups.last(may_win) < 0, FLOORS)
-    return sieve
+    last = (groups.start + groups.size - 1)[filled]
+    best, worst = groups.order[last], groups.worst(np.flatnonzero(filled))
+    spread[filled] = ranking.combined[best] - ranking.combined[worst]
+    prompts.drop(~have_candidates, NONE)
+    prompts.drop(groups.size == 0, UNUSABLE)
+    prompts.drop(groups.size == 1, ONE)
+    prompts.drop(spread <= TOLERANCE, EQUAL)
+    prompts.drop(groups.best_index(may_win) < 0, FLOORS)
+    return prompts
 
 
-def _capped(pairs: Pairs, config: PairConfig, candidates: int) -> tuple[Pairs, list[Step]]:
+def _cap(pairs: Pairs, config: PairConfig, candidates: int) -> tuple[Pairs, list[DropCount]]:
     """In order, without what `distinct` and `max_per_prompt` leave out.
 
-    A target in pictures wants them distinct.
+    A target in pictures counts distinct ones.
     """
-    pairs, steps = pairs.take(by_prompt(pairs)), []
+    pairs, dropped = pairs.take(order_within_prompts(pairs)), []
     if config.distinct or config.target_images:
-        out = repeated(pairs, candidates)
-        steps.append((TWICE, int(out.sum())))
+        out = reuse_a_picture(pairs, candidates)
+        dropped.append((TWICE, int(out.sum())))
         pairs = pairs.take(~out)
     if config.max_per_prompt is not None:
         out = occurrence_numbers(pairs.prompt) >= config.max_per_prompt
-        steps.append((CAP, int(out.sum())))
+        dropped.append((CAP, int(out.sum())))
         pairs = pairs.take(~out)
-    return pairs, steps
+    return pairs, dropped
 
 
-def _unpaired(prompts: DropReasons, sifted: ThresholdResult) -> None:
-    """Say why prompts that could give a pair have none: what stopped the pair that came furthest.
+def _explain_unpaired(prompts: DropReasons, filtered: ThresholdResult) -> None:
+    """Note why prompts that could give a pair have none: the reason that their last pair met.
 
     Caps leave each prompt one.
     """
-    lost = np.ones(len(sifted.furthest), dtype=bool)
-    lost[sifted.pairs.prompt] = False
-    prompts.drop(lost & (sifted.furthest < 0), NOTHING)
-    for place, (reason, _) in enumerate(sifted.dropped):
-        prompts.drop(lost & (sifted.furthest == place), reason)
+    unpaired = np.ones(len(filtered.furthest), dtype=bool)
+    unpaired[filtered.pairs.prompt] = False
+    prompts.drop(unpaired & (filtered.furthest < 0), NOTHING)
+    for index, (reason, _) in enumerate(filtered.dropped):
+        prompts.drop(unpaired & (filtered.furthest == index), reason)
 
 
-def pair_steps(choice: Selection) -> Iterator[Step]:
-    """What every filter of pairs dropped, in order."""
-    yield from (step for step in choice.sifted.dropped if step[0] != REVIEW or step[1])
-    yield from choice.caps
+def dropped_pairs(selection: Selection) -> Iterator[DropCount]:
+    """How many pairs every filter dropped, in order."""
+    yield from (step for step in selection.filtered.dropped if step[0] != REVIEW or step[1])
+    yield from selection.capped

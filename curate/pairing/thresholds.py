@@ -1,10 +1,8 @@
-"""What a proposed pair must keep to: each threshold with the reason it gives for a drop.
+"""What a proposed pair must satisfy: each threshold, with the reason it gives for a drop.
 
-m pairs of n candidates. Differences by a ranked scorer are on the scale of the normalisation and
-turned so that higher is better; `hard_apart` is on the scorer's own scale.
-
-
-MERGED: Proposed pairs through thresholds, block by block, and how far each prompt's pairs came.
+m pairs of n candidates, which come in blocks. Differences by a ranked scorer are on the scale of
+the normalisation, with the sign that makes higher better; `hard_apart` is on the scorer's own
+scale. What people decided in review comes after all thresholds and overrides them.
 """
 
 from __future__ import annotations
@@ -22,14 +20,15 @@ from invdpo.curate.pairing.reasons import Bools
 from invdpo.schemas.config.pair import PairConfig
 
 ALIKE = "best and worst look and score the same"
-
 DUPLICATES = "near-duplicates of each other"
-
 MARGIN = "margin below min_margin"
-
+REVIEW = "dropped in review"
 
 NEAR = 0.01
-"""Raw scores this share of their size apart, or less, do not tell two look-alikes apart."""
+"""Two pictures that look alike are one when their raw scores differ by at most this share."""
+
+ApplyReviews = Callable[[Pairs], tuple[Pairs, Bools]]
+"""The pairs as people decided on them, some flipped, and which of them to drop (m booleans)."""
 
 
 class Threshold(NamedTuple):
@@ -39,7 +38,7 @@ class Threshold(NamedTuple):
     """The option that loosens it; None for what can't be turned off."""
     reason: str
     fails: Callable[[Pairs], Bools]
-    """Pairs (m) that it drops, m booleans."""
+    """Which of m pairs it drops."""
 
 
 class ThresholdInput(NamedTuple):
@@ -52,8 +51,8 @@ class ThresholdInput(NamedTuple):
     config: PairConfig
 
     def lead(self, name: str) -> Callable[[Pairs], Floats]:
-        """By how much the chosen leads by one scorer; of one not ranked on the same scale."""
-        scores = self.ranking.each.get(name)
+        """By how much the chosen leads by one scorer, ranked or not, on the common scale."""
+        scores = self.ranking.scores.get(name)
         if scores is None:
             raw, kind = self.pool.raw[name], self.config.normalisation
             scores = self.sign(name) * normalise(kind, raw, self.pool.prompt, self.prompts)
@@ -64,29 +63,42 @@ class ThresholdInput(NamedTuple):
         return -1 if name in self.lower_is_better else 1
 
 
-def thresholds(judge: ThresholdInput) -> Iterator[Threshold]:
+class ThresholdResult(NamedTuple):
+    """The pairs that pass, and what became of the others."""
+
+    pairs: Pairs
+    proposed: int
+    dropped: list[tuple[str, int]]
+    """Every reason in the order of trying, with the number of pairs it dropped."""
+    furthest: Ints
+    """For each prompt the index in `dropped` of the latest reason that dropped one of its pairs, p;
+    -1 where the policy proposed none."""
+
+
+def thresholds(inputs: ThresholdInput) -> Iterator[Threshold]:
     """All that apply, in the order in which they are tried."""
-    config = judge.config
-    yield Threshold(None, ALIKE, _alike(judge))
+    config = inputs.config
+    yield Threshold(None, ALIKE, _alike(inputs))
     if config.duplicates == "pair":
-        yield Threshold("duplicates", DUPLICATES, _duplicates(judge))
+        yield Threshold("duplicates", DUPLICATES, _duplicates(inputs))
     yield Threshold("min_margin", MARGIN, lambda pairs: pairs.margin < config.min_margin)
     for name, least in config.margins.items():
-        yield Threshold(f"margins.{name}", f"{name} margin below {least:g}", _short(judge, name))
-    yield from _consensus(judge)
+        reason = f"{name} margin below {least:g}"
+        yield Threshold(f"margins.{name}", reason, _margin_below(inputs, name))
+    yield from _consensus(inputs)
     if config.policy == "hard":
-        yield from _hard(judge)
+        yield from _hard(inputs)
 
 
-def _short(judge: ThresholdInput, name: str) -> Callable[[Pairs], Bools]:
-    """Leads below the margin, and those not known."""
-    lead, least = judge.lead(name), judge.config.margins[name]
+def _margin_below(inputs: ThresholdInput, name: str) -> Callable[[Pairs], Bools]:
+    """Leads below the margin, and those that are unknown."""
+    lead, least = inputs.lead(name), inputs.config.margins[name]
     return lambda pairs: ~(lead(pairs) >= least)
 
 
-def _consensus(judge: ThresholdInput) -> Iterator[Threshold]:
-    config, names = judge.config, list(judge.ranking.weights)
-    leads = [judge.lead(name) for name in names]
+def _consensus(inputs: ThresholdInput) -> Iterator[Threshold]:
+    config, names = inputs.config, list(inputs.ranking.weights)
+    leads = [inputs.lead(name) for name in names]
     if config.consensus is not None:
         least = config.consensus
         reason = f"fewer than {least} scorers prefer the chosen"
@@ -105,14 +117,14 @@ def _consensus(judge: ThresholdInput) -> Iterator[Threshold]:
         )
 
 
-def _hard(judge: ThresholdInput) -> Iterator[Threshold]:
-    """Near in quality, which is what the other ranked scorers say together, and apart in one."""
-    config, name = judge.config, judge.config.hard_by
-    apart, quality = judge.sign(name) * judge.pool.raw[name], judge.ranking.without(name)
+def _hard(inputs: ThresholdInput) -> Iterator[Threshold]:
+    """Near in quality, which the other ranked scorers measure together, and far apart in one."""
+    config, name = inputs.config, inputs.config.hard_by
+    raw, quality = inputs.sign(name) * inputs.pool.raw[name], inputs.ranking.without(name)
     yield Threshold(
         "hard_apart",
         f"less than {config.hard_apart:g} apart by {name}",
-        lambda pairs: apart[pairs.chosen] - apart[pairs.rejected] < config.hard_apart - TOLERANCE,
+        lambda pairs: raw[pairs.chosen] - raw[pairs.rejected] < config.hard_apart - TOLERANCE,
     )
     yield Threshold(
         "hard_near",
@@ -123,23 +135,23 @@ def _hard(judge: ThresholdInput) -> Iterator[Threshold]:
     )
 
 
-def _duplicates(judge: ThresholdInput) -> Callable[[Pairs], Bools]:
-    pool, distance = judge.pool, judge.config.duplicate_distance
-    group = near_duplicates(pool.look.tolist(), distance, pool.prompt.tolist())
+def _duplicates(inputs: ThresholdInput) -> Callable[[Pairs], Bools]:
+    pool, distance = inputs.pool, inputs.config.duplicate_distance
+    group = near_duplicates(pool.phash.tolist(), distance, pool.prompt.tolist())
     return lambda pairs: group[pairs.chosen] == group[pairs.rejected]
 
 
-def _alike(judge: ThresholdInput) -> Callable[[Pairs], Bools]:
-    """Pairs that can't be told apart.
+def _alike(inputs: ThresholdInput) -> Callable[[Pairs], Bools]:
+    """Pairs of two pictures that can't be told apart.
 
-    A perceptual hash is blind to colour, so the raw scores must agree, too.
+    A perceptual hash doesn't see colour, so the raw scores must agree as well.
     """
-    look = _numbered(judge.pool)
-    used = [raw for name, raw in judge.pool.raw.items() if name != judge.config.held_out]
+    phash = _numbered_hashes(inputs.pool)
+    used = [raw for name, raw in inputs.pool.raw.items() if name != inputs.config.held_out]
 
     def fails(pairs: Pairs) -> Bools:
-        one, other = look[pairs.chosen], look[pairs.rejected]
-        same: Bools = (one == other) & (one >= 0)
+        chosen, rejected = phash[pairs.chosen], phash[pairs.rejected]
+        same: Bools = (chosen == rejected) & (chosen >= 0)
         rows = np.flatnonzero(same)
         for raw in used:
             a, b = raw[pairs.chosen[rows]], raw[pairs.rejected[rows]]
@@ -150,59 +162,40 @@ def _alike(judge: ThresholdInput) -> Callable[[Pairs], Bools]:
     return fails
 
 
-def _numbered(pool: Pool) -> Ints:
+def _numbered_hashes(pool: Pool) -> Ints:
     """A number for each perceptual hash, n; -1 where there is none."""
     import pyarrow as pa
 
-    codes = pa.array(pool.look, pa.string()).dictionary_encode().indices
+    codes = pa.array(pool.phash, pa.string()).dictionary_encode().indices
     return np.asarray(codes.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-Mark = Callable[[Pairs], tuple[Pairs, Bools]]
-"""Applies what people decided: the pairs with some turned and pinned, and which to leave out."""
-
-
-class ThresholdResult(NamedTuple):
-    """Which proposed pairs are left, and what became of the others."""
-
-    pairs: Pairs
-    proposed: int
-    dropped: list[tuple[str, int]]
-    """Every reason in the order of trying, with the pairs it dropped."""
-    furthest: Ints
-    """Of each prompt the place in `dropped` of the last reason any of its pairs came to, p; -1
-    where the policy proposed none."""
-
-
-REVIEW = "dropped in review"
-
-
 def apply_thresholds(
-    blocks: Iterable[Pairs], tests: Sequence[Threshold], prompts: int, mark: Mark
+    blocks: Iterable[Pairs], tests: Sequence[Threshold], prompts: int, apply_reviews: ApplyReviews
 ) -> ThresholdResult:
-    """Drop the pairs that fail a test, for the first that they fail; pinned ones pass all."""
+    """Drop each pair for the first test that it fails; what people kept passes all of them."""
     kept: list[Pairs] = []
     reasons = [*(test.reason for test in tests), REVIEW]
     counts, furthest, proposed = np.zeros(len(reasons), dtype=np.int64), np.full(prompts, -1), 0
     for block in blocks:
         proposed += len(block.prompt)
-        first = _first_failed(block, tests)
-        pairs, out = mark(block)
-        first[pairs.pinned] = len(reasons)
-        first[out] = len(reasons) - 1
-        np.maximum.at(furthest, pairs.prompt, np.minimum(first, len(reasons) - 1))
-        counts += np.bincount(first, minlength=len(reasons) + 1)[: len(reasons)]
-        kept.append(pairs.take(first == len(reasons)))
-    dropped = [(name, int(n)) for name, n in zip(reasons, counts, strict=True)]
-    return ThresholdResult(concat_pairs(kept), proposed, dropped, furthest)
+        reason = _first_failed(block, tests)
+        pairs, dropped = apply_reviews(block)
+        reason[pairs.kept_by_review] = len(reasons)
+        reason[dropped] = len(reasons) - 1
+        np.maximum.at(furthest, pairs.prompt, np.minimum(reason, len(reasons) - 1))
+        counts += np.bincount(reason, minlength=len(reasons) + 1)[: len(reasons)]
+        kept.append(pairs.take(reason == len(reasons)))
+    by_reason = [(name, int(n)) for name, n in zip(reasons, counts, strict=True)]
+    return ThresholdResult(concat_pairs(kept), proposed, by_reason, furthest)
 
 
 def _first_failed(pairs: Pairs, tests: Sequence[Threshold]) -> Ints:
-    """Place of the first test that each pair fails, m; one more than there are reasons if none."""
+    """Index of the first test that each pair fails, m; `len(tests) + 1` if it passes all."""
     first = np.full(len(pairs.prompt), len(tests) + 1, dtype=np.int64)
-    left = np.arange(len(first))
-    for place, test in enumerate(tests):
-        failed = test.fails(pairs.take(left))
-        first[left[failed]] = place
-        left = left[~failed]
+    passing = np.arange(len(first))
+    for index, test in enumerate(tests):
+        failed = test.fails(pairs.take(passing))
+        first[passing[failed]] = index
+        passing = passing[~failed]
     return first

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
-from invdpo.schemas.graph import one_way
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.text import Counts
 from invdpo.schemas.plugins import Registry
@@ -114,9 +113,4 @@ def split_group(prompt: str | None, graph: SceneGraph | None) -> str:
     """
     if graph is None or graph.problems():
         return content_id("text", " ".join((prompt or "").casefold().split()))
-    phrase = {
-        item.item_id: " ".join((*sorted(item.attributes), item.label)) for item in graph.items
-    }
-    stated = ((phrase[r.item1], r.relation, phrase[r.item2]) for r in graph.relations)
-    facts = {one_way(fact) for fact in stated}
-    return content_id("graph", sorted(phrase.values()), sorted(facts))
+    return content_id("graph", sorted(graph.phrases().values()), sorted(graph.facts()))

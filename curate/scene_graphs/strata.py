@@ -1,4 +1,4 @@
-"""What kind of prompt a scene graph is: the strata by which sets are balanced and reported."""
+"""The strata of a scene graph, by which sets of pairs are balanced and reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from invdpo.schemas.config.pair import STRATA
 
 UNKNOWN = dict.fromkeys(STRATA, "unknown")
 MANY = 5
-"""Objects from which on all are one stratum."""
+"""From this number of objects on, all graphs are one stratum."""
 KINDS = {
     "colour": "color",
     "material": "texture",
@@ -24,90 +24,91 @@ KINDS = {
 }
 """Our vocabulary's kinds of attributes -> strata; others are `other`."""
 COLOURS = "cyan magenta teal turquoise maroon navy violet crimson scarlet tan ivory silver"
-PLACES = (
+PREPOSITIONS = (
     "on in at inside outside under over by atop around between against along across beneath within "
     "surrounding amid opposite"
 )
-"""Plain places that LAION-SG names beside those of our vocabulary."""
+"""Plain spatial relations of LAION-SG beside those of our vocabulary."""
 
 
-class Words(NamedTuple):
-    """What names mean."""
+class KnownWords(NamedTuple):
+    """What attributes and relations mean."""
 
     attributes: Mapping[str, str]
     """Adjective -> stratum."""
     spatial: frozenset[str]
+    """Relations."""
 
 
 def read_graph(text: str | None) -> Mapping[str, Any] | None:
-    """The graph as plain JSON with lists `items` and `relations`; None where it is none."""
+    """The graph as plain JSON with lists `items` and `relations`; None if it isn't one."""
     if text is None:
         return None
     try:
         graph = json.loads(text)
-        sound = isinstance(graph["items"], list) and isinstance(graph.get("relations", []), list)
+        valid = isinstance(graph["items"], list) and isinstance(graph.get("relations", []), list)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
-    return graph if sound else None
+    return graph if valid else None
 
 
 def strata(graph: Mapping[str, Any] | str | None) -> dict[str, str]:
-    """Kind -> name, for a graph as JSON text or as what it says; `unknown` for all without one.
+    """Kind -> name, for a graph as JSON text or as plain JSON; all `unknown` without a graph.
 
     `objects`: number of items; `relation`: none, spatial, non-spatial or mixed; `attribute`: none,
-    the one kind that all attributes are of, or mixed. `number` are number words, and several items
-    of one name that have no attributes.
+    the one kind of all attributes, or mixed. `number` stands for number words, and for several
+    items of one name without attributes.
     """
-    found = read_graph(graph) if isinstance(graph, str) else graph
-    if found is None:
+    record = read_graph(graph) if isinstance(graph, str) else graph
+    if record is None:
         return dict(UNKNOWN)
     try:
-        items, relations = found.get("items", ()), found.get("relations", ())
+        items, relations = record.get("items", ()), record.get("relations", ())
         return {
             "objects": str(len(items)) if len(items) < MANY else f"{MANY}+",
-            "relation": _one_of({_relation(str(r["relation"])) for r in relations}),
-            "attribute": _one_of(_attributes(items)),
+            "relation": _single_kind({_relation_kind(str(r["relation"])) for r in relations}),
+            "attribute": _single_kind(_attribute_kinds(items)),
         }
     except (TypeError, KeyError, AttributeError):
         return dict(UNKNOWN)
 
 
-def _one_of(kinds: Iterable[str]) -> str:
-    found = sorted(kinds)
-    return found[0] if len(found) == 1 else "mixed" if found else "none"
+def _single_kind(kinds: set[str]) -> str:
+    return next(iter(kinds)) if len(kinds) == 1 else "mixed" if kinds else "none"
 
 
-def _attributes(items: Iterable[Mapping[str, Any]]) -> set[str]:
-    kinds = {_attribute(str(name)) for item in items for name in item.get("attributes") or ()}
+def _attribute_kinds(items: Iterable[Mapping[str, Any]]) -> set[str]:
+    kinds = {_attribute_kind(str(name)) for item in items for name in item.get("attributes") or ()}
     labels = Counter(str(item["label"]) for item in items)
     return kinds or ({"number"} if any(n > 1 for n in labels.values()) else set())
 
 
 @cache
-def _attribute(name: str) -> str:
+def _attribute_kind(name: str) -> str:
     """By the whole name, else by its last word: `dark blue` is a colour."""
-    known, name = _words().attributes, name.casefold().strip()
+    kinds, name = _known_words().attributes, name.casefold().strip()
     last = name.replace("-", " ").rpartition(" ")[2]
     if name.isdecimal():
         return "number"
-    return known.get(name) or known.get(last, "other")
+    return kinds.get(name) or kinds.get(last, "other")
 
 
 @cache
-def _relation(name: str) -> str:
-    """A place by its name, or by what is left of `is … of the`; anything else is non-spatial."""
+def _relation_kind(name: str) -> str:
+    """Spatial if its name is known as it is, or without the words `is`, `are`, `the` and `to`."""
     plain = " ".join(w for w in name.casefold().split() if w not in ("is", "are", "the", "to"))
-    spatial = plain in _words().spatial or name.casefold() in _words().spatial
-    return "spatial" if spatial else "non-spatial"
+    is_spatial = not _known_words().spatial.isdisjoint((plain, name.casefold()))
+    return "spatial" if is_spatial else "non-spatial"
 
 
 @cache
-def _words() -> Words:
-    ours = read_vocabulary()
+def _known_words() -> KnownWords:
+    vocabulary = read_vocabulary()
     kinds = dict.fromkeys((*COLOURS.split(), *world.COLOURS), "color")
-    kinds |= dict.fromkeys(ours.numbers, "number")
-    for kind, words in ours.attributes.items():
+    kinds |= dict.fromkeys(vocabulary.numbers, "number")
+    for kind, words in vocabulary.attributes.items():
         kinds |= {word: KINDS.get(kind, "other") for word in words if word not in kinds}
-    phrases = {text for some in ours.relations.values() for text in some}
+    phrases = {text for texts in vocabulary.relations.values() for text in texts}
     plain = {" ".join(w for w in text.split() if w not in ("the", "to")) for text in phrases}
-    return Words(kinds, frozenset({*ours.relations, *phrases, *plain, *PLACES.split()}))
+    spatial = {*vocabulary.relations, *phrases, *plain, *PREPOSITIONS.split()}
+    return KnownWords(kinds, frozenset(spatial))

@@ -78,7 +78,7 @@ def test_reviews_are_applied_and_decide_the_pairs(ws: Workspace) -> None:
     assert pair(ws).made == COUNT
     first = ends(ws)
     drop, flip, keep, *_ = first
-    with pytest.raises(DataError, match=r"reviews\.parquet: not there, so there are no reviews"):
+    with pytest.raises(DataError, match=r"reviews\.parquet: no such file, so there are no reviews"):
         pair(ws, reviews=True, overwrite=True)
     write_reviews(ws, **{drop: "drop", flip: "flip", keep: "keep"})
     with pytest.raises(WorkspaceError, match=r"reviews\.content: nothing in the workspace"):

@@ -48,7 +48,7 @@ def config(**values: Any) -> PairConfig:
     return PairConfig(**({"weights": {"a": 1.0}, "min_margin": 0.0} | values))
 
 
-def many(
+def random_tables(
     count: int, seed: int = 0, each: int = 4, scorers: str = "ab"
 ) -> tuple[pa.Table, pa.Table, dict[str, pa.Table]]:
     """Random scores of `each` candidates of `count` prompts, by scorers of one letter."""
@@ -58,12 +58,12 @@ def many(
     return prompts(count), candidates(names), scores
 
 
-def having(table: pa.Table, **columns: Any) -> pa.Table:
+def with_columns(table: pa.Table, **columns: Any) -> pa.Table:
     """The table with some columns replaced by lists."""
     for name, values in columns.items():
-        place = table.schema.get_field_index(name)
+        index = table.schema.get_field_index(name)
         kind = table.schema.field(name)
-        table = table.set_column(place, kind, pa.array(values, kind.type))
+        table = table.set_column(index, kind, pa.array(values, kind.type))
     return table
 
 

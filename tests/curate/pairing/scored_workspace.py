@@ -23,13 +23,13 @@ def scored_workspace(root: Path, *, prompts: int = 40, seeds: int = 3) -> Worksp
     rng, ws = np.random.default_rng(0), Workspace(root)
     graphs = [scenes.sample_graph(rng, "train") for _ in range(prompts)]
     drafts = {world.caption(graph): graph for graph in graphs}
-    asked = [prompt_row(Draft(text, graph), "shapes") for text, graph in drafts.items()]
+    prompt_rows = [prompt_row(Draft(text, graph), "shapes") for text, graph in drafts.items()]
     made: dict[str, Any] = {"prompts": {"source": "shapes"}}
-    write_part(ws.prompts_path, pa.Table.from_pylist(asked, PROMPTS), made)
-    made |= {"generate": {}, "layout": {"part_size": len(asked)}}
+    write_part(ws.prompts_path, pa.Table.from_pylist(prompt_rows, PROMPTS), made)
+    made |= {"generate": {}, "layout": {"part_size": len(prompt_rows)}}
     rows = [
         _candidate(prompt, seed, model, int(rng.integers(2**63)))
-        for prompt in asked
+        for prompt in prompt_rows
         for model in "mn"
         for seed in range(seeds)
     ]
@@ -40,7 +40,7 @@ def scored_workspace(root: Path, *, prompts: int = 40, seeds: int = 3) -> Worksp
         # Of few levels between 0 and 1 where the scorer says so; around 6 for `aesthetic`.
         if name in ("composition", "nsfw"):
             values = np.clip(np.round(values * 2 + 4) / 8, 0, 1)
-        found = [
+        score_rows = [
             {
                 "candidate_id": row["candidate_id"],
                 "score": value,
@@ -51,7 +51,9 @@ def scored_workspace(root: Path, *, prompts: int = 40, seeds: int = 3) -> Worksp
             for row, value in zip(rows, values + 6 * (name == "aesthetic"), strict=True)
         ]
         fingerprint = made | {"score": {"scorer": name, "revision": "1"}}
-        write_part(ws.scores_dir(name) / PART, pa.Table.from_pylist(found, SCORES), fingerprint)
+        write_part(
+            ws.scores_dir(name) / PART, pa.Table.from_pylist(score_rows, SCORES), fingerprint
+        )
     return ws
 
 

@@ -8,42 +8,42 @@ from pydantic import ValidationError
 
 from invdpo.curate.pairing import check_columns, check_scores, cut_pairs
 from invdpo.curate.pairing.pairs import pair_ids
-from invdpo.curate.pairing.pool import check_key, sorted_rows
+from invdpo.curate.pairing.pool import check_unique, sorted_rows
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.load import load_config
 from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.ids import content_id
-from tests.curate.pairing.pairing_tables import config, many, scored
+from tests.curate.pairing.pairing_tables import config, random_tables, scored
 
 
 def test_tables_that_disagree_tell_what_is_missing_where() -> None:
-    _, rows, scores = many(2)
+    _, candidate_rows, scores = random_tables(2)
     scores["a"] = scores["a"].slice(1)
     scores["b"] = pa.concat_tables([scores["b"], scored({"zz": 1.0}, "b")])
     with pytest.raises(DataError) as caught:
-        check_scores(rows, scores)
+        check_scores(candidate_rows, scores)
     text = str(caught.value)
     assert "scores of a lack 1 candidates (c0-0). Remake them: invdpo curate score" in text
     assert "scores of b hold 1 rows that are no candidates (zz)" in text
-    check_scores(rows, {"b": many(2)[2]["b"]})
+    check_scores(candidate_rows, {"b": random_tables(2)[2]["b"]})
 
 
 def test_many_missing_are_not_all_named() -> None:
-    _, rows, scores = many(5)
+    _, candidate_rows, scores = random_tables(5)
     with pytest.raises(DataError, match=r"lack 20 candidates \(c0-0, c0-1, c0-2, …\)"):
-        check_scores(rows, {"a": scores["a"].slice(0, 0)})
+        check_scores(candidate_rows, {"a": scores["a"].slice(0, 0)})
 
 
 def test_doubled_ids_are_named() -> None:
-    _, rows, scores = many(2)
+    _, candidate_rows, scores = random_tables(2)
     doubled = pa.concat_tables([scores["a"], scores["a"].slice(0, 1)])
     with pytest.raises(DataError, match=r"scores of a: 1 rows repeat the candidate_id .*\(c0-0\)"):
-        check_scores(rows, {"a": doubled})
+        check_scores(candidate_rows, {"a": doubled})
     ids = [f"{n:032x}" for n in (5, 6, 5)]
     with pytest.raises(DataError, match=f"1 rows repeat the key .*{ids[0]}"):
-        check_key(pa.table({"key": ids}), "key", "table")
+        check_unique(pa.table({"key": ids}), "key", "table")
     with pytest.raises(DataError, match="1 rows without key"):
-        check_key(pa.table({"key": [*ids, None]}), "key", "table")
+        check_unique(pa.table({"key": [*ids, None]}), "key", "table")
 
 
 @pytest.mark.parametrize("form", ["{:032x}", "{}", "{:08d}", "ä{}", "x{:02d}"])
@@ -57,8 +57,8 @@ def test_ids_are_sorted_by_their_bytes(form: str) -> None:
 
 @pytest.mark.parametrize("text", ["abc", 'a"b', "a\\b", "ä\n\t", "\x00"])
 def test_pair_ids_are_content_ids(text: str) -> None:
-    (found,) = pair_ids(*(pa.array([side]).to_numpy(False) for side in (text, "z")))
-    assert found == content_id("pair", text, "z")
+    (pair_id,) = pair_ids(*(pa.array([side]).to_numpy(False) for side in (text, "z")))
+    assert pair_id == content_id("pair", text, "z")
 
 
 def test_unknown_and_missing_columns_are_told() -> None:
@@ -71,7 +71,7 @@ def test_unknown_and_missing_columns_are_told() -> None:
     ("options", "text"),
     [
         ({"weights": {"c": 1}}, r"pair\.weights\.c: no such scores .* there are: a, b"),
-        ({"weights": {"a": 1, "b": -1}}, r"they cancel, a=1, b=-1 sum to 0"),
+        ({"weights": {"a": 1, "b": -1}}, r"they cancel out, a=1, b=-1 sum to 0"),
         ({"weights": {"a": 0, "b": 0}}, r"all are 0"),
         ({"margins": {"c": 1}}, r"pair\.margins: no scores of 'c'; there are: a, b"),
         ({"floors": {"c": 1}}, r"pair\.floors: no scores of 'c'"),
@@ -80,7 +80,7 @@ def test_unknown_and_missing_columns_are_told() -> None:
 )
 def test_options_that_scores_do_not_fit(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        cut_pairs(*many(2), config(**options))
+        cut_pairs(*random_tables(2), config(**options))
 
 
 @pytest.mark.parametrize(

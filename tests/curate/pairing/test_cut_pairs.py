@@ -16,8 +16,8 @@ from tests.curate.pairing.pairing_tables import (
     NO_IMAGE,
     candidates,
     config,
-    many,
     prompts,
+    random_tables,
     scored,
 )
 
@@ -94,10 +94,10 @@ h0 p7 1      h1 p7 1       h2 p7 1         small margin, by the second scorer al
 def test_every_reason_is_counted() -> None:
     cells = [c.split() for c in re.findall(r"\w\d p\d \S+", EVERY_REASON)]
     names = {name: prompt for name, prompt, _ in cells}
-    one = {n: None if v == "none" else float(v) for n, _, v in cells if v != "-"}
-    two = {n: 1.0 if n in ("h1", "h2") else 0.0 for n in names}
+    first = {n: None if v == "none" else float(v) for n, _, v in cells if v != "-"}
+    second = {n: 1.0 if n in ("h1", "h2") else 0.0 for n in names}
     table = candidates(names, f0="same", f2="same")
-    scores = {"a": scored(one), "b": scored(two, "b")}
+    scores = {"a": scored(first), "b": scored(second, "b")}
     weights = {"a": 4.0, "b": 1.0}
     pairs, report = cut_pairs(prompts(8), table, scores, config(weights=weights, min_margin=1))
     assert pairs["prompt_id"].to_pylist() == ["p0"]
@@ -122,8 +122,8 @@ def test_rejected_candidates_and_infinite_scores_are_never_ranked() -> None:
     table = candidates({"x": "p0", "y": "p0", "z": "p0"}).to_pylist()
     table[2]["status"] = "rejected"
     scores = {"a": scored({"x": math.inf, "y": 0, "z": 9})}
-    rows = pa.Table.from_pylist(table, schema=NO_IMAGE)
-    pairs, report = cut_pairs(prompts(1), rows, scores, config())
+    candidate_rows = pa.Table.from_pylist(table, schema=NO_IMAGE)
+    pairs, report = cut_pairs(prompts(1), candidate_rows, scores, config())
     assert len(pairs) == 0
     assert report["candidates"]["dropped"] == {"candidate rejected": 1, "a score not finite": 1}
     assert report["margins"] == {}
@@ -139,22 +139,26 @@ def test_a_scorer_that_is_not_ranked_drops_nobody() -> None:
 
 
 def test_order_and_cut_of_the_tables_do_not_matter() -> None:
-    asked, rows, scores = many(50)
-    expected, report = cut_pairs(asked, rows, scores, config(min_margin=1))
+    prompt_rows, candidate_rows, scores = random_tables(50)
+    expected, report = cut_pairs(prompt_rows, candidate_rows, scores, config(min_margin=1))
     rng = np.random.default_rng(1)
-    mixed = rows.take(pa.array(rng.permutation(len(rows))))
-    parts = pa.concat_tables([mixed.slice(0, 77), mixed.slice(77)])
-    turned = {name: t.take(pa.array(rng.permutation(len(t)))) for name, t in scores.items()}
-    again, same = cut_pairs(asked, parts, turned, config(min_margin=1))
-    assert again.to_pylist() == expected.to_pylist()
-    assert same == report
+    mixed = candidate_rows.take(pa.array(rng.permutation(len(candidate_rows))))
+    chunked = pa.concat_tables([mixed.slice(0, 77), mixed.slice(77)])
+    shuffled_scores = {
+        name: t.take(pa.array(rng.permutation(len(t)))) for name, t in scores.items()
+    }
+    pairs_again, report_again = cut_pairs(
+        prompt_rows, chunked, shuffled_scores, config(min_margin=1)
+    )
+    assert pairs_again.to_pylist() == expected.to_pylist()
+    assert report_again == report
 
 
 def test_target_is_exact_nested_and_deterministic() -> None:
-    asked, rows, scores = many(60)
-    all_pairs, _ = cut_pairs(asked, rows, scores, config())
-    few, report = cut_pairs(asked, rows, scores, config(target_pairs=10))
-    more, _ = cut_pairs(asked, rows, scores, config(target_pairs=25))
+    prompt_rows, candidate_rows, scores = random_tables(60)
+    all_pairs, _ = cut_pairs(prompt_rows, candidate_rows, scores, config())
+    few, report = cut_pairs(prompt_rows, candidate_rows, scores, config(target_pairs=10))
+    more, _ = cut_pairs(prompt_rows, candidate_rows, scores, config(target_pairs=25))
     assert (len(few), len(more)) == (10, 25)
     assert set(few["pair_id"].to_pylist()) < set(more["pair_id"].to_pylist())
     assert report["prompts"]["dropped"] == {"more pairs than target_pairs": len(all_pairs) - 10}
@@ -162,58 +166,60 @@ def test_target_is_exact_nested_and_deterministic() -> None:
 
 
 def test_shortfall_says_how_many_and_what_costs_most() -> None:
-    asked, rows, scores = many(60)
+    prompt_rows, candidate_rows, scores = random_tables(60)
     strict = config(min_margin=2.6, target_pairs=55)
-    pairs, report = cut_pairs(asked, rows, scores, strict)
+    pairs, report = cut_pairs(prompt_rows, candidate_rows, scores, strict)
     text = report["shortfall"]
     assert f"55 pairs were asked for, {len(pairs)} were found." in text
     assert f"margin below min_margin: {60 - len(pairs)}" in text
     enough = float(text.split("A min_margin of ")[1].split()[0])
     loose = config(min_margin=enough, target_pairs=55)
-    assert len(cut_pairs(asked, rows, scores, loose)[0]) == 55
+    assert len(cut_pairs(prompt_rows, candidate_rows, scores, loose)[0]) == 55
     with pytest.raises(DataError, match="55 pairs were asked for"):
         require_target(report)
-    _, report = cut_pairs(asked, rows, scores, config(min_margin=2.6, target_pairs=61))
+    _, report = cut_pairs(
+        prompt_rows, candidate_rows, scores, config(min_margin=2.6, target_pairs=61)
+    )
     assert report["shortfall"].endswith("there would be 60: add prompts.")
 
 
 def test_splits_depend_on_the_group_alone() -> None:
-    asked, rows, scores = many(200)
-    grouped = asked.set_column(
-        asked.schema.get_field_index("split_group"),
+    prompt_rows, candidate_rows, scores = random_tables(200)
+    grouped = prompt_rows.set_column(
+        prompt_rows.schema.get_field_index("split_group"),
         "split_group",
         pa.array([f"g{n // 4}" for n in range(200)]),
     )
-    pairs, report = cut_pairs(grouped, rows, scores, config(validation_fraction=0.2))
+    pairs, report = cut_pairs(grouped, candidate_rows, scores, config(validation_fraction=0.2))
     group = [int(p[1:]) // 4 for p in pairs["prompt_id"].to_pylist()]
-    found: dict[int, set[str]] = {}
+    splits_of_group: dict[int, set[str]] = {}
     for number, split in zip(group, pairs["split"].to_pylist(), strict=True):
-        found.setdefault(number, set()).add(split)
-    assert all(len(split) == 1 for split in found.values())
+        splits_of_group.setdefault(number, set()).add(split)
+    assert all(len(split) == 1 for split in splits_of_group.values())
     assert 15 <= report["pairs"]["validation"] <= 70
-    none, _ = cut_pairs(grouped, rows, scores, config(validation_fraction=0))
+    none, _ = cut_pairs(grouped, candidate_rows, scores, config(validation_fraction=0))
     assert set(none["split"].to_pylist()) == {"train"}
 
 
 def test_wrong_weights_are_all_told() -> None:
-    asked, rows, scores = many(2)
+    prompt_rows, candidate_rows, scores = random_tables(2)
     with pytest.raises(ConfigError) as caught:
-        cut_pairs(asked, rows, scores, config(weights={"c": 1, "b": 2, "d": 1}))
+        cut_pairs(prompt_rows, candidate_rows, scores, config(weights={"c": 1, "b": 2, "d": 1}))
     text = str(caught.value)
     assert "pair.weights.c" in text
     assert "pair.weights.d" in text
     assert "pair.weights.b" not in text
     assert "there are: a, b" in text
     with pytest.raises(ConfigError, match="all are 0"):
-        cut_pairs(asked, rows, scores, config(weights={"a": 0}))
+        cut_pairs(prompt_rows, candidate_rows, scores, config(weights={"a": 0}))
 
 
 def test_doubled_ids_are_refused() -> None:
-    asked, rows, scores = many(2)
+    prompt_rows, candidate_rows, scores = random_tables(2)
     with pytest.raises(DataError, match="repeat the candidate_id"):
-        cut_pairs(asked, pa.concat_tables([rows, rows]), scores, config())
+        cut_pairs(prompt_rows, pa.concat_tables([candidate_rows, candidate_rows]), scores, config())
     with pytest.raises(DataError, match="repeat the candidate_id"):
-        cut_pairs(asked, rows, {"a": pa.concat_tables([scores["a"]] * 2)}, config())
+        cut_pairs(prompt_rows, candidate_rows, {"a": pa.concat_tables([scores["a"]] * 2)}, config())
 
 
 def test_no_candidates_at_all() -> None:
@@ -224,10 +230,10 @@ def test_no_candidates_at_all() -> None:
 
 
 def test_objects_are_counted() -> None:
-    asked, rows, scores = many(3)
-    _, report = cut_pairs(asked, rows, scores, config())
+    prompt_rows, candidate_rows, scores = random_tables(3)
+    _, report = cut_pairs(prompt_rows, candidate_rows, scores, config())
     assert report["objects"] == {"1": {"prompts": 3, "pairs": 3}}
-    _, report = cut_pairs(prompts(3, graph=None), rows, scores, config())
+    _, report = cut_pairs(prompts(3, graph=None), candidate_rows, scores, config())
     assert report["objects"] == {"unknown": {"prompts": 3, "pairs": 3}}
 
 

@@ -14,7 +14,7 @@ from invdpo.curate.pairing.duplicates import near_duplicates
 from invdpo.schemas import ConfigError, DataError
 
 
-def plainly(hashes: list[str | None], distance: int, within: list[int]) -> list[int]:
+def groups_by_flooding(hashes: list[str | None], distance: int, within: list[int]) -> list[int]:
     """Groups by comparing all with all and flooding."""
     groups = [-1] * len(hashes)
     for start in range(len(hashes)):
@@ -27,14 +27,16 @@ def plainly(hashes: list[str | None], distance: int, within: list[int]) -> list[
             groups[n] = number
             waiting += [
                 m
-                for m, other in enumerate(hashes)
-                if groups[m] < 0 and within[m] == within[n] and apart(hashes[n], other) <= distance
+                for m, second in enumerate(hashes)
+                if groups[m] < 0
+                and within[m] == within[n]
+                and bits_apart(hashes[n], second) <= distance
             ]
     return groups
 
 
-def apart(one: str | None, other: str | None) -> int:
-    return 99 if one is None or other is None else (int(one, 16) ^ int(other, 16)).bit_count()
+def bits_apart(first: str | None, second: str | None) -> int:
+    return 99 if first is None or second is None else (int(first, 16) ^ int(second, 16)).bit_count()
 
 
 FEW = st.sets(st.integers(0, 63), max_size=4).map(lambda bits: sum(2**bit for bit in bits))
@@ -49,8 +51,10 @@ WORDS = st.integers(0, 2**64 - 1) | st.integers(0, 255) | FEW
 def test_same_groups_as_comparing_all(rows: list[tuple[int | None, int]], distance: int) -> None:
     hashes = [None if word is None else f"{word:016x}" for word, _ in rows]
     keys = [key for _, key in rows]
-    assert near_duplicates(hashes, distance, keys).tolist() == plainly(hashes, distance, keys)
-    everywhere = plainly(hashes, distance, [0] * len(rows))
+    assert near_duplicates(hashes, distance, keys).tolist() == groups_by_flooding(
+        hashes, distance, keys
+    )
+    everywhere = groups_by_flooding(hashes, distance, [0] * len(rows))
     assert near_duplicates(hashes, distance).tolist() == everywhere
 
 
@@ -58,7 +62,7 @@ def test_groups_merge_when_links_are_many(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(duplicates, "BUFFER", 10)
     rng = np.random.default_rng(0)
     hashes: list[str | None] = [f"{n:016x}" for n in rng.integers(0, 2**12, 300)]
-    assert near_duplicates(hashes, 1).tolist() == plainly(hashes, 1, [0] * 300)
+    assert near_duplicates(hashes, 1).tolist() == groups_by_flooding(hashes, 1, [0] * 300)
 
 
 def test_pictures_with_small_changes_are_found_among_many() -> None:
@@ -70,10 +74,10 @@ def test_pictures_with_small_changes_are_found_among_many() -> None:
     assert groups.tolist() == [*range(40), *range(40)]
 
 
-@pytest.mark.parametrize("found", ["no hash", "", "1" * 17, "-1"])
-def test_what_is_no_hash_is_named(found: str) -> None:
+@pytest.mark.parametrize("text", ["no hash", "", "1" * 17, "-1"])
+def test_what_is_no_hash_is_named(text: str) -> None:
     with pytest.raises(DataError, match=r"phash: found .*hexadecimal"):
-        near_duplicates(["0" * 16, found], 2)
+        near_duplicates(["0" * 16, text], 2)
 
 
 @pytest.mark.parametrize("distance", [-1, 64])

@@ -46,8 +46,8 @@ def test_every_option_is_told() -> None:
     assert len(COMMANDS) > 15
     known = {flag.option.partition("/")[0] for flag in flags(["pair"])}
     known |= {"--dry-run", "--overwrite"}
-    told = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT))
-    assert told == known
+    documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT))
+    assert documented == known
 
 
 def test_every_stratum_is_told() -> None:

@@ -15,11 +15,11 @@ from invdpo.schemas import ConfigError, DataError
 from tests.curate.pairing.pairing_tables import (
     candidates,
     config,
-    having,
-    many,
     prompts,
+    random_tables,
     scored,
     shuffled,
+    with_columns,
 )
 
 FOUR = {"w": "p0", "x": "p0", "y": "p0", "z": "p0"}
@@ -74,27 +74,29 @@ def test_hard_pairs_are_near_in_quality_and_apart_in_composition() -> None:
 
 @pytest.mark.parametrize("weights", [{"composition": 1.0}, {"a": 1.0, "b": 1.0}])
 def test_hard_pairs_need_two_kinds_of_scorers(weights: dict[str, float]) -> None:
-    tables = many(2, scorers="ab")
+    tables = random_tables(2, scorers="ab")
     scores = tables[2] | {"composition": tables[2]["a"]}
     with pytest.raises(ConfigError, match=r"pair\.hard_by: hard pairs need 'composition'"):
         cut_pairs(*tables[:2], scores, config(policy="hard", weights=weights))
 
 
 def test_same_seed_pairs_come_of_two_models() -> None:
-    seeds = having(candidates(FOUR), seed=[7, 7, 8, 8], model=list("mnmm"), revision=list("1111"))
+    with_seeds = with_columns(
+        candidates(FOUR), seed=[7, 7, 8, 8], model=list("mnmm"), revision=list("1111")
+    )
     scores = {"a": scored({"w": 0, "x": 1, "y": 2, "z": 3})}
-    pairs, _ = cut_pairs(prompts(1), seeds, scores, config(policy="same-seed"))
+    pairs, _ = cut_pairs(prompts(1), with_seeds, scores, config(policy="same-seed"))
     assert ends(pairs) == {"xw"}
-    revised = having(seeds, revision=list("1112"))
+    revised = with_columns(with_seeds, revision=list("1112"))
     pairs, _ = cut_pairs(prompts(1), revised, scores, config(policy="same-seed"))
     assert ends(pairs) == {"xw", "zy"}
-    unknown = having(seeds, seed=[None] * 4)
+    unknown = with_columns(with_seeds, seed=[None] * 4)
     assert len(cut_pairs(prompts(1), unknown, scores, config(policy="same-seed"))[0]) == 0
-    without = seeds.drop_columns("seed")
+    without = with_seeds.drop_columns("seed")
     with pytest.raises(DataError, match="seed, model and revision"):
         cut_pairs(prompts(1), without, scores, config(policy="same-seed"))
     _, report = cut_pairs(
-        prompts(1), having(seeds, seed=[1, 2, 3, 4]), scores, config(policy="same-seed")
+        prompts(1), with_columns(with_seeds, seed=[1, 2, 3, 4]), scores, config(policy="same-seed")
     )
     assert set(report["prompts_without_pair"].values()) == {
         "no two candidates that the policy lets meet"
@@ -120,49 +122,51 @@ def test_ranks_do_not_see_how_far() -> None:
     data=st.data(),
     policy=st.sampled_from(POLICIES),
     normalisation=st.sampled_from(["prompt", "global", "rank"]),
-    least=st.sampled_from([0.0, 0.4, 0.9]),
+    min_margin=st.sampled_from([0.0, 0.4, 0.9]),
 )
 @settings(max_examples=60, deadline=None)
 def test_properties_of_every_policy(
-    data: st.DataObject, policy: str, normalisation: str, least: float
+    data: st.DataObject, policy: str, normalisation: str, min_margin: float
 ) -> None:
     """Both of one prompt, margins kept, and the same pairs whatever the order of the tables."""
     size = data.draw(st.integers(1, 5))
     names = {f"c{n}": f"p{data.draw(st.integers(0, 2))}" for n in range(3 * size)}
     whole = st.integers(-3, 3)
     scores = {s: scored({n: float(data.draw(whole)) for n in names}, s) for s in "ab"}
-    rows = having(
+    candidate_rows = with_columns(
         candidates(names),
         seed=[n % 3 for n in range(len(names))],
         model=["mn"[n % 2] for n in range(len(names))],
         revision=["1"] * len(names),
     )
-    asked = prompts(3)
+    prompt_rows = prompts(3)
     options = config(
         policy=policy,
         normalisation=normalisation,
-        min_margin=least,
+        min_margin=min_margin,
         weights={"a": 1.0, "b": 0.5},
         hard_by="a",
         hard_apart=1,
     )
-    pairs, report = cut_pairs(asked, rows, scores, options)
-    seed = dict(zip(names, rows["seed"].to_pylist(), strict=True))
+    pairs, report = cut_pairs(prompt_rows, candidate_rows, scores, options)
+    seed = dict(zip(names, candidate_rows["seed"].to_pylist(), strict=True))
     for row in pairs.to_pylist():
         assert names[row["chosen_id"]] == names[row["rejected_id"]] == row["prompt_id"]
-        assert row["margin"] >= least
+        assert row["margin"] >= min_margin
         assert row["margin"] > 0
         if policy == "same-seed":
             assert seed[row["chosen_id"]] == seed[row["rejected_id"]]
-    turned = {name: shuffled(table, 2) for name, table in scores.items()}
-    again, same = cut_pairs(shuffled(asked, 3), shuffled(rows, 4), turned, options)
+    shuffled_scores = {name: shuffled(table, 2) for name, table in scores.items()}
+    pairs_again, report_again = cut_pairs(
+        shuffled(prompt_rows, 3), shuffled(candidate_rows, 4), shuffled_scores, options
+    )
     if normalisation != "global":  # whose sums may round otherwise
-        assert sorted(again["pair_id"].to_pylist()) == sorted(pairs["pair_id"].to_pylist())
-    assert same["prompts"] == report["prompts"]
+        assert sorted(pairs_again["pair_id"].to_pylist()) == sorted(pairs["pair_id"].to_pylist())
+    assert report_again["prompts"] == report["prompts"]
 
 
 def test_all_pairs_hold_those_of_other_policies() -> None:
-    tables = many(40, each=6)
+    tables = random_tables(40, each=6)
     every = ends(cut_pairs(*tables, config(policy="all"))[0])
     assert len(every) == 40 * 15
     for policy in ("best-worst", "best-random"):
@@ -170,7 +174,7 @@ def test_all_pairs_hold_those_of_other_policies() -> None:
 
 
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = many(9, each=5)
+    tables = random_tables(9, each=5)
     whole = cut_pairs(*tables, config(policy="all", min_margin=0.7))
     monkeypatch.setattr("invdpo.curate.pairing.policies.BLOCK", 7)
     parts = cut_pairs(*tables, config(policy="all", min_margin=0.7))
@@ -179,15 +183,15 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_margins_of_all_pairs_in_closed_form() -> None:
-    tables = many(5, each=4, scorers="a")
+    tables = random_tables(5, each=4, scorers="a")
     pairs, _ = cut_pairs(*tables, config(policy="all"))
     raw = {r["candidate_id"]: r["score"] for r in tables[2]["a"].to_pylist()}
     expected = {}
     for p in range(5):
-        mine = [f"c{p}-{k}" for k in range(4)]
-        sd = np.std([raw[n] for n in mine])
-        for one, other in combinations(mine, 2):
-            better, worse = sorted((one, other), key=lambda n: -raw[n])
+        of_prompt = [f"c{p}-{k}" for k in range(4)]
+        sd = np.std([raw[n] for n in of_prompt])
+        for first, second in combinations(of_prompt, 2):
+            better, worse = sorted((first, second), key=lambda n: -raw[n])
             expected[better + worse] = (raw[better] - raw[worse]) / sd
     found = {r["chosen_id"] + r["rejected_id"]: r["margin"] for r in pairs.to_pylist()}
     assert found == pytest.approx(expected)

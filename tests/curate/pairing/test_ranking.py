@@ -42,6 +42,8 @@ def test_ranks_are_those_of_scipy(rows: list[tuple[int, int]]) -> None:
     values = np.array([float(v) for _, v in rows])
     found = ranks(values, prompt, 4)
     for p in range(4):
-        mine = values[prompt == p]
-        if len(mine) > 1:
-            assert found[prompt == p] == pytest.approx((rankdata(mine) - 1) / (len(mine) - 1))
+        of_prompt = values[prompt == p]
+        if len(of_prompt) > 1:
+            assert found[prompt == p] == pytest.approx(
+                (rankdata(of_prompt) - 1) / (len(of_prompt) - 1)
+            )

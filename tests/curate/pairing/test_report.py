@@ -9,21 +9,23 @@ from scipy.stats import spearmanr
 
 from invdpo.curate.pairing import cut_pairs
 from invdpo.schemas import ConfigError
-from tests.curate.pairing.pairing_tables import candidates, config, many, prompts, scored
+from tests.curate.pairing.pairing_tables import candidates, config, prompts, random_tables, scored
 
 
 def test_rank_correlation_is_the_mean_of_spearmans() -> None:
-    asked, rows, scores = many(12, each=6, scorers="abc")
-    _, report = cut_pairs(asked, rows, scores, config(), lower_is_better={"c"})
-    found = report["agreement"]
-    assert found["scorers"] == ["a", "b", "c"]
-    matrix = np.array(found["rank_correlation"])
+    prompt_rows, candidate_rows, scores = random_tables(12, each=6, scorers="abc")
+    _, report = cut_pairs(prompt_rows, candidate_rows, scores, config(), lower_is_better={"c"})
+    agreement = report["agreement"]
+    assert agreement["scorers"] == ["a", "b", "c"]
+    matrix = np.array(agreement["rank_correlation"])
     raw = {n: np.array(t["score"].to_pylist()).reshape(12, 6) for n, t in scores.items()}
-    turned = {"a": raw["a"], "b": raw["b"], "c": -raw["c"]}
-    for i, one in enumerate("abc"):
-        for j, other in enumerate("abc"):
-            each = [spearmanr(x, y)[0] for x, y in zip(turned[one], turned[other], strict=True)]
-            assert matrix[i, j] == pytest.approx(np.mean(each))
+    scores_up = {"a": raw["a"], "b": raw["b"], "c": -raw["c"]}
+    for i, first in enumerate("abc"):
+        for j, second in enumerate("abc"):
+            correlations = [
+                spearmanr(x, y)[0] for x, y in zip(scores_up[first], scores_up[second], strict=True)
+            ]
+            assert matrix[i, j] == pytest.approx(np.mean(correlations))
 
 
 def test_disagreement_counts_opposite_directions() -> None:
@@ -35,14 +37,14 @@ def test_disagreement_counts_opposite_directions() -> None:
         "d": scored({}, "d"),
     }
     _, report = cut_pairs(prompts(4), candidates(names), scores, config())
-    found = report["agreement"]
-    assert found["disagreement"] == [
+    agreement = report["agreement"]
+    assert agreement["disagreement"] == [
         [0, 0.5, 0, None],
         [0.5, 0, 0, None],
         [0, 0, 0, None],
         [None] * 4,
     ]
-    assert found["rank_correlation"][0] == [1, 0, None, None]
+    assert agreement["rank_correlation"][0] == [1, 0, None, None]
     assert report["scorers"]["c"]["tie_rate"] == 1
     assert report["scorers"]["b"]["tie_rate"] == 0
     assert report["scorers"]["d"]["tie_rate"] is None
@@ -50,25 +52,29 @@ def test_disagreement_counts_opposite_directions() -> None:
 
 
 def test_gaps_of_one_scorer_do_not_touch_the_others() -> None:
-    asked, rows, scores = many(6, each=4, scorers="ab")
-    whole = cut_pairs(asked, rows, scores, config())[1]["agreement"]["rank_correlation"][0][1]
+    prompt_rows, candidate_rows, scores = random_tables(6, each=4, scorers="ab")
+    whole = cut_pairs(prompt_rows, candidate_rows, scores, config())[1]["agreement"][
+        "rank_correlation"
+    ][0][1]
     scores["c"] = scores["a"].slice(3)
-    found = cut_pairs(asked, rows, scores, config())[1]["agreement"]["rank_correlation"]
-    assert found[0][1] == whole
-    assert found[0][2] == pytest.approx(1)
+    agreement = cut_pairs(prompt_rows, candidate_rows, scores, config())[1]["agreement"][
+        "rank_correlation"
+    ]
+    assert agreement[0][1] == whole
+    assert agreement[0][2] == pytest.approx(1)
 
 
 def test_a_held_out_scorer_is_reported_and_takes_no_part() -> None:
-    asked, rows, scores = many(40, each=3, scorers="ab")
-    without, _ = cut_pairs(asked, rows, {"a": scores["a"]}, config())
-    pairs, report = cut_pairs(asked, rows, scores, config(held_out="b"))
+    prompt_rows, candidate_rows, scores = random_tables(40, each=3, scorers="ab")
+    without, _ = cut_pairs(prompt_rows, candidate_rows, {"a": scores["a"]}, config())
+    pairs, report = cut_pairs(prompt_rows, candidate_rows, scores, config(held_out="b"))
     assert pairs["pair_id"].to_pylist() == without["pair_id"].to_pylist()
     assert {n: s["role"] for n, s in report["scorers"].items()} == {"a": "ranked", "b": "held_out"}
     against = {r["pair_id"]: r["delta_b"] for r in pairs.to_pylist() if r["delta_b"] < 0}
     named = report["worst"]["held_out_disagrees"]
     assert named == sorted(against, key=lambda n: against[n])[:20]
     assert report["scorers"]["b"]["disagree"] == len(against)
-    plain = cut_pairs(asked, rows, scores, config())[1]
+    plain = cut_pairs(prompt_rows, candidate_rows, scores, config())[1]
     assert plain["scorers"]["b"]["role"] == "unused"
     assert plain["worst"]["held_out_disagrees"] == []
 
@@ -83,7 +89,7 @@ def test_look_alikes_are_no_business_of_a_held_out_scorer() -> None:
 
 def test_a_held_out_scorer_needs_scores() -> None:
     with pytest.raises(ConfigError, match=r"pair\.held_out: no scores of 'z'; there are: a, b"):
-        cut_pairs(*many(2), config(held_out="z"))
+        cut_pairs(*random_tables(2), config(held_out="z"))
 
 
 def test_worst_cases() -> None:

@@ -8,9 +8,9 @@ import pytest
 from invdpo.curate.pairing import cut_pairs
 from invdpo.schemas import DataError
 from invdpo.schemas.tables import REVIEWS
-from tests.curate.pairing.pairing_tables import config, many
+from tests.curate.pairing.pairing_tables import config, random_tables
 
-TABLES = many(20, each=3)
+TABLES = random_tables(20, each=3)
 
 
 def reviews(*rows: tuple[str, str]) -> pa.Table:
@@ -18,8 +18,8 @@ def reviews(*rows: tuple[str, str]) -> pa.Table:
 
 
 def cut(*rows: tuple[str, str], **options: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    asked = config(reviews=True, weights={"a": 1.0}, **options)
-    pairs, report = cut_pairs(*TABLES, asked, reviews=reviews(*rows))
+    pair_config = config(reviews=True, weights={"a": 1.0}, **options)
+    pairs, report = cut_pairs(*TABLES, pair_config, reviews=reviews(*rows))
     return pairs.to_pylist(), report
 
 
@@ -46,12 +46,15 @@ def test_without_decisions_nothing_changes() -> None:
 def test_drop_leaves_out_and_flip_swaps() -> None:
     pairs, report = cut((PLAIN[0]["pair_id"], "drop"), (PLAIN[1]["pair_id"], "flip"))
     assert ids(pairs)[1:] == ids(PLAIN)[2:]
-    turned, was = pairs[0], PLAIN[1]
-    assert (turned["chosen_id"], turned["rejected_id"]) == (was["rejected_id"], was["chosen_id"])
-    assert turned["pair_id"] != was["pair_id"]
-    assert turned["margin"] == -was["margin"]
-    assert turned["delta_b"] == -was["delta_b"]
-    assert turned["split"] == was["split"]
+    flipped, before = pairs[0], PLAIN[1]
+    assert (flipped["chosen_id"], flipped["rejected_id"]) == (
+        before["rejected_id"],
+        before["chosen_id"],
+    )
+    assert flipped["pair_id"] != before["pair_id"]
+    assert flipped["margin"] == -before["margin"]
+    assert flipped["delta_b"] == -before["delta_b"]
+    assert flipped["split"] == before["split"]
     assert list(report["prompts_without_pair"].values()) == ["dropped in review"]
 
 
@@ -79,14 +82,16 @@ def test_kept_pairs_pass_thresholds_and_come_first() -> None:
 
 def test_agreement_and_missing_are_counted() -> None:
     """Scorer a chose all; the person turns one of four."""
-    said = [(row["pair_id"], "keep") for row in PLAIN[:3]] + [(PLAIN[3]["pair_id"], "flip")]
-    _, report = cut(*said, (PLAIN[4]["pair_id"], "drop"), ("0" * 32, "keep"), ("1" * 32, "drop"))
-    found = report["reviews"]
+    decisions = [(row["pair_id"], "keep") for row in PLAIN[:3]] + [(PLAIN[3]["pair_id"], "flip")]
+    _, report = cut(
+        *decisions, (PLAIN[4]["pair_id"], "drop"), ("0" * 32, "keep"), ("1" * 32, "drop")
+    )
+    counted = report["reviews"]
     counts = {"keep": 3, "flip": 1, "drop": 1, "missing": 2}
-    assert {key: found[key] for key in counts} == counts
-    assert found["agreement"]["ranked"] == found["agreement"]["scorers"]["a"] == 0.75
+    assert {key: counted[key] for key in counts} == counts
+    assert counted["agreement"]["ranked"] == counted["agreement"]["scorers"]["a"] == 0.75
     sides = [row["delta_b"] > 0 for row in PLAIN[:3]] + [PLAIN[3]["delta_b"] < 0]
-    assert found["agreement"]["scorers"]["b"] == sum(sides) / 4
+    assert counted["agreement"]["scorers"]["b"] == sum(sides) / 4
 
 
 @pytest.mark.parametrize(

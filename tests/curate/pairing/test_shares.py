@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invdpo.curate.pairing.shares import Cell, Shares, allot, apportion, lacking, largest
+from invdpo.curate.pairing.shares import Cell, Shares, allocate, apportion, largest_size, unfilled
 
 
 @pytest.mark.parametrize(
@@ -34,22 +34,22 @@ def test_what_is_left_of_a_kind_is_its_rest() -> None:
     wanted = {stratum.key: n for stratum, n in shares.wanted(10).items()}
     assert wanted == {"objects.2": 3, "other objects": 7}
     assert shares.cell({"objects": "3"}) == ("",)
-    assert largest({("2",): 30, ("",): 700}, shares) == 101  # 30.3 and 70.7 make 30 and 71
-    assert largest({("2",): 30, ("",): 0}, shares) == 0
-    assert lacking({("2",): 1, ("",): 9}, shares.wanted(10)) == {"objects.2": (3, 1)}
+    assert largest_size({("2",): 30, ("",): 700}, shares) == 101  # 30.3 and 70.7 make 30 and 71
+    assert largest_size({("2",): 30, ("",): 0}, shares) == 0
+    assert unfilled({("2",): 1, ("",): 9}, shares.wanted(10)) == {"objects.2": (3, 1)}
 
 
 def test_several_kinds_are_met_together() -> None:
     shares = Shares({"objects.2": 0.5, "relation.spatial": 0.5})
-    there: dict[Cell, int] = {
+    available: dict[Cell, int] = {
         ("2", "spatial"): 100,
         ("2", ""): 4,
         ("", "spatial"): 4,
         ("", ""): 100,
     }
-    counts = allot(there, shares.wanted(40))
+    counts = allocate(available, shares.wanted(40))
     assert counts is not None
-    assert all(counts[cell] <= there[cell] for cell in there)
+    assert all(counts[cell] <= available[cell] for cell in available)
     assert counts["2", "spatial"] + counts["2", ""] == 20
     assert counts["2", "spatial"] + counts["", "spatial"] == 20
     # Each margin could be had, but not both: what has two objects is never spatial here.
@@ -60,16 +60,16 @@ def test_several_kinds_are_met_together() -> None:
         ("", ""): 0,
     }
     shares = Shares({"objects.2": 0.75, "relation.spatial": 0.75})
-    assert lacking(apart, shares.wanted(40)) == {}
-    assert allot(apart, shares.wanted(40)) is None
-    assert largest(apart, shares) < 4
+    assert unfilled(apart, shares.wanted(40)) == {}
+    assert allocate(apart, shares.wanted(40)) is None
+    assert largest_size(apart, shares) < 4
 
 
 @given(st.data())
 @settings(max_examples=20, deadline=None)
 def test_the_largest_set_can_be_had(data: st.DataObject) -> None:
     count = st.integers(0, 40)
-    there: dict[Cell, int] = {
+    available: dict[Cell, int] = {
         (a, b): data.draw(count) for a in ("2", "") for b in ("spatial", "none", "")
     }
     share = st.sampled_from([0.1, 0.25, 0.4, 0.5])
@@ -80,10 +80,10 @@ def test_the_largest_set_can_be_had(data: st.DataObject) -> None:
             "relation.none": data.draw(share),
         }
     )
-    most = largest(there, shares)
-    if most:
-        counts = allot(there, shares.wanted(most))
+    size = largest_size(available, shares)
+    if size:
+        counts = allocate(available, shares.wanted(size))
         assert counts is not None
-        assert sum(counts.values()) == most
-        for stratum, wanted in shares.wanted(most).items():
+        assert sum(counts.values()) == size
+        for stratum, wanted in shares.wanted(size).items():
             assert sum(n for cell, n in counts.items() if stratum.holds(cell)) == wanted

@@ -7,20 +7,20 @@ import pytest
 
 from invdpo.curate.pairing import cut_pairs, require_target
 from invdpo.schemas import ConfigError, DataError
-from tests.curate.pairing.pairing_tables import config, having, many, shuffled
+from tests.curate.pairing.pairing_tables import config, random_tables, shuffled, with_columns
 
-Tables = tuple[pa.Table, pa.Table, dict[str, pa.Table]]
+RandomTables = tuple[pa.Table, pa.Table, dict[str, pa.Table]]
 
 
-def mixed(count: int, each: int = 4) -> Tables:
+def mixed(count: int, each: int = 4) -> RandomTables:
     """Prompts of one, two and three objects, every other one with a spatial relation."""
-    asked, rows, scores = many(count, each=each)
+    prompt_table, rows, scores = random_tables(count, each=each)
     graphs = []
     for n in range(count):
         items = [{"item_id": k, "label": f"thing{n}-{k}"} for k in range(1 + n % 3)]
         relations = [{"item1": 0, "relation": "left of", "item2": 0}] if n % 2 else []
         graphs.append(json.dumps({"items": items, "relations": relations}))
-    return having(asked, graph=graphs), rows, scores
+    return with_columns(prompt_table, graph=graphs), rows, scores
 
 
 def test_pictures_asked_for_are_different() -> None:
@@ -29,11 +29,14 @@ def test_pictures_asked_for_are_different() -> None:
     assert len(pairs) == 56
     assert report["images"] == {"total": 112, "distinct": 112}
     assert report["shortfall"] is None
-    turned = {name: shuffled(table) for name, table in tables[2].items()}
-    again, _ = cut_pairs(
-        shuffled(tables[0]), shuffled(tables[1]), turned, config(policy="all", target_images=112)
+    shuffled_scores = {name: shuffled(table) for name, table in tables[2].items()}
+    pairs_again, _ = cut_pairs(
+        shuffled(tables[0]),
+        shuffled(tables[1]),
+        shuffled_scores,
+        config(policy="all", target_images=112),
     )
-    assert set(again["pair_id"].to_pylist()) == set(pairs["pair_id"].to_pylist())
+    assert set(pairs_again["pair_id"].to_pylist()) == set(pairs["pair_id"].to_pylist())
 
 
 def test_more_pictures_than_candidates_are_refused() -> None:
@@ -60,13 +63,13 @@ def test_shares_of_two_kinds_are_exact() -> None:
     assert len(pairs) == 20
     assert report["strata"]["objects"]["1"]["pairs"] == 10
     assert report["strata"]["relation"]["spatial"]["pairs"] == 5
-    again, _ = cut_pairs(*mixed(60), config(shares=shares, target_pairs=20))
-    assert again.equals(pairs)
+    pairs_again, _ = cut_pairs(*mixed(60), config(shares=shares, target_pairs=20))
+    assert pairs_again.equals(pairs)
 
 
 def test_strata_that_cannot_be_filled_are_named() -> None:
-    asked = config(shares={"objects.3": 0.75}, target_pairs=40)
-    pairs, report = cut_pairs(*mixed(60), asked)
+    pair_config = config(shares={"objects.3": 0.75}, target_pairs=40)
+    pairs, report = cut_pairs(*mixed(60), pair_config)
     assert len(pairs) == 60
     with pytest.raises(DataError, match=r"objects\.3 30 wanted, 20 there") as caught:
         require_target(report)
@@ -80,8 +83,8 @@ def test_each_threshold_is_turned_off_in_turn() -> None:
     """What each costs is what the cut without it has more."""
     strict = {"min_margin": 1.5, "consensus": 2, "floors": {"b": 0.0}, "max_loss": 0.5}
     both = {"weights": {"a": 1.0, "b": 1.0}}
-    asked = config(target_pairs=60, **both, **strict)
-    pairs, report = cut_pairs(*mixed(60), asked)
+    pair_config = config(target_pairs=60, **both, **strict)
+    pairs, report = cut_pairs(*mixed(60), pair_config)
     expected = {}
     for name, off in {"min_margin": 0.0, "consensus": None, "max_loss": None}.items():
         loose = cut_pairs(*mixed(60), config(**both, **(strict | {name: off})))[0]

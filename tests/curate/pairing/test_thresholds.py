@@ -6,12 +6,19 @@ from typing import Any
 import pytest
 
 from invdpo.curate.pairing import cut_pairs
-from tests.curate.pairing.pairing_tables import candidates, config, having, many, prompts, scored
+from tests.curate.pairing.pairing_tables import (
+    candidates,
+    config,
+    prompts,
+    random_tables,
+    scored,
+    with_columns,
+)
 
 TWO = {"x": "p0", "y": "p0"}
 
 
-def one(values: dict[str, tuple[float, float]], **options: Any) -> Any:
+def cut_candidates(values: dict[str, tuple[float, float]], **options: Any) -> Any:
     """The pairs of two or more candidates with two scores each, and the report."""
     names = dict.fromkeys(values, "p0")
     scores = {
@@ -24,44 +31,44 @@ def one(values: dict[str, tuple[float, float]], **options: Any) -> Any:
 
 
 def reason(report: Any) -> str:
-    (found,) = report["prompts_without_pair"].values()
-    return str(found)
+    (text,) = report["prompts_without_pair"].values()
+    return str(text)
 
 
 def test_a_margin_by_one_scorer() -> None:
     """Two candidates are 2 standard deviations apart by every scorer that tells them apart."""
     values = {"x": (0.0, 0.0), "y": (1.0, 1.0)}
-    assert one(values, margins={"b": 2.0})[0] == [("y", "x")]
-    found, report = one(values, margins={"b": 2.1})
-    assert (found, reason(report)) == ([], "b margin below 2.1")
-    _, report = one({"x": (0.0, 5.0), "y": (1.0, 5.0)}, margins={"b": 0.1})
+    assert cut_candidates(values, margins={"b": 2.0})[0] == [("y", "x")]
+    pairs, report = cut_candidates(values, margins={"b": 2.1})
+    assert (pairs, reason(report)) == ([], "b margin below 2.1")
+    _, report = cut_candidates({"x": (0.0, 5.0), "y": (1.0, 5.0)}, margins={"b": 0.1})
     assert reason(report) == "b margin below 0.1"
 
 
 def test_consensus_counts_scorers_that_lead() -> None:
     against = {"x": (0.0, 1.0), "y": (1.0, 0.0)}
-    assert one(against, consensus=1)[0] == [("y", "x")]
-    found, report = one(against, consensus=2)
-    assert (found, reason(report)) == ([], "fewer than 2 scorers prefer the chosen")
+    assert cut_candidates(against, consensus=1)[0] == [("y", "x")]
+    pairs, report = cut_candidates(against, consensus=2)
+    assert (pairs, reason(report)) == ([], "fewer than 2 scorers prefer the chosen")
     equal = {"x": (0.0, 1.0), "y": (1.0, 1.0)}
-    assert one(equal, consensus=2)[0] == []
+    assert cut_candidates(equal, consensus=2)[0] == []
 
 
 def test_most_that_the_chosen_may_lose() -> None:
     """x is ahead by b, by 2 of its standard deviations."""
     against = {"x": (0.0, 1.0), "y": (1.0, 0.0)}
-    assert one(against, max_loss=2)[0] == [("y", "x")]
-    found, report = one(against, max_loss=1.9)
-    assert (found, reason(report)) == ([], "a scorer prefers the rejected by more than 1.9")
+    assert cut_candidates(against, max_loss=2)[0] == [("y", "x")]
+    pairs, report = cut_candidates(against, max_loss=1.9)
+    assert (pairs, reason(report)) == ([], "a scorer prefers the rejected by more than 1.9")
 
 
 def test_floors_choose_another_winner() -> None:
     values = {"x": (0.0, 5.0), "y": (1.0, 6.0), "z": (2.0, 4.0)}
-    assert one(values, weights={"a": 1.0})[0] == [("z", "x")]
-    assert one(values, weights={"a": 1.0}, floors={"b": 5})[0] == [("y", "x")]
-    found, report = one(values, floors={"b": 7})
-    assert (found, reason(report)) == ([], "no candidate reaches the floors")
-    _, report = one(values, weights={"a": 1.0}, floors={"a": 1, "b": 6.5})
+    assert cut_candidates(values, weights={"a": 1.0})[0] == [("z", "x")]
+    assert cut_candidates(values, weights={"a": 1.0}, floors={"b": 5})[0] == [("y", "x")]
+    pairs, report = cut_candidates(values, floors={"b": 7})
+    assert (pairs, reason(report)) == ([], "no candidate reaches the floors")
+    _, report = cut_candidates(values, weights={"a": 1.0}, floors={"a": 1, "b": 6.5})
     assert reason(report) == "no candidate reaches the floors"
 
 
@@ -97,19 +104,18 @@ def test_near_duplicates(duplicates: str, expected: list[tuple[str, str]]) -> No
     pairs, report = cut_pairs(
         prompts(2), candidates(names, **looks), scores, config(duplicates=duplicates)
     )
-    found = [(r["chosen_id"], r["rejected_id"]) for r in pairs.to_pylist()]
-    assert found == expected
+    assert [(r["chosen_id"], r["rejected_id"]) for r in pairs.to_pylist()] == expected
     gone = report["candidates"]["dropped"].get("near-duplicate of another candidate", 0)
     assert gone == {"keep": 0, "pair": 0, "prompt": 1, "all": 2}[duplicates]
 
 
 def test_few_pairs_of_a_prompt_are_the_widest() -> None:
-    tables = many(10, each=5)
-    every = cut_pairs(*tables, config(policy="all"))[0].to_pylist()
-    some, report = cut_pairs(*tables, config(policy="all", max_per_prompt=3))
+    tables = random_tables(10, each=5)
+    uncapped = cut_pairs(*tables, config(policy="all"))[0].to_pylist()
+    capped, report = cut_pairs(*tables, config(policy="all", max_per_prompt=3))
     for p in range(10):
-        mine = sorted((r["margin"] for r in every if r["prompt_id"] == f"p{p}"), reverse=True)
-        assert [r["margin"] for r in some.to_pylist() if r["prompt_id"] == f"p{p}"] == mine[:3]
+        margins = sorted((r["margin"] for r in uncapped if r["prompt_id"] == f"p{p}"), reverse=True)
+        assert [r["margin"] for r in capped.to_pylist() if r["prompt_id"] == f"p{p}"] == margins[:3]
     step = report["filters"][-1]
     assert step == {
         "name": "more pairs than max_per_prompt",
@@ -121,7 +127,7 @@ def test_few_pairs_of_a_prompt_are_the_widest() -> None:
 
 
 def test_no_picture_twice() -> None:
-    tables = many(10, each=5)
+    tables = random_tables(10, each=5)
     pairs, report = cut_pairs(*tables, config(policy="all", distinct=True))
     used = pairs["chosen_id"].to_pylist() + pairs["rejected_id"].to_pylist()
     assert len(set(used)) == len(used) == 40
@@ -132,8 +138,8 @@ def test_no_picture_twice() -> None:
 
 def test_filters_hang_together() -> None:
     """Each filter starts with what the one before left, and the last leaves what there is."""
-    tables = many(30, each=4, scorers="abc")
-    rows = having(tables[1], phash=["ff"] * 120)
+    tables = random_tables(30, each=4, scorers="abc")
+    rows = with_columns(tables[1], phash=["ff"] * 120)
     options = config(
         policy="all",
         weights={"a": 1, "b": 1},
@@ -151,7 +157,7 @@ def test_filters_hang_together() -> None:
     last = {"candidates": report["candidates"]["usable"], "pairs": 20}
     for unit in ("candidates", "prompts", "pairs"):
         steps = [step for step in report["filters"] if step["unit"] == unit]
-        for one, other in pairwise(steps):
-            assert one["after"] == other["before"]
+        for step, following in pairwise(steps):
+            assert step["after"] == following["before"]
         assert all(step["before"] >= step["after"] >= 0 for step in steps)
         assert not steps or steps[-1]["after"] == last.get(unit, steps[-1]["after"])
