@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate import steps
-from invdpo.curate.evaluation.compare import EvaluatedModel, judge
+from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_model
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.shapes import bundle
 from invdpo.curate.storage.atomic import replacing
@@ -162,7 +162,7 @@ class Study:
         path = self._plan.folder / "judged" / f"{name}.json"
         if not path.exists():
             ws = Workspace(self._plan.folder / "samples" / name)
-            seen = judge(ws, self._judging(), spec, self._options)
+            seen = evaluate_model(ws, self._judging(), spec, self._options)
             right = {prompt_id: outcome.right for prompt_id, (_, outcome) in seen.items()}
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps(right), encoding="utf-8")

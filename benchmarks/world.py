@@ -16,7 +16,7 @@ from pathlib import Path
 from report import stamp, table
 from spoilt import SPOILS, scenes, share_right, spoilt
 
-from invdpo.curate.evaluation.compare import EvaluatedModel, judge
+from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_model
 from invdpo.curate.evaluation.statistics import wilson
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
@@ -42,7 +42,8 @@ def drawing(count: int, samplings: list[str]) -> list[tuple[str, ...]]:
         )
         with tempfile.TemporaryDirectory() as folder:
             options = RunOptions(part_size=64)
-            seen = judge(Workspace(Path(folder)), config, EvaluatedModel("embedded"), options)
+            model, ws = EvaluatedModel("embedded"), Workspace(Path(folder))
+            seen = evaluate_model(ws, config, model, options)
         share = wilson(sum(outcome.right for _, outcome in seen.values()), len(seen))
         told = f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
         rows.append((steps, guidance, f"{len(seen):,}", told))

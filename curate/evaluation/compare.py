@@ -1,4 +1,4 @@
-"""Compares two models: the same held-out prompts and seeds, the same stages, paired figures."""
+"""Compares two models: the same held-out prompts and seeds, the same steps, paired figures."""
 
 from __future__ import annotations
 
@@ -8,26 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate import steps
-from invdpo.curate.evaluation.statistics import Comparison, Interval, compare, wilson
+from invdpo.curate.evaluation.statistics import Comparison, Interval, compare
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.scorers.composition import wrong_facts
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config import Config
 from invdpo.schemas.tables import Record
-
-__all__ = [
-    "Comparison",
-    "EvaluatedModel",
-    "Evaluation",
-    "Interval",
-    "Outcome",
-    "Result",
-    "compare",
-    "evaluate_models",
-    "judge",
-    "wilson",
-]
 
 SCORE = "composition"
 ALL_RIGHT = "composition_all_right"
@@ -44,24 +31,24 @@ class EvaluatedModel:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one model made of a prompt."""
+    """The picture that one model generated for a prompt, and what the scorers say of it."""
 
     image: bytes | None
     seed: int
     figures: Mapping[str, float]
     """Scores and components, such as `composition_all_right`; empty when rejected."""
     wrong: tuple[str, ...]
-    """Wrong facts in plain words, or why the picture was rejected."""
+    """Wrong facts in words, or why the picture was rejected."""
 
     @property
     def right(self) -> bool:
-        """Whether every fact holds; a picture that was rejected is not right."""
+        """Whether every fact holds; a rejected picture is not right."""
         return self.figures.get(ALL_RIGHT) == 1.0
 
 
 @dataclass(frozen=True)
 class Result:
-    """One prompt before both models."""
+    """The outcomes of both models for one prompt."""
 
     prompt_id: str
     prompt: str
@@ -75,12 +62,7 @@ class Evaluation:
 
     results: tuple[Result, ...]
     comparisons: Mapping[str, Comparison]
-    """By figure: `composition_all_right` (share of prompts exactly right) first."""
-
-    @property
-    def accuracy(self) -> Comparison:
-        """Share of prompts exactly right."""
-        return self.comparisons[ALL_RIGHT]
+    """By figure: `composition_all_right`, the share of prompts that are exactly right, first."""
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a figure, for a table: values with their 95 % intervals."""
@@ -88,14 +70,14 @@ class Evaluation:
             {
                 "figure": name,
                 "prompts": len(self.results),
-                **_columns("base", found.base),
-                **_columns("tuned", found.tuned),
-                **_columns("difference", found.difference),
-                "better": found.better,
-                "worse": found.worse,
-                "p_value": found.p_value,
+                **_columns("base", comparison.base),
+                **_columns("tuned", comparison.tuned),
+                **_columns("difference", comparison.difference),
+                "better": comparison.better,
+                "worse": comparison.worse,
+                "p_value": comparison.p_value,
             }
-            for name, found in self.comparisons.items()
+            for name, comparison in self.comparisons.items()
         ]
 
 
@@ -104,57 +86,59 @@ def evaluate_models(
 ) -> Evaluation:
     """Run prompts, generate, annotate and score for both models in `folder`/base and /tuned.
 
-    `config.eval` says how many prompts and which seed; prompts of the embedded world are held-out
-    ones, of a file its first ones. Resumes like every step. Raises what the steps raise.
+    `config.eval` sets the number of prompts and the seed; prompts of the embedded world are
+    held-out ones, those of a file its first ones. Resumes like every step, and raises what the
+    steps raise.
     """
-    sides = [
-        judge(Workspace(folder / name), config, spec, options)
-        for name, spec in (("base", base), ("tuned", tuned))
+    outcomes = [
+        evaluate_model(Workspace(folder / name), config, model, options)
+        for name, model in (("base", base), ("tuned", tuned))
     ]
-    results = tuple(_results(*sides))
+    results = tuple(_results(*outcomes))
     return Evaluation(results, _comparisons(results))
 
 
-def _config(config: Config, spec: EvaluatedModel) -> Config:
-    """The configuration of one side: one candidate a prompt, the evaluation's seed."""
-    held = {"num_prompts": config.eval.num_prompts, "seed": config.eval.seed, "split": "heldout"}
-    model = {
-        "model": spec.model,
-        "revision": spec.revision,
-        "lora": spec.lora,
+def _configure(config: Config, model: EvaluatedModel) -> Config:
+    """The configuration of one model: one candidate a prompt, the evaluation's seed."""
+    prompts = {"num_prompts": config.eval.num_prompts, "seed": config.eval.seed, "split": "heldout"}
+    generate = {
+        "model": model.model,
+        "revision": model.revision,
+        "lora": model.lora,
         "models": (),
         "loras": (),
+        "num_candidates": 1,
+        "seed": config.eval.seed,
     }
-    one = {"num_candidates": 1, "seed": config.eval.seed}
     scorers = tuple(dict.fromkeys((SCORE, *config.score.scorers)))
     annotators = tuple(dict.fromkeys((config.score.annotator, *config.annotate.annotators)))
     return config.model_copy(
         update={
-            "prompts": config.prompts.model_copy(update=held),
-            "generate": config.generate.model_copy(update=model | one),
+            "prompts": config.prompts.model_copy(update=prompts),
+            "generate": config.generate.model_copy(update=generate),
             "annotate": config.annotate.model_copy(update={"annotators": annotators}),
             "score": config.score.model_copy(update={"scorers": scorers}),
         }
     )
 
 
-def judge(
-    ws: Workspace, config: Config, spec: EvaluatedModel, options: RunOptions
+def evaluate_model(
+    ws: Workspace, config: Config, model: EvaluatedModel, options: RunOptions
 ) -> dict[str, tuple[str, Outcome]]:
-    """What one model makes of the evaluation's prompts: prompt and outcome by prompt id."""
-    config = _config(config, spec)
+    """Prompt id -> prompt and outcome, of one model on the evaluation's prompts."""
+    config = _configure(config, model)
     steps.make_prompts(ws, config, options)
     steps.generate(ws, config, options)
     steps.annotate(ws, config, options)
     steps.score(ws, config, options)
     prompts = {row["prompt_id"]: row for row in ws.read_table(ws.prompts_path).to_pylist()}
-    seen = _by_candidate(ws, ws.annotations_dir(config.score.annotator))
+    observed = _by_candidate(ws, ws.annotations_dir(config.score.annotator))
     scores = {name: _by_candidate(ws, ws.scores_dir(name)) for name in config.score.scorers}
     outcomes = {}
     for row in ws.read_table(ws.candidates_dir).to_pylist():
         prompt, name = prompts[row["prompt_id"]], row["candidate_id"]
-        judged = {scorer: found[name] for scorer, found in scores.items()}
-        outcome = _outcome(row, prompt["graph"], seen[name]["graph"], judged)
+        scored = {scorer: by_candidate[name] for scorer, by_candidate in scores.items()}
+        outcome = _outcome(row, prompt["graph"], observed[name]["graph"], scored)
         outcomes[row["prompt_id"]] = (prompt["prompt"], outcome)
     return outcomes
 
@@ -164,17 +148,17 @@ def _by_candidate(ws: Workspace, folder: Path) -> dict[str, Record]:
 
 
 def _outcome(
-    candidate: Record, graph: str | None, observed: str | None, judged: Mapping[str, Record]
+    candidate: Record, graph: str | None, observed: str | None, scores: Mapping[str, Record]
 ) -> Outcome:
     figures: dict[str, float] = {}
-    for scorer, row in judged.items():
+    for scorer, row in scores.items():
         if row["score"] is not None:
             figures[scorer] = row["score"]
             figures |= {f"{scorer}_{name}": value for name, value in row["components"] or ()}
     if SCORE in figures and graph and observed:
         wrong = wrong_facts(SceneGraph.from_json(graph), SceneGraph.from_json(observed))
     else:
-        wrong = [judged[SCORE]["error"] or "not judged"]
+        wrong = [scores[SCORE]["error"] or "not judged"]
     image = (candidate["image"] or {}).get("bytes")
     return Outcome(image, candidate["seed"], figures, tuple(wrong))
 
@@ -199,5 +183,5 @@ def _comparisons(results: tuple[Result, ...]) -> dict[str, Comparison]:
     return comparisons
 
 
-def _columns(name: str, found: Interval) -> dict[str, float]:
-    return {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+def _columns(name: str, interval: Interval) -> dict[str, float]:
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}

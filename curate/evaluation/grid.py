@@ -1,4 +1,4 @@
-"""A picture that shows two models side by side: same prompts and seeds, wrong facts marked."""
+"""One picture of two models side by side: the same prompts and seeds, wrong facts marked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
 PICTURE = 176
-"""Side of a picture in pixels, scaled up or down to it."""
+"""Side in pixels to which each picture is scaled."""
 GAP = 10
 EDGE = 24
 LINE = 18
@@ -33,12 +33,12 @@ class _Pen(NamedTuple):
 
 
 class _Cell(NamedTuple):
-    """One prompt, its texts already broken into lines."""
+    """One prompt, with its texts already broken into lines."""
 
     result: Result
     prompt: list[str]
     notes: tuple[list[str], list[str]]
-    """Wrong facts under either picture."""
+    """Wrong facts of the base model's and of the tuned model's picture."""
 
     @property
     def height(self) -> int:
@@ -61,15 +61,15 @@ def write_grid(
     rows = [cells[n : n + columns] for n in range(0, len(cells), columns)]
     heights = [max(cell.height for cell in row) for row in rows]
     width = 2 * EDGE + min(columns, max(1, len(cells))) * (CELL + 2 * GAP + EDGE) - EDGE
-    height = HEAD + EDGE + sum(tall + EDGE for tall in heights)
+    height = HEAD + EDGE + sum(row_height + EDGE for row_height in heights)
     canvas = Image.new("RGB", (width, height), GROUND)
     pen = _pen(ImageDraw.Draw(canvas))
     _title(pen, names or ("before", "after"), results)
     top = HEAD + EDGE
-    for row, tall in zip(rows, heights, strict=True):
+    for row, row_height in zip(rows, heights, strict=True):
         for column, cell in enumerate(row):
-            _draw(canvas, pen, cell, (EDGE + column * (CELL + 2 * GAP + EDGE), top), tall)
-        top += tall + EDGE
+            _draw(canvas, pen, cell, (EDGE + column * (CELL + 2 * GAP + EDGE), top), row_height)
+        top += row_height + EDGE
     with replacing(path) as temporary:
         canvas.save(temporary, "PNG")
 
@@ -89,7 +89,7 @@ def _cell(result: Result, pen: _Pen) -> _Cell:
 
 
 def wrap(pen: _Pen, text: str, width: int) -> list[str]:
-    """Break text into lines of at most `width` pixels; a longer word gets a line and is cut."""
+    """Break text into lines of at most `width` pixels; a longer word gets its own line, cut off."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -113,8 +113,8 @@ def _cut(pen: _Pen, line: str, width: int) -> str:
 def _title(pen: _Pen, names: tuple[str, str], results: Sequence[Result]) -> None:
     right = [sum(outcome.right for outcome in side) for side in _sides(results)]
     captions = [
-        f"{place}: {name}, {count} of {len(results)} exactly right"
-        for place, name, count in zip(("left", "right"), names, right, strict=True)
+        f"{side}: {name}, {count} of {len(results)} exactly right"
+        for side, name, count in zip(("left", "right"), names, right, strict=True)
     ]
     pen.draw.text((EDGE, EDGE), "   |   ".join(captions), INK, font=pen.bold)
     note = "Same prompts and seeds."
@@ -126,9 +126,11 @@ def _sides(results: Sequence[Result]) -> Iterator[list[Outcome]]:
     yield [result.tuned for result in results]
 
 
-def _draw(canvas: Image.Image, pen: _Pen, cell: _Cell, corner: tuple[int, int], tall: int) -> None:
+def _draw(
+    canvas: Image.Image, pen: _Pen, cell: _Cell, corner: tuple[int, int], height: int
+) -> None:
     left, top = corner
-    box = (left, top, left + CELL + 2 * GAP, top + tall)
+    box = (left, top, left + CELL + 2 * GAP, top + height)
     pen.draw.rounded_rectangle(box, radius=8, fill=CARD)
     left, top = left + GAP, top + GAP
     for line in cell.prompt:
@@ -167,7 +169,7 @@ def _mark(pen: _Pen, corner: tuple[int, int], right: bool) -> None:
 
 
 def _scaled(data: bytes | None) -> Image.Image:
-    """The picture in a square of `PICTURE` pixels, its shape kept; grey when there is none."""
+    """The whole picture in a square of `PICTURE` pixels; grey when there is none."""
     from PIL import Image
 
     square = Image.new("RGB", (PICTURE, PICTURE), "#c4cad3")

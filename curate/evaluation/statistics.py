@@ -1,4 +1,4 @@
-"""How sure a measured figure is: 95 % intervals of proportions, means and paired differences."""
+"""95 % intervals of proportions, means and paired differences, and the sign test."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Comparison(NamedTuple):
 def wilson(successes: int, total: int) -> Interval:
     """Wilson's score interval of a proportion (Wilson 1927). Raises `DataError` if `total` is 0."""
     _require(total)
-    share, z2 = successes / total, Z95**2
-    centre = (share + z2 / (2 * total)) / (1 + z2 / total)
-    half = math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) * Z95 / (1 + z2 / total)
-    return Interval(share, max(0.0, centre - half), min(1.0, centre + half))
+    from scipy.stats import binomtest
+
+    low, high = binomtest(successes, total).proportion_ci(0.95, method="wilson")
+    return Interval(successes / total, float(low), float(high))
 
 
 def mean(values: Sequence[float]) -> Interval:
@@ -53,7 +53,7 @@ def mean(values: Sequence[float]) -> Interval:
 
 
 def compare(base: Sequence[float], tuned: Sequence[float]) -> Comparison:
-    """Two lists of figures of the same prompts in the same order; right or wrong is 1 or 0.
+    """Two lists of figures of the same prompts in the same order; 1 and 0 mean right and wrong.
 
     Proportions get Wilson's interval, other figures the normal one, and so does the difference.
     Raises `DataError` for lists that are empty or of different length.
@@ -63,19 +63,21 @@ def compare(base: Sequence[float], tuned: Sequence[float]) -> Comparison:
     differences = [float(b) - float(a) for a, b in zip(base, tuned, strict=True)]
     better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     binary = {*map(float, base), *map(float, tuned)} <= {0.0, 1.0}
-    one, other = (
+    base_interval, tuned_interval = (
         wilson(int(sum(values)), len(values)) if binary else mean(values)
         for values in (base, tuned)
     )
     p_value = sign_test(better, worse)
-    return Comparison(one, other, mean(differences), better, worse, p_value)
+    difference = mean(differences)
+    return Comparison(base_interval, tuned_interval, difference, better, worse, p_value)
 
 
 def sign_test(better: int, worse: int) -> float:
-    """Two-sided exact probability of a split at least this uneven if both were as likely."""
+    """Two-sided exact probability of counts at least this unequal if both were equally likely."""
+    from scipy.stats import binomtest
+
     total = better + worse
-    tail = sum(math.comb(total, k) for k in range(min(better, worse) + 1))
-    return min(1.0, 2 * tail / (1 << total))
+    return float(binomtest(better, total).pvalue) if total else 1.0
 
 
 def _require(total: int) -> None:

@@ -1,5 +1,6 @@
 """The embedded world: coloured shapes in stated relations, where the truth is known.
 
-`world` holds the vocabulary, `scenes` samples scenes, `render` draws them, `vision` reads them
-back off the pixels, and `bundle` knows where the trained pipeline and CLIP lie.
+`world` holds the vocabulary, `scenes` samples graphs, `layout` places their objects, `render` draws
+them, `vision` reads the graph back off the pixels, `splits` keeps facts of the splits apart, and
+`bundle` knows where the trained pipeline and CLIP are.
 """

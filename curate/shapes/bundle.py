@@ -1,4 +1,4 @@
-"""Where the trained models of the embedded world lie."""
+"""Where the trained models of the embedded world are."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Draws a scene: anti-aliased shapes on a light ground, every nuisance drawn from the generator.
+"""Draws a scene: anti-aliased shapes on a light ground, with shade, turn and ground at random.
 
-H = W = size of the picture in pixels. A shape's edge is exact to a fraction of a pixel, because
-coverage follows from the signed distance to the outline.
+H = W = size of the picture in pixels. Coverage follows from the signed distance to the outline, so
+a shape's edge is exact to a fraction of a pixel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from invdpo.curate.shapes.layout import Placed
+from invdpo.curate.shapes.layout import PlacedObject
 from invdpo.curate.shapes.world import COLOURS, SHAPES
 
 SIZE = 64
@@ -21,7 +21,7 @@ TURN = 7.0
 
 
 def render(
-    placed: Sequence[Placed], rng: np.random.Generator, size: int = SIZE
+    placed: Sequence[PlacedObject], rng: np.random.Generator, size: int = SIZE
 ) -> NDArray[np.uint8]:
     """The scene as H×W×3 uint8; shade, turn and ground vary with the generator."""
     picture = np.empty((size, size, 3), dtype=np.float32)
@@ -37,7 +37,7 @@ def shade(colour: str, rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _draw(
-    picture: NDArray[np.float32], thing: Placed, rgb: NDArray[np.float64], turn: float
+    picture: NDArray[np.float32], thing: PlacedObject, rgb: NDArray[np.float64], turn: float
 ) -> None:
     """Blend one shape into the picture, touching only the window around it."""
     size = len(picture)

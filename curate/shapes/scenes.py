@@ -1,7 +1,4 @@
-"""Scenes of the embedded world: graphs drawn at random from one split's facts.
-
-Places for them come from `places`, facts and splits from `facts`; both are offered here too.
-"""
+"""Scenes of the embedded world: intended graphs, sampled from the facts of one split."""
 
 from __future__ import annotations
 
@@ -10,22 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from invdpo.curate.shapes import world
-from invdpo.curate.shapes.layout import Placed, layout
-from invdpo.curate.shapes.splits import Split, facts, split_of, visible
+from invdpo.curate.shapes.splits import Split, split_of
 from invdpo.schemas import Relation, SceneGraph
-
-__all__ = [
-    "KINDS",
-    "MIX",
-    "Kind",
-    "Placed",
-    "Split",
-    "facts",
-    "layout",
-    "sample_graph",
-    "split_of",
-    "visible",
-]
 
 Kind = tuple[str, str]
 """(colour, shape)."""
@@ -35,7 +18,7 @@ MIX: dict[str, dict[str, float]] = {
     "validation": {"pair": 0.7, "triple": 0.3},
     "heldout": {"pair": 0.7, "triple": 0.3},
 }
-"""How often each form of scene is drawn in each split."""
+"""How often each form of scene is sampled in each split."""
 
 
 def sample_graph(rng: np.random.Generator, split: Split) -> SceneGraph:
@@ -64,5 +47,5 @@ def _related(rng: np.random.Generator, split: Split, count: int) -> SceneGraph:
         names = [str(name) for name in rng.choice(list(world.OPPOSITE), size=count - 1)]
         relations = [Relation(item1=2 * n, relation=r, item2=1) for n, r in enumerate(names)]
         graph = _graph(_kinds(rng, count), relations)
-        if all(split_of(fact) == split for fact in facts(graph)):
+        if all(split_of(fact) == split for fact in graph.facts()):
             return graph

@@ -1,4 +1,4 @@
-"""Names the shape of a blob by comparing it with every known shape at equal area.
+"""Names the shape of a blob by comparing it with every known shape of equal area.
 
 Legend: P = `PATCH`, the side of a patch in cells.
 """
@@ -39,9 +39,9 @@ class Reading(NamedTuple):
 def read_shape(mask: Mask) -> Reading:
     """Name the shape of one blob, given as h×w coverage 0..1."""
     patch = _unit_area(mask).ravel()
-    names, bank = _bank()
-    common = np.minimum(bank, patch).sum(axis=1)
-    overlap = common / (bank.sum(axis=1) + patch.sum() - common)
+    names, patches = _known_patches()
+    common = np.minimum(patches, patch).sum(axis=1)
+    overlap = common / (patches.sum(axis=1) + patch.sum() - common)
     best = {name: float(overlap[names == name].max()) for name in SHAPES}
     first, second = sorted(best, key=lambda name: -best[name])[:2]
     sure = min(1.0, (best[first] - best[second]) / MARGIN)
@@ -68,7 +68,7 @@ def _sample(mask: Mask, y: NDArray[np.float64], x: NDArray[np.float64]) -> Mask:
 
 
 @cache
-def _bank() -> tuple[NDArray[np.str_], Mask]:
+def _known_patches() -> tuple[NDArray[np.str_], Mask]:
     """Names and flat patches of every shape at several turns."""
     radius, size = 12.0, 40
     axis = np.arange(size, dtype=np.float32) + 0.5 - size / 2

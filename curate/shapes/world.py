@@ -1,7 +1,7 @@
 """The vocabulary of the embedded world, as data, and its language in both directions.
 
 `caption` writes a scene graph as a prompt and `parse` reads the prompt back. To add a colour, a
-shape or a relation, add a row to a table here and train the bundled model anew.
+shape or a relation, add a row to a table here and train the bundled model again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Outline(NamedTuple):
     turn: float
     """Degrees clockwise from a corner at the top."""
     drop: float
-    """How far below its place the outline is drawn, in radii, so that its box is centred."""
+    """How far below its position the outline is drawn, in radii, so that its box is centred."""
 
 
 COLOURS: dict[str, Rgb] = {
@@ -47,7 +47,7 @@ OPPOSITE: dict[str, str] = {
     "right of": "left of",
     "below": "above",
 }
-"""Every relation with its opposite; as `schemas.relations` knows them, too."""
+"""Every relation with its opposite, which `schemas.graph.CONVERSE` must know as well."""
 PHRASES: dict[str, str] = {
     "left of": "to the left of",
     "right of": "to the right of",
@@ -93,7 +93,7 @@ def _clause(graph: SceneGraph, relation: Relation, seen: set[int]) -> str:
 
 def _mention(graph: SceneGraph, item_id: int, seen: set[int]) -> str:
     phrase = graph.item(item_id).phrase
-    if sum(other.phrase == phrase for other in graph.items) > 1:
+    if sum(item.phrase == phrase for item in graph.items) > 1:
         raise ValueError(f"A relation can't name one of several items called {phrase!r}.")
     article = "the" if item_id in seen else "a"
     seen.add(item_id)
@@ -132,12 +132,12 @@ def _relation(subject: int, phrase: str, target: int) -> Relation:
 
 
 def _refer(items: list[Item], article: str, noun: str, plural: str) -> int | None:
-    """The id of the item that a noun phrase names; new items are added. None: it makes no sense."""
+    """The id of the item that a noun phrase names; None if none can be. New items are added."""
     count = NUMBERS.get(article, 1)
     if (count > 1) != bool(plural):
         return None
     if article == "the":
-        return next((old.item_id for old in items if old.phrase == noun), None)
+        return next((known.item_id for known in items if known.phrase == noun), None)
     first = len(items)
     items.extend(item(first + n, *noun.split()) for n in range(count))
     return first

@@ -11,7 +11,8 @@ from invdpo.curate.annotate import Annotate
 from invdpo.curate.annotators import ANNOTATORS
 from invdpo.curate.candidate import Candidate
 from invdpo.curate.images import encode
-from invdpo.curate.shapes import scenes, world
+from invdpo.curate.shapes import world
+from invdpo.curate.shapes.layout import layout
 from invdpo.curate.shapes.render import render
 from invdpo.schemas import PluginError, SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
@@ -28,7 +29,7 @@ def picture() -> bytes:
     rng = np.random.default_rng(0)
     graph = world.parse("a red circle to the left of a blue square")
     assert graph is not None
-    return encode(render(scenes.layout(graph, rng), rng))
+    return encode(render(layout(graph, rng), rng))
 
 
 def test_every_candidate_has_its_row() -> None:

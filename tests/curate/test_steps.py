@@ -11,7 +11,8 @@ import pytest
 from invdpo.curate import steps
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture
 from invdpo.curate.runner import RunOptions, StepResult
-from invdpo.curate.shapes import scenes, world
+from invdpo.curate.shapes import world
+from invdpo.curate.shapes.layout import layout
 from invdpo.curate.shapes.render import render
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError, DataError, PluginError, WorkspaceError
@@ -163,7 +164,7 @@ def draw(_: ImageGenerator, shots: list[ImageRequest]) -> list[Picture]:
         prompt, seed = shot.prompt, shot.seed
         graph, rng = world.parse(prompt), np.random.default_rng(seed)
         assert graph is not None
-        scene = scenes.layout(graph, rng) if seed % 2 == 0 else ()
+        scene = layout(graph, rng) if seed % 2 == 0 else ()
         pictures.append(np.float32(1 / 255) * render(scene, rng).astype(np.float32))
     return pictures
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.shapes import world
-from invdpo.curate.shapes.layout import Placed, layout
+from invdpo.curate.shapes.layout import PlacedObject, layout
 from invdpo.curate.shapes.render import render
 from invdpo.curate.shapes.scenes import sample_graph
-from invdpo.curate.shapes.splits import Split, split_of, visible
+from invdpo.curate.shapes.splits import Split, split_of, visible_facts
 from invdpo.schemas import SceneGraph
 
 
@@ -22,7 +22,7 @@ class Scenes(NamedTuple):
     """N scenes: what was asked for, where it was placed, and the picture."""
 
     graphs: list[SceneGraph]
-    places: list[tuple[Placed, ...]]
+    places: list[tuple[PlacedObject, ...]]
     images: NDArray[np.uint8]
     """N×H×W×3."""
 
@@ -40,9 +40,9 @@ def make(split: Split, count: int, seed: int) -> Scenes:
     return Scenes([graph for graph, _ in drawn], [places for _, places in drawn], images)
 
 
-def _scene(rng: np.random.Generator, split: Split) -> tuple[SceneGraph, tuple[Placed, ...]]:
+def _scene(rng: np.random.Generator, split: Split) -> tuple[SceneGraph, tuple[PlacedObject, ...]]:
     while True:
         graph = sample_graph(rng, split)
         places = layout(graph, rng)
-        if split != "train" or all(split_of(fact) == "train" for fact in visible(places)):
+        if split != "train" or all(split_of(fact) == "train" for fact in visible_facts(places)):
             return graph, places

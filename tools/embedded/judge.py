@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.shapes.shape_matching import BLOB
-from invdpo.curate.shapes.splits import facts
 from invdpo.curate.shapes.vision import observe
 from invdpo.schemas import SceneGraph
 
@@ -24,7 +23,7 @@ def right(wanted: SceneGraph, image: NDArray[np.uint8]) -> tuple[bool, bool]:
     seen = observe(image)
     objects = kinds(wanted) == kinds(seen)
     named = [item for item in seen.items if item.label != BLOB]
-    return objects, objects and len(named) == len(wanted.items) and facts(wanted) <= facts(seen)
+    return objects, objects and len(named) == len(wanted.items) and wanted.facts() <= seen.facts()
 
 
 def share(wanted: Sequence[SceneGraph], images: NDArray[np.uint8]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from embedded.steps import Progress
 from embedded.words import LENGTH
-from invdpo.curate.shapes.layout import Placed
+from invdpo.curate.shapes.layout import PlacedObject
 from invdpo.curate.shapes.world import COLOURS, SHAPES
 
 WIDTH = 96
@@ -54,7 +54,7 @@ def tokens(tokenizer: CLIPTokenizer, captions: Sequence[str]) -> torch.Tensor:
     return ids
 
 
-def targets(places: Sequence[tuple[Placed, ...]]) -> torch.Tensor:
+def targets(places: Sequence[tuple[PlacedObject, ...]]) -> torch.Tensor:
     """B×S×4: colour and shape (0 for an empty slot), x, y in -1..1."""
     colour = {name: n for n, name in enumerate(COLOURS, start=1)}
     shape = {name: n for n, name in enumerate(SHAPES, start=1)}

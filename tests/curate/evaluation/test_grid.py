@@ -19,8 +19,8 @@ def outcome(*wrong: str, picture: bool = True) -> Outcome:
 
 def colours(path: Path) -> set[tuple[int, int, int]]:
     with Image.open(path) as image:
-        found = image.convert("RGB").getcolors(1 << 24) or []
-    return {colour for _, colour in found}  # type: ignore[misc]
+        counted = image.convert("RGB").getcolors(1 << 24) or []
+    return {colour for _, colour in counted}  # type: ignore[misc]
 
 
 def rgb(text: str) -> tuple[int, int, int]:

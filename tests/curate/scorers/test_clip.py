@@ -12,6 +12,7 @@ from invdpo.curate.checkpoints.open_clip import find
 from invdpo.curate.images import encode
 from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.curate.shapes import scenes, world
+from invdpo.curate.shapes.layout import layout
 from invdpo.curate.shapes.render import render
 from invdpo.schemas import ModelError, PluginError
 from invdpo.schemas.config.score import ScoreConfig
@@ -159,7 +160,7 @@ def test_the_embedded_model_knows_its_world(caplog: pytest.LogCaptureFixture) ->
     """Rendered scenes fit their own captions better than the next scene's."""
     rng = np.random.default_rng(1)
     graphs = [scenes.sample_graph(rng, "heldout") for _ in range(8)]
-    pictures = [encode(render(scenes.layout(graph, rng), rng)) for graph in graphs]
+    pictures = [encode(render(layout(graph, rng), rng)) for graph in graphs]
     captions = [world.caption(graph) for graph in graphs]
     scorer = SCORERS["clip"](ScoreConfig(device="cpu"))
     right, wrong = (

@@ -9,7 +9,9 @@ from invdpo.curate.scene_graphs import matching as search
 from invdpo.curate.scene_graphs.matching import facts
 from invdpo.curate.scorers.composition import composition, wrong_facts
 from invdpo.curate.shapes import scenes, vision
+from invdpo.curate.shapes.layout import layout
 from invdpo.curate.shapes.render import render
+from invdpo.curate.shapes.splits import Split
 from invdpo.schemas import Item, Relation, SceneGraph
 
 Things = list[tuple[str, str]]
@@ -176,11 +178,11 @@ def test_ten_thousand_relations_between_a_hundred_alike_objects(
 
 
 @pytest.mark.parametrize("split", ["train", "heldout"])
-def test_rendered_scenes_are_right(split: scenes.Split) -> None:
+def test_rendered_scenes_are_right(split: Split) -> None:
     """What is drawn from a graph and read back agrees with the graph."""
     rng = np.random.default_rng(3)
     graphs = [scenes.sample_graph(rng, split) for _ in range(20)]
-    seen = [vision.observe(render(scenes.layout(one, rng), rng)) for one in graphs]
+    seen = [vision.observe(render(layout(one, rng), rng)) for one in graphs]
     right = [composition(a, b)["all_right"] for a, b in zip(graphs, seen, strict=True)]
     wrong = [wrong_facts(a, b) for a, b in zip(graphs, seen, strict=True)]
     assert [not lines for lines in wrong] == [value == 1 for value in right]

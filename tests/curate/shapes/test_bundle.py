@@ -14,7 +14,6 @@ from invdpo.curate.shapes.bundle import clip_path, model_path
 from invdpo.curate.shapes.layout import layout
 from invdpo.curate.shapes.render import render
 from invdpo.curate.shapes.scenes import sample_graph
-from invdpo.curate.shapes.splits import facts
 from invdpo.curate.shapes.vision import observe
 from invdpo.schemas import SceneGraph
 
@@ -76,7 +75,7 @@ def test_samples_follow_held_out_prompts_well_above_chance() -> None:
 def right(wanted: SceneGraph, seen: SceneGraph) -> bool:
     """Whether exactly the wanted objects are there and all relations hold."""
     phrases = [sorted(item.phrase for item in graph.items) for graph in (wanted, seen)]
-    return phrases[0] == phrases[1] and facts(wanted) <= facts(seen)
+    return phrases[0] == phrases[1] and wanted.facts() <= seen.facts()
 
 
 @pytest.mark.parametrize(

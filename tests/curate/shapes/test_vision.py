@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import spoilt
 from invdpo.curate.shapes import vision
+from invdpo.curate.shapes.shape_matching import BLOB
 from invdpo.schemas import SceneGraph
 
 
@@ -60,7 +61,7 @@ def test_a_shape_outside_the_vocabulary_is_not_guessed() -> None:
     picture = canvas()
     picture[30:34, 8:56] = (220, 40, 40)
     (item,) = vision.observe(picture).items
-    assert item.label == vision.BLOB
+    assert item.label == BLOB
     assert item.confidence is not None
     assert item.confidence < 0.5
 
@@ -68,7 +69,7 @@ def test_a_shape_outside_the_vocabulary_is_not_guessed() -> None:
 def test_two_merged_objects_are_not_taken_for_one() -> None:
     picture = canvas()
     picture[20:36, 10:26] = picture[24:40, 26:42] = (220, 40, 40)
-    assert [item.label for item in vision.observe(picture).items] == [vision.BLOB]
+    assert [item.label for item in vision.observe(picture).items] == [BLOB]
 
 
 def test_an_alpha_channel_is_ignored() -> None:
