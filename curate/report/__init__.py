@@ -1,1 +1,1 @@
-"""The report of a pairing: plots, and one page that can be read without a network."""
+"""The report of a pairing: plots, and one HTML page that needs no network."""

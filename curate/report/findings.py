@@ -1,4 +1,4 @@
-"""What `pairs.report.json` says, as types. Sections of other versions may lack or be unknown."""
+"""What `pairs.report.json` says, as types. Other versions may lack sections or have new ones."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from invdpo.schemas import DataError
 Matrix = list[list[float | None]]
 
 
-class _Part(BaseModel):
-    """Ignores what it does not know; whole sections may be absent, what a section holds may not."""
+class _Section(BaseModel):
+    """Ignores unknown fields; whole sections may be absent, but a section must be complete."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Filter(_Part):
-    """One filter: how many came and how many went on."""
+class Filter(_Section):
+    """One filter: how many candidates, prompts or pairs came in, and how many it left."""
 
     name: str
     before: int
@@ -29,23 +29,23 @@ class Filter(_Part):
     unit: str
 
 
-class Candidates(_Part):
-    """Pictures that came into the pairing."""
+class CandidateCounts(_Section):
+    """Candidates, and those that could be ranked."""
 
     total: int
     usable: int
     dropped: dict[str, int]
 
 
-class Prompts(_Part):
-    """Prompts, and those that gave at least one pair."""
+class PromptCounts(_Section):
+    """Prompts, and those with at least one pair."""
 
     total: int
     paired: int
     dropped: dict[str, int]
 
 
-class Pairs(_Part):
+class PairCounts(_Section):
     """Pairs by split, and those on which ranked scorers disagree."""
 
     total: int
@@ -54,7 +54,7 @@ class Pairs(_Part):
     in_conflict: int
 
 
-class ScorerFindings(_Part):
+class ScorerFindings(_Section):
     """How one scorer sees the pairs."""
 
     weight: float
@@ -70,28 +70,28 @@ class ScorerFindings(_Part):
     tie_rate: float | None = None
 
     @property
-    def part(self) -> str:
-        """What it does in the choice; earlier reports tell only its weight."""
+    def role_in_pairing(self) -> str:
+        """Its role in the selection; earlier reports have only its weight."""
         return self.role or ("ranked" if self.weight else "unused")
 
 
-class Agreement(_Part):
-    """How far scorers agree, by pairs of scorers; None where it is not defined."""
+class Agreement(_Section):
+    """How far scorers agree, for each two scorers; None where it is undefined."""
 
     scorers: list[str]
     rank_correlation: Matrix
     disagreement: Matrix
 
 
-class Stratum(_Part):
-    """Prompts and pairs of one kind, and the share of pairs that was wanted of it."""
+class StratumFindings(_Section):
+    """Prompts and pairs of one stratum, and the share of pairs that was wanted."""
 
     prompts: int
     pairs: int
     wanted: float | None = None
 
 
-class SplitFindings(_Part):
+class SplitFindings(_Section):
     """How prompts were held out for validation; all numbers are shares of the prompts."""
 
     by: str
@@ -100,7 +100,7 @@ class SplitFindings(_Part):
     largest_cluster: float
 
 
-class Worst(_Part):
+class WorstPairs(_Section):
     """Ids of the pairs to distrust most, worst first."""
 
     least_margin: list[str] = []
@@ -108,81 +108,81 @@ class Worst(_Part):
     held_out_disagrees: list[str] = []
 
 
-class Opinions(_Part):
-    """On what share of the reviewed pairs the scores side with the person."""
+class ReviewAgreement(_Section):
+    """The share of reviewed pairs on which scores agree with the person."""
 
     ranked: float | None = None
     scorers: dict[str, float | None] = {}
 
 
-class Reviews(_Part):
-    """What people decided on pairs; `missing` decisions are on pairs that are not there."""
+class ReviewFindings(_Section):
+    """What people decided on pairs; `missing` counts decisions on pairs that were not proposed."""
 
     keep: int = 0
     flip: int = 0
     drop: int = 0
     missing: int = 0
-    agreement: Opinions = Opinions()
+    agreement: ReviewAgreement = ReviewAgreement()
 
 
-class Findings(_Part):
+class Findings(_Section):
     """The whole report."""
 
     config: dict[str, Any]
-    candidates: Candidates
-    prompts: Prompts
-    pairs: Pairs
+    candidates: CandidateCounts
+    prompts: PromptCounts
+    pairs: PairCounts
     margins: dict[str, float]
     scorers: dict[str, ScorerFindings]
-    objects: dict[str, Stratum] = {}
+    objects: dict[str, StratumFindings] = {}
     shortfall: str | None = None
     filters: list[Filter] | None = None
     agreement: Agreement | None = None
-    strata: dict[str, dict[str, Stratum]] | None = None
-    worst: Worst | None = None
+    strata: dict[str, dict[str, StratumFindings]] | None = None
+    worst: WorstPairs | None = None
     split: SplitFindings | None = None
-    reviews: Reviews | None = None
+    reviews: ReviewFindings | None = None
     costs: dict[str, int] = {}
-    """Threshold -> pairs that turning it off would add; where a target was missed."""
+    """Threshold -> pairs that turning it off would add; only where a target was missed."""
 
     @property
-    def balance(self) -> dict[str, dict[str, Stratum]]:
+    def balance(self) -> dict[str, dict[str, StratumFindings]]:
         """Kind -> name -> stratum; earlier reports count objects only."""
-        found = {"objects": self.objects} if self.strata is None else self.strata
-        return {kind: strata for kind, strata in found.items() if strata}
+        kinds = {"objects": self.objects} if self.strata is None else self.strata
+        return {kind: strata for kind, strata in kinds.items() if strata}
 
     @property
     def steps(self) -> list[Filter]:
-        """The filters in order; in earlier reports made from the reasons of what was dropped."""
-        parts: dict[str, Candidates | Prompts] = {
+        """The filters in order; for earlier reports, the reasons of what was dropped."""
+        units: dict[str, CandidateCounts | PromptCounts] = {
             "candidates": self.candidates,
             "prompts": self.prompts,
         }
         if self.filters is None:
-            return [s for u, part in parts.items() for s in _steps(u, part.total, part.dropped)]
+            return [s for u, c in units.items() for s in _steps(u, c.total, c.dropped)]
         named = {step.unit for step in self.filters}
-        idle = [s for u, part in parts.items() if u not in named for s in _steps(u, part.total, {})]
-        return [*idle, *self.filters]
+        unfiltered = [s for u, c in units.items() if u not in named for s in _steps(u, c.total, {})]
+        return [*unfiltered, *self.filters]
 
 
 def read_findings(path: Path) -> Findings:
-    """Read a report. Raises `DataError` naming the field when it is none."""
+    """Read a report. Raises `DataError` naming the field that is missing or wrong."""
     with storage_errors(path):
-        text = path.read_bytes()
+        content = path.read_bytes()
     try:
-        return Findings.model_validate_json(text)
+        return Findings.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the text"
-        found = f"{path}: no report of pairs: {field}: {first['msg']}."
-        raise DataError(f"{found} Make it anew: {maker(path)} --overwrite") from None
+        text = f"{path}: no report of pairs: {field}: {first['msg']}."
+        raise DataError(f"{text} Make it again: {maker(path)} --overwrite") from None
 
 
 def _steps(unit: str, total: int, dropped: dict[str, int]) -> list[Filter]:
     if not dropped:
         return [Filter(name="none dropped", before=total, after=total, unit=unit)]
-    found, before = [], total
+    steps, before = [], total
     for reason, count in dropped.items():
-        found.append(Filter(name=reason, before=before, after=before - count, unit=unit))
+        steps.append(Filter(name=reason, before=before, after=before - count, unit=unit))
         before -= count
-    return found
+    return steps

@@ -1,4 +1,4 @@
-"""Renders the page. All texts of data are escaped, and nothing but its own style is let in."""
+"""Renders the page. All text from data is escaped, and the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from invdpo.curate.report.data import Material
-from invdpo.curate.report.pair_views import Card
+from invdpo.curate.report.data import ReportData
+from invdpo.curate.report.pair_views import PairView
 from invdpo.curate.report.plots.draw import Plot
-from invdpo.curate.report.provenance import Origin
-from invdpo.curate.report.selection import Group
+from invdpo.curate.report.provenance import ProvenanceRow
+from invdpo.curate.report.selection import PairGroup
 from invdpo.curate.report.thumbnails import data_uri
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ PACKAGE = "invdpo.curate.report"
 
 @dataclass(frozen=True)
 class Page:
-    """All that stands on the page."""
+    """Everything that the page shows."""
 
     name: str
     """Of the workspace."""
-    material: Material
+    data: ReportData
     plots: Sequence[Plot]
-    cards: Mapping[str, Card]
-    worst: Sequence[Group] = ()
-    strata: Mapping[str, Sequence[Group]] = field(default_factory=dict)
-    origins: Sequence[Origin] = ()
+    pairs: Mapping[str, PairView]
+    worst: Sequence[PairGroup] = ()
+    strata: Mapping[str, Sequence[PairGroup]] = field(default_factory=dict)
+    provenance: Sequence[ProvenanceRow] = ()
     config_hash: str | None = None
     version: str = ""
 
@@ -47,7 +47,7 @@ def render(page: Page) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     plots = {
         plot.name: {
-            "about": plot.about,
+            "alt": plot.alt,
             "size": plot.size,
             "light": data_uri(plot.light, "png"),
             "dark": data_uri(plot.dark, "png"),
@@ -55,9 +55,9 @@ def render(page: Page) -> str:
         for plot in page.plots
     }
     template = _environment().get_template("page.html.j2")
-    # The style is ours, and its hash is in the policy, so it goes in as it is.
+    # The style is ours, and its hash is in the policy, so it is not escaped.
     return template.render(
-        page=page, findings=page.material.findings, plots=plots, style=Markup(style), digest=digest
+        page=page, findings=page.data.findings, plots=plots, style=Markup(style), digest=digest
     )
 
 

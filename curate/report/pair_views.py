@@ -1,4 +1,4 @@
-"""One shown pair as the page has it: pictures with boxes, facts and scores side by side."""
+"""A pair as the page shows it: pictures with boxes, facts and scores side by side."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from invdpo.curate.report.data import Material
-from invdpo.curate.report.thumbnails import Thumb, thumb
+from invdpo.curate.report.data import ReportData
+from invdpo.curate.report.thumbnails import Thumbnail, make_thumbnail
 from invdpo.curate.scene_graphs.wording import (
     ObservedObject,
     fact_texts,
@@ -29,10 +29,10 @@ class Side(NamedTuple):
 
     name: str
     candidate_id: str
-    thumb: Thumb | None
+    thumbnail: Thumbnail | None
     seed: int | None
     seen: tuple[ObservedObject, ...] | None
-    """None where no annotator's graph is there."""
+    """None where there is no observed graph."""
     more_seen: int
     """Observed objects beyond those in `seen`."""
 
@@ -67,13 +67,13 @@ class ScoreRow(NamedTuple):
         return None if None in self[1:] else self.chosen - self.rejected  # type: ignore[operator]
 
 
-class Card(NamedTuple):
+class PairView(NamedTuple):
     """One pair."""
 
     pair_id: str
     prompt: str
-    cut: int
-    """Letters of the prompt that are not shown."""
+    letters_left_out: int
+    """Of the prompt."""
     margin: float | None
     split: str
     sides: tuple[Side, ...]
@@ -82,25 +82,27 @@ class Card(NamedTuple):
     scores: tuple[ScoreRow, ...]
 
 
-def make_cards(
-    material: Material, candidates: Mapping[str, Record], wanted: Sequence[str], budget: int
-) -> dict[str, Card]:
-    """Pair id -> card, for the wanted pairs; a picture takes at most `budget` bytes."""
-    places = {row["pair_id"]: place for place, row in enumerate(material.pairs)}
+def make_pair_views(
+    data: ReportData, candidates: Mapping[str, Record], wanted: Sequence[str], budget: int
+) -> dict[str, PairView]:
+    """Pair id -> its view, for the wanted pairs; a picture takes at most `budget` bytes."""
+    row_of_pair = {pair["pair_id"]: row for row, pair in enumerate(data.pairs)}
     return {
-        pair: _card(material, candidates, places[pair], budget)
-        for pair in dict.fromkeys(wanted)
-        if pair in places
+        pair_id: _pair_view(data, candidates, row_of_pair[pair_id], budget)
+        for pair_id in dict.fromkeys(wanted)
+        if pair_id in row_of_pair
     }
 
 
-def _card(material: Material, candidates: Mapping[str, Record], place: int, budget: int) -> Card:
-    row = material.pairs[place]
-    prompt = material.prompts.get(row["prompt_id"], {})
+def _pair_view(
+    data: ReportData, candidates: Mapping[str, Record], row: int, budget: int
+) -> PairView:
+    pair = data.pairs[row]
+    prompt = data.prompts.get(pair["prompt_id"], {})
     text, intended = prompt.get("prompt") or "", readable(prompt.get("graph"))
-    ids = [row[f"{side}_id"] for side in SIDES]
-    found = [candidates.get(name, {}) for name in ids]
-    observed = [readable(candidate.get("graph")) for candidate in found]
+    ids = [pair[f"{side}_id"] for side in SIDES]
+    rows = [candidates.get(candidate_id, {}) for candidate_id in ids]
+    observed = [readable(candidate.get("graph")) for candidate in rows]
     sides = tuple(
         _side(
             name,
@@ -109,26 +111,27 @@ def _card(material: Material, candidates: Mapping[str, Record], place: int, budg
             observed_objects(intended, graph) if graph else None,
             budget,
         )
-        for name, candidate_id, candidate, graph in zip(SIDES, ids, found, observed, strict=True)
+        for name, candidate_id, candidate, graph in zip(SIDES, ids, rows, observed, strict=True)
     )
-    told = fact_texts(intended) if intended else []
+    texts = fact_texts(intended) if intended else []
     holds = [
-        facts_hold(intended, graph) if intended and graph else [None] * len(told)
+        facts_hold(intended, graph) if intended and graph else [None] * len(texts)
         for graph in observed
     ]
     facts = [
-        FactRow(fact.kind, clip(fact.text), *pair) for fact, *pair in zip(told, *holds, strict=True)
+        FactRow(fact.kind, shorten(fact.text), *on_sides)
+        for fact, *on_sides in zip(texts, *holds, strict=True)
     ]
     scores = tuple(
-        ScoreRow(name, *(_known(float(side[place])) for side in ends))
-        for name, ends in material.raw.items()
+        ScoreRow(name, *(_finite(float(values[row])) for values in raw))
+        for name, raw in data.raw.items()
     )
-    return Card(
-        row["pair_id"],
+    return PairView(
+        pair["pair_id"],
         text[:LONGEST_PROMPT],
         max(0, len(text) - LONGEST_PROMPT),
-        _known(row["margin"]),
-        row["split"] or "",
+        _finite(pair["margin"]),
+        pair["split"] or "",
         sides,
         tuple(facts[:MOST_FACTS]),
         max(0, len(facts) - MOST_FACTS),
@@ -141,16 +144,16 @@ def _side(
 ) -> Side:
     shown = None
     if seen is not None:
-        shown = tuple(thing._replace(phrase=clip(thing.phrase)) for thing in seen[:MOST_SEEN])
-    picture = thumb((row.get("image") or {}).get("bytes"), budget)
+        shown = tuple(thing._replace(phrase=shorten(thing.phrase)) for thing in seen[:MOST_SEEN])
+    picture = make_thumbnail((row.get("image") or {}).get("bytes"), budget)
     more = max(0, len(seen or ()) - MOST_SEEN)
     return Side(name, candidate_id, picture, row.get("seed"), shown, more)
 
 
-def clip(text: str) -> str:
-    """A phrase, its end cut off where it is very long."""
+def shorten(text: str) -> str:
+    """A phrase; a very long one without its end."""
     return text if len(text) <= LONGEST_PHRASE else f"{text[: LONGEST_PHRASE - 1]}…"
 
 
-def _known(value: float | None) -> float | None:
+def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None

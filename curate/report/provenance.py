@@ -1,4 +1,4 @@
-"""Where the pairs come from: models, revisions and counts, as the tables themselves say."""
+"""What made the rows of a workspace: models, revisions and counts, as its tables say."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas.io.redact import redact
 
 
-class Origin(NamedTuple):
-    """One maker of rows."""
+class ProvenanceRow(NamedTuple):
+    """A source, model, annotator or scorer, and how many rows it made."""
 
     step: str
     name: str
@@ -27,53 +27,55 @@ class Origin(NamedTuple):
     rows: int
 
 
-def origins(ws: Workspace) -> list[Origin]:
-    """Every source, model, annotator and scorer, with the rows that are there of each.
+def read_provenance(ws: Workspace) -> list[ProvenanceRow]:
+    """Every source, model, annotator and scorer, with the number of its rows.
 
     Raises `WorkspaceError` for damaged parts.
     """
-    found: list[Origin] = []
+    rows: list[ProvenanceRow] = []
     if exists(ws.prompts_path):
-        found += _count("prompts", [ws.prompts_path], "source", ())
+        rows += _count("prompts", [ws.prompts_path], "source", ())
     settings = ("revision", "scheduler", "steps", "guidance_scale", "width", "height")
-    found += _count("pictures", list_parts(ws.candidates_dir), "model", settings)
+    rows += _count("pictures", list_parts(ws.candidates_dir), "model", settings)
     for folder in _folders(ws.annotations_dir("")):
-        found += _count("annotations", list_parts(folder), "annotator", ("revision",))
+        rows += _count("annotations", list_parts(folder), "annotator", ("revision",))
     for folder in _folders(ws.scores_dir("")):
-        found += _count("scores", list_parts(folder), "scorer", ("revision",))
-    return found
+        rows += _count("scores", list_parts(folder), "scorer", ("revision",))
+    return rows
 
 
 def made_by(path: Path) -> tuple[str | None, str]:
-    """Hash of the configuration that made a table, and the version; those of here without one."""
+    """The configuration's hash and the version that made a table; this version without a table."""
     if not exists(path):
         return None, __version__
     with storage_errors(path), reading(path) as source:
         metadata = pq.read_schema(source).metadata or {}
-    found = metadata.get(CONFIG_HASH)
-    return found and found.decode(), metadata.get(VERSION, __version__.encode()).decode()
+    config_hash = metadata.get(CONFIG_HASH, b"").decode() or None
+    return config_hash, metadata.get(VERSION, __version__.encode()).decode()
 
 
 def _folders(parent: Path) -> list[Path]:
     with storage_errors(parent):
-        there = list(parent.iterdir()) if parent.is_dir() else []
-        return sorted(path for path in there if path.is_dir())
+        return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 
 
-def _count(step: str, parts: Sequence[Path], name: str, details: Sequence[str]) -> Iterator[Origin]:
+def _count(
+    step: str, parts: Sequence[Path], name: str, details: Sequence[str]
+) -> Iterator[ProvenanceRow]:
     """Rows by name and details, the most frequent first."""
     counts: Counter[tuple[Any, ...]] = Counter()
     keys = [name, *details]
     for part in parts:
-        found = read_part(part, keys).group_by(keys).aggregate([([], "count_all")])
-        for row in found.to_pylist():
+        counted = read_part(part, keys).group_by(keys).aggregate([([], "count_all")])
+        for row in counted.to_pylist():
             counts[tuple(row[key] for key in keys)] += row["count_all"]
-    for (who, *values), rows in sorted(counts.items(), key=lambda entry: (-entry[1], str(entry))):
-        told = zip(details, values, strict=True)
-        yield Origin(step, public_name(who), ", ".join(_told(k, v) for k, v in told if v), rows)
+    for (maker, *values), rows in sorted(counts.items(), key=lambda item: (-item[1], str(item))):
+        known = [(key, value) for key, value in zip(details, values, strict=True) if value]
+        detail = ", ".join(_setting(key, value) for key, value in known)
+        yield ProvenanceRow(step, public_name(maker), detail, rows)
 
 
-def _told(key: str, value: object) -> str:
+def _setting(key: str, value: object) -> str:
     words = {"guidance_scale": "guidance", "revision": ""}.get(key, key)
     text = f"{value:g}" if isinstance(value, float) else public_name(value)
     return f"{words} {text}".strip()

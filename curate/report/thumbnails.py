@@ -1,4 +1,4 @@
-"""Pictures small enough for one page, as data URIs. They are decoded and encoded anew, always."""
+"""Pictures small enough for one page, as data URIs, always decoded and encoded again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 SIDE = 384
 """Longest side in pixels."""
-DRAWN = 128
+LOSSLESS = 128
 """Pictures up to this size stay lossless."""
 QUALITIES = (82, 60, 35)
 
 
-class Thumb(NamedTuple):
+class Thumbnail(NamedTuple):
     """A picture as the page has it."""
 
     uri: str
@@ -30,7 +30,7 @@ class Thumb(NamedTuple):
     @property
     def small(self) -> bool:
         """Whether it is shown larger than it is, pixel by pixel."""
-        return max(self.width, self.height) <= DRAWN
+        return max(self.width, self.height) <= LOSSLESS
 
 
 def data_uri(data: bytes, kind: str) -> str:
@@ -38,22 +38,22 @@ def data_uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
-def thumb(data: bytes | None, budget: int) -> Thumb | None:
+def make_thumbnail(data: bytes | None, budget: int) -> Thumbnail | None:
     """A small picture of at most `budget` bytes; None where it can't be decoded."""
     try:
         image = decode(data)
     except DataError:
         return None
     width, height = image.size
-    if max(image.size) <= DRAWN:
+    if max(image.size) <= LOSSLESS:
         encoded = _encode(image, "PNG", optimize=True)
         if len(encoded) <= budget:
-            return Thumb(data_uri(encoded, "png"), width, height)
-    return Thumb(data_uri(_shrunk(image, budget), "webp"), width, height)
+            return Thumbnail(data_uri(encoded, "png"), width, height)
+    return Thumbnail(data_uri(_shrunk(image, budget), "webp"), width, height)
 
 
 def _shrunk(image: Image.Image, budget: int) -> bytes:
-    """Coarser first, then smaller, until it fits; never below 8 pixels a side."""
+    """First of lower quality, then smaller, until it fits; never below 8 pixels a side."""
     side = SIDE
     while True:
         small = image.copy()

@@ -1,4 +1,4 @@
-"""Writes the report's folder: the page and a PNG for each plot, all of it or nothing."""
+"""Writes the report's folder, the page and a PNG for each plot: all of it or nothing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.report.data import Material, gather, read_candidates
+from invdpo.curate.report.data import ReportData, read_candidates, read_report_data
 from invdpo.curate.report.findings import Findings
 from invdpo.curate.report.page import Page, render
-from invdpo.curate.report.pair_views import make_cards
+from invdpo.curate.report.pair_views import make_pair_views
 from invdpo.curate.report.plots.draw import PLOTS, draw_plots
-from invdpo.curate.report.provenance import made_by, origins
-from invdpo.curate.report.selection import Group, by_stratum, strata_groups, worst_groups
+from invdpo.curate.report.provenance import made_by, read_provenance
+from invdpo.curate.report.selection import PairGroup, by_stratum, strata_groups, worst_groups
 from invdpo.curate.scene_graphs.strata import strata
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.curate.storage.parts import exists
@@ -21,17 +21,15 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import SIDES
 
 PAGE = "index.html"
-LARGEST_PAGE = 10_000_000
-"""Bytes; pictures get what texts and plots leave."""
 PICTURES = 6_000_000
 """Bytes of all pictures together, a third more as base64."""
 NAMES = frozenset({PAGE, *(f"{name}.png" for name in PLOTS)})
-"""What a folder of ours may hold; one with anything else is not replaced."""
+"""The files of a report's folder; a folder with any other file is not replaced."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What was written, and what it says."""
+    """Where the report was written, and what it says."""
 
     folder: Path
     findings: Findings
@@ -68,50 +66,49 @@ def write_report(ws: Workspace, annotator: str, folder: Path | None = None) -> W
     can't be read and a folder that holds other things.
     """
     if not exists(ws.report_path):
-        ws.need(ws.prompts_path)  # where there is nothing at all, the first step is to be named
+        ws.need(ws.prompts_path)  # an empty workspace needs the first step first
     ws.need(ws.report_path)
     with ws.lock() if folder is None else nullcontext():
         return _write(ws, annotator, folder or ws.root / "report")
 
 
 def _write(ws: Workspace, annotator: str, target: Path) -> Written:
-    material = gather(ws)
-    page = _page(ws, material, annotator)
+    data = read_report_data(ws)
+    page = _page(ws, data, annotator)
     text = render(page).encode()
     with replacing_folder(target, NAMES) as temporary:
         for plot in page.plots:
             (temporary / f"{plot.name}.png").write_bytes(plot.light)
         (temporary / PAGE).write_bytes(text)
     names = tuple(plot.name for plot in page.plots)
-    return Written(target, material.findings, names, len(page.cards), len(text), material.notes)
+    return Written(target, data.findings, names, len(page.pairs), len(text), data.notes)
 
 
-def _page(ws: Workspace, material: Material, annotator: str) -> Page:
+def _page(ws: Workspace, data: ReportData, annotator: str) -> Page:
     graphs = {
-        row["pair_id"]: material.prompts.get(row["prompt_id"], {}).get("graph")
-        for row in material.pairs
+        row["pair_id"]: data.prompts.get(row["prompt_id"], {}).get("graph") for row in data.pairs
     }
-    worst = worst_groups(material.findings.worst, graphs)
-    found = by_stratum(graphs, strata)
-    kinds = strata_groups(found, (pair for group in worst for pair in group.pairs))
-    shown = [pair for group in _all(worst, kinds) for pair in group.pairs]
-    rows = {row["pair_id"]: row for row in material.pairs}
+    worst = worst_groups(data.findings.worst, graphs)
+    strata_pairs = by_stratum(graphs, strata)
+    kinds = strata_groups(strata_pairs, (pair for group in worst for pair in group.pairs))
+    shown = [pair for group in _all_groups(worst, kinds) for pair in group.pairs]
+    rows = {row["pair_id"]: row for row in data.pairs}
     wanted = {rows[pair][f"{side}_id"] for pair in shown for side in SIDES}
     candidates = read_candidates(ws, wanted, annotator)
     budget = PICTURES // max(1, len(wanted))
     config_hash, version = made_by(ws.pairs_path)
     return Page(
         ws.root.resolve().name,
-        material,
-        draw_plots(material),
-        make_cards(material, candidates, shown, budget),
+        data,
+        draw_plots(data),
+        make_pair_views(data, candidates, shown, budget),
         worst,
         kinds,
-        origins(ws),
+        read_provenance(ws),
         config_hash,
         version,
     )
 
 
-def _all(worst: list[Group], kinds: dict[str, list[Group]]) -> list[Group]:
+def _all_groups(worst: list[PairGroup], kinds: dict[str, list[PairGroup]]) -> list[PairGroup]:
     return [*worst, *(group for groups in kinds.values() for group in groups)]

@@ -1,1 +1,1 @@
-"""Human review: a page of this machine on which a person judges pairs, and the table it fills."""
+"""Human review: a page, served on this machine only, on which a person judges pairs."""

@@ -1,4 +1,4 @@
-"""The pairs of a data set in the order in which a person sees them, read one at a time."""
+"""The pairs of a data set in the order in which a person sees them, read one by one."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from invdpo.schemas.ids import content_id
 from invdpo.schemas.tables import SIDES, Record
 
 Order = Literal["random", "doubtful", "set"]
-"""By a hash of the id, so that figures are unbiased; least margin first; as the set has them."""
-HELD = 16
+"""By a hash of the id, so that figures are unbiased; least margin first; as in the data set."""
+CACHED = 16
 """Pairs in memory, with their pictures."""
-AT_A_TIME = 4
-"""Rows read together on the way to one pair; of its row group no more are in memory."""
-LIGHT = ("pair_id", "margin", "chosen_id", "rejected_id")
+BATCH = 4
+"""Rows of a row group that are in memory at a time, on the way to the wanted one."""
+COLUMNS = ("pair_id", "margin", "chosen_id", "rejected_id")
 
 
-class Entry(NamedTuple):
-    """Where a pair is, and what its order depends on."""
+class PairEntry(NamedTuple):
+    """Where a pair is stored, and what its place in the order depends on."""
 
     pair_id: str
     location: RowLocation
     margin: float
-    twin: str | None
-    """The id of the same pair turned, when the set names its candidates."""
+    flipped_id: str | None
+    """The id of the flipped pair; None when the data set has no candidate ids."""
 
 
 class ReviewPairs:
-    """All pairs of a data set. Raises `DataError` for a folder without any that could be shown."""
+    """All pairs of a data set. Raises `DataError` for a folder without pairs that can be shown."""
 
     def __init__(self, folder: Path, order: str, first: Sequence[str] = ()) -> None:
         """`order` is one of `Order`; when it is `doubtful`, the ids of `first` come first."""
@@ -48,7 +48,7 @@ class ReviewPairs:
         dataset = DatasetFolder(folder)
         self.scorers = _scorers(dataset.schema())
         self.entries = _ordered(_entries(dataset), order, first)
-        self._read = lru_cache(HELD)(_row)
+        self._read = lru_cache(CACHED)(_row)
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -59,11 +59,11 @@ class ReviewPairs:
         return self._read(entry.location)
 
     def picture(self, number: int, side: str) -> bytes:
-        """The bytes of one picture, as they lie in the set."""
+        """The bytes of one picture, as they are in the data set."""
         return bytes((self.record(number)[side] or {}).get("bytes") or b"")
 
     def chosen_left(self, number: int) -> bool:
-        """Whether the chosen picture stands on the left: by a hash, so that none can guess it."""
+        """Whether the chosen picture is on the left: by a hash, so that nobody can guess it."""
         return int(content_id("side", self.entries[number].pair_id)[:8], 16) % 2 == 0
 
     def scores(self, row: Mapping[str, Any]) -> list[tuple[str, dict[str, float | None]]]:
@@ -74,47 +74,49 @@ class ReviewPairs:
         ]
 
 
-def _entries(dataset: DatasetFolder) -> list[Entry]:
+def _entries(dataset: DatasetFolder) -> list[PairEntry]:
     return [
-        Entry(row["pair_id"], location, float(row.get("margin") or 0.0), _twin(row))
-        for location, row in dataset.rows(LIGHT, required=("pair_id", "prompt", *SIDES))
+        PairEntry(row["pair_id"], location, float(row.get("margin") or 0.0), _flipped_id(row))
+        for location, row in dataset.rows(COLUMNS, required=("pair_id", "prompt", *SIDES))
     ]
 
 
-def _twin(row: Record) -> str | None:
-    """The id that the pairing gives the same two pictures turned."""
+def _flipped_id(row: Record) -> str | None:
+    """The id that the pairing gives the same two pictures with their sides swapped."""
     sides = [row.get(f"{side}_id") for side in reversed(SIDES)]
     return content_id("pair", *sides) if all(sides) else None
 
 
-def _ordered(entries: list[Entry], order: str, first: Sequence[str]) -> list[Entry]:
+def _ordered(entries: list[PairEntry], order: str, first: Sequence[str]) -> list[PairEntry]:
     if order == "set":
         return entries
     if order == "random":
         return sorted(entries, key=lambda entry: content_id("review", entry.pair_id))
-    place = {pair_id: n for n, pair_id in enumerate(dict.fromkeys(first))}
-    return sorted(entries, key=lambda e: (place.get(e.pair_id, len(place)), e.margin, e.pair_id))
+    rank = {pair_id: n for n, pair_id in enumerate(dict.fromkeys(first))}
+    return sorted(entries, key=lambda e: (rank.get(e.pair_id, len(rank)), e.margin, e.pair_id))
 
 
 def _scorers(schema: pa.Schema) -> list[str]:
-    """The scorers that the set has columns of; without their components where it tells which."""
-    there = [
-        n.removeprefix("chosen_") for n in schema.names if schema.field(n).type == pa.float64()
+    """The scorers with columns in the data set; without components where it names its scorers."""
+    prefix = "chosen_"
+    scores = [
+        n for n in schema.names if n.startswith(prefix) and schema.field(n).type == pa.float64()
     ]
-    both = [n for n in there if f"chosen_{n}" in schema.names and f"rejected_{n}" in schema.names]
+    chosen = [name.removeprefix(prefix) for name in scores]
+    both = [name for name in chosen if f"rejected_{name}" in schema.names]
     known = json.loads((schema.metadata or {}).get(NOTES, b"{}")).get("scorers", {})
     return [name for name in both if not known or name in known]
 
 
 def _row(location: RowLocation) -> Record:
-    """One row of a row group, read no further than to there."""
+    """One row of a row group; rows after it are not read."""
     with open_shard(location.path, buffer_size=1 << 20) as file:
-        batches = file.iter_batches(AT_A_TIME, row_groups=[location.group])
-        batch = next(islice(batches, location.row // AT_A_TIME, None))
-        record: Record = batch.slice(location.row % AT_A_TIME, 1).to_pylist()[0]
+        batches = file.iter_batches(BATCH, row_groups=[location.group])
+        batch = next(islice(batches, location.row // BATCH, None))
+        record: Record = batch.slice(location.row % BATCH, 1).to_pylist()[0]
         return record
 
 
 def number_or_none(value: float | None) -> float | None:
-    """The number, if it is one."""
+    """The number; None for NaN and infinity."""
     return value if value is not None and math.isfinite(value) else None

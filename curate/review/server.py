@@ -1,7 +1,7 @@
 """Serves the review to this machine alone: on the loopback interface, under a secret address.
 
-Every request must name this very host (so that no other site's page can reach it by a name that
-points here) and carry the token in its path; nothing is loaded from anywhere else.
+Every request must name this host, so that no page of another site can reach it by a name that
+points here, and have the token in its path; the page loads nothing from anywhere else.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
-from invdpo.curate.review.session import Session, Wrong
+from invdpo.curate.review.session import InvalidDecision, Session
 from invdpo.schemas import ConfigError, DataError, InvdpoError
 from invdpo.schemas.io.images import decode
 
-LARGEST = 10_000
+MAX_BODY = 10_000
 """Bytes of a request that are read."""
 STATIC = {
     "": ("page.html", "text/html"),
@@ -40,15 +40,15 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-KINDS = {
+CONTENT_TYPES = {
     b"\x89PNG\r\n\x1a\n": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
     b"GIF8": "image/gif",
 }
 
 
-class Refused(Exception):
-    """An answer that is no success."""
+class RequestError(Exception):
+    """A request that gets no answer but a status and a text."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -76,15 +76,15 @@ class ReviewServer(ThreadingHTTPServer):
 
     @property
     def hosts(self) -> tuple[str, str]:
-        """How a browser on this machine names the server."""
+        """The names of the server in a browser on this machine."""
         return f"127.0.0.1:{self.server_port}", f"localhost:{self.server_port}"
 
     def close_soon(self) -> None:
-        """End `serve_forever`, from a request of it."""
+        """End `serve_forever` from within a request."""
         threading.Thread(target=self.shutdown, daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error."""
+        """A browser that disconnects in the middle of an answer is no error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -94,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: ReviewServer
 
     def do_GET(self) -> None:
-        """Pages, pictures, and what is known of a pair."""
+        """Files of the page, pictures, and what is known of a pair."""
         self._answer("GET")
 
     def do_POST(self) -> None:
@@ -103,98 +103,98 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, method: str) -> None:
         try:
-            kind, body = self._found(method)
-            self._send(200, kind, body)
-        except Refused as error:
+            content_type, body = self._route(method)
+            self._send(200, content_type, body)
+        except RequestError as error:
             self.close_connection = True
             self._send(error.status, "text/plain", str(error).encode())
         except InvdpoError as error:
             self._send(500, "text/plain", str(error).encode())
 
-    def _found(self, method: str) -> tuple[str, bytes]:
+    def _route(self, method: str) -> tuple[str, bytes]:
         if self.headers.get("Host") not in self.server.hosts:
-            raise Refused(403, "not for this host")
+            raise RequestError(403, "not for this host")
         _, token, *rest = self.path.split("?")[0].split("/", 2)
         if not secrets.compare_digest(token.encode(), self.server.token.encode()) or not rest:
-            raise Refused(404, "not here; open the address that the command printed")
+            raise RequestError(404, "not here; open the address that the command printed")
         if method == "GET" and rest[0] in STATIC:
-            name, kind = STATIC[rest[0]]
-            return f"{kind}; charset=utf-8", (files(__package__) / name).read_bytes()
-        if method == "GET" and (found := re.fullmatch(r"image/(\d{1,9})/(left|right)", rest[0])):
-            return _picture(self.server.session.picture(self._number(found[1]), found[2]))
-        told = self._posted(rest[0]) if method == "POST" else self._asked(rest[0])
-        return "application/json", json.dumps(told, ensure_ascii=False).encode()
+            name, content_type = STATIC[rest[0]]
+            return f"{content_type}; charset=utf-8", (files(__package__) / name).read_bytes()
+        if method == "GET" and (match := re.fullmatch(r"image/(\d{1,9})/(left|right)", rest[0])):
+            return _picture(self.server.session.picture(self._number(match[1]), match[2]))
+        answer = self._post(rest[0]) if method == "POST" else self._get(rest[0])
+        return "application/json", json.dumps(answer, ensure_ascii=False).encode()
 
-    def _asked(self, path: str) -> Any:
+    def _get(self, path: str) -> Any:
         session = self.server.session
         if path == "state":
             return session.state()
-        if found := re.fullmatch(r"pair/(\d{1,9})(/answer)?", path):
-            number = self._number(found[1])
-            return session.answer(number) if found[2] else session.pair(number)
-        raise Refused(404, "no such page")
+        if match := re.fullmatch(r"pair/(\d{1,9})(/answer)?", path):
+            number = self._number(match[1])
+            return session.answer(number) if match[2] else session.pair(number)
+        raise RequestError(404, "no such page")
 
-    def _posted(self, path: str) -> Any:
+    def _post(self, path: str) -> Any:
         body, session = self._body(), self.server.session
         if path == "undo":
             return session.undo()
         if path == "finish":
             self.server.close_soon()
             return session.state()
-        if found := re.fullmatch(r"pair/(\d{1,9})", path):
+        if match := re.fullmatch(r"pair/(\d{1,9})", path):
             try:
-                return session.decide(self._number(found[1]), body.get("choice"), body.get("note"))
-            except Wrong as error:
-                raise Refused(400, str(error)) from None
-        raise Refused(404, "no such page")
+                return session.decide(self._number(match[1]), body.get("choice"), body.get("note"))
+            except InvalidDecision as error:
+                raise RequestError(400, str(error)) from None
+        raise RequestError(404, "no such page")
 
     def _number(self, text: str) -> int:
         if int(text) >= len(self.server.session.pairs):
-            raise Refused(404, "no such pair")
+            raise RequestError(404, "no such pair")
         return int(text)
 
     def _body(self) -> dict[str, Any]:
         """The JSON of a request that a page of ours sent."""
         origin = self.headers.get("Origin")
         if origin is not None and origin not in {f"http://{host}" for host in self.server.hosts}:
-            raise Refused(403, "not for other sites")
+            raise RequestError(403, "not for other sites")
         if self.headers.get("Content-Type") != "application/json":
-            raise Refused(415, "expected JSON")
+            raise RequestError(415, "expected JSON")
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > LARGEST:
-            raise Refused(413, "too long, or of unknown length")
+        if not length.isdigit() or int(length) > MAX_BODY:
+            raise RequestError(413, "too long, or of unknown length")
         try:
-            found = json.loads(self.rfile.read(int(length)))
+            body = json.loads(self.rfile.read(int(length)))
         except ValueError:
-            raise Refused(400, "not JSON") from None
-        if not isinstance(found, dict):
-            raise Refused(400, "expected a mapping")
-        return found
+            raise RequestError(400, "not JSON") from None
+        if not isinstance(body, dict):
+            raise RequestError(400, "expected a mapping")
+        return body
 
-    def _send(self, status: int, kind: str, body: bytes) -> None:
+    def _send(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)
         for name, value in HEADERS.items():
             self.send_header(name, value)
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing: addresses hold the token."""
+        """Log nothing: addresses contain the token."""
 
 
 def _picture(data: bytes) -> tuple[str, bytes]:
-    """Kind and bytes of a picture; of a rare kind it is encoded anew. Raises `Refused`."""
+    """Content type and bytes; pictures of rare types become PNG. Raises `RequestError`."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp", data
-    for magic, kind in KINDS.items():
+    for magic, content_type in CONTENT_TYPES.items():
         if data.startswith(magic):
-            return kind, data
+            return content_type, data
     try:
         picture = decode(data)
     except DataError as error:
-        raise Refused(404, str(error)) from None
+        raise RequestError(404, str(error)) from None
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return "image/png", buffer.getvalue()

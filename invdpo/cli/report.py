@@ -53,7 +53,7 @@ def summary(written: Written) -> str:
     if found.scorers:
         header = ("scorer", "role", "weight", "agrees", "equal", "disagrees")
         rows = [
-            (name, s.part.replace("_", " "), s.weight, s.agree, s.ties, s.disagree)
+            (name, s.role_in_pairing.replace("_", " "), s.weight, s.agree, s.ties, s.disagree)
             for name, s in found.scorers.items()
         ]
         parts.append(table(header, rows))

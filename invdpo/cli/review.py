@@ -87,7 +87,8 @@ def _session(
     from invdpo.curate.review.session import Session
 
     pairs = ReviewPairs(folder, order, _worst(work))
-    return Session(pairs, Decisions(table, reviewer), (work or folder).resolve().name, open=shown)
+    name = (work or folder).resolve().name
+    return Session(pairs, Decisions(table, reviewer), name, show_sides=shown)
 
 
 def _worst(work: Path | None) -> list[str]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from invdpo.curate.report.data import Floats, Material
-from invdpo.curate.report.plots.bars import legend, short
-from invdpo.curate.report.plots.theme import Theme, dress, new_figure
+from invdpo.curate.report.data import Floats, ReportData
+from invdpo.curate.report.plots.bars import legend, one_line
+from invdpo.curate.report.plots.theme import Theme, new_figure, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,9 +18,9 @@ COLUMNS = 2
 MOST_BINS, LEAST_BINS = 40, 12
 
 
-def margins(material: Material, theme: Theme) -> Figure | None:
+def margins(data: ReportData, theme: Theme) -> Figure | None:
     """How many pairs have which margin; lines at the median and at the least margin allowed."""
-    values = np.array([row["margin"] for row in material.pairs], dtype=np.float64)
+    values = np.array([row["margin"] for row in data.pairs], dtype=np.float64)
     values = values[np.isfinite(values)]
     if not len(values):
         return None
@@ -31,7 +31,7 @@ def margins(material: Material, theme: Theme) -> Figure | None:
     )
     median = float(np.median(values))
     axes.axvline(median, color=theme.ink, linewidth=1.4, label=f"median {median:.2f}")
-    least = material.findings.config.get("min_margin")
+    least = data.findings.config.get("min_margin")
     if isinstance(least, int | float) and least > 0:
         axes.axvline(
             least,
@@ -41,36 +41,35 @@ def margins(material: Material, theme: Theme) -> Figure | None:
             label=f"least allowed {least:g}",
         )
     axes.set(xlabel="margin", ylabel="pairs")
-    dress(axes, theme, grid="y")
+    style_axes(axes, theme, grid="y")
     legend(figure, axes, theme)
     return figure
 
 
-def scores(material: Material, theme: Theme) -> Figure | None:
+def scores(data: ReportData, theme: Theme) -> Figure | None:
     """A panel a scorer: how its raw scores of chosen and of rejected pictures are spread."""
-    found = {
-        name: tuple(side[np.isfinite(side)] for side in sides)
-        for name, sides in material.raw.items()
+    scores = {
+        name: tuple(side[np.isfinite(side)] for side in sides) for name, sides in data.raw.items()
     }
-    found = {name: sides for name, sides in found.items() if all(len(side) for side in sides)}
-    if not found:
+    scores = {name: sides for name, sides in scores.items() if all(len(side) for side in sides)}
+    if not scores:
         return None
-    rows = -(-len(found) // COLUMNS)
+    rows = -(-len(scores) // COLUMNS)
     figure = new_figure(theme, 0.35 + 1.75 * rows)
     panels = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axes, (name, (chosen, rejected)) in zip(panels, found.items(), strict=False):
+    for axes, (name, (chosen, rejected)) in zip(panels, scores.items(), strict=False):
         _panel(axes, chosen, rejected, theme)
-        dress(axes, theme, grid="y", title=short(name))
+        style_axes(axes, theme, grid="y", title=one_line(name))
         axes.locator_params(axis="x", nbins=5)
         axes.locator_params(axis="y", nbins=4, integer=True)
-    for axes in panels[len(found) :]:
+    for axes in panels[len(scores) :]:
         axes.remove()
     legend(figure, panels[0], theme, backwards=True)
     return figure
 
 
 def _panel(axes: Axes, chosen: Floats, rejected: Floats, theme: Theme) -> None:
-    """Filled, and outlined again so that the hidden one shows."""
+    """Filled, and outlined as well, so that the one behind shows."""
     bins = edges(np.concatenate([chosen, rejected])).tolist()
     sides = {"rejected": (rejected, theme.rejected), "chosen": (chosen, theme.chosen)}
     for name, (values, colour) in sides.items():
@@ -79,7 +78,7 @@ def _panel(axes: Axes, chosen: Floats, rejected: Floats, theme: Theme) -> None:
 
 
 def edges(values: Floats) -> Floats:
-    """Edges of bins by the rule of Freedman and Diaconis, within bounds; never of no width."""
+    """Edges of bins by the rule of Freedman and Diaconis, of a width above 0, in bounded number."""
     low, high = float(values.min()), float(values.max())
     if low == high:
         pad = abs(low) * 0.05 or 0.5

@@ -1,4 +1,4 @@
-"""All plots of the report by name: which there are, what each shows, and their PNG bytes."""
+"""All plots of the report by name, with their alternative texts and their PNG bytes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from invdpo.curate.report.data import Material
+from invdpo.curate.report.data import ReportData
 from invdpo.curate.report.plots import bars, distributions, matrices
-from invdpo.curate.report.plots.theme import DARK, LIGHT, Theme, png, styled
+from invdpo.curate.report.plots.theme import DARK, LIGHT, Theme, plot_style, png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Draw = Callable[[Material, Theme], "Figure | None"]
+Draw = Callable[[ReportData, Theme], "Figure | None"]
 
 
 class Plot(NamedTuple):
@@ -21,8 +21,8 @@ class Plot(NamedTuple):
 
     name: str
     """Of its file, without `.png`."""
-    about: str
-    """What is to be seen, for those who don't see it; the numbers stand in tables beside it."""
+    alt: str
+    """Alternative text; the page has the numbers as tables."""
     light: bytes
     dark: bytes
 
@@ -48,11 +48,11 @@ PLOTS: dict[str, tuple[Draw, str]] = {
 """Name -> what draws it (None where there is nothing to draw) and its alternative text."""
 
 
-def draw_plots(material: Material) -> list[Plot]:
-    """Every plot that there is something to draw of, the same bytes for the same material."""
-    found = []
-    with styled():
-        for name, (draw, about) in PLOTS.items():
-            if (light := draw(material, LIGHT)) and (dark := draw(material, DARK)):
-                found.append(Plot(name, about, png(light), png(dark)))
-    return found
+def draw_plots(data: ReportData) -> list[Plot]:
+    """Every plot that has something to show; the same data give the same bytes."""
+    plots = []
+    with plot_style():
+        for name, (draw, alt) in PLOTS.items():
+            if (light := draw(data, LIGHT)) and (dark := draw(data, DARK)):
+                plots.append(Plot(name, alt, png(light), png(dark)))
+    return plots

@@ -1,4 +1,4 @@
-"""Plots of what scorers say of each other: rank correlation and disagreement."""
+"""Plots of how far scorers agree: rank correlation and disagreement."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from invdpo.curate.report.data import Material
+from invdpo.curate.report.data import ReportData
 from invdpo.curate.report.findings import Matrix
-from invdpo.curate.report.plots.bars import short
-from invdpo.curate.report.plots.theme import Theme, dress, new_figure
+from invdpo.curate.report.plots.bars import one_line
+from invdpo.curate.report.plots.theme import Theme, new_figure, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 ACROSS = 40
-"""Letters that fit side by side above a matrix."""
+"""Letters of all names that fit side by side above a matrix."""
 
 
-def correlation(material: Material, theme: Theme) -> Figure | None:
+def correlation(data: ReportData, theme: Theme) -> Figure | None:
     """Mean rank correlation within prompts, -1 to 1."""
-    found = material.findings.agreement
-    if found is None or len(found.scorers) < 2:
+    agreement = data.findings.agreement
+    if agreement is None or len(agreement.scorers) < 2:
         return None
     ends = (theme.rejected, theme.low, theme.chosen)
-    return _matrix(found.scorers, found.rank_correlation, theme, ends, -1.0, "+.2f")
+    return _matrix(agreement.scorers, agreement.rank_correlation, theme, ends, -1.0, "+.2f")
 
 
-def disagreement(material: Material, theme: Theme) -> Figure | None:
+def disagreement(data: ReportData, theme: Theme) -> Figure | None:
     """Share of pairs on which two scorers point opposite ways, 0 to 1."""
-    found = material.findings.agreement
-    if found is None or len(found.scorers) < 2:
+    agreement = data.findings.agreement
+    if agreement is None or len(agreement.scorers) < 2:
         return None
     ends = (theme.low, theme.rejected)
-    return _matrix(found.scorers, found.disagreement, theme, ends, 0.0, ".0%")
+    return _matrix(agreement.scorers, agreement.disagreement, theme, ends, 0.0, ".0%")
 
 
 def _matrix(
@@ -49,7 +49,7 @@ def _matrix(
     from matplotlib.colors import LinearSegmentedColormap
 
     values = np.array(rows, dtype=np.float64)
-    labels, size = [short(name) for name in names], len(names)
+    labels, size = [one_line(name) for name in names], len(names)
     longest = max(map(len, labels))
     slanted = size * longest > ACROSS
     figure = new_figure(theme, 0.3 + 0.42 * size + (0.05 * longest if slanted else 0.25))
@@ -63,11 +63,11 @@ def _matrix(
         text = format(value, form) if known else "–"
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
     axes.set_yticks(range(size), labels)
-    turned: dict[str, Any] = (
+    rotation: dict[str, Any] = (
         {"rotation": 30, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
     )
-    axes.set_xticks(range(size), labels, **turned)
+    axes.set_xticks(range(size), labels, **rotation)
     axes.xaxis.tick_top()
-    dress(axes, theme)
+    style_axes(axes, theme)
     axes.spines["bottom"].set_visible(False)
     return figure

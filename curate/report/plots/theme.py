@@ -1,6 +1,6 @@
-"""How the report's plots look: two colour schemes, one size of type, and PNG files of equal bytes.
+"""How the report's plots look: two colour schemes, sizes, and reproducible PNG files.
 
-Blue and orange stand apart for every common kind of colour blindness, and in grey.
+Blue and orange can be told apart with every common kind of colour blindness, and in grey.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DPI = 200
 WIDTH = 5.2
-"""Inches; small, so that type stays readable on a phone."""
+"""Inches; small, so that text stays readable on a phone."""
 
 
 class Theme(NamedTuple):
@@ -30,9 +30,9 @@ class Theme(NamedTuple):
     chosen: str
     rejected: str
     neutral: str
-    """Bars that are neither the one nor the other."""
+    """Bars that are neither chosen nor rejected."""
     low: str
-    """The end of a scale where there is nothing, or the middle of one with two ends."""
+    """Zero on a scale of colours: its end, or its middle where it has two ends."""
 
 
 LIGHT = Theme(
@@ -58,7 +58,7 @@ DARK = Theme(
 
 
 def new_figure(theme: Theme, height: float) -> Figure:
-    """An empty figure of the report's width and so many inches high."""
+    """An empty figure of the report's width, `height` inches high."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -67,7 +67,7 @@ def new_figure(theme: Theme, height: float) -> Figure:
     return figure
 
 
-def dress(axes: Axes, theme: Theme, *, grid: str = "", title: str = "") -> None:
+def style_axes(axes: Axes, theme: Theme, *, grid: str = "", title: str = "") -> None:
     """Quiet axes: no box, faint lines across `grid` ("x" or "y"), our colours and sizes."""
     axes.set_facecolor(theme.ground)
     axes.tick_params(colors=theme.muted, labelsize=9, length=0)
@@ -91,13 +91,13 @@ def png(figure: Figure) -> bytes:
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Nobody's own style plays a part, and no name from data is read as mathematics."""
+def plot_style() -> Iterator[None]:
+    """Ignores the user's own style, and takes no name from data for mathematics."""
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams |= {"text.parse_math": False, "font.family": "DejaVu Sans"}
-        # A name in a script that the font lacks is drawn as boxes; the page's tables have it.
+        # Names in a script that the font lacks become boxes; the page has them in its tables.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         yield

@@ -27,14 +27,14 @@ RED_LEFT_OF_BLUE = {
     ],
     "relations": [{"item1": 0, "relation": "left of", "item2": 1}],
 }
-SEEN = {
+SEEN_RIGHT = {
     "items": [
         {"item_id": 0, "label": "circle", "attributes": ["red"], "box": [0.1, 0.2, 0.4, 0.6]},
         {"item_id": 1, "label": "square", "attributes": ["blue"], "box": [0.5, 0.2, 0.9, 0.6]},
     ],
     "relations": [{"item1": 0, "relation": "left of", "item2": 1}],
 }
-AMISS = {
+SEEN_WRONG = {
     "items": [
         {"item_id": 0, "label": "circle", "attributes": ["red"], "box": [0.1, 0.2, 0.4, 0.6]},
         {"item_id": 1, "label": "blob", "attributes": [], "box": [0.5, 0.2, 0.9, 0.6]},
@@ -59,22 +59,27 @@ def workspace(
 ) -> Workspace:
     """Two candidates a prompt: the first is as it should be, the second lacks the square."""
     ws = Workspace(root)
-    first = {"prompts": {"source": "hand"}}
-    drawn = first | {"generate": {"model": "none"}, "layout": {"part_size": 16}}
+    made_prompts = {"prompts": {"source": "hand"}}
+    made_candidates = made_prompts | {"generate": {"model": "none"}, "layout": {"part_size": 16}}
     text = None if graph is None else json.dumps(graph)
     rows = [
         {"prompt_id": f"p{n}", "prompt": prompt, "graph": text, "source": "hand", "status": OK}
         for n, prompt in enumerate(prompts)
     ]
-    write_part(ws.prompts_path, pa.Table.from_pylist(rows, PROMPTS), first)
+    write_part(ws.prompts_path, pa.Table.from_pylist(rows, PROMPTS), made_prompts)
     candidates = [_candidate(n, k, size) for n in range(len(prompts)) for k in (0, 1)]
-    _write(ws.candidates_dir, candidates, CANDIDATES, drawn)
+    _write(ws.candidates_dir, candidates, CANDIDATES, made_candidates)
     if annotated:
-        seen = [_annotation(row) for row in candidates]
-        _write(ws.annotations_dir("shapes"), seen, ANNOTATIONS, drawn | {"annotate": {}})
+        annotations = [_annotation(row) for row in candidates]
+        _write(
+            ws.annotations_dir("shapes"),
+            annotations,
+            ANNOTATIONS,
+            made_candidates | {"annotate": {}},
+        )
     for name in ("composition", "clip"):
         scores = [_score(row, name) for row in candidates]
-        _write(ws.scores_dir(name), scores, SCORES, drawn | {"score": {"name": name}})
+        _write(ws.scores_dir(name), scores, SCORES, made_candidates | {"score": {"name": name}})
     config = Config(pair=pair or PairConfig(min_margin=0), score=ScoreConfig(annotator="shapes"))
     steps.pair(ws, config, RunOptions())
     return ws
@@ -102,7 +107,7 @@ def _candidate(prompt: int, k: int, size: tuple[int, int]) -> Record:
 
 
 def _annotation(row: Record) -> Record:
-    graph = AMISS if row["seed"] else SEEN
+    graph = SEEN_WRONG if row["seed"] else SEEN_RIGHT
     return {
         "candidate_id": row["candidate_id"],
         "graph": json.dumps(graph),

@@ -26,7 +26,7 @@ from tests.curate.report.report_workspaces import workspace
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take their time, and other tests see to them."""
-    monkeypatch.setattr(write, "draw_plots", lambda material: [])
+    monkeypatch.setattr(write, "draw_plots", lambda data: [])
 
 
 class Reader(HTMLParser):

@@ -19,7 +19,7 @@ from tests.curate.report.report_workspaces import workspace
 def test_report_and_pairs_come_together_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "draw_plots", lambda material: [])
+    monkeypatch.setattr(write, "draw_plots", lambda data: [])
     ws = workspace(tmp_path / "work")
     many = Config(pair=PairConfig(min_margin=0, target_pairs=50))
     with pytest.raises(DataError):

@@ -17,15 +17,15 @@ from invdpo.schemas.tables import Record
 
 
 def session(work: Path, order: str = "set", *, shown: bool = False) -> Session:
-    """Of the set in a workspace, with the table that it lies beside."""
+    """Of the data set in a workspace, with the workspace's table of decisions."""
     pairs = ReviewPairs(work / "dataset", order)
-    return Session(pairs, Decisions(work / "reviews.parquet", "ann"), "work", open=shown)
+    return Session(pairs, Decisions(work / "reviews.parquet", "ann"), "work", show_sides=shown)
 
 
 @contextmanager
-def serving(found: Session) -> Iterator[ReviewServer]:
+def serving(review: Session) -> Iterator[ReviewServer]:
     """A server on a free port while the context lasts."""
-    with ReviewServer(found) as server:
+    with ReviewServer(review) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
@@ -42,10 +42,10 @@ def table(work: Path) -> list[Record]:
     return rows
 
 
-def chosen_place(found: Session, number: int) -> str:
-    """Where the chosen picture of a pair stands."""
-    return "left" if found.pairs.chosen_left(number) else "right"
+def chosen_position(review: Session, number: int) -> str:
+    """Where the page shows the chosen picture of a pair."""
+    return "left" if review.pairs.chosen_left(number) else "right"
 
 
-def other(place: str) -> str:
-    return "right" if place == "left" else "left"
+def opposite(position: str) -> str:
+    return "right" if position == "left" else "left"

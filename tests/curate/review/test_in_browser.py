@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from invdpo.curate.review.session import Session
-from tests.curate.review.sessions import chosen_place, other, serving, session, table
+from tests.curate.review.sessions import chosen_position, opposite, serving, session, table
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -41,16 +41,16 @@ class Shown:
 
 @pytest.fixture
 def shown(work: Path, page: Page) -> Iterator[Shown]:
-    found = session(work)
-    with serving(found) as server:
+    review = session(work)
+    with serving(review) as server:
         page.goto(server.url)
         page.wait_for_selector("#main:not([hidden])")
-        yield Shown(page, found, work)
+        yield Shown(page, review, work)
 
 
 def test_by_keys_alone(shown: Shown) -> None:
-    page, found = shown.page, shown.session
-    assert page.inner_text("#prompt") == found.pairs.record(0)["prompt"]
+    page, review = shown.page, shown.session
+    assert page.inner_text("#prompt") == review.pairs.record(0)["prompt"]
     assert "0 of 6 decided" in page.inner_text("#place")
     shown.press("ArrowLeft")
     shown.at(1)
@@ -58,8 +58,8 @@ def test_by_keys_alone(shown: Shown) -> None:
     shown.at(2)
     shown.press("d")
     shown.at(3)
-    first = "keep" if chosen_place(found, 0) == "left" else "flip"
-    second = "keep" if chosen_place(found, 1) == "right" else "flip"
+    first = "keep" if chosen_position(review, 0) == "left" else "flip"
+    second = "keep" if chosen_position(review, 1) == "right" else "flip"
     assert shown.decisions() == [first, second, "drop"]
     assert "3 of 6 decided" in page.inner_text("#place")
     assert "Dropped: pair 3" in page.inner_text("#status")
@@ -74,7 +74,7 @@ def test_by_keys_alone(shown: Shown) -> None:
 
 
 def test_scores_and_sides_are_hidden_until_a_decision(shown: Shown) -> None:
-    page, found = shown.page, shown.session
+    page, review = shown.page, shown.session
     assert not page.is_visible("#scores")
     assert page.inner_text("#left .role") == page.inner_text("#right .role") == ""
     assert page.locator(".box").count() == 0
@@ -83,9 +83,9 @@ def test_scores_and_sides_are_hidden_until_a_decision(shown: Shown) -> None:
     assert "Press R first" in page.inner_text("#status")
     assert shown.decisions() == []
     shown.press("r")
-    place = chosen_place(found, 0)
-    assert page.inner_text(f"#{place} .role") == "chosen"
-    assert page.inner_text(f"#{other(place)} .role") == "rejected"
+    side = chosen_position(review, 0)
+    assert page.inner_text(f"#{side} .role") == "chosen"
+    assert page.inner_text(f"#{opposite(side)} .role") == "rejected"
     assert page.locator("#scores tbody tr").count() == 2
     assert page.locator("#left .box").count() == 1
     marks = page.locator("#facts tbody td").all_inner_texts()
@@ -99,19 +99,19 @@ def test_scores_and_sides_are_hidden_until_a_decision(shown: Shown) -> None:
     shown.press("p")
     shown.at(0)
     assert page.is_visible("#scores")
-    assert page.inner_text(f"#{other(place)} .mine") == "✓ your choice"
+    assert page.inner_text(f"#{opposite(side)} .mine") == "✓ your choice"
 
 
 def test_boxes_lie_on_what_they_mark(shown: Shown) -> None:
     """A box of fractions x0, y0, x1, y1 covers that part of the picture as it is shown."""
     shown.press("r")
     answer = shown.session.answer(0)
-    for place in ("left", "right"):
-        picture = shown.page.locator(f"#{place} img").bounding_box()
-        drawn = shown.page.locator(f"#{place} .box").bounding_box()
+    for side in ("left", "right"):
+        picture = shown.page.locator(f"#{side} img").bounding_box()
+        drawn = shown.page.locator(f"#{side} .box").bounding_box()
         assert picture
         assert drawn
-        x0, _, x1, y1 = answer[place]["boxes"][0]["box"]
+        x0, _, x1, y1 = answer[side]["boxes"][0]["box"]
         assert picture["height"] > 300
         assert drawn["x"] == pytest.approx(picture["x"] + x0 * picture["width"], abs=1.5)
         assert drawn["width"] == pytest.approx((x1 - x0) * picture["width"], abs=1.5)

@@ -23,8 +23,8 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 def server(work: Path) -> Iterator[ReviewServer]:
-    with serving(session(work)) as found:
-        yield found
+    with serving(session(work)) as review_server:
+        yield review_server
 
 
 def ask(
@@ -41,16 +41,16 @@ def ask(
     text = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     line.request(method, f"/{token or server.token}/{path}", text, dict(headers or {}))
     answer = line.getresponse()
-    found = answer.status, dict(answer.getheaders()), answer.read()
+    result = answer.status, dict(answer.getheaders()), answer.read()
     line.close()
-    return found
+    return result
 
 
 def decide(server: ReviewServer, **headers: str) -> int:
     """A decision on the first pair; the status."""
-    told = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
     body = {"choice": "drop"}
-    return ask(server, "pair/0", method="POST", body=body, headers=JSON | told)[0]
+    return ask(server, "pair/0", method="POST", body=body, headers=JSON | sent)[0]
 
 
 def test_it_listens_on_this_machine_only(server: ReviewServer) -> None:
@@ -137,11 +137,11 @@ def test_what_is_not_there(server: ReviewServer, path: str) -> None:
 
 def test_decisions_and_back(server: ReviewServer, work: Path) -> None:
     body = {"choice": "drop", "note": "broken"}
-    status, _, told = ask(server, "pair/2", method="POST", body=body, headers=JSON)
-    assert (status, json.loads(told)["decided"]) == (200, 1)
+    status, _, answer = ask(server, "pair/2", method="POST", body=body, headers=JSON)
+    assert (status, json.loads(answer)["decided"]) == (200, 1)
     assert [row["note"] for row in table(work)] == ["broken"]
-    _, _, told = ask(server, "undo", method="POST", body={}, headers=JSON)
-    assert json.loads(told)["number"] == 2
+    _, _, answer = ask(server, "undo", method="POST", body={}, headers=JSON)
+    assert json.loads(answer)["number"] == 2
     assert table(work) == []
 
 

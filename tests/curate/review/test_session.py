@@ -1,4 +1,4 @@
-"""What is told and what is written down: nothing before it counts, nothing lost."""
+"""What the page is told and what is stored: no answer before a decision, and nothing lost."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import pytest
 from invdpo.curate import steps
 from invdpo.curate.review.decisions import Decisions
 from invdpo.curate.review.pairs import ReviewPairs
-from invdpo.curate.review.session import Wrong
+from invdpo.curate.review.session import InvalidDecision
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError, DataError, InvdpoError
 from invdpo.schemas.config import Config
 from invdpo.schemas.tables import REVIEWS
-from tests.curate.review.sessions import chosen_place, other, session, table
+from tests.curate.review.sessions import chosen_position, opposite, session, table
 from tests.workspaces import CONFIG
 
 PAIRS = 6
 
 
 def test_a_choice_is_a_row_that_keeps_or_flips(work: Path) -> None:
-    found = session(work)
-    ids = [entry.pair_id for entry in found.pairs.entries]
-    assert found.decide(0, chosen_place(found, 0), " good ")["decision"] == "keep"
-    assert found.decide(1, other(chosen_place(found, 1)), None)["decision"] == "flip"
-    assert found.decide(2, "drop", "")["decision"] == "drop"
+    review = session(work)
+    ids = [entry.pair_id for entry in review.pairs.entries]
+    assert review.decide(0, chosen_position(review, 0), " good ")["decision"] == "keep"
+    assert review.decide(1, opposite(chosen_position(review, 1)), None)["decision"] == "flip"
+    assert review.decide(2, "drop", "")["decision"] == "drop"
     rows = table(work)
     assert [(r["pair_id"], r["decision"], r["note"]) for r in rows] == [
         (ids[0], "keep", "good"),
@@ -39,66 +39,66 @@ def test_a_choice_is_a_row_that_keeps_or_flips(work: Path) -> None:
     ]
     assert {row["reviewer"] for row in rows} == {"ann"}
     assert pq.read_schema(work / "reviews.parquet").names == REVIEWS.names
-    assert found.state()["counts"] == {"keep": 1, "flip": 1, "drop": 1}
+    assert review.state()["counts"] == {"keep": 1, "flip": 1, "drop": 1}
 
 
 def test_another_run_goes_on(work: Path) -> None:
-    found = session(work)
+    review = session(work)
     for number in (0, 1, 3):
-        found.decide(number, "keep", None)
+        review.decide(number, "keep", None)
     again = session(work)
     assert again.state()["next"] == 2
     assert (again.next_after(2), again.next_after(5)) == (4, 2)
-    assert again.pair(0)["choice"] == chosen_place(again, 0)
+    assert again.pair(0)["choice"] == chosen_position(again, 0)
     for number in (2, 4, 5):
         again.decide(number, "drop", None)
     assert again.state()["next"] is None
 
 
 def test_nothing_leads_before_a_decision(work: Path) -> None:
-    found = session(work)
-    before = found.pair(0)
+    review = session(work)
+    before = review.pair(0)
     assert before["answer"] is None
     assert not {"score", "chosen", "margin"} & set(str(before).split("'"))
-    answer = found.answer(0)
-    row = found.pairs.record(0)
-    place = answer["chosen"]
+    answer = review.answer(0)
+    row = review.pairs.record(0)
+    position = answer["chosen"]
     scores = {score["name"]: score for score in answer["scores"]}
     assert set(scores) == {"clip", "composition"}
-    assert scores["clip"][place] == row["chosen_clip"]
-    assert scores["clip"][other(place)] == row["rejected_clip"]
+    assert scores["clip"][position] == row["chosen_clip"]
+    assert scores["clip"][opposite(position)] == row["rejected_clip"]
     assert len(answer["left"]["holds"]) == len(before["facts"])
     assert answer["left"]["boxes"][0]["text"] == "1 red circle"
-    found.decide(0, "left", None)
-    assert found.pair(0)["answer"] == answer
-    sides = {found.pairs.chosen_left(n) for n in range(PAIRS)}
+    review.decide(0, "left", None)
+    assert review.pair(0)["answer"] == answer
+    sides = {review.pairs.chosen_left(n) for n in range(PAIRS)}
     assert sides == {True, False}
 
 
 def test_the_picture_is_the_one_that_is_judged(work: Path) -> None:
-    found = session(work)
+    review = session(work)
     for number in range(PAIRS):
-        row, place = found.pairs.record(number), chosen_place(found, number)
-        assert found.picture(number, place) == row["chosen"]["bytes"]
-        assert found.picture(number, other(place)) == row["rejected"]["bytes"]
+        row, position = review.pairs.record(number), chosen_position(review, number)
+        assert review.picture(number, position) == row["chosen"]["bytes"]
+        assert review.picture(number, opposite(position)) == row["rejected"]["bytes"]
 
 
 def test_all_open_puts_the_chosen_picture_left(work: Path) -> None:
-    found = session(work, shown=True)
+    review = session(work, shown=True)
     for number in range(PAIRS):
-        assert found.pair(number)["answer"]["chosen"] == "left"
-        assert found.decide(number, "left", None)["decision"] == "keep"
+        assert review.pair(number)["answer"]["chosen"] == "left"
+        assert review.decide(number, "left", None)["decision"] == "keep"
 
 
 def test_undo_takes_back_what_this_run_decided(work: Path) -> None:
     session(work).decide(0, "drop", None)
-    found = session(work)
-    found.decide(1, "keep", None)
-    found.decide(0, "keep", None)
-    assert found.undo()["number"] == 0
-    assert found.pair(0)["choice"] == "drop"
-    assert found.undo()["number"] == 1
-    assert found.undo()["number"] is None
+    review = session(work)
+    review.decide(1, "keep", None)
+    review.decide(0, "keep", None)
+    assert review.undo()["number"] == 0
+    assert review.pair(0)["choice"] == "drop"
+    assert review.undo()["number"] == 1
+    assert review.undo()["number"] is None
     assert [row["decision"] for row in table(work)] == ["drop"]
 
 
@@ -130,25 +130,25 @@ def test_two_people_at_once_lose_nothing(work: Path) -> None:
     ("choice", "note"), [("both", None), (None, None), (1, None), ("left", 5), ("left", "x" * 1001)]
 )
 def test_what_makes_no_sense_is_not_written_down(work: Path, choice: object, note: object) -> None:
-    with pytest.raises(Wrong):
+    with pytest.raises(InvalidDecision):
         session(work).decide(0, choice, note)
     assert table(work) == []
 
 
 def test_pairs_that_were_flipped_are_not_asked_again(work: Path) -> None:
-    """`pair --reviews` turns a pair, which gives it another id: it is still the one decided on."""
-    found = session(work)
-    ids = [entry.pair_id for entry in found.pairs.entries]
-    found.decide(0, other(chosen_place(found, 0)), None)
-    found.decide(1, "drop", None)
+    """`pair --reviews` flips a pair, which gives it another id: its decision still counts."""
+    review = session(work)
+    ids = [entry.pair_id for entry in review.pairs.entries]
+    review.decide(0, opposite(chosen_position(review, 0)), None)
+    review.decide(1, "drop", None)
     config = Config(pair=CONFIG.pair.model_copy(update={"reviews": True}))
     steps.pair(Workspace(work), config, RunOptions(overwrite=True, progress=False))
     again = session(work)
     new = [entry.pair_id for entry in again.pairs.entries]
     assert ids[0] not in new
     assert ids[1] not in new
-    turned = next(n for n, entry in enumerate(again.pairs.entries) if entry.twin == ids[0])
-    assert again.pair(turned)["choice"] == chosen_place(again, turned)
+    turned = next(n for n, entry in enumerate(again.pairs.entries) if entry.flipped_id == ids[0])
+    assert again.pair(turned)["choice"] == chosen_position(again, turned)
     assert again.state()["counts"] == {"keep": 1, "flip": 0, "drop": 0}
 
 
