@@ -23,8 +23,32 @@ MAY_IMPORT = {
     "data_cards": {"data_cards", "schemas"},
 }
 """Which rooms the files of a room may import; `invdpo/` and the rest may know all."""
+PLUGINS = {"annotators", "engines", "exchange", "prompts", "scorers"}
+"""Folders with one file a plug-in: the plug-in's name is the file's, whatever others are called."""
+LAYERS = {
+    "curate": (
+        "evaluation", "exchange", "review", "dataset", "report", "pairing",
+        "annotators", "scorers", "prompts", "generators", "engines", "clients",
+        "checkpoints", "scene_graphs", "storage", "shapes",
+    ),
+    "train": (
+        "diagnostics", "monitoring", "cache", "models", "optim", "checkpoint", "data",
+    ),
+}  # fmt: skip
+"""Sub-folders from the top to the ground: each imports only those that stand after it."""
+MOST_MODULES = 18
+MOST_AT_THE_TOP = {"curate": 13, "train": 12}
+PRIVATE_WORDS = {
+    "ahead", "calm", "case", "crowd", "discretion", "eye", "foresight", "found", "here", "ledger",
+    "meeting", "news", "pieces", "place", "places", "sieve", "sift", "sighting", "sightings",
+    "some", "told",
+}  # fmt: skip
+"""Words that say nothing to a newcomer or a search, so no name of a module, class or function."""
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
+SKIPPED = re.compile(r"#\s*fmt:\s*(?:skip|off)")
+TABLES = {"tests/layout.py"}
+"""Files with tables of data that are read by their columns."""
 HOMES = re.compile(r"(?<![\w.])/(?:home|root|Users|work)/\w")
 TEXT = {".cfg", ".j2", ".json", ".md", ".py", ".toml", ".txt", ".yaml", ".yml", ""}
 
@@ -138,6 +162,71 @@ def _imports(path: Path) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
 
 
+def crowded_folders(root: Path) -> list[str]:
+    """Folders with more modules than a reader can keep in mind."""
+    problems = []
+    for folder in sorted({path.parent for room in ROOMS for path in files(root / room, "*.py")}):
+        where = folder.relative_to(root).as_posix()
+        count = sum(path.stem != "__init__" for path in folder.glob("*.py"))
+        most = MOST_AT_THE_TOP.get(where, MOST_MODULES)
+        if count > most:
+            problems.append(f"{where}/: {count} modules, at most {most}")
+    return problems
+
+
+def repeated_names(root: Path) -> list[str]:
+    """File names that stand twice in a room; `base` and plug-ins apart."""
+    problems = []
+    for room in ("invdpo", *ROOMS):
+        seen: dict[str, str] = {}
+        for path in files(root, "*.py"):
+            where = path.relative_to(root)
+            if where.parts[0] != room or path.stem in ("__init__", "base"):
+                continue
+            if not PLUGINS & set(where.parts[1:-1]):
+                name = where.as_posix()
+                first = seen.setdefault(path.stem, name)
+                if first != name:
+                    problems.append(f"{name}: {first} has this name")
+    return problems
+
+
+def upward_imports(root: Path) -> list[str]:
+    """Imports from a sub-folder to one that stands above it, and sub-folders that no list names."""
+    problems = []
+    for room, layers in LAYERS.items():
+        for path in files(root / room, "*.py"):
+            where = path.relative_to(root)
+            if len(where.parts) < 3:
+                continue
+            if where.parts[1] not in layers:
+                problems.append(f"{where}: LAYERS has no {where.parts[1]}")
+                continue
+            above = layers[: layers.index(where.parts[1])]
+            for line, name in _imports(path):
+                parts = name.split(".")
+                if parts[:2] == ["invdpo", room] and len(parts) > 2 and parts[2] in above:
+                    problems.append(f"{where}:{line}: {where.parts[1]} may not import {parts[2]}")
+    return problems
+
+
+def private_words(root: Path) -> list[str]:
+    """Modules, classes and functions named by words that nobody would search for."""
+    problems = []
+    for room in ("invdpo", *ROOMS):
+        for path in files(root, "*.py"):
+            where = path.relative_to(root)
+            if where.parts[0] != room:
+                continue
+            if path.stem in PRIVATE_WORDS:
+                problems.append(f"{where}: a name that tells nothing")
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+                if named and node.name.strip("_").lower() in PRIVATE_WORDS:
+                    problems.append(f"{where}:{node.lineno}: {node.name} tells nothing")
+    return problems
+
+
 def long_code(root: Path) -> list[str]:
     """Files and functions that outgrew their one idea."""
     problems = []
@@ -161,6 +250,25 @@ def _length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1 - words
 
 
+def missing_files(root: Path) -> list[str]:
+    """Files that the page on the architecture names and that are not there."""
+    page = root / "docs" / "architecture.md"
+    named = (
+        re.findall(r"`([\w./]+\.py)`", page.read_text(encoding="utf-8")) if page.exists() else []
+    )
+    return [f"docs/architecture.md: no {name}" for name in named if not (root / name).is_file()]
+
+
+def skipped_formatting(root: Path) -> list[str]:
+    """Marks that keep the formatter off, save in the files that are tables of data."""
+    return [
+        f"{path.relative_to(root)}: a mark that keeps the formatter off"
+        for path in files(root, "*.py")
+        if SKIPPED.search(path.read_text(encoding="utf-8"))
+        and path.relative_to(root).as_posix() not in TABLES
+    ]
+
+
 def machine_paths(root: Path) -> list[str]:
     """Lines that name a folder of somebody's machine."""
     problems = []
@@ -180,6 +288,12 @@ RULES = (
     folders_without_init,
     unlisted_data,
     wrong_imports,
+    crowded_folders,
+    repeated_names,
+    upward_imports,
+    private_words,
+    skipped_formatting,
+    missing_files,
     long_code,
     machine_paths,
 )

@@ -104,6 +104,69 @@ def test_wrong_import(house: Path, name: str) -> None:
     assert expected in problems[0]
 
 
+def test_a_crowded_folder(house: Path) -> None:
+    write(house, "curate/pairing/__init__.py", "")
+    for number in range(layout.MOST_MODULES + 1):
+        write(house, f"curate/pairing/m{number}.py", "")
+    assert layout.crowded_folders(house) == ["curate/pairing/: 19 modules, at most 18"]
+
+
+def test_a_crowded_top(house: Path) -> None:
+    for number in range(14):
+        write(house, f"curate/m{number}.py", "")
+    assert layout.crowded_folders(house) == ["curate/: 14 modules, at most 13"]
+
+
+def test_a_name_twice_in_a_room(house: Path) -> None:
+    for name in ("report/pairs", "pairing/pairs", "scorers/pairs", "report/base", "pairing/base"):
+        write(house, f"curate/{name}.py", "")
+    write(house, "train/pairs.py", "")
+    expected = ["curate/report/pairs.py: curate/pairing/pairs.py has this name"]
+    assert layout.repeated_names(house) == expected
+
+
+def test_an_import_that_runs_up(house: Path) -> None:
+    write(house, "curate/storage/bad.py", "from invdpo.curate.dataset import write\n")
+    write(house, "curate/dataset/good.py", "from invdpo.curate.storage import parts\n")
+    assert layout.upward_imports(house) == [
+        "curate/storage/bad.py:1: storage may not import dataset"
+    ]
+
+
+def test_a_folder_that_no_list_names(house: Path) -> None:
+    write(house, "train/attic/old.py", "")
+    assert layout.upward_imports(house) == ["train/attic/old.py: LAYERS has no attic"]
+
+
+@pytest.mark.parametrize("code", ["class Crowd:\n    pass\n", "def _told() -> None:\n    pass\n"])
+def test_a_name_that_tells_nothing(house: Path, code: str) -> None:
+    write(house, "curate/good.py", code)
+    (problem,) = layout.private_words(house)
+    assert problem.endswith("tells nothing")
+
+
+def test_a_module_that_tells_nothing(house: Path) -> None:
+    write(house, "train/sieve.py", "")
+    assert layout.private_words(house) == ["train/sieve.py: a name that tells nothing"]
+
+
+def test_a_file_that_the_architecture_names(house: Path) -> None:
+    write(house, "docs/architecture.md", "1. `train/loop.py`: the loop\n2. `train/__init__.py`\n")
+    assert layout.missing_files(house) == ["docs/architecture.md: no train/loop.py"]
+
+
+def test_the_architecture_names_files() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert page.count(".py`") > 40
+
+
+def test_a_mark_that_keeps_the_formatter_off(house: Path) -> None:
+    write(house, "train/good.py", "x = 1  # " + "fmt: skip\n")
+    assert layout.skipped_formatting(house) == [
+        "train/good.py: a mark that keeps the formatter off"
+    ]
+
+
 def test_long_file(house: Path) -> None:
     write(house, "curate/long.py", "x = 1\n" * (layout.LONGEST_FILE + 1))
     assert layout.long_code(house) == ["curate/long.py: 301 lines, at most 300"]
