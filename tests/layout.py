@@ -44,6 +44,7 @@ PRIVATE_WORDS = {
     "some", "told",
 }  # fmt: skip
 """Words that say nothing to a newcomer or a search, so no name of a module, class or function."""
+NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 LONGEST_FILE = 300
 LONGEST_FUNCTION = 60
 SKIPPED = re.compile(r"#\s*fmt:\s*(?:skip|off)")
@@ -221,9 +222,9 @@ def private_words(root: Path) -> list[str]:
             if path.stem in PRIVATE_WORDS:
                 problems.append(f"{where}: a name that tells nothing")
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-                if named and node.name.strip("_").lower() in PRIVATE_WORDS:
-                    problems.append(f"{where}:{node.lineno}: {node.name} tells nothing")
+                if not isinstance(node, NAMED) or node.name.strip("_").lower() not in PRIVATE_WORDS:
+                    continue
+                problems.append(f"{where}:{node.lineno}: {node.name} tells nothing")
     return problems
 
 

@@ -24,11 +24,21 @@ from invdpo.cli import app
 STORED = Path(__file__).parent / "stored"
 WEIGHTS = "pytorch_lora_weights.safetensors"
 TRAINED = (
-    "--num-inversion-steps=4", "--num-points=2", "--lora-rank=1", "--lora-targets=to_q,to_v",
-    "--ema-decay=0.5", "--learning-rate=1e-3", "--warmup-steps=0", "--batch-size=2",
-    "--max-steps=5", "--validate-every=2", "--checkpoint-every=2", "--keep=last",
-    "--trackers=none", "--device=cpu",
-)  # fmt: skip
+    "--num-inversion-steps=4",
+    "--num-points=2",
+    "--lora-rank=1",
+    "--lora-targets=to_q,to_v",
+    "--ema-decay=0.5",
+    "--learning-rate=1e-3",
+    "--warmup-steps=0",
+    "--batch-size=2",
+    "--max-steps=5",
+    "--validate-every=2",
+    "--checkpoint-every=2",
+    "--keep=last",
+    "--trackers=none",
+    "--device=cpu",
+)
 """How the stored training was begun, but for the place of the model."""
 TOLERANCE = 1e-3
 """Of the way from the stored weights to the last ones, by which another processor may end beside
@@ -124,13 +134,17 @@ def test_stored_scores_are_paired_by(half: Path) -> None:
     prompts: dict[str, list[str]] = {}
     for row in rows(half / "candidates"):
         prompts.setdefault(row["prompt_id"], []).append(row["candidate_id"])
-    expected = {p: (max(ids, key=score.__getitem__), min(ids, key=score.__getitem__))
-                for p, ids in prompts.items()}  # fmt: skip
+    expected = {
+        p: (max(ids, key=score.__getitem__), min(ids, key=score.__getitem__))
+        for p, ids in prompts.items()
+    }
     invdpo("curate", "generate", half)
     invdpo("curate", "score", half, "--scorers", "clip")
     made, before = counts("pair", half, "--weight", "clip=1", "--min-margin", "0.1")["pair"]
-    pairs = {row["prompt_id"]: (row["chosen_id"], row["rejected_id"])
-             for row in rows(half / "pairs.parquet")}  # fmt: skip
+    pairs = {
+        row["prompt_id"]: (row["chosen_id"], row["rejected_id"])
+        for row in rows(half / "pairs.parquet")
+    }
     assert (made, before) == (len(pairs), 0)
     assert len(expected) == 4
     assert expected.items() <= pairs.items()
@@ -139,9 +153,13 @@ def test_stored_scores_are_paired_by(half: Path) -> None:
 def test_a_finished_workspace_has_nothing_left_to_do(whole: Path) -> None:
     before = files(whole, "*.parquet") | files(whole, "*.json") | files(whole / "dataset", "*")
     assert counts("run", whole) == {
-        "prompts": (0, 6), "generate": (0, 24), "annotate shapes": (0, 24),
-        "score composition": (0, 24), "score clip": (0, 24), "pair": (0, 6),
-    }  # fmt: skip
+        "prompts": (0, 6),
+        "generate": (0, 24),
+        "annotate shapes": (0, 24),
+        "score composition": (0, 24),
+        "score clip": (0, 24),
+        "pair": (0, 6),
+    }
     after = files(whole, "*.parquet") | files(whole, "*.json") | files(whole / "dataset", "*")
     assert after == before
 

@@ -11,10 +11,10 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from invdpo.curate.report.data import ReportData
+from invdpo.curate.report.examples import PairGroup
 from invdpo.curate.report.pair_views import PairView
 from invdpo.curate.report.plots.draw import Plot
 from invdpo.curate.report.provenance import ProvenanceRow
-from invdpo.curate.report.selection import PairGroup
 from invdpo.curate.report.thumbnails import data_uri
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from invdpo.curate.pairing.reviews import check_reviews
-from invdpo.curate.review.pairs import PairEntry
+from invdpo.curate.review.queue import PairEntry
 from invdpo.curate.storage.parts import read_part, remove_stale, write_part
 from invdpo.schemas.tables import DECISIONS, REVIEWS, Record
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from invdpo.curate.review.decisions import Decisions
-from invdpo.curate.review.pairs import ReviewPairs, number_or_none
+from invdpo.curate.review.queue import ReviewPairs, number_or_none
 from invdpo.curate.scene_graphs.wording import fact_texts, facts_hold, observed_objects, readable
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.tables import Record

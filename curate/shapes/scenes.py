@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from invdpo.curate.shapes import world
-from invdpo.curate.shapes.splits import Split, split_of
+from invdpo.curate.shapes.held_out import Split, split_of
 from invdpo.schemas import Relation, SceneGraph
 
 Kind = tuple[str, str]

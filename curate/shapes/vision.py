@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from invdpo.curate.shapes.held_out import relation_between
 from invdpo.curate.shapes.shape_matching import read_shape
-from invdpo.curate.shapes.splits import relation_between
 from invdpo.curate.shapes.world import COLOURS
 from invdpo.schemas import Item, Relation, SceneGraph
 

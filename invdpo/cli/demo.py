@@ -108,7 +108,7 @@ def run_demo(folder: Path, *, note: Note, quick: bool = False) -> DemoResult:
 
 def _curate(ws: Workspace, config: Config, note: Note) -> None:
     from invdpo.curate import steps
-    from invdpo.curate.report.write import write_report
+    from invdpo.curate.report.build import write_report
     from invdpo.curate.runner import RunOptions
 
     options, asked = RunOptions(), config.prompts.num_prompts * config.generate.num_candidates

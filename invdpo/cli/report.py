@@ -13,8 +13,8 @@ from invdpo.cli.output import table
 from invdpo.schemas.io.text import format_bytes
 
 if TYPE_CHECKING:
+    from invdpo.curate.report.build import Written
     from invdpo.curate.report.findings import Findings
-    from invdpo.curate.report.write import Written
 
 Folder = Annotated[
     Path | None,
@@ -35,7 +35,7 @@ def enter(app: typer.Typer) -> None:
 
 def report(job: Job, work: Work, output: Folder = None) -> None:
     """Show how pairs were chosen: a page with plots and pictures."""
-    from invdpo.curate.report.write import write_report
+    from invdpo.curate.report.build import write_report
     from invdpo.curate.workspace import Workspace
 
     ws = Workspace(work)

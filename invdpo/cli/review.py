@@ -83,7 +83,7 @@ def _session(
     folder: Path, work: Path | None, table: Path, reviewer: str | None, order: str, shown: bool
 ) -> Session:
     from invdpo.curate.review.decisions import Decisions
-    from invdpo.curate.review.pairs import ReviewPairs
+    from invdpo.curate.review.queue import ReviewPairs
     from invdpo.curate.review.session import Session
 
     pairs = ReviewPairs(folder, order, _worst(work))

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.shapes import world
+from invdpo.curate.shapes.held_out import Split, split_of, visible_facts
 from invdpo.curate.shapes.layout import PlacedObject, layout
 from invdpo.curate.shapes.render import render
 from invdpo.curate.shapes.scenes import sample_graph
-from invdpo.curate.shapes.splits import Split, split_of, visible_facts
 from invdpo.schemas import SceneGraph
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from invdpo.curate import steps
-from invdpo.curate.report import write
-from invdpo.curate.report.write import write_report
+from invdpo.curate.report import build
+from invdpo.curate.report.build import write_report
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
@@ -26,7 +26,7 @@ from tests.curate.report.report_workspaces import workspace
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take their time, and other tests see to them."""
-    monkeypatch.setattr(write, "draw_plots", lambda data: [])
+    monkeypatch.setattr(build, "draw_plots", lambda data: [])
 
 
 class Reader(HTMLParser):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invdpo.curate.report.write import write_report
+from invdpo.curate.report.build import write_report
 from tests.curate.report.report_workspaces import workspace
 
 if TYPE_CHECKING:

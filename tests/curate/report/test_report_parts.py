@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from invdpo.curate.report import selection
+from invdpo.curate.report import examples
+from invdpo.curate.report.examples import by_stratum, strata_groups, worst_groups
 from invdpo.curate.report.findings import WorstPairs
 from invdpo.curate.report.page import number, setting, share, signed
 from invdpo.curate.report.provenance import made_by, public_name, read_provenance
-from invdpo.curate.report.selection import by_stratum, strata_groups, worst_groups
 from invdpo.curate.report.thumbnails import SIDE, make_thumbnail
 from invdpo.curate.scene_graphs.wording import fact_texts, facts_hold, observed_objects, readable
 from invdpo.curate.scorers.composition import composition
@@ -100,7 +100,7 @@ def test_every_stratum_is_shown(names: dict[str, str]) -> None:
     assert {group.title for group in groups.get("objects", [])} == set(names.values())
     assert all(group.pairs or group.also for group in flat)
     pairs = [pair for group in flat for pair in group.pairs]
-    assert len(pairs) == len(set(pairs)) <= selection.MOST
+    assert len(pairs) == len(set(pairs)) <= examples.MOST
     for kind, kinds in groups.items():
         for group in kinds:
             assert {*group.pairs, *group.also} <= set(strata[kind][group.title])
@@ -109,7 +109,7 @@ def test_every_stratum_is_shown(names: dict[str, str]) -> None:
 def test_many_strata_do_not_make_the_page_long() -> None:
     strata = {"kind": {str(n): [f"{n}-{k}" for k in range(9)] for n in range(100)}}
     groups = strata_groups(strata, [])["kind"]
-    assert sum(len(group.pairs) for group in groups) == selection.MOST
+    assert sum(len(group.pairs) for group in groups) == examples.MOST
 
 
 def noise(width: int, height: int) -> bytes:

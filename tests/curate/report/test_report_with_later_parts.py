@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from invdpo.curate import steps
-from invdpo.curate.report import write
-from invdpo.curate.report.write import write_report
+from invdpo.curate.report import build
+from invdpo.curate.report.build import write_report
 from invdpo.curate.runner import RunOptions
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
@@ -19,7 +19,7 @@ from tests.curate.report.report_workspaces import workspace
 def test_report_and_pairs_come_together_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(write, "draw_plots", lambda data: [])
+    monkeypatch.setattr(build, "draw_plots", lambda data: [])
     ws = workspace(tmp_path / "work")
     many = Config(pair=PairConfig(min_margin=0, target_pairs=50))
     with pytest.raises(DataError):

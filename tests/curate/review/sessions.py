@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from invdpo.curate.review.decisions import Decisions
-from invdpo.curate.review.pairs import ReviewPairs
+from invdpo.curate.review.queue import ReviewPairs
 from invdpo.curate.review.server import ReviewServer
 from invdpo.curate.review.session import Session
 from invdpo.schemas.tables import Record

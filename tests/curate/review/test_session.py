@@ -11,7 +11,7 @@ import pytest
 
 from invdpo.curate import steps
 from invdpo.curate.review.decisions import Decisions
-from invdpo.curate.review.pairs import ReviewPairs
+from invdpo.curate.review.queue import ReviewPairs
 from invdpo.curate.review.session import InvalidDecision
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.storage.parts import write_part

@@ -9,9 +9,9 @@ from invdpo.curate.scene_graphs import matching as search
 from invdpo.curate.scene_graphs.matching import facts
 from invdpo.curate.scorers.composition import composition, wrong_facts
 from invdpo.curate.shapes import scenes, vision
+from invdpo.curate.shapes.held_out import Split
 from invdpo.curate.shapes.layout import layout
 from invdpo.curate.shapes.render import render
-from invdpo.curate.shapes.splits import Split
 from invdpo.schemas import Item, Relation, SceneGraph
 
 Things = list[tuple[str, str]]

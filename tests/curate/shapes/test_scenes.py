@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from invdpo.curate.shapes import scenes, world
+from invdpo.curate.shapes.held_out import Split, split_of, visible_facts
 from invdpo.curate.shapes.layout import GAP, layout
 from invdpo.curate.shapes.render import render
-from invdpo.curate.shapes.splits import Split, split_of, visible_facts
 from invdpo.schemas import Relation, SceneGraph
 from invdpo.schemas.graph import one_way
 

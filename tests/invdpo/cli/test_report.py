@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from invdpo.cli import app
-from invdpo.curate.report import write
+from invdpo.curate.report import build
 from invdpo.schemas import DataError
 from invdpo.schemas.config.pair import PairConfig
 from tests.curate.report.report_workspaces import workspace
@@ -19,7 +19,7 @@ from tests.curate.report.report_workspaces import workspace
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take their time, and other tests see to them."""
-    monkeypatch.setattr(write, "draw_plots", lambda data: [])
+    monkeypatch.setattr(build, "draw_plots", lambda data: [])
 
 
 def invdpo(*words: object) -> Any:

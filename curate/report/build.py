@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.report.data import ReportData, read_candidates, read_report_data
+from invdpo.curate.report.examples import PairGroup, by_stratum, strata_groups, worst_groups
 from invdpo.curate.report.findings import Findings
 from invdpo.curate.report.page import Page, render
 from invdpo.curate.report.pair_views import make_pair_views
 from invdpo.curate.report.plots.draw import PLOTS, draw_plots
 from invdpo.curate.report.provenance import made_by, read_provenance
-from invdpo.curate.report.selection import PairGroup, by_stratum, strata_groups, worst_groups
 from invdpo.curate.scene_graphs.strata import strata
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.curate.storage.parts import exists

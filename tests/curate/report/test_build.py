@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invdpo.curate.report import write
-from invdpo.curate.report.write import write_report
+from invdpo.curate.report import build
+from invdpo.curate.report.build import write_report
 from invdpo.curate.storage.urls import to_path
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
@@ -21,7 +21,7 @@ from tests.curate.report.report_workspaces import workspace
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """They take their time, and other tests see to them."""
-    monkeypatch.setattr(write, "draw_plots", lambda data: [])
+    monkeypatch.setattr(build, "draw_plots", lambda data: [])
 
 
 def test_page_and_plots(tmp_path: Path) -> None:
