@@ -1,7 +1,7 @@
 """Every field of the configuration as a flag: name, help, default and choices from one place.
 
 Values pass as text to the configuration, which checks them together with those of the files, so
-that all that is wrong is told at once.
+that all errors are reported at once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import typer
 from pydantic.fields import FieldInfo
 
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.section import Section
+from invdpo.schemas.config.section import Section, marks
 
 METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "A,B,...", dict: "NAME=NUMBER"}
 
@@ -33,13 +33,23 @@ class Flag:
     info: FieldInfo
 
     @property
+    def hidden(self) -> bool:
+        """Whether it is an older name for what another flag says, and so not in the help."""
+        return bool(marks(self.info).get("hidden"))
+
+    @property
+    def takes_list(self) -> bool:
+        """Whether it may be given more than once."""
+        return self.kind in (tuple, dict) or "several" in marks(self.info)
+
+    @property
     def kind(self) -> Any:
         """The field's plain type: int, float, str, bool, tuple, dict or a Literal."""
         return _plain(self.info.annotation)
 
     @property
     def option(self) -> str:
-        """As typed: `--num-prompts`; a mapping's is singular, `--weight composition=1`."""
+        """As typed: `--num-prompts`; that of a mapping is singular, `--weight composition=1`."""
         dashed = self.name.replace("_", "-")
         if self.kind is dict:
             return f"--{dashed.removesuffix('s')}"
@@ -48,25 +58,39 @@ class Flag:
     def parameter(self) -> inspect.Parameter:
         """The flag for Typer; None or an empty list means that it was not given."""
         default = self.info.default
-        shown = f"{self.info.description}" + ("" if default is None else f" [{_text(default)}]")
-        metavar = None if self.kind is bool else METAVARS.get(self.kind) or _choices(self.kind)
-        option = typer.Option(self.option, help=shown, metavar=metavar, show_default=False)
-        taken: Any = {bool: bool | None, tuple: list[str] | None, dict: list[str] | None}
-        form: Any = Annotated  # made at run time, so no type alias
-        annotation = form[taken.get(self.kind, str | None), option]
+        help_text = f"{self.info.description}" + ("" if default is None else f" [{_text(default)}]")
+        option = typer.Option(
+            self.option,
+            help=help_text,
+            metavar=self._metavar(),
+            show_default=False,
+            hidden=self.hidden,
+        )
+        python_type: Any = list[str] if self.takes_list else bool if self.kind is bool else str
+        alias: Any = Annotated  # filled in at run time, so no type that a checker can read
         kind = inspect.Parameter.KEYWORD_ONLY
+        annotation = alias[python_type | None, option]
         return inspect.Parameter(self.name, kind, default=None, annotation=annotation)
 
+    def _metavar(self) -> str | None:
+        if self.kind is bool:
+            return None
+        own: str | None = marks(self.info).get("several")
+        return own or METAVARS.get(self.kind) or _choices(self.kind)
+
     def value(self, given: Any) -> Any:
-        """What the configuration is told; `none` empties a field that may be empty."""
-        if isinstance(given, str):
-            empty = given.lower() == "none" and NoneType in get_args(self.info.annotation)
-            return None if empty else given
-        if self.kind not in (tuple, dict):
-            return given
+        """What the configuration is given; `none` empties a field that may be empty."""
+        if isinstance(given, list):
+            return self._list_value(given)
+        empty = str(given).lower() == "none" and NoneType in get_args(self.info.annotation)
+        return None if empty else given
+
+    def _list_value(self, given: list[str]) -> Any:
+        if self.kind not in (tuple, dict) and len(given) == 1:  # may be a path that holds a comma
+            return self.value(given[0])
         parts = [part.strip() for text in given for part in text.split(",")]
         parts = [] if parts == ["none"] else parts
-        if self.kind is tuple:
+        if self.kind is not dict:
             return parts
         pairs = (part.partition("=") for part in parts)
         return {name.strip(): number.strip() for name, _, number in pairs}
@@ -77,25 +101,25 @@ def flags(wanted: Iterable[str]) -> list[Flag]:
 
     Where two share a name, the section's name goes before it.
     """
-    found = [
+    fields = [
         (section, field, info)
         for section, _, only in (entry.partition(".") for entry in wanted)
         for field, info in section_class(section).model_fields.items()
         if only in ("", field)
     ]
-    counts = Counter(field for _, field, _ in found)
+    counts = Counter(field for _, field, _ in fields)
     return [
         Flag(section, field, f"{section}_{field}" if counts[field] > 1 else field, info)
-        for section, field, info in found
+        for section, field, info in fields
     ]
 
 
 def section_class(name: str) -> type[Section]:
     """The class of a section of the configuration."""
-    found = Config.model_fields[name].annotation
-    if not (isinstance(found, type) and issubclass(found, Section)):
+    kind = Config.model_fields[name].annotation
+    if not (isinstance(kind, type) and issubclass(kind, Section)):
         raise KeyError(name)
-    return found
+    return kind
 
 
 def overrides(known: Sequence[Flag], given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -30,6 +30,7 @@ SAMPLING = (
     "generate.revision",
     "generate.num_inference_steps",
     "generate.guidance_scale",
+    "generate.resolution",
     "generate.width",
     "generate.height",
     "generate.dtype",

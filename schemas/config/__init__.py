@@ -1,6 +1,6 @@
 """The configuration: one section a stage, every value checked, every field also a flag.
 
-A field's description is its help text on the command line. Fields marked `HOW` say how work is
+A field's description is its help text on the command line. Fields marked `RUNTIME` say how work is
 done, not what comes out: they are left out of a stage's fingerprint, so that changing them never
 invalidates a workspace.
 """

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import HOW, Count, Section
+from invdpo.schemas.config.section import RUNTIME, Count, Section
 from invdpo.schemas.config.vlm import Asking
 
 
@@ -63,8 +63,10 @@ class _Annotate(Section):
         None,
         description="YAML file whose attributes by kind are the alternatives; ours if not given.",
     )
-    batch_size: Count = Field(32, description="Images annotated together.", json_schema_extra=HOW)
-    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+    batch_size: Count = Field(
+        32, description="Images annotated together.", json_schema_extra=RUNTIME
+    )
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
 
 
 class AnnotateConfig(Asking, _Annotate):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import HOW, LATER, Section
+from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Section
 
 Quality = Annotated[int, Field(ge=1, le=100)]
 
@@ -17,15 +17,15 @@ class DatasetConfig(Section):
     image_format: Literal["keep", "png", "jpeg", "webp"] = Field(
         "keep",
         description="Encode pictures anew; `keep` passes their bytes through.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     quality: Quality = Field(
         90,
         description="Of pictures that are encoded anew as jpeg or webp.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     license: str | None = Field(
         None,
         description="Licence on the card, by the Hub's name; the generator's if not given.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )

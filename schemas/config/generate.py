@@ -2,48 +2,87 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any
 
-from invdpo.schemas.config.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
+from pydantic import Field, field_validator
+
+from invdpo.schemas.config.entries import split_list, split_names, split_revision
+from invdpo.schemas.config.section import (
+    HIDDEN,
+    OPTIONAL,
+    RUNTIME,
+    Count,
+    Dtype,
+    Guidance,
+    Section,
+    Seed,
+    several,
+)
+
+REPLACES = {
+    "model": ("models",),
+    "models": ("model", "revision"),
+    "lora": ("loras",),
+    "loras": ("lora",),
+    "width": ("resolutions",),
+    "height": ("resolutions",),
+    "resolutions": ("width", "height"),
+}
+"""Key -> other names for the same thing, which an earlier layer may have used."""
 
 
 class GenerateConfig(Section):
     """How a model turns prompts into candidates."""
 
-    model: str = Field("embedded", description="`embedded`, a diffusers folder, or a Hub id.")
-    revision: str | None = Field(None, description="Revision of a Hub model.")
+    model: str = Field(
+        "embedded",
+        description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed. "
+        "Of several, each draws as many candidates; +LORA=SCALE puts a LoRA on one of them.",
+        json_schema_extra=several("MODEL,..."),
+    )
+    revision: str | None = Field(
+        None, description="Revision of a Hub model: MODEL@REVISION.", json_schema_extra=HIDDEN
+    )
     models: tuple[str, ...] = Field(
-        (),
-        description="Several models instead of one, with as many candidates of each: MODEL, "
-        "MODEL@REVISION or MODEL+LORA=SCALE.",
-        json_schema_extra=LATER,
+        (), description="Several models, as in model.", json_schema_extra=OPTIONAL | HIDDEN
     )
     lora: str | None = Field(
-        None, description="LoRA to load on the model: a folder, a file, or a Hub id."
+        None,
+        description="LoRAs to load on every model: a folder, a file, or a Hub id, with =SCALE "
+        "if it is not 1.",
+        json_schema_extra=several("LORA,..."),
     )
     loras: tuple[str, ...] = Field(
-        (),
-        description="Several LoRAs instead of one, or one with a scale: LORA or LORA=SCALE.",
-        json_schema_extra=LATER,
+        (), description="Several LoRAs, as in lora.", json_schema_extra=OPTIONAL | HIDDEN
     )
     num_candidates: Count = Field(8, description="Candidates a prompt (K).")
     num_inference_steps: Count = Field(20, description="Sampling steps.")
     guidance_scale: Guidance = Field(4.0, description="Classifier-free guidance; 1 turns it off.")
-    width: Count | None = Field(None, description="Pixels; the model's own size when not given.")
-    height: Count | None = Field(None, description="Pixels; the model's own size when not given.")
+    resolution: str | None = Field(
+        None,
+        exclude=True,
+        description="Size such as 1024x1024; of several, each candidate's seed chooses one. "
+        "The model's own when not given.",
+        json_schema_extra=several("WIDTHxHEIGHT,..."),
+    )
+    """Never set: `normalise` turns it into the fields below, which files of workspaces hold."""
+    width: Count | None = Field(
+        None, description="Width in pixels, as in resolution.", json_schema_extra=HIDDEN
+    )
+    height: Count | None = Field(
+        None, description="Height in pixels, as in resolution.", json_schema_extra=HIDDEN
+    )
     resolutions: tuple[str, ...] = Field(
-        (),
-        description="Sizes such as 1024x1024,832x1216, one of which each candidate's seed "
-        "chooses; instead of width and height.",
-        json_schema_extra=LATER,
+        (), description="Several sizes, as in resolution.", json_schema_extra=OPTIONAL | HIDDEN
     )
     negative_prompt: str | None = Field(
-        None, description="What pictures should not show.", json_schema_extra=LATER
+        None, description="What pictures should not show.", json_schema_extra=OPTIONAL
     )
     scheduler: str | None = Field(
         None,
         description="Scheduler's class, such as DDIMScheduler; the model's own if not given.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     seed: Seed = Field(0, description="Base seed from which each candidate's own seed derives.")
     dtype: Dtype = Field("float32", description="Precision of the model.")
@@ -51,16 +90,79 @@ class GenerateConfig(Section):
         False,
         description="Compile the denoiser; its first batch takes long, and pixels may "
         "differ by rounding.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
     offload: bool = Field(
         False,
         description="Keep the model's parts in main memory until each is at work.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
-    batch_size: Count = Field(64, description="Images sampled together.", json_schema_extra=HOW)
+    batch_size: Count = Field(64, description="Images sampled together.", json_schema_extra=RUNTIME)
     device: str = Field(
         "auto",
         description="Torch device, several such as cuda:0,cuda:1, or `auto`.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
+
+    @field_validator("resolution")
+    @classmethod
+    def _stands_alone(cls, value: str | None) -> None:
+        if value is not None:
+            raise ValueError("give either this or width, height and resolutions")
+
+    @classmethod
+    def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """One model, LoRA or size in its own fields; several in those of the plural."""
+        values = dict(given)
+        _normalise_models(values)
+        _normalise_loras(values)
+        _normalise_sizes(values)
+        return values
+
+    @classmethod
+    def override(cls, earlier: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a later layer gives replaces what an earlier one gave by another name."""
+        kept = dict(earlier)
+        for key, others in REPLACES.items():
+            if given.get(key) or (key == "lora" and key in given):  # `lora: null` means none at all
+                for other in others:
+                    kept.pop(other, None)
+        return kept | dict(given)
+
+
+def _normalise_models(values: dict[str, Any]) -> None:
+    models = split_names(values.get("model"), ",@+")
+    if not models or "models" in values:  # a file that we wrote has both, each in its own field
+        return
+    if len(models) == 1 and isinstance(models[0], str) and "+" not in models[0]:
+        name, revision = split_revision(models[0])
+        if revision is None or values.get("revision") is None:
+            values |= {"model": name} | ({"revision": revision} if revision else {})
+            return
+    del values["model"]
+    values["models"] = models
+
+
+def _normalise_loras(values: dict[str, Any]) -> None:
+    loras = split_names(values.get("lora"), ",=")
+    if not loras or "loras" in values:
+        return
+    del values["lora"]
+    if len(loras) == 1 and not split_names(loras[0], ",="):
+        values["lora"] = loras[0]
+    else:
+        values["loras"] = loras
+
+
+def _normalise_sizes(values: dict[str, Any]) -> None:
+    if "resolution" not in values or any(values.get(k) for k in ("width", "height", "resolutions")):
+        return
+    given = values.pop("resolution")
+    sizes = [] if given is None else [str(size) for size in split_list(given)]
+    width, _, height = sizes[0].lower().partition("x") if len(sizes) == 1 else ("", "", "")
+    if width.isdecimal() and height.isdecimal():
+        values |= {"width": width, "height": height}
+    elif sizes:
+        values["resolutions"] = sizes
+    else:
+        values |= {"width": None, "height": None, "resolutions": ()}

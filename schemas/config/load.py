@@ -1,4 +1,4 @@
-"""Reading a configuration: defaults, then files, then options, with all errors told at once."""
+"""Reading a configuration: defaults, then files, then options; all errors reported together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.section import Section
+from invdpo.schemas.config.section import Section, marks
 from invdpo.schemas.errors import ConfigError
 
 S = TypeVar("S", bound=Section)
@@ -45,14 +45,23 @@ def resolve_config(
     origins: dict[tuple[str, str], str] = {}
     for where, layer in layers:
         for section, given in layer.items():
-            if isinstance(given, dict) and isinstance(values.get(section, {}), dict):
-                values.setdefault(section, {}).update(given)
-                origins |= {(str(section), str(key)): where for key in given}
+            earlier = values.get(section, {})
+            if isinstance(given, dict) and isinstance(earlier, dict):
+                normal = _kind(section).normalise(given)
+                values[section] = _kind(section).override(earlier, normal)
+                origins |= {(str(section), str(key)): where for key in (*given, *normal)}
             elif given is not None:
                 values[section] = given
             origins[str(section), ""] = where
     used = [where for where, layer in layers if layer]
     return check(Config, values, where=used[-1] if used else OPTIONS, origins=origins)
+
+
+def _kind(name: object) -> type[Section]:
+    """The class of a section; a plain one for a name that there isn't, which `check` refuses."""
+    info = Config.model_fields.get(str(name))
+    kind = info.annotation if info else None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else Section
 
 
 def check(section: type[S], values: Values, *, where: str, origins: Origins | None = None) -> S:
@@ -61,13 +70,13 @@ def check(section: type[S], values: Values, *, where: str, origins: Origins | No
         return section.model_validate(values)
     except ValidationError as error:
         details = error.errors()
-    places = [_origin(detail, where, origins or {}) for detail in details]
+    sources = [_origin(detail, where, origins or {}) for detail in details]
     lines = [_line(section, detail) for detail in details]
-    if len(set(places)) == 1:
-        where = places[0]
+    if len(set(sources)) == 1:
+        where = sources[0]
     else:
-        where = "several places"
-        lines = [f"{line} (from {place})" for line, place in zip(lines, places, strict=True)]
+        where = "several sources"
+        lines = [f"{line} (from {source})" for line, source in zip(lines, sources, strict=True)]
     count = "one error" if len(lines) == 1 else f"{len(lines)} errors"
     raise ConfigError("\n  ".join([f"{where}: {count} in the configuration.", *lines]))
 
@@ -78,7 +87,7 @@ def dump_config(config: Config) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would silently keep the last."""
+    """Refuses a repeated key, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -88,7 +97,7 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} stands twice", problem_mark=key_node.start_mark
+                    problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -114,8 +123,8 @@ def _read_yaml(path: Path) -> Values:
 def _yaml_problem(error: Exception) -> str:
     """One line of what PyYAML says in four."""
     mark = getattr(error, "problem_mark", None)
-    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{place}"
+    position = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{position}"
 
 
 def _origin(detail: ErrorDetails, where: str, origins: Origins) -> str:
@@ -135,10 +144,10 @@ def _line(section: type[Section], detail: ErrorDetails) -> str:
 
 
 def _allowed(detail: ErrorDetails) -> str:
-    """Pydantic's text, in the words of YAML where it speaks of Python."""
-    plain = {"model_type": "a mapping", "dict_type": "a mapping", "tuple_type": "a list"}
-    if detail["type"] in plain:
-        return f"expected {plain[detail['type']]}"
+    """Pydantic's text, in YAML's words where it uses Python's."""
+    expected = {"model_type": "a mapping", "dict_type": "a mapping", "tuple_type": "a list"}
+    if detail["type"] in expected:
+        return f"expected {expected[detail['type']]}"
     return detail["msg"].removeprefix("Value error, ")
 
 
@@ -147,4 +156,4 @@ def _siblings(section: type[Section], loc: tuple[int | str, ...]) -> list[str]:
         inner = section.model_fields[str(part)].annotation
         if isinstance(inner, type) and issubclass(inner, Section):
             section = inner
-    return list(section.model_fields)
+    return [name for name, info in section.model_fields.items() if not marks(info).get("hidden")]

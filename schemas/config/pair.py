@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from invdpo.schemas.config.section import LATER, Count, Section, Seed
+from invdpo.schemas.config.entries import split_list
+from invdpo.schemas.config.section import HIDDEN, OPTIONAL, Count, Section, Seed, several
 
 Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -43,100 +44,109 @@ class PairConfig(Section):
         description="Which candidates of a prompt meet: the best and the worst, the "
         "best and a random worse one, all, hard ones (near in quality, apart in composition), or "
         "those of two models with one seed.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     normalisation: Normalisation = Field(
         "prompt",
         description="Common scale of the scorers: standard deviations of the prompt, "
         "standard deviations of all candidates, or ranks within the prompt, 0 to 1.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     min_margin: float = Field(
         1.0,
         ge=0,
         allow_inf_nan=False,
-        description="Least difference of combined scores, on the scale of the normalisation: "
-        "standard deviations of the prompt, if nothing else is said.",
+        description="Least difference of the combined scores, and with SCORER=NUMBER of a single "
+        "scorer's, in the unit of the normalisation: standard deviations of the prompt by default.",
+        json_schema_extra=several("NUMBER,..."),
     )
     margins: dict[str, Distance] = Field(
         {},
-        description="Least difference by a single scorer, such as clip=0.5, on the same scale.",
-        json_schema_extra=LATER,
+        description="Least difference by a single scorer, as in min_margin.",
+        json_schema_extra=OPTIONAL | HIDDEN,
     )
     consensus: Count | None = Field(
-        None, description="Ranked scorers by which the chosen must lead.", json_schema_extra=LATER
+        None,
+        description="Ranked scorers by which the chosen must lead.",
+        json_schema_extra=OPTIONAL,
     )
     max_loss: Distance | None = Field(
         None,
         description="Most by which the chosen may lose to the rejected by any ranked scorer, "
         "on the same scale.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     floors: dict[str, float] = Field(
         {},
         description="Worst raw score of a scorer that a chosen may have, such as aesthetic=5.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     limits: dict[str, float] = Field(
         {},
         description="Greatest raw score of a scorer, such as nsfw=0.8; candidates beyond it "
         "are left out.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     hard_by: str = Field(
-        "composition", description="Scorer by which hard pairs are apart.", json_schema_extra=LATER
+        "composition",
+        description="Scorer by which hard pairs are apart.",
+        json_schema_extra=OPTIONAL,
     )
     hard_apart: Distance = Field(
         0.25,
         description="Least difference by that scorer, on its own scale.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     hard_near: Distance = Field(
         0.5,
         description="Greatest difference of hard pairs by the other ranked scorers together, "
         "on the scale of the normalisation.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     duplicates: Literal["keep", "pair", "prompt", "all"] = Field(
         "keep",
         description="Near-duplicates by perceptual hash: keep them, drop pairs of them, or "
         "leave one candidate of them in each prompt or in all.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     duplicate_distance: int = Field(
         4,
         ge=0,
         le=63,
         description="Bits by which hashes of near-duplicates differ at most.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     max_per_prompt: Count | None = Field(
         None,
         description="Most pairs of one prompt; the widest margins stay.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     distinct: bool = Field(
-        False, description="Use no picture in two pairs.", json_schema_extra=LATER
+        False, description="Use no picture in two pairs.", json_schema_extra=OPTIONAL
     )
     shares: dict[str, Share] = Field(
         {},
         description="Shares of strata, such as objects.2=0.3, relation.spatial=0.5 or "
         "attribute.color=0.4.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
-    target_pairs: Count | None = Field(None, description="Exact number of pairs wanted.")
+    target_pairs: Count | None = Field(
+        None,
+        description="Exact number of pairs wanted; with distinct, of twice as many pictures.",
+    )
     target_images: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="Exact number of different pictures wanted, two a pair.",
-        json_schema_extra=LATER,
+        description="Exact number of different pictures wanted, two a pair: as half as many "
+        "target_pairs with distinct.",
+        json_schema_extra=OPTIONAL | HIDDEN,
     )
     held_out: str | None = Field(
         None,
         description="Scorer that takes no part in choosing and is reported.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     reviews: bool = Field(
-        False, description="Apply what people decided on pairs.", json_schema_extra=LATER
+        False, description="Apply what people decided on pairs.", json_schema_extra=OPTIONAL
     )
     split_by: Literal["graph", "fact", "prompt"] = Field(
         "graph",
@@ -160,6 +170,35 @@ class PairConfig(Section):
         named |= {self.held_out} if self.held_out else set()
         return named | ({self.hard_by} if self.policy == "hard" else set())
 
+    @classmethod
+    def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Entries `SCORER=NUMBER` of `min_margin` among the margins of single scorers."""
+        values = dict(given)
+        least = values.get("min_margin")
+        if not isinstance(least, str | list | tuple):
+            return values
+        parts = split_list(least)
+        single = [part for part in parts if isinstance(part, str) and "=" in part]
+        if single and isinstance(values.get("margins", {}), dict):
+            named = {name.strip(): number for name, _, number in (p.partition("=") for p in single)}
+            values["margins"] = values.get("margins", {}) | named
+            parts = [part for part in parts if part not in single]
+            del values["min_margin"]
+        if parts:
+            values["min_margin"] = parts[0] if len(parts) == 1 else parts
+        return values
+
+    @classmethod
+    def override(cls, earlier: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """A later layer's number of pairs or of pictures replaces an earlier one of the other."""
+        kept = dict(earlier)
+        if _targets_differ({**earlier, **given}):
+            if given.get("target_images") is None:
+                kept |= {"target_images": None, "distinct": True}
+            elif given.get("target_pairs") is None:
+                kept["target_pairs"] = None
+        return kept | dict(given)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         """All that is wrong between fields, in one text."""
@@ -167,6 +206,12 @@ class PairConfig(Section):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+
+def _targets_differ(values: Mapping[str, Any]) -> bool:
+    """Whether both targets are given, and not for the same number of pairs."""
+    pairs, images = (str(values.get(key)) for key in ("target_pairs", "target_images"))
+    return pairs.isdecimal() and images.isdecimal() and int(images) != 2 * int(pairs)
 
 
 def _targets(config: PairConfig) -> list[str]:

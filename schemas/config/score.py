@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import HOW, Count, Dtype, Section
+from invdpo.schemas.config.section import RUNTIME, Count, Dtype, Section
 
 
 class ScoreConfig(Section):
@@ -58,7 +58,7 @@ class ScoreConfig(Section):
     )
     vqascore_dtype: Dtype = Field("float32", description="Precision of that model.")
     remote_url: str | None = Field(
-        None, description="Address of the server of `remote`.", json_schema_extra=HOW
+        None, description="Address of the server of `remote`.", json_schema_extra=RUNTIME
     )
     remote_needs: tuple[Literal["image", "prompt", "graph", "observed_graph"], ...] = Field(
         ("image", "prompt"), min_length=1, description="What `remote` is told of a candidate."
@@ -67,14 +67,14 @@ class ScoreConfig(Section):
     remote_key_variable: str = Field(
         "INVDPO_REMOTE_KEY",
         description="Environment variable with its key, if it wants one.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
     remote_timeout: float = Field(
         60.0,
         gt=0,
         allow_inf_nan=False,
         description="Seconds to wait for its answer.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
-    batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=HOW)
-    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+    batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=RUNTIME)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
 
-HOW: dict[str, Any] = {"fingerprint": False}
+RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
-LATER: dict[str, Any] = {"fingerprint": "when used"}
-"""Marks a field that came later: it counts only when used, so that older workspaces stay valid."""
+OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}
+"""Marks a field that was added later: it counts only when used, so older workspaces stay valid."""
+HIDDEN: dict[str, Any] = {"hidden": True}
+"""Marks an older name for what another field says; it works and is not shown in the help."""
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Guidance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+def several(metavar: str) -> dict[str, Any]:
+    """Marks a field that takes one value or a list; `metavar` shows the form in the help."""
+    return {"several": metavar}
+
+
+def marks(info: FieldInfo) -> dict[str, Any]:
+    """The marks of a field."""
+    return info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
 
 
 class Section(BaseModel):
@@ -24,23 +45,41 @@ class Section(BaseModel):
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
 
+    @classmethod
+    def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What a file or flags give, in the fields that are stored; wrong values stay as given."""
+        return dict(given)
+
+    @classmethod
+    def override(cls, earlier: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of an earlier layer changed by those of a later one, both normalised."""
+        return {**earlier, **given}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _normalise(cls, values: Any) -> Any:
+        return cls.normalise(values) if isinstance(values, dict) else values
+
     @field_validator("*", mode="before")
     @classmethod
-    def _no_yes_for_one(cls, value: Any, info: ValidationInfo) -> Any:
+    def _refuse_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         """YAML's `yes` and `on` are true, which would pass for the number 1."""
         kind = cls.model_fields[str(info.field_name)].annotation
         if kind is bool or (isinstance(kind, type) and issubclass(kind, Section)):
             return value
-        inner = value.values() if isinstance(value, dict) else [value]
-        if any(isinstance(part, bool) for part in inner):
+        parts = value.values() if isinstance(value, dict) else [value]
+        if any(isinstance(part, bool) for part in parts):
             raise ValueError("expected a number or a text, not true or false; quote a text")
         return value
 
     def fingerprint(self) -> dict[str, Any]:
         """The values that decide the result, in JSON's types."""
-        fields = type(self).model_fields.items()
-        left_out = {n for n, f in fields if f.json_schema_extra == HOW}
-        left_out |= {
-            n for n, f in fields if f.json_schema_extra == LATER and getattr(self, n) == f.default
+        kinds = {
+            name: marks(info).get("fingerprint") for name, info in type(self).model_fields.items()
         }
+        left_out = {name for name, kind in kinds.items() if kind is False}
+        left_out |= {name for name, kind in kinds.items() if kind and not self._is_used(name)}
         return self.model_dump(mode="json", exclude=left_out)
+
+    def _is_used(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)

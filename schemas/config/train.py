@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from invdpo.schemas.config.section import HOW, LATER, Count, Dtype, Guidance, Section, Seed
+from invdpo.schemas.config.entries import split_revision
+from invdpo.schemas.config.section import (
+    HIDDEN,
+    OPTIONAL,
+    RUNTIME,
+    Count,
+    Dtype,
+    Guidance,
+    Section,
+    Seed,
+)
 
 
 class TrainConfig(Section):
     """Inversion-DPO and its baselines."""
 
-    model: str = Field("embedded", description="`embedded`, a diffusers folder, or a Hub id.")
-    revision: str | None = Field(None, description="Revision of a Hub model.")
+    model: str = Field(
+        "embedded",
+        description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed.",
+    )
+    revision: str | None = Field(
+        None, description="Revision of a Hub model: MODEL@REVISION.", json_schema_extra=HIDDEN
+    )
     resolution: Count | None = Field(
         None,
         description="Side in pixels whose square gives a picture's area; the model's own if "
@@ -40,7 +56,7 @@ class TrainConfig(Section):
         ge=0,
         le=1,
         description="Share of fresh noise in the trajectories' points (eta), for `endpoint` alone.",
-        json_schema_extra=LATER,
+        json_schema_extra=OPTIONAL,
     )
     beta: float = Field(
         2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
@@ -91,12 +107,12 @@ class TrainConfig(Section):
         ge=0,
         description="UNet samples in one call or graph; lower it to save memory. 0 goes "
         "by the pictures' size: 128 of 64 px, 2 of 512 px, 1 of 1024 px.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
     gradient_checkpointing: bool = Field(
         False,
         description="Compute activations twice rather than keep them.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
     max_steps: Count = Field(200, description="Optimiser steps.")
     validate_every: Count = Field(50, description="Steps between looks at the validation pairs.")
@@ -108,33 +124,42 @@ class TrainConfig(Section):
         None,
         description="Steps between states to go on from when stopped; as validate_every if "
         "not given.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
     pictures_every: Count | None = Field(
-        None, description="Steps between validation pictures, if any.", json_schema_extra=HOW
+        None, description="Steps between validation pictures, if any.", json_schema_extra=RUNTIME
     )
     picture_prompts: str | None = Field(
         None,
         description="Text file with the prompts of the validation pictures, one a line; some "
         "of the data set's if not given.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
     picture_guidance_scale: Guidance = Field(
-        5.0, description="Guidance of the validation pictures.", json_schema_extra=HOW
+        5.0, description="Guidance of the validation pictures.", json_schema_extra=RUNTIME
     )
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",),
         description="Where metrics go besides metrics.jsonl; `wandb` needs the extra of that name.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
     seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
     dtype: Dtype = Field("float32", description="Precision of model calls; what moves is float32.")
     strategy: Literal["ddp", "fsdp"] = Field(
         "ddp",
         description="How several processes share the work: `fsdp` also shares the weights.",
-        json_schema_extra=HOW,
+        json_schema_extra=RUNTIME,
     )
-    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=HOW)
+    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
+
+    @classmethod
+    def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`MODEL@REVISION` in its two fields."""
+        values = dict(given)
+        if isinstance(values.get("model"), str) and "revision" not in values:
+            name, revision = split_revision(values["model"])
+            values |= {"model": name} | ({"revision": revision} if revision else {})
+        return values
 
     @field_validator("fresh_noise")
     @classmethod

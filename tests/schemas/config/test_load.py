@@ -85,7 +85,7 @@ def test_each_error_says_where_it_came_from(tmp_path: Path) -> None:
     [
         ("- 1\n", "found list, expected a mapping"),
         ("prompts: {seed: 1\n", "not YAML: expected ',' or '}'"),
-        ("prompts:\n  seed: 1\n  seed: 2\n", "the key 'seed' stands twice (line 3, column 3)"),
+        ("prompts:\n  seed: 1\n  seed: 2\n", "the key 'seed' is given twice (line 3, column 3)"),
         ("prompts: {seed: yes}\n", "not true or false"),
         ("pair: {weights: {clip: on}}\n", "not true or false"),
         ("pair: {weights: {}}\n", "at least 1 item"),
