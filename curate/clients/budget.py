@@ -7,7 +7,7 @@ from threading import Condition
 from typing import NamedTuple
 
 from invdpo.schemas import ConfigError, InvdpoError
-from invdpo.schemas.config.vlm import Asking
+from invdpo.schemas.config.vlm import VlmOptions
 from invdpo.schemas.io.text import Counts, format_counts
 
 
@@ -29,7 +29,7 @@ class Budget:
     under way; the first one is asked alone, since nothing is known before it.
     """
 
-    def __init__(self, config: Asking) -> None:
+    def __init__(self, config: VlmOptions) -> None:
         self._prices = config.vlm_price_input, config.vlm_price_output
         self._tokens, self._money = config.vlm_budget_tokens, config.vlm_budget_cost
         if self._money is not None and not any(self._prices):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from invdpo.curate.clients.budget import Usage
 from invdpo.curate.clients.http import AnswerError, Endpoint, check_url, shown
 from invdpo.schemas import ConfigError
-from invdpo.schemas.config.vlm import Asking
+from invdpo.schemas.config.vlm import VlmOptions
 
 Message = dict[str, Any]
 PATH = "/chat/completions"
@@ -34,7 +34,7 @@ class Reply(NamedTuple):
 class Chat:
     """A model; thread-safe. Raises `ConfigError` for options that don't name one."""
 
-    def __init__(self, config: Asking, section: str, endpoint: Endpoint) -> None:
+    def __init__(self, config: VlmOptions, section: str, endpoint: Endpoint) -> None:
         for name in ("vlm_url", "vlm_model"):
             if not getattr(config, name):
                 text = f"{section}.{name}: missing; a vision-language model needs vlm_url and "

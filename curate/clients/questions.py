@@ -20,7 +20,7 @@ from invdpo.curate.clients.cache import AnswerCache, default_folder
 from invdpo.curate.clients.chat import Chat, Message, Reply, picture
 from invdpo.curate.clients.http import AnswerError, Endpoint
 from invdpo.schemas import InvdpoError
-from invdpo.schemas.config.vlm import Asking
+from invdpo.schemas.config.vlm import VlmOptions
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.text import Counts
 
@@ -74,7 +74,7 @@ class Question(Generic[T]):
 class VlmClient:
     """Asks many questions at a time, each as cheaply as can be. Raises `ConfigError` when made."""
 
-    def __init__(self, config: Asking, section: str) -> None:
+    def __init__(self, config: VlmOptions, section: str) -> None:
         self._pool = WorkerPool(config.vlm_concurrency)
         endpoint = Endpoint(
             (config.vlm_url or "").rstrip("/"),

@@ -1,4 +1,4 @@
-"""What all commands share: how their signature is made, their configuration, and how they end."""
+"""What all commands share: their signature, their configuration, and how they end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, headed
+from invdpo.cli.arguments import optional
+from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, with_headings
 from invdpo.cli.output import Output
 from invdpo.options import Flag, flags, overrides
 from invdpo.schemas import InvdpoError
@@ -30,23 +31,21 @@ Action = Callable[..., None]
 
 
 @dataclass(frozen=True)
-class Shared:
+class CommonOptions:
     """Flags of every command."""
 
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="YAML file; overrides WORK/invdpo.yaml, and flags override it.",
+        optional(
             metavar="FILE",
-            show_default=False,
+            help_text="YAML file; overrides WORK/invdpo.yaml, and flags override it.",
         ),
     ] = None
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="A configuration that ships with invdpo, in place of WORK/invdpo.yaml.",
+        optional(
             metavar="NAME",
-            show_default=False,
+            help_text="A configuration that ships with invdpo, in place of WORK/invdpo.yaml.",
         ),
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
@@ -54,23 +53,22 @@ class Shared:
 
 @dataclass(frozen=True)
 class Job:
-    """One call of a command: what it was given, and where its words go."""
+    """One call of a command: its options, and where it prints."""
 
     out: Output
-    shared: Any
-    """The flags it shares with others, a `Shared` or a class derived from it."""
+    common: Any
+    """The flags it shares with others: `CommonOptions` or a class derived from it."""
     given: Mapping[str, Mapping[str, Any]]
     """Section -> field -> text, as flags."""
 
     def config(self, *files: Path) -> Config:
-        """Defaults, `files` that exist, `--config`, flags; each overrides those before.
+        """Defaults, then `files` that exist, then `--config`, then flags.
 
-        A preset is a whole configuration and stands in place of the files. Raises `ConfigError`.
+        A preset is a whole configuration and takes the place of the files. Raises `ConfigError`.
         """
-        preset = self.shared.preset
-        begun = [preset_path(preset)] if preset else [path for path in files if path.exists()]
-        named = [self.shared.config] if self.shared.config else []
-        return resolve_config([*begun, *named], self.given)
+        preset, own_file = self.common.preset, self.common.config
+        bases = [preset_path(preset)] if preset else [path for path in files if path.exists()]
+        return resolve_config([*bases, *([own_file] if own_file else [])], self.given)
 
 
 def command(
@@ -78,9 +76,9 @@ def command(
     name: str,
     *sections: str,
     example: str,
-    shared: type[Shared] = Shared,
+    common: type[CommonOptions] = CommonOptions,
 ) -> Callable[[Action], Action]:
-    """Enter a function as a command with the flags of these sections of the configuration.
+    """Add a function as a command with the flags of these sections of the configuration.
 
     The function takes the `Job` and then its own parameters; the example ends its help page.
     """
@@ -88,34 +86,34 @@ def command(
     def enter(function: Action) -> Action:
         known = flags(sections)
         own = _parameters(function)[1:]
-        common = _parameters(shared)
+        shared = _parameters(common)
 
         def entry(**given: Any) -> None:
             out = Output(given["json"])
             with command_errors(out):
-                mine = {parameter.name: given[parameter.name] for parameter in own}
-                bundle = shared(**{field.name: given[field.name] for field in fields(shared)})
-                function(Job(out, bundle, overrides(known, given)), **mine)
+                arguments = {parameter.name: given[parameter.name] for parameter in own}
+                values = common(**{field.name: given[field.name] for field in fields(common)})
+                function(Job(out, values, overrides(known, given)), **arguments)
 
-        parameters = [*own, *(flag.parameter() for flag in known), *common]
-        _sign(entry, parameters)
+        parameters = [*own, *(flag.parameter() for flag in known), *shared]
+        _set_signature(entry, parameters)
         epilog = f"Example:\n\n\b\n  {example}"
-        kind = headed(_headings(known, common))
-        app.command(name, help=inspect.getdoc(function), epilog=epilog, cls=kind)(entry)
+        cls = with_headings(_headings(known, shared))
+        app.command(name, help=inspect.getdoc(function), epilog=epilog, cls=cls)(entry)
         return function
 
     return enter
 
 
-def _headings(known: Sequence[Flag], common: Sequence[inspect.Parameter]) -> dict[str, str]:
-    """Parameter -> heading on the help page; options of a single section need no own one."""
+def _headings(known: Sequence[Flag], shared: Sequence[inspect.Parameter]) -> dict[str, str]:
+    """Parameter -> heading on the help page; a single section needs none of its own."""
     several = len({flag.section for flag in known}) > 1
-    found = {flag.name: SECTIONS[flag.section] if several else OPTIONS for flag in known}
-    return found | {parameter.name: COMMON for parameter in common} | {"help": COMMON}
+    headings = {flag.name: SECTIONS[flag.section] if several else OPTIONS for flag in known}
+    return headings | {parameter.name: COMMON for parameter in shared} | {"help": COMMON}
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    """The parameters by name, their annotations as types rather than text."""
+    """The parameters as keywords, their annotations as types rather than text."""
     hints = get_type_hints(function, include_extras=True)
     return [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
@@ -123,7 +121,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     ]
 
 
-def _sign(function: Any, parameters: list[inspect.Parameter]) -> None:
+def _set_signature(function: Any, parameters: list[inspect.Parameter]) -> None:
     """Give a function the signature that Typer reads."""
     function.__signature__ = inspect.Signature(parameters)
     function.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -131,7 +129,7 @@ def _sign(function: Any, parameters: list[inspect.Parameter]) -> None:
 
 @contextmanager
 def command_errors(out: Output) -> Iterator[None]:
-    """Turn every way a command can fail into plain lines and an exit status."""
+    """Turn every failure of a command into plain lines and an exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         yield
@@ -139,21 +137,21 @@ def command_errors(out: Output) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         again = without_secrets(shlex.join(["invdpo", *sys.argv[1:]]))
-        out.note(f"\nStopped. What is finished is kept. To go on from there:\n  {again}")
+        out.note(f"\nStopped. Finished work is kept. To continue:\n  {again}")
         raise typer.Exit(130) from None
-    except Exception as error:  # noqa: BLE001 - the last place that can spare users a traceback
+    except Exception as error:  # noqa: BLE001 - the last chance to spare users a traceback
         if os.environ.get(DEBUG):
             traceback.print_exc()
-        out.error(_plain(error), type(error).__name__)
+        out.error(_message(error), type(error).__name__)
         raise typer.Exit(1) from None
 
 
-def _plain(error: Exception) -> str:
-    """What an error means to a user; the unexpected ones with the way to learn more."""
+def _message(error: Exception) -> str:
+    """What an error means to a user; for an unexpected one, how to learn more."""
     if isinstance(error, InvdpoError):
         return str(error)
     first = next(iter(str(error).splitlines()), "no reason given")
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"Out of memory: {first}\nTry a smaller --batch-size."
     text = without_secrets(f"{type(error).__name__}: {first}")
-    return f"{text}\nThis was not foreseen. {DEBUG}=1 with the same command shows where it arose."
+    return f"{text}\nThis is unexpected. Run it again with {DEBUG}=1 set to see a traceback."

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.command import Job, Shared, command
+from invdpo.cli.arguments import DryRun, Work
+from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.cli.output import table
 
 if TYPE_CHECKING:
@@ -24,35 +25,35 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Work = Annotated[str, typer.Argument(help="Workspace: a folder, or s3://…", metavar="WORK")]
-SIZES = "Prompts a part of candidates; fits the batch when not given."
+PART_SIZE = "Prompts per part of the work; chosen to fit the batch when not given."
 ORDER = ("prompts", "generate", "annotate", "score", "pair")
 
 
 @dataclass(frozen=True)
-class Stepping(Shared):
+class StepOptions(CommonOptions):
     """Flags of every step."""
 
-    engine: Annotated[str, typer.Option(help="What runs the parts.", metavar="NAME")] = "local"
-    part_size: Annotated[int | None, typer.Option(help=SIZES, min=1, metavar="INTEGER")] = None
-    repair: Annotated[bool, typer.Option("--repair", help="Remake damaged parts.")] = False
+    engine: Annotated[
+        str, typer.Option(help="What runs the parts: local or ray.", metavar="NAME")
+    ] = "local"
+    part_size: Annotated[int | None, typer.Option(help=PART_SIZE, min=1, metavar="INTEGER")] = None
+    repair: Annotated[bool, typer.Option("--repair", help="Make damaged parts again.")] = False
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Remake what another configuration made.")
+        bool,
+        typer.Option("--overwrite", help="Replace what another configuration made."),
     ] = False
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check all, say what would be made, make nothing.")
-    ] = False
+    dry_run: DryRun = False
 
 
 @command(
     app,
     "prompts",
     "prompts",
-    shared=Stepping,
+    common=StepOptions,
     example="invdpo curate prompts work --num-prompts 24",
 )
 def prompts(job: Job, work: Work) -> None:
-    """Sample prompts and their scene graphs, or read them."""
+    """Sample prompts with their scene graphs, or read them."""
     _steps(job, work, "prompts")
 
 
@@ -60,11 +61,11 @@ def prompts(job: Job, work: Work) -> None:
     app,
     "generate",
     "generate",
-    shared=Stepping,
+    common=StepOptions,
     example="invdpo curate generate work --num-candidates 6",
 )
 def generate(job: Job, work: Work) -> None:
-    """Draw candidates for every prompt, each with its own seed."""
+    """Generate images for every prompt, each with its own seed."""
     _steps(job, work, "generate")
 
 
@@ -72,11 +73,11 @@ def generate(job: Job, work: Work) -> None:
     app,
     "annotate",
     "annotate",
-    shared=Stepping,
+    common=StepOptions,
     example="invdpo curate annotate work --annotators shapes",
 )
 def annotate(job: Job, work: Work) -> None:
-    """Read a scene graph off every candidate."""
+    """Read a scene graph from every candidate."""
     _steps(job, work, "annotate")
 
 
@@ -84,11 +85,11 @@ def annotate(job: Job, work: Work) -> None:
     app,
     "score",
     "score",
-    shared=Stepping,
+    common=StepOptions,
     example="invdpo curate score work --scorers composition,clip",
 )
 def score(job: Job, work: Work) -> None:
-    """Judge every candidate by each scorer."""
+    """Score every candidate with each scorer."""
     _steps(job, work, "score")
 
 
@@ -97,11 +98,11 @@ def score(job: Job, work: Work) -> None:
     "pair",
     "pair",
     "dataset",
-    shared=Stepping,
+    common=StepOptions,
     example="invdpo curate pair work --weight composition=1 --weight clip=0.25",
 )
 def pair(job: Job, work: Work) -> None:
-    """Cut winner/loser pairs and write the data set."""
+    """Choose pairs by their scores and write the data set."""
     _steps(job, work, "pair")
 
 
@@ -110,55 +111,55 @@ def pair(job: Job, work: Work) -> None:
     "run",
     *ORDER,
     "dataset",
-    shared=Stepping,
+    common=StepOptions,
     example="invdpo curate run work --num-prompts 24 --num-candidates 6",
 )
 def run(job: Job, work: Work) -> None:
-    """All five steps; what is done is not done again."""
+    """Run all five steps; finished work is not repeated."""
     _steps(job, work, *ORDER)
 
 
 def _steps(job: Job, work: str, *names: str) -> None:
-    """Run some steps and show what each came to."""
+    """Run some steps and show the result of each."""
     from invdpo.curate.runner import RunOptions
     from invdpo.curate.workspace import Workspace
 
-    ws, shared = Workspace(work), job.shared
+    ws, common = Workspace(work), job.common
     config = job.config(*ws.configs())
     options = RunOptions(
-        repair=shared.repair,
-        overwrite=shared.overwrite,
-        dry_run=shared.dry_run,
-        engine=shared.engine,
-        part_size=shared.part_size,
+        repair=common.repair,
+        overwrite=common.overwrite,
+        dry_run=common.dry_run,
+        engine=common.engine,
+        part_size=common.part_size,
     )
     results: list[StepResult] = []
     for name in names:
         if options.dry_run and any(result.planned for result in results):
-            job.out.note(f"{name}: can be planned once the steps before it are done.")
+            job.out.note(f"{name}: can only be planned once the steps before it are done.")
             continue
-        found = _step(name, ws, config, options)
-        results += found
-        for result in found:
-            _tell(job, result)
+        finished = _step(name, ws, config, options)
+        results += finished
+        for result in finished:
+            _print_notes(job, result)
     data = {"workspace": work, "steps": [result.to_dict() for result in results]}
     job.out.result(data, _summary(results))
     if not options.dry_run:
         if names[-1] == "pair":
             job.out.note(f"See what was chosen: invdpo report {shlex.quote(str(work))}")
-        job.out.note(f"Next: {_next(names[-1], work)}")
+        job.out.note(f"Next: {_next_command(names[-1], work)}")
 
 
 def _step(name: str, ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
     from invdpo.curate import steps
 
     function = steps.make_prompts if name == "prompts" else getattr(steps, name)
-    found = function(ws, config, options)
-    return found if isinstance(found, list) else [found]
+    results = function(ws, config, options)
+    return results if isinstance(results, list) else [results]
 
 
-def _tell(job: Job, result: StepResult) -> None:
-    """Notes and reasons of one step, when it has some."""
+def _print_notes(job: Job, result: StepResult) -> None:
+    """The notes of one step, and the reasons for its rejections."""
     for note in result.notes:
         job.out.note(f"{result.step}: {note}")
     for reason, count in result.rejections.items():
@@ -176,13 +177,12 @@ def _summary(results: Sequence[StepResult]) -> str:
     )
 
 
-def _next(name: str, work: str) -> str:
-    """The command that goes on from a step."""
-    folder = shlex.quote(work)
-    follow = dict(pairwise(ORDER))
-    if name in follow:
-        return f"invdpo curate {follow[name]} {folder}"
+def _next_command(name: str, work: str) -> str:
+    """The command that follows a step."""
+    following = dict(pairwise(ORDER))
+    if name in following:
+        return f"invdpo curate {following[name]} {shlex.quote(work)}"
     dataset = shlex.quote(f"{work.rstrip('/')}/dataset")
     if "://" in work:
-        return f"copy {dataset} to this machine, and there: invdpo train dataset --output tuned"
+        return f"copy {dataset} to this machine, then run: invdpo train dataset --output tuned"
     return f"invdpo train {dataset} --output tuned"

@@ -1,4 +1,4 @@
-"""`invdpo curate card`, `export`, `import`: what is done with a data set once it is there."""
+"""`invdpo curate card`, `export` and `import`: work on a finished data set."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import check_here
+from invdpo.cli.arguments import Dataset, Work, output_option, require_local
 from invdpo.cli.command import Job, command
-from invdpo.cli.curate import Work
 
 if TYPE_CHECKING:
     from invdpo.curate.exchange import ExchangeResult
 
-Dataset = Annotated[Path, typer.Argument(help="Data set, or its workspace.", metavar="DATASET")]
+WRITE = "Layout to write: pickapic, preference, folders or webdataset."
+READ = "Layout to read: pickapic, preference or folders."
+
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
-To = Annotated[str, typer.Option("--to", help="Layout to write.", metavar="LAYOUT")]
-From = Annotated[str, typer.Option("--from", help="Layout to read.", metavar="LAYOUT")]
-Output = Annotated[
-    Path, typer.Option("--output", "-o", help="New folder to write.", metavar="FOLDER")
-]
+To = Annotated[str, typer.Option("--to", help=WRITE, metavar="LAYOUT")]
+From = Annotated[str, typer.Option("--from", help=READ, metavar="LAYOUT")]
+Output = Annotated[Path, output_option("New folder to write.")]
 
 
 def enter(app: typer.Typer) -> None:
@@ -30,14 +29,14 @@ def enter(app: typer.Typer) -> None:
         "export": "invdpo curate export work --to pickapic --output pickapic",
         "import": "invdpo curate import pickapic --from pickapic --output imported",
     }
-    pictures = ("dataset.image_format", "dataset.quality")
+    encoding = ("dataset.image_format", "dataset.quality")
     command(app, "card", "dataset.license", example=examples["card"])(card)
-    command(app, "export", *pictures, example=examples["export"])(export)
+    command(app, "export", *encoding, example=examples["export"])(export)
     command(app, "import", "dataset.license", example=examples["import"])(import_)
 
 
 def card(job: Job, work: Work) -> None:
-    """Renew the card's facts; what a person wrote stays."""
+    """Update the facts on the card; what a person wrote stays."""
     from invdpo.curate.dataset.card import renew_card
     from invdpo.curate.workspace import Workspace
 
@@ -48,24 +47,24 @@ def card(job: Job, work: Work) -> None:
 
 
 def export(job: Job, dataset: Dataset, to: To, output: Output) -> None:
-    """Write a data set in another layout: pickapic, preference, folders or webdataset."""
+    """Write a data set in another layout."""
     from invdpo.curate.exchange import export_dataset
 
-    check_here(dataset)
-    _tell(job, export_dataset(dataset, to, output, job.config().dataset))
+    require_local(dataset)
+    _print_result(job, export_dataset(dataset, to, output, job.config().dataset))
 
 
 def import_(job: Job, source: Source, layout: From, output: Output) -> None:
-    """Make a data set of pairs in another layout: pickapic, preference or folders."""
+    """Make a data set from pairs in another layout."""
     from invdpo.curate.exchange import import_dataset
 
-    check_here(source)
-    _tell(job, import_dataset(source, layout, output, job.config().dataset))
+    require_local(source)
+    _print_result(job, import_dataset(source, layout, output, job.config().dataset))
 
 
-def _tell(job: Job, done: ExchangeResult) -> None:
-    """The counts, and every reason why rows were left out with the first of them."""
-    for reason, count in done.skipped.most_common():
-        job.out.note(f"{count:,} rows left out: {reason} ({done.first[reason]} first)")
-    counts = ", ".join(f"{n:,} for {split}" for split, n in done.pairs.items() if n)
-    job.out.result(done.to_dict(), f"{done.folder}  {done.pairs.total():,} pairs: {counts}")
+def _print_result(job: Job, result: ExchangeResult) -> None:
+    """The counts, and each reason for leaving out rows, with the first such row."""
+    for reason, count in result.skipped.most_common():
+        job.out.note(f"{count:,} rows left out: {reason} (first: {result.first[reason]})")
+    counts = ", ".join(f"{n:,} for {split}" for split, n in result.pairs.items() if n)
+    job.out.result(result.to_dict(), f"{result.folder}  {result.pairs.total():,} pairs: {counts}")

@@ -1,4 +1,4 @@
-"""The whole path in the embedded world: sample, annotate, score, pair, train, evaluate."""
+"""`invdpo demo`: generate, annotate, score, pair, train and evaluate in the embedded world."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.schemas.config import Config, EvalConfig
 from invdpo.schemas.config.generate import GenerateConfig
@@ -22,7 +25,25 @@ if TYPE_CHECKING:
 Note = Callable[[str], None]
 
 SHOWN = 12
-"""Prompts in the picture grid: the first ones, not the best ones."""
+"""Prompts in the grid of images: the first ones, not the best ones."""
+
+Folder = Annotated[
+    Path, typer.Option("--workspace", help="Folder for everything it makes.", metavar="FOLDER")
+]
+Quick = Annotated[
+    bool, typer.Option("--quick", help="Only show that every step works, in seconds.")
+]
+
+
+def enter(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    command(app, "demo", example="invdpo demo --workspace demo")(demo)
+
+
+def demo(job: Job, workspace: Folder = Path("demo"), quick: Quick = False) -> None:
+    """Run everything with a tiny model of simple shapes, in minutes."""
+    result = run_demo(workspace, note=job.out.note, quick=quick)
+    job.out.result(result.to_dict(), result.text())
 
 
 def demo_config(*, quick: bool = False) -> Config:
@@ -44,7 +65,7 @@ def demo_config(*, quick: bool = False) -> Config:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What came out, and where it lies."""
+    """The results, and where they are."""
 
     folder: Path
     pairs: int
@@ -53,17 +74,17 @@ class DemoResult:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The same in JSON's types."""
+        """The results as JSON."""
         return {
             "pairs": self.pairs,
             "best_step": self.steps,
             "figures": self.evaluation.rows(),
             "seconds": round(self.seconds, 1),
-            "places": {what: str(path) for what, path in self._places().items()},
+            "places": {what: str(path) for what, path in self._paths().items()},
         }
 
     def text(self) -> str:
-        """The table of figures, and where everything lies."""
+        """The table of figures, and where everything is."""
         rows = [
             (
                 row["figure"].removeprefix("composition_").replace("_", " "),
@@ -73,11 +94,11 @@ class DemoResult:
         ]
         count = len(self.evaluation.results)
         header = (f"on {count} held-out prompts", "base", "tuned", "difference [95 %]")
-        places = "\n".join(f"{what:<12}{path}" for what, path in self._places().items())
+        paths = "\n".join(f"{what:<12}{path}" for what, path in self._paths().items())
         end = f"{self.pairs} pairs, {self.steps} steps kept, {self.seconds:.0f} seconds in all."
-        return f"{table(header, rows)}\n\n{end}\n\n{places}"
+        return f"{table(header, rows)}\n\n{end}\n\n{paths}"
 
-    def _places(self) -> dict[str, Path]:
+    def _paths(self) -> dict[str, Path]:
         return {
             "pictures": self.folder / "grid.png",
             "data set": self.folder / "dataset",
@@ -88,21 +109,21 @@ class DemoResult:
 
 
 def run_demo(folder: Path, *, note: Note, quick: bool = False) -> DemoResult:
-    """Run every step in `folder`; what an earlier run finished is not done again.
+    """Run every step in `folder`; what an earlier run finished is not repeated.
 
     Raises what the steps raise.
     """
     from invdpo.curate.evaluation.grid import write_grid
     from invdpo.curate.workspace import Workspace
 
-    begin, config, ws = time.monotonic(), demo_config(quick=quick), Workspace(folder)
+    start, config, ws = time.monotonic(), demo_config(quick=quick), Workspace(folder)
     _curate(ws, config, note)
-    note("5/6  Train a LoRA on the pairs (inversion first, then steps)")
+    note("5/6  Train a LoRA on the pairs (inversion first, then training steps)")
     trained = _train(ws, config)
-    note("6/6  Draw held-out prompts with both models, same seeds")
+    note("6/6  Generate images for held-out prompts with both models, from the same seeds")
     evaluation = _evaluate(ws, config)
     write_grid(folder / "grid.png", evaluation.results[:SHOWN])
-    seconds = time.monotonic() - begin
+    seconds = time.monotonic() - start
     return DemoResult(folder, trained.pairs, trained.best_step, evaluation, seconds)
 
 
@@ -111,15 +132,15 @@ def _curate(ws: Workspace, config: Config, note: Note) -> None:
     from invdpo.curate.report.build import write_report
     from invdpo.curate.runner import RunOptions
 
-    options, asked = RunOptions(), config.prompts.num_prompts * config.generate.num_candidates
-    note(f"1/6  Draw {asked:,} pictures for {config.prompts.num_prompts} prompts")
+    options, images = RunOptions(), config.prompts.num_prompts * config.generate.num_candidates
+    note(f"1/6  Generate {images:,} images for {config.prompts.num_prompts} prompts")
     steps.make_prompts(ws, config, options)
     steps.generate(ws, config, options)
-    note("2/6  Read a scene graph off every picture")
+    note("2/6  Read a scene graph from every image")
     steps.annotate(ws, config, options)
-    note("3/6  Score them: facts that hold, and CLIP")
+    note("3/6  Score the images: facts of the prompt that hold, and CLIP")
     steps.score(ws, config, options)
-    note("4/6  Pair the best with the worst picture of each prompt")
+    note("4/6  Pair the best image of each prompt with the worst")
     steps.pair(ws, config, options)
     write_report(ws, config.score.annotator)
 
@@ -140,7 +161,7 @@ def _evaluate(ws: Workspace, config: Config) -> Evaluation:
         EvaluatedModel("embedded"),
         EvaluatedModel("embedded", lora=str(ws.root / "tuned")),
     )
-    # Training again may give other weights (another machine, say); then the pictures are remade.
+    # training may give other weights on another machine; the images are then made again
     options = RunOptions(overwrite=True)
     return evaluate_models(ws.root / "eval", config, base, tuned, options)
 

@@ -1,4 +1,4 @@
-"""`invdpo eval`: the tuned model beside its base on held-out prompts."""
+"""`invdpo eval`: compare a tuned model with its base on held-out prompts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invdpo.cli.arguments import output_option
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
-from invdpo.schemas import DataError
+from invdpo.schemas import ConfigError, DataError
 
 if TYPE_CHECKING:
     from invdpo.curate.evaluation.compare import EvaluatedModel, Evaluation
 
 GRID = 12
-"""Prompts in the picture grid."""
+"""Prompts in the grid of images."""
 
-Tuned = Annotated[
-    Path, typer.Argument(help="LoRA (folder or file) or model folder.", metavar="TUNED")
-]
+TUNED = "What `invdpo train` wrote: a LoRA (folder or file) or the folder of a model."
+
+Tuned = Annotated[Path, typer.Argument(help=TUNED, metavar="TUNED")]
 
 SAMPLING = (
     "eval",
@@ -39,17 +40,10 @@ SAMPLING = (
     "score.scorers",
     "score.annotator",
 )
-"""What an evaluation may change; candidates, seeds and LoRA are its own business."""
+"""What an evaluation may change; it sets candidates, seeds and LoRA itself."""
 
 Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="Folder for pictures and figures; in TUNED if not given.",
-        metavar="FOLDER",
-        show_default=False,
-    ),
+    Path | None, output_option("Folder for images and figures; TUNED/evaluation if not given.")
 ]
 
 
@@ -66,18 +60,20 @@ def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
     from invdpo.curate.runner import RunOptions
 
     config = job.config()
+    if config.generate.models:
+        raise ConfigError("generate.model: found several; the base to compare with is one model.")
     base = EvaluatedModel(config.generate.model, config.generate.revision)
-    found = _tuned(tuned, base)
+    tuned_model = _tuned_model(tuned, base)
     folder = output or (tuned if tuned.is_dir() else tuned.parent) / "evaluation"
-    evaluation = evaluate_models(folder, config, base, found, RunOptions())
+    evaluation = evaluate_models(folder, config, base, tuned_model, RunOptions())
     write_grid(folder / "grid.png", evaluation.results[:GRID])
     data = {"folder": str(folder), "grid": str(folder / "grid.png"), "figures": evaluation.rows()}
     _write_figures(folder / "evaluation.json", data)
-    job.out.result(data, _compared(evaluation, folder))
+    job.out.result(data, _comparison_table(evaluation, folder))
 
 
-def _tuned(path: Path, base: EvaluatedModel) -> EvaluatedModel:
-    """A folder with a pipeline in it is a model; anything else is a LoRA on the base model."""
+def _tuned_model(path: Path, base: EvaluatedModel) -> EvaluatedModel:
+    """A folder that holds a pipeline is a model; anything else is a LoRA on the base model."""
     from invdpo.curate.evaluation.compare import EvaluatedModel
 
     if not path.exists():
@@ -94,7 +90,7 @@ def _write_figures(path: Path, data: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
 
-def _compared(evaluation: Evaluation, folder: Path) -> str:
+def _comparison_table(evaluation: Evaluation, folder: Path) -> str:
     header = ("figure", "base", "tuned", "difference", "95 % interval", "better", "worse", "p")
     rows = [
         (
@@ -109,4 +105,4 @@ def _compared(evaluation: Evaluation, folder: Path) -> str:
         )
         for name, c in evaluation.comparisons.items()
     ]
-    return f"{table(header, rows)}\n\nPictures, base beside tuned: {folder / 'grid.png'}"
+    return f"{table(header, rows)}\n\nImages, base beside tuned: {folder / 'grid.png'}"

@@ -1,4 +1,4 @@
-"""Help pages that can be scanned: options stand under the part of the work they belong to."""
+"""Help pages that are easy to scan: options are grouped by the stage that they belong to."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SECTIONS = {
 }
 """Section of the configuration -> the heading above its options."""
 TYPE = re.compile(r" <\w+>$")
-"""What Typer puts behind an argument's name; our names say what is meant."""
+"""What Typer adds to an argument's name; our names say what is meant."""
 
 
-def headed(headings: Mapping[str, str]) -> type[TyperCommand]:
-    """A kind of command that shows each parameter under its heading; others under `OPTIONS`."""
+def with_headings(headings: Mapping[str, str]) -> type[TyperCommand]:
+    """A class of commands that show each parameter under its heading; others under `OPTIONS`."""
 
-    class Headed(TyperCommand):
+    class CommandWithHeadings(TyperCommand):
         """Its help page lists the headings in the order of the first parameter of each."""
 
         def collect_usage_pieces(self, ctx: Any) -> list[str]:
-            """`WORK`, as everybody writes it, not `{WORK}`."""
+            """`WORK`, as is usual, not `{WORK}`."""
             return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
         def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -41,10 +41,10 @@ def headed(headings: Mapping[str, str]) -> type[TyperCommand]:
                 if record := parameter.get_help_record(ctx):
                     is_argument = parameter.param_type_name == "argument"
                     name = headings.get(str(parameter.name), OPTIONS)
-                    shown = (TYPE.sub("", record[0]), record[1])
-                    groups.setdefault(ARGUMENTS if is_argument else name, []).append(shown)
+                    line = (TYPE.sub("", record[0]), record[1])
+                    groups.setdefault(ARGUMENTS if is_argument else name, []).append(line)
             for name, records in groups.items():
                 with formatter.section(name):
                     formatter.write_dl(records)
 
-    return Headed
+    return CommandWithHeadings

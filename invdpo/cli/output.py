@@ -11,16 +11,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Output:
-    """Where a command's words go; `as_json` makes the result one JSON document."""
+    """Where a command prints; `as_json` makes the result one JSON document."""
 
     as_json: bool = False
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
-        """What was asked for: `data` for machines, `text` for people."""
+        """The result: `data` for programs, `text` for people."""
         print(_json(data) if self.as_json else text)
 
     def note(self, text: str) -> None:
-        """What is good to know, but not the result."""
+        """Something useful to know that is not the result."""
         print(text, file=sys.stderr, flush=True)
 
     def error(self, text: str, kind: str) -> None:
@@ -31,7 +31,7 @@ class Output:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Columns in line, numbers to the right, two blanks between; no blanks at line ends."""
+    """Aligned columns, numbers to the right, two spaces between; no trailing spaces."""
     cells = [tuple(header), *(tuple(_cell(value) for value in row) for row in rows)]
     columns = list(zip(*cells, strict=True))
     widths = [max(map(len, column)) for column in columns]
@@ -57,5 +57,5 @@ def _numeric(cell: str) -> bool:
 
 
 def _json(data: Mapping[str, Any]) -> str:
-    # NaN is no JSON, so it is refused here rather than at the reader's.
+    # NaN is no JSON: better to fail here than in the program that reads it
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str)

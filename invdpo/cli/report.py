@@ -1,4 +1,4 @@
-"""`invdpo report`: what a pairing came to, in a few lines and on one page."""
+"""`invdpo report`: the results of a pairing, in a few lines and on one page."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from invdpo.cli.arguments import Work, output_option
 from invdpo.cli.command import Job, command
-from invdpo.cli.curate import Work
 from invdpo.cli.output import table
 from invdpo.schemas.io.text import format_bytes
 
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
     from invdpo.curate.report.findings import Findings
 
 Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="Folder for page and plots; WORK/report if not given.",
-        metavar="FOLDER",
-        show_default=False,
-    ),
+    Path | None, output_option("Folder for page and plots; WORK/report if not given.")
 ]
 
 
@@ -34,7 +27,7 @@ def enter(app: typer.Typer) -> None:
 
 
 def report(job: Job, work: Work, output: Folder = None) -> None:
-    """Show how pairs were chosen: a page with plots and pictures."""
+    """Show how pairs were chosen, on a page with plots and images."""
     from invdpo.curate.report.build import write_report
     from invdpo.curate.workspace import Workspace
 
@@ -47,34 +40,34 @@ def report(job: Job, work: Work, output: Folder = None) -> None:
 
 
 def summary(written: Written) -> str:
-    """Counts, what each scorer says, and where the page lies."""
-    found = written.findings
-    parts = ["\n".join(f"{name:<22}{value}" for name, value in _counts(found))]
-    if found.scorers:
+    """Counts, what each scorer says, and where the page is."""
+    findings = written.findings
+    parts = ["\n".join(f"{name:<22}{value}" for name, value in _counts(findings))]
+    if findings.scorers:
         header = ("scorer", "role", "weight", "agrees", "equal", "disagrees")
         rows = [
             (name, s.role_in_pairing.replace("_", " "), s.weight, s.agree, s.ties, s.disagree)
-            for name, s in found.scorers.items()
+            for name, s in findings.scorers.items()
         ]
         parts.append(table(header, rows))
-    size = f"{format_bytes(written.size)}, {written.shown} pairs with pictures"
+    size = f"{format_bytes(written.size)}, {written.shown} pairs with images"
     parts.append(f"{'page':<22}{written.page} ({size})\n{'plots':<22}{written.folder}/*.png")
     return "\n\n".join(parts)
 
 
-def _counts(found: Findings) -> list[tuple[str, str]]:
-    pairs, prompts, candidates = found.pairs, found.prompts, found.candidates
+def _counts(findings: Findings) -> list[tuple[str, str]]:
+    pairs, prompts, candidates = findings.pairs, findings.prompts, findings.candidates
     rows = [
         (
             "pairs",
             f"{pairs.total:,}: {pairs.train:,} to train on, {pairs.validation:,} for validation",
         ),
         ("prompts with a pair", f"{prompts.paired:,} of {prompts.total:,}"),
-        ("usable pictures", f"{candidates.usable:,} of {candidates.total:,}"),
+        ("usable images", f"{candidates.usable:,} of {candidates.total:,}"),
         ("scorers in conflict", f"on {pairs.in_conflict:,} pairs"),
     ]
-    if found.margins:
-        rows.append(("median margin", f"{found.margins['median']:.3f}"))
-    if found.shortfall:
-        rows.append(("fewer than asked for", found.shortfall))
+    if findings.margins:
+        rows.append(("median margin", f"{findings.margins['median']:.3f}"))
+    if findings.shortfall:
+        rows.append(("fewer than asked for", findings.shortfall))
     return rows

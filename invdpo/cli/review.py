@@ -1,4 +1,4 @@
-"""`invdpo curate review`: a page of this machine on which a person judges pairs."""
+"""`invdpo curate review`: a page on this machine where a person judges pairs."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invdpo.cli.arguments import Dataset, DryRun, optional
 from invdpo.cli.command import Job, command
 
 if TYPE_CHECKING:
     from invdpo.curate.review.session import Session
 
-DATASET = "Workspace, or the folder of a data set."
-Dataset = Annotated[Path, typer.Argument(help=DATASET, metavar="DATASET")]
-Port = Annotated[int, typer.Option(help="Port; any that is free if 0.", min=0, max=65535)]
-NoBrowser = Annotated[bool, typer.Option("--no-browser", help="Only print the address.")]
-Reviewer = Annotated[
-    str | None, typer.Option(help="Your name, for the table.", metavar="NAME", show_default=False)
+ORDER = "random, doubtful (smallest margin first), or set (the order of the data set)."
+
+Port = Annotated[
+    int,
+    typer.Option(help="Port to serve on; 0 takes any free one.", min=0, max=65535, metavar="PORT"),
 ]
-OrderOf = Annotated[
-    str, typer.Option(help="random, doubtful (least margin first), or set.", metavar="ORDER")
+NoBrowser = Annotated[
+    bool, typer.Option("--no-browser", help="Print the address without opening a browser.")
 ]
-Show = Annotated[
-    bool, typer.Option("--show-scores", help="Show sides and scores before a decision, too.")
+Reviewer = Annotated[str | None, optional(metavar="NAME", help_text="Your name, for the table.")]
+Order = Annotated[str, typer.Option(help=ORDER, metavar="ORDER")]
+ShowScores = Annotated[
+    bool,
+    typer.Option("--show-scores", help="Show the chosen image and the scores before a decision."),
 ]
 Table = Annotated[
     Path | None,
-    typer.Option(
+    optional(
         "--reviews",
-        help="Table for the decisions; WORK/reviews.parquet if not given.",
         metavar="FILE",
-        show_default=False,
+        help_text="Table for the decisions; WORK/reviews.parquet if not given.",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what there is to do; serve nothing.")]
 
 
 def enter(app: typer.Typer) -> None:
@@ -50,14 +51,14 @@ def review(
     dataset: Dataset,
     reviews: Table = None,
     reviewer: Reviewer = None,
-    order: OrderOf = "random",
-    show_scores: Show = False,
+    order: Order = "random",
+    show_scores: ShowScores = False,
     port: Port = 0,
     no_browser: NoBrowser = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Judge pairs by eye: keep, flip or drop them, in a browser of this machine."""
-    folder, work = _find(dataset)
+    """Judge pairs by eye in a browser: keep, flip or drop them."""
+    folder, work = _dataset_and_workspace(dataset)
     table = reviews or (work or folder.parent) / (
         "reviews.parquet" if work else f"{folder.name}.reviews.parquet"
     )
@@ -66,13 +67,13 @@ def review(
         _serve(job, session, port, browser=not no_browser)
     state = session.state()
     counts = {name: state[name] for name in ("total", "decided", "counts")}
-    job.out.result({"reviews": str(table), **counts}, _told(state, table))
+    job.out.result({"reviews": str(table), **counts}, _text(state, table))
     if work and state["decided"] and not reviews:
         job.out.note(f"Next: invdpo curate pair {shlex.quote(str(work))} --reviews --overwrite")
 
 
-def _find(path: Path) -> tuple[Path, Path | None]:
-    """The data set, and the workspace that it is in, if it is in one."""
+def _dataset_and_workspace(path: Path) -> tuple[Path, Path | None]:
+    """The data set, and the workspace that it is in, if any."""
     from invdpo.curate.dataset.folder import DatasetFolder
 
     folder = DatasetFolder.find(path)
@@ -80,19 +81,23 @@ def _find(path: Path) -> tuple[Path, Path | None]:
 
 
 def _session(
-    folder: Path, work: Path | None, table: Path, reviewer: str | None, order: str, shown: bool
+    folder: Path,
+    work: Path | None,
+    table: Path,
+    reviewer: str | None,
+    order: str,
+    show_scores: bool,
 ) -> Session:
     from invdpo.curate.review.decisions import Decisions
     from invdpo.curate.review.queue import ReviewPairs
     from invdpo.curate.review.session import Session
 
-    pairs = ReviewPairs(folder, order, _worst(work))
-    name = (work or folder).resolve().name
-    return Session(pairs, Decisions(table, reviewer), name, show_sides=shown)
+    pairs, name = ReviewPairs(folder, order, _worst(work)), (work or folder).resolve().name
+    return Session(pairs, Decisions(table, reviewer), name, show_sides=show_scores)
 
 
 def _worst(work: Path | None) -> list[str]:
-    """Pairs that the report names as worst, those that scorers disagree on first."""
+    """Pairs that the report lists as worst, those on which scorers disagree first."""
     if work is None:
         return []
     with suppress(OSError, ValueError):
@@ -104,20 +109,20 @@ def _worst(work: Path | None) -> list[str]:
 
 
 def _serve(job: Job, session: Session, port: int, *, browser: bool) -> None:
-    """Until the page says that it is finished, or Ctrl-C does."""
+    """Serve until the page is closed by its button, or Ctrl-C is pressed."""
     import webbrowser
 
     from invdpo.curate.review.server import ReviewServer
 
     with ReviewServer(session, port) as server:
-        job.out.note(f"Review at {server.url}\nCtrl-C ends it; every decision is kept at once.")
+        job.out.note(f"Review at {server.url}\nCtrl-C ends it. Every decision is saved at once.")
         if browser:
             webbrowser.open(server.url)
         with suppress(KeyboardInterrupt):
             server.serve_forever(0.2)
 
 
-def _told(state: dict[str, Any], table: Path) -> str:
+def _text(state: dict[str, Any], table: Path) -> str:
     counts = state["counts"]
     return (
         f"{state['decided']:,} of {state['total']:,} pairs decided: {counts['keep']:,} kept, "

@@ -1,7 +1,4 @@
-"""`invdpo train` and `invdpo eval`: tune a model on pairs, and see whether it got better.
-
-MERGED: What `invdpo train --dry-run` and `--check-inversion` print.
-"""
+"""`invdpo train`: tune a model on pairs, or say beforehand what it would take."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import check_here
+from invdpo.cli.arguments import DryRun, Private, optional, output_option, require_local
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.io.text import format_seconds
+from invdpo.schemas.io.text import format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
@@ -24,67 +21,42 @@ if TYPE_CHECKING:
     from invdpo.train.diagnostics.inversion_check import InversionCheck
     from invdpo.train.diagnostics.timing import Measured
 
-
 EMBEDDED = "embedded"
+IS_MAIN = os.environ.get("RANK", "0") == "0"
+"""Whether this process prints for all that a launcher started together."""
 
-LEADS = os.environ.get("RANK", "0") == "0"
-"""Whether this process speaks for those that a launcher started together."""
-
-
-Dataset = Annotated[
+TrainingData = Annotated[
     str, typer.Argument(help="Folder, Parquet file, or OWNER/NAME on the Hub.", metavar="DATASET")
 ]
-
 Weights = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="Folder for the weights. Needed, save for a check.",
-        metavar="FOLDER",
-        show_default=False,
-    ),
+    Path | None, output_option("Folder for the weights. Required except with --check-inversion.")
 ]
-
 CacheDir = Annotated[
     Path | None,
-    typer.Option(
-        help="Trajectory cache, shared by runs; beside the output when not given.",
+    optional(
         metavar="FOLDER",
-        show_default=False,
+        help_text="Trajectory cache, which several runs may share; beside the output if not given.",
     ),
 ]
-
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Tell rows, bytes, time and memory; write nothing."),
-]
-
 CheckInversion = Annotated[
     bool,
-    typer.Option("--check-inversion", help="Tell whether the grid is fine enough; train nothing."),
-]
-
-CheckImages = Annotated[
-    int, typer.Option(help="Pictures that --check-inversion looks at.", min=1, metavar="INTEGER")
-]
-
-Restart = Annotated[
-    bool, typer.Option("--restart", help="Throw away the training in the output; begin anew.")
-]
-
-PushTo = Annotated[
-    str | None,
     typer.Option(
-        "--push-to-hub",
-        help="Push weights, card and curves to this model on the Hub.",
-        metavar="OWNER/NAME",
-        show_default=False,
+        "--check-inversion", help="Test whether the inversion grid is fine enough; train nothing."
     ),
 ]
-
-Private = Annotated[
-    bool, typer.Option("--private", help="Make the model on the Hub a private one.")
+CheckImages = Annotated[
+    int, typer.Option(help="Number of images for --check-inversion.", min=1, metavar="INTEGER")
+]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Delete the training in the output and start again.")
+]
+PushTo = Annotated[
+    str | None,
+    optional(
+        "--push-to-hub",
+        metavar="OWNER/NAME",
+        help_text="Push weights, card and curves to this model on the Hub.",
+    ),
 ]
 
 
@@ -96,7 +68,7 @@ def enter(app: typer.Typer) -> None:
 
 def train(
     job: Job,
-    dataset: Dataset,
+    dataset: TrainingData,
     output: Weights = None,
     cache_dir: CacheDir = None,
     dry_run: DryRun = False,
@@ -109,22 +81,23 @@ def train(
     """Tune a model on pairs with Inversion-DPO or a baseline."""
     if private and not push_to_hub:
         raise typer.BadParameter("only with --push-to-hub.", param_hint="--private")
-    check_here(dataset)
+    require_local(dataset)
     config = job.config(Path(dataset).parent / "invdpo.yaml").train
     if check_inversion:
-        _check(job, dataset, _located(config), check_images)
+        _check_inversion(job, dataset, _with_model_path(config), check_images)
         return
     if output is None:
-        raise typer.BadParameter("not given; name a folder for the weights.", param_hint="--output")
-    if push_to_hub and LEADS:
+        text = "not given. Name a folder for the weights."
+        raise typer.BadParameter(text, param_hint="--output")
+    if push_to_hub and IS_MAIN:
         _check_push(job, dataset, output, config, push_to_hub, private)
     if dry_run:
-        _plan(job, dataset, output, _located(config), cache_dir)
+        _estimate(job, dataset, output, _with_model_path(config), cache_dir)
         return
     from invdpo.train import train as tune
 
-    result = tune(dataset, output, _located(config), cache_dir=cache_dir, restart=restart)
-    if LEADS:
+    result = tune(dataset, output, _with_model_path(config), cache_dir=cache_dir, restart=restart)
+    if IS_MAIN:
         _finish(job, dataset, config, result, push_to_hub, private)
 
 
@@ -136,7 +109,7 @@ def _check_push(
     from invdpo.model_card import draft_card
 
     draft = draft_card(dataset, output, config, repo_id)
-    job.out.note(f"To be pushed to {check_push(repo_id, private=private, card=draft)}")
+    job.out.note(f"Will be pushed to {check_push(repo_id, private=private, card=draft)}")
 
 
 def _finish(
@@ -147,36 +120,34 @@ def _finish(
     repo_id: str | None,
     private: bool,
 ) -> None:
-    """Write the card, push if asked to, and tell what came out."""
+    """Write the card, push if asked to, and print the result."""
     from invdpo.model_card import write_model_card
 
     write_model_card(dataset, config, result, repo_id)
     pushed = _push(result.output, repo_id, private) if repo_id else {}
-    job.out.result(result.to_dict() | pushed, _trained(result, **pushed))
+    job.out.result(result.to_dict() | pushed, _result_text(result, **pushed))
     job.out.note(f"Next: invdpo eval {shlex.quote(str(result.output))}")
 
 
-def _check(job: Job, dataset: str, config: TrainConfig, images: int) -> None:
-    pass
+def _check_inversion(job: Job, dataset: str, config: TrainConfig, images: int) -> None:
     from invdpo.train.diagnostics.inversion_check import check_inversion
 
-    found = check_inversion(dataset, config, images)
-    job.out.result(found.to_dict(), check_rows(found))
+    check = check_inversion(dataset, config, images)
+    job.out.result(check.to_dict(), check_text(check))
 
 
-def _plan(
+def _estimate(
     job: Job, dataset: str, output: Path, config: TrainConfig, cache_dir: Path | None
 ) -> None:
-    pass
     from invdpo.train.diagnostics.estimate import estimate
 
-    found = estimate(dataset, output, config, cache_dir=cache_dir)
-    job.out.result(found.to_dict(), estimate_rows(found))
+    result = estimate(dataset, output, config, cache_dir=cache_dir)
+    job.out.result(result.to_dict(), estimate_text(result))
     job.out.note("Nothing was written.")
 
 
-def _located(config: TrainConfig) -> TrainConfig:
-    """The configuration with the folder of the bundled model in place of its name."""
+def _with_model_path(config: TrainConfig) -> TrainConfig:
+    """The configuration with the folder of the embedded model in place of its name."""
     if config.model != EMBEDDED:
         return config
     from invdpo.curate.shapes import bundle
@@ -185,7 +156,7 @@ def _located(config: TrainConfig) -> TrainConfig:
 
 
 def _push(output: Path, repo_id: str, private: bool) -> dict[str, str]:
-    """Push the tuned model; where it is then. Raises `HubError` that says what is not lost."""
+    """Push the tuned model; its address. Raises `HubError` that says where the weights are."""
     from invdpo.hub.errors import HubError
     from invdpo.hub.files import model_files
     from invdpo.hub.folder import push_folder
@@ -195,12 +166,12 @@ def _push(output: Path, repo_id: str, private: bool) -> dict[str, str]:
     except HubError as error:
         raise HubError(
             f"{error}\nThe tuned weights are in {output}. "
-            "The same command pushes again, without training again."
+            "Run the same command to push again, without training again."
         ) from None
     return {"hub": url}
 
 
-def _trained(result: TrainResult, hub: str | None = None) -> str:
+def _result_text(result: TrainResult, hub: str | None = None) -> str:
     loss = "none" if result.best_loss is None else f"{result.best_loss:.4f}"
     rows = [
         ("weights", str(result.output)),
@@ -209,56 +180,53 @@ def _trained(result: TrainResult, hub: str | None = None) -> str:
         ("validation loss", loss),
         ("seconds", f"{result.cache_seconds:.1f} for trajectories, {result.seconds:.1f} for steps"),
     ]
-    rows += [("on the Hub", hub)] if hub else []
+    return _lines([*rows, *([("on the Hub", hub)] if hub else [])])
+
+
+def _lines(rows: list[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<16} {value}" for name, value in rows)
 
 
-def estimate_rows(found: Estimate) -> str:
-    """A dry run's findings, one a line."""
-    from invdpo.schemas.io.text import format_bytes
-
-    need = found.lacking
-    skipped = ", ".join(f"{count:,} x {why}" for why, count in found.skipped.items())
+def estimate_text(estimate: Estimate) -> str:
+    """The results of a dry run, one a line."""
+    missing = estimate.lacking
+    skipped = ", ".join(f"{count:,} x {reason}" for reason, count in estimate.skipped.items())
     rows = [
-        ("pairs", f"{found.pairs:,} to train on, {found.validation_pairs:,} for validation"),
-        ("skipped", skipped or "none (pictures are not decoded yet)"),
-        ("to see", f"{found.images:,} pictures, {found.prompts:,} prompts"),
-        ("cache", f"{found.cache}: {format_bytes(found.cached_bytes)} there"),
+        ("pairs", f"{estimate.pairs:,} to train on, {estimate.validation_pairs:,} for validation"),
+        ("skipped", skipped or "none (images are not decoded yet)"),
+        ("to read", f"{estimate.images:,} images, {estimate.prompts:,} prompts"),
+        ("cache", f"{estimate.cache}: holds {format_bytes(estimate.cached_bytes)}"),
         (
-            "lacking",
-            f"{format_bytes(need.bytes)}: {need.trajectories:,} trajectories, {need.images:,} "
-            f"pictures, {need.prompts:,} prompts",
+            "to be cached",
+            f"{format_bytes(missing.bytes)}: {missing.trajectories:,} trajectories, "
+            f"{missing.images:,} images, {missing.prompts:,} prompts",
         ),
-        ("free on disk", format_bytes(found.free_bytes)),
+        ("free on disk", format_bytes(estimate.free_bytes)),
         (
             "UNet forwards",
-            f"{found.cache_forwards:,} to fill the cache, {found.train_forwards:,} "
-            f"to train, {found.validation_forwards:,} to validate",
+            f"{estimate.cache_forwards:,} to fill the cache, {estimate.train_forwards:,} "
+            f"to train, {estimate.validation_forwards:,} to validate",
         ),
     ]
-    if found.measured and found.cache_seconds is not None and found.train_seconds is not None:
-        rows += [
-            (
-                "time",
-                f"about {format_seconds(found.cache_seconds)} to fill the cache, "
-                f"{format_seconds(found.train_seconds)} to train, from a few real calls here",
-            ),
-            ("memory", _memory(found.measured)),
-        ]
-    return "\n".join(f"{name:<16} {value}" for name, value in rows)
+    cache_seconds, train_seconds = estimate.cache_seconds, estimate.train_seconds
+    if estimate.measured and cache_seconds is not None and train_seconds is not None:
+        time = (
+            f"about {format_seconds(cache_seconds)} to fill the cache, "
+            f"{format_seconds(train_seconds)} to train, judging by a few real calls here"
+        )
+        rows += [("time", time), ("memory", _memory(estimate.measured))]
+    return _lines(rows)
 
 
-def check_rows(found: InversionCheck) -> str:
-    """The grids beside each other, and the advice."""
-    header = ("steps", "latent error", "PSNR dB", "seconds a picture")
-    rows = [(row.steps, row.latent_error, row.psnr, row.seconds) for row in found.rows]
-    about = f"{found.images} pictures, guidance {found.guidance:g}, N = {found.configured}"
-    return f"{table(header, rows)}\n\n{about}\n{found.advice}"
+def check_text(check: InversionCheck) -> str:
+    """The grids side by side, and the advice."""
+    header = ("steps", "latent error", "PSNR dB", "seconds per image")
+    rows = [(row.steps, row.latent_error, row.psnr, row.seconds) for row in check.rows]
+    setting = f"{check.images} images, guidance {check.guidance:g}, N = {check.configured}"
+    return f"{table(header, rows)}\n\n{setting}\n{check.advice}"
 
 
 def _memory(measured: Measured) -> str:
-    from invdpo.schemas.io.text import format_bytes
-
     parts = (measured.weights_bytes, measured.moving_bytes, measured.graph_bytes)
     weights, moving, graph = map(format_bytes, parts)
     return (

@@ -2,7 +2,8 @@
 
 A field's description is its help text on the command line. Fields marked `RUNTIME` say how work is
 done, not what comes out: they are left out of a stage's fingerprint, so that changing them never
-invalidates a workspace.
+invalidates a workspace. Fields marked `OPTIONAL` were added later and count only when used. Fields
+marked `HIDDEN` are older names, accepted but not shown.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ __all__ = [
 class EvalConfig(Section):
     """Which prompts and samples compare two models."""
 
-    num_prompts: Count = Field(128, description="Held-out prompts; one picture each.")
-    seed: Seed = Field(1, description="Seed of prompts and pictures, the same for both models.")
+    num_prompts: Count = Field(128, description="Number of held-out prompts; one image each.")
+    seed: Seed = Field(1, description="Seed of prompts and images, the same for both models.")
 
 
 class Config(Section):

@@ -1,4 +1,4 @@
-"""Options of the stages that make candidates and read scene graphs off them."""
+"""Options of `invdpo curate annotate`."""
 
 from __future__ import annotations
 
@@ -7,61 +7,63 @@ from typing import Literal
 from pydantic import Field
 
 from invdpo.schemas.config.section import RUNTIME, Count, Section
-from invdpo.schemas.config.vlm import Asking
+from invdpo.schemas.config.vlm import VlmOptions
 
 
 class _Annotate(Section):
-    """Without the options that other sections have too, which stand behind these."""
+    """The options of this section alone; the help shows them before those that others share."""
 
     annotators: tuple[str, ...] = Field(
         ("shapes",), min_length=1, description="Any of detector, import, shapes, vlm."
     )
     import_path: str | None = Field(
-        None, description="File of graphs, or its address, for `import`: .json, .jsonl, .parquet."
+        None, description="File of graphs for `import`, or its address: .json, .jsonl or .parquet."
     )
     detector_model: str = Field(
         "google/owlv2-base-patch16-ensemble",
         description="Model of `detector`: OWLv2 or Grounding "
-        "DINO in transformers' form, a Hub id or a folder.",
+        "DINO in the format of transformers, a Hub id or a folder.",
     )
     detector_query: str = Field(
         "{label}",
         pattern=r"\{label\}",
-        description="What it is asked; {label} stands for an object's name.",
+        description="Text that it looks for; {label} stands for the name of an object.",
     )
     detector_threshold: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Least confidence of a box; 0.1 of OWLv2 and 0.25 of "
+        description="Least confidence of a box; 0.1 for OWLv2 and 0.25 for "
         "Grounding DINO if not given.",
     )
     detector_nms: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="Of boxes with one name that overlap more (intersection over "
-        "union), the surest is kept.",
+        description="Of boxes with the same name that overlap by more than this "
+        "(intersection over union), only the surest is kept.",
     )
     detector_attributes: tuple[str, ...] = Field(
         ("colour", "material", "texture", "shape", "age"),
         description="Kinds of attributes that "
-        "`detector` tells from the cut-outs; others stay unknown.",
+        "`detector` classifies in each box; others stay unknown.",
     )
     detector_clip_model: str = Field(
-        "ViT-L-14", description="open_clip model that chooses them: a name, a folder, `embedded`."
+        "ViT-L-14",
+        description="open_clip model that classifies them: a name, a folder, or `embedded`.",
     )
     detector_clip_pretrained: str | None = Field(
-        "datacomp_xl_s13b_b90k", description="open_clip weights tag or safetensors file of it."
+        "datacomp_xl_s13b_b90k",
+        description="Weights of that model: an open_clip tag or a safetensors file.",
     )
     vlm_vocabulary: Literal["closed", "open"] = Field(
         "closed",
-        description="Whether `vlm` may use only the words of the prompt's graph and "
+        description="Words that `vlm` may use: those of the prompt's graph and "
         "their alternatives, or any.",
     )
     alternatives: str | None = Field(
         None,
-        description="YAML file whose attributes by kind are the alternatives; ours if not given.",
+        description="YAML file of alternatives: attributes by kind; the built-in one if not given.",
     )
     batch_size: Count = Field(
         32, description="Images annotated together.", json_schema_extra=RUNTIME
@@ -69,5 +71,5 @@ class _Annotate(Section):
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
 
 
-class AnnotateConfig(Asking, _Annotate):
+class AnnotateConfig(VlmOptions, _Annotate):
     """Which annotators read scene graphs off the candidates."""

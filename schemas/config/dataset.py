@@ -12,20 +12,20 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 
 
 class DatasetConfig(Section):
-    """How the pictures of the data set are stored, and what its card says."""
+    """How the images of the data set are stored, and what its card says."""
 
     image_format: Literal["keep", "png", "jpeg", "webp"] = Field(
         "keep",
-        description="Encode pictures anew; `keep` passes their bytes through.",
+        description="Format of the images; `keep` leaves their bytes as they are.",
         json_schema_extra=OPTIONAL,
     )
     quality: Quality = Field(
         90,
-        description="Of pictures that are encoded anew as jpeg or webp.",
+        description="Quality of images that are converted to jpeg or webp, 1 to 100.",
         json_schema_extra=OPTIONAL,
     )
     license: str | None = Field(
         None,
-        description="Licence on the card, by the Hub's name; the generator's if not given.",
+        description="Licence on the card, as the Hub names it; that of the models if not given.",
         json_schema_extra=RUNTIME,
     )

@@ -33,12 +33,12 @@ REPLACES = {
 
 
 class GenerateConfig(Section):
-    """How a model turns prompts into candidates."""
+    """How models turn prompts into candidate images."""
 
     model: str = Field(
         "embedded",
         description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed. "
-        "Of several, each draws as many candidates; +LORA=SCALE puts a LoRA on one of them.",
+        "Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one of them.",
         json_schema_extra=several("MODEL,..."),
     )
     revision: str | None = Field(
@@ -49,21 +49,21 @@ class GenerateConfig(Section):
     )
     lora: str | None = Field(
         None,
-        description="LoRAs to load on every model: a folder, a file, or a Hub id, with =SCALE "
+        description="LoRA to add to every model: a folder, a file, or a Hub id, with =SCALE "
         "if it is not 1.",
         json_schema_extra=several("LORA,..."),
     )
     loras: tuple[str, ...] = Field(
         (), description="Several LoRAs, as in lora.", json_schema_extra=OPTIONAL | HIDDEN
     )
-    num_candidates: Count = Field(8, description="Candidates a prompt (K).")
+    num_candidates: Count = Field(8, description="Candidates per prompt (K).")
     num_inference_steps: Count = Field(20, description="Sampling steps.")
     guidance_scale: Guidance = Field(4.0, description="Classifier-free guidance; 1 turns it off.")
     resolution: str | None = Field(
         None,
         exclude=True,
-        description="Size such as 1024x1024; of several, each candidate's seed chooses one. "
-        "The model's own when not given.",
+        description="Size such as 1024x1024; of several, the seed of a candidate chooses "
+        "one. The model's own size if not given.",
         json_schema_extra=several("WIDTHxHEIGHT,..."),
     )
     """Never set: `normalise` turns it into the fields below, which files of workspaces hold."""
@@ -77,27 +77,31 @@ class GenerateConfig(Section):
         (), description="Several sizes, as in resolution.", json_schema_extra=OPTIONAL | HIDDEN
     )
     negative_prompt: str | None = Field(
-        None, description="What pictures should not show.", json_schema_extra=OPTIONAL
+        None, description="What images should not show.", json_schema_extra=OPTIONAL
     )
     scheduler: str | None = Field(
         None,
-        description="Scheduler's class, such as DDIMScheduler; the model's own if not given.",
+        description="Class of the scheduler, such as DDIMScheduler; the model's own if not given.",
         json_schema_extra=OPTIONAL,
     )
-    seed: Seed = Field(0, description="Base seed from which each candidate's own seed derives.")
+    seed: Seed = Field(
+        0, description="Base seed, from which the seed of each candidate is derived."
+    )
     dtype: Dtype = Field("float32", description="Precision of the model.")
     compile: bool = Field(
         False,
-        description="Compile the denoiser; its first batch takes long, and pixels may "
+        description="Compile the denoiser; the first batch takes long, and pixels may "
         "differ by rounding.",
         json_schema_extra=RUNTIME,
     )
     offload: bool = Field(
         False,
-        description="Keep the model's parts in main memory until each is at work.",
+        description="Keep the parts of the model in main memory until they are needed.",
         json_schema_extra=RUNTIME,
     )
-    batch_size: Count = Field(64, description="Images sampled together.", json_schema_extra=RUNTIME)
+    batch_size: Count = Field(
+        64, description="Images generated together.", json_schema_extra=RUNTIME
+    )
     device: str = Field(
         "auto",
         description="Torch device, several such as cuda:0,cuda:1, or `auto`.",

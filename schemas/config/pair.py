@@ -1,4 +1,4 @@
-"""Options of the pairing."""
+"""Options of `invdpo curate pair`."""
 
 from __future__ import annotations
 
@@ -34,30 +34,30 @@ STRATA: dict[str, tuple[str, ...]] = {
 
 
 class PairConfig(Section):
-    """How scores become winner/loser pairs."""
+    """How scores become pairs of a chosen and a rejected image."""
 
     weights: dict[str, float] = Field(
         {"composition": 1.0, "clip": 0.25}, min_length=1, description="Weight of each scorer."
     )
     policy: Policy = Field(
         "best-worst",
-        description="Which candidates of a prompt meet: the best and the worst, the "
-        "best and a random worse one, all, hard ones (near in quality, apart in composition), or "
-        "those of two models with one seed.",
+        description="Which candidates of a prompt are compared: the best and the worst, the "
+        "best and a random worse one, all, hard ones (close in quality, apart in composition), or "
+        "those that two models made from the same seed.",
         json_schema_extra=OPTIONAL,
     )
     normalisation: Normalisation = Field(
         "prompt",
-        description="Common scale of the scorers: standard deviations of the prompt, "
-        "standard deviations of all candidates, or ranks within the prompt, 0 to 1.",
+        description="Common scale of the scorers: standard deviations of the prompt's "
+        "candidates, standard deviations of all candidates, or ranks in the prompt from 0 to 1.",
         json_schema_extra=OPTIONAL,
     )
     min_margin: float = Field(
         1.0,
         ge=0,
         allow_inf_nan=False,
-        description="Least difference of the combined scores, and with SCORER=NUMBER of a single "
-        "scorer's, in the unit of the normalisation: standard deviations of the prompt by default.",
+        description="Least difference of the combined scores or, with SCORER=NUMBER, of one "
+        "scorer's, on the scale of the normalisation.",
         json_schema_extra=several("NUMBER,..."),
     )
     margins: dict[str, Distance] = Field(
@@ -67,34 +67,34 @@ class PairConfig(Section):
     )
     consensus: Count | None = Field(
         None,
-        description="Ranked scorers by which the chosen must lead.",
+        description="Number of ranked scorers that must prefer the chosen image.",
         json_schema_extra=OPTIONAL,
     )
     max_loss: Distance | None = Field(
         None,
-        description="Most by which the chosen may lose to the rejected by any ranked scorer, "
+        description="Most by which any ranked scorer may prefer the rejected image, "
         "on the same scale.",
         json_schema_extra=OPTIONAL,
     )
     floors: dict[str, float] = Field(
         {},
-        description="Worst raw score of a scorer that a chosen may have, such as aesthetic=5.",
+        description="Worst raw score that a chosen image may have, such as aesthetic=5.",
         json_schema_extra=OPTIONAL,
     )
     limits: dict[str, float] = Field(
         {},
-        description="Greatest raw score of a scorer, such as nsfw=0.8; candidates beyond it "
-        "are left out.",
+        description="Greatest raw score that a candidate may have, such as nsfw=0.8; "
+        "others are left out.",
         json_schema_extra=OPTIONAL,
     )
     hard_by: str = Field(
         "composition",
-        description="Scorer by which hard pairs are apart.",
+        description="Scorer by which the images of hard pairs differ.",
         json_schema_extra=OPTIONAL,
     )
     hard_apart: Distance = Field(
         0.25,
-        description="Least difference by that scorer, on its own scale.",
+        description="Least difference of hard pairs by that scorer, on its own scale.",
         json_schema_extra=OPTIONAL,
     )
     hard_near: Distance = Field(
@@ -105,24 +105,24 @@ class PairConfig(Section):
     )
     duplicates: Literal["keep", "pair", "prompt", "all"] = Field(
         "keep",
-        description="Near-duplicates by perceptual hash: keep them, drop pairs of them, or "
-        "leave one candidate of them in each prompt or in all.",
+        description="Near-duplicates by perceptual hash: `keep` them, drop a `pair` of them, "
+        "or keep one of them in each `prompt` or in `all` prompts together.",
         json_schema_extra=OPTIONAL,
     )
     duplicate_distance: int = Field(
         4,
         ge=0,
         le=63,
-        description="Bits by which hashes of near-duplicates differ at most.",
+        description="Most bits by which the hashes of near-duplicates differ.",
         json_schema_extra=OPTIONAL,
     )
     max_per_prompt: Count | None = Field(
         None,
-        description="Most pairs of one prompt; the widest margins stay.",
+        description="Most pairs of one prompt; those with the largest margins are kept.",
         json_schema_extra=OPTIONAL,
     )
     distinct: bool = Field(
-        False, description="Use no picture in two pairs.", json_schema_extra=OPTIONAL
+        False, description="Use every image in one pair at most.", json_schema_extra=OPTIONAL
     )
     shares: dict[str, Share] = Field(
         {},
@@ -132,32 +132,36 @@ class PairConfig(Section):
     )
     target_pairs: Count | None = Field(
         None,
-        description="Exact number of pairs wanted; with distinct, of twice as many pictures.",
+        description="Exact number of pairs wanted; with --distinct of twice as many images.",
     )
     target_images: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="Exact number of different pictures wanted, two a pair: as half as many "
-        "target_pairs with distinct.",
+        description="Exact number of different images wanted, two per pair: the same as half "
+        "as many target_pairs with distinct.",
         json_schema_extra=OPTIONAL | HIDDEN,
     )
     held_out: str | None = Field(
         None,
-        description="Scorer that takes no part in choosing and is reported.",
+        description="Scorer that takes no part in choosing pairs and is only reported.",
         json_schema_extra=OPTIONAL,
     )
     reviews: bool = Field(
-        False, description="Apply what people decided on pairs.", json_schema_extra=OPTIONAL
+        False,
+        description="Apply the decisions of `invdpo curate review`.",
+        json_schema_extra=OPTIONAL,
     )
     split_by: Literal["graph", "fact", "prompt"] = Field(
         "graph",
-        description="What validation never shares with train: a prompt or a stated fact, "
-        "held out with all that hangs together by them; the same, but prompts with facts of both "
-        "give no pair; or prompts alone.",
+        description="What validation never shares with train. `graph`: prompts and the facts they "
+        "state, so that prompts with common facts stay together; `fact`: the same, but prompts "
+        "with facts of both give no pair; `prompt`: prompts alone.",
     )
     validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="Share of the prompts held out for validation."
+        0.1, ge=0, lt=1, description="Share of the prompts that is held out for validation."
     )
-    seed: Seed = Field(0, description="Seed of what is drawn: held-out prompts, random losers.")
+    seed: Seed = Field(
+        0, description="Seed of random choices: held-out prompts, rejected images of best-random."
+    )
 
     @property
     def wanted(self) -> int | None:

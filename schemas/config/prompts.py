@@ -7,18 +7,19 @@ from typing import Literal
 from pydantic import Field
 
 from invdpo.schemas.config.section import Count, Section, Seed
-from invdpo.schemas.config.vlm import Asking
+from invdpo.schemas.config.vlm import VlmOptions
 
 
 class _Prompts(Section):
-    """Without the options that other sections have too, which stand behind these."""
+    """The options of this section alone; the help shows them before those that others share."""
 
     source: str = Field(
-        "shapes", description="Prompt source: `shapes`, `scenes`, `file` with a path, or `hub`."
+        "shapes",
+        description="Source of the prompts: `shapes`, `scenes`, or with a path `file` or `hub`.",
     )
     path: str | None = Field(
         None,
-        description="File, or its address, when the source is `file`; OWNER/NAME when it is `hub`.",
+        description="File or its address if the source is `file`; OWNER/NAME if it is `hub`.",
     )
     column: str | None = Field(
         None,
@@ -26,20 +27,20 @@ class _Prompts(Section):
     )
     parser: Literal["auto", "rules", "vlm", "none"] = Field(
         "auto",
-        description="What reads scene graphs off prompts that come without: the language "
-        "of the embedded world and then `rules`, rules alone, a model behind a server, or nothing.",
+        description="What makes scene graphs of prompts that have none: `auto` tries the "
+        "language of the embedded world, then `rules`; `vlm` asks a model on a server.",
     )
     vocabulary: str | None = Field(
-        None, description="YAML file with the words of `scenes`; ours if not given."
+        None, description="YAML file with the words of `scenes`; the built-in one if not given."
     )
     hub_split: str = Field("train", description="Split of the data set on the Hub.")
     hub_revision: str | None = Field(None, description="Revision of the data set on the Hub.")
-    num_prompts: Count = Field(400, description="How many prompts to sample or, at most, to read.")
+    num_prompts: Count = Field(400, description="Number of prompts to sample or, at most, to read.")
     split: Literal["train", "validation", "heldout"] = Field(
-        "train", description="Part of the combinations to sample from, for `shapes` and `scenes`."
+        "train", description="Part of the combinations to sample from; for `shapes` and `scenes`."
     )
     seed: Seed = Field(0, description="Seed of the prompt sampler.")
 
 
-class PromptsConfig(Asking, _Prompts):
+class PromptsConfig(VlmOptions, _Prompts):
     """Where prompts and their intended scene graphs come from."""

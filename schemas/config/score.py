@@ -1,4 +1,4 @@
-"""Options of the scorers."""
+"""Options of `invdpo curate score`."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from invdpo.schemas.config.section import RUNTIME, Count, Dtype, Section
 
 
 class ScoreConfig(Section):
-    """Which scorers judge the candidates."""
+    """Which scorers score the candidates."""
 
     scorers: tuple[str, ...] = Field(
         ("composition", "clip"),
         min_length=1,
         description="Any of aesthetic, brisque, clip, "
-        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; of them hpsv2, "
-        "imagereward, pickscore and remote compare pictures of one prompt only.",
+        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; the scores of hpsv2, "
+        "imagereward, pickscore and remote only compare images of one prompt.",
     )
-    annotator: str = Field("shapes", description="Annotator whose graphs `composition` judges.")
+    annotator: str = Field(
+        "shapes", description="Annotator whose graphs `composition` compares with the prompt."
+    )
     clip_model: str = Field(
-        "embedded", description="open_clip model for `clip`: `embedded`, a folder, or a name."
+        "embedded", description="open_clip model of `clip`: a name, a folder, or `embedded`."
     )
     clip_pretrained: str | None = Field(
-        None, description="open_clip weights tag or safetensors file for a named clip_model."
+        None,
+        description="Weights of a named clip_model: an open_clip tag or a safetensors file.",
     )
     pickscore_model: str = Field(
         "yuvalkirstain/PickScore_v1", description="Model of `pickscore`: a Hub id or a folder."
@@ -35,45 +38,53 @@ class ScoreConfig(Section):
     )
     hpsv2_version: Literal["2.0", "2.1"] = Field("2.1", description="Version of `hpsv2`.")
     hpsv2_checkpoint: str | None = Field(
-        None, description="File with the weights of `hpsv2`; xswu/HPSv2 of the Hub if not given."
+        None, description="File with the weights of `hpsv2`; xswu/HPSv2 on the Hub if not given."
     )
-    hpsv2_architecture: str = Field("ViT-H-14", description="open_clip architecture of that file.")
+    hpsv2_architecture: str = Field(
+        "ViT-H-14", description="open_clip architecture of those weights."
+    )
     aesthetic_head: str | None = Field(
-        None, description="File with the layers of `aesthetic`, sac+logos+ava1-l14-linearMSE.pth."
+        None, description="File with the weights of `aesthetic`: sac+logos+ava1-l14-linearMSE.pth."
     )
     aesthetic_clip: str = Field(
-        "ViT-L-14-quickgelu", description="open_clip model under those layers, or a folder."
+        "ViT-L-14-quickgelu",
+        description="open_clip model that `aesthetic` builds on: a name or a folder.",
     )
     imagereward_folder: str | None = Field(
         None,
-        description="Folder with ImageReward.pt and med_config.json; THUDM/ImageReward of "
+        description="Folder with ImageReward.pt and med_config.json; THUDM/ImageReward on "
         "the Hub if not given.",
     )
     imagereward_tokenizer: str = Field(
-        "google-bert/bert-base-uncased", description="Tokenizer of `imagereward`: BERT's."
+        "google-bert/bert-base-uncased",
+        description="Tokenizer of `imagereward`: a Hub id or a folder.",
     )
     vqascore_model: str = Field(
         "llava-hf/llava-1.5-7b-hf",
         description="Model of `vqascore`: any image-text-to-text model, a Hub id or a folder.",
     )
-    vqascore_dtype: Dtype = Field("float32", description="Precision of that model.")
+    vqascore_dtype: Dtype = Field("float32", description="Precision of the model of `vqascore`.")
     remote_url: str | None = Field(
         None, description="Address of the server of `remote`.", json_schema_extra=RUNTIME
     )
     remote_needs: tuple[Literal["image", "prompt", "graph", "observed_graph"], ...] = Field(
-        ("image", "prompt"), min_length=1, description="What `remote` is told of a candidate."
+        ("image", "prompt"),
+        min_length=1,
+        description="What is sent to the server of `remote` about a candidate.",
     )
-    remote_lower_is_better: bool = Field(False, description="Whether low scores of it are good.")
+    remote_lower_is_better: bool = Field(
+        False, description="Whether low scores of `remote` are the good ones."
+    )
     remote_key_variable: str = Field(
         "INVDPO_REMOTE_KEY",
-        description="Environment variable with its key, if it wants one.",
+        description="Environment variable that holds the key of `remote`, if its server needs one.",
         json_schema_extra=RUNTIME,
     )
     remote_timeout: float = Field(
         60.0,
         gt=0,
         allow_inf_nan=False,
-        description="Seconds to wait for its answer.",
+        description="Seconds to wait for an answer of `remote`.",
         json_schema_extra=RUNTIME,
     )
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=RUNTIME)

@@ -1,4 +1,4 @@
-"""Options of the trainer."""
+"""Options of `invdpo train`."""
 
 from __future__ import annotations
 
@@ -32,30 +32,32 @@ class TrainConfig(Section):
     )
     resolution: Count | None = Field(
         None,
-        description="Side in pixels whose square gives a picture's area; the model's own if "
-        "not given.",
+        description="Images are scaled to the area of a square with this side in pixels; the "
+        "model's own size if not given.",
     )
     aspect_buckets: bool = Field(
-        True, description="Keep pictures near their own shape; otherwise all are cropped square."
+        True, description="Keep images close to their own shape; otherwise all are cropped square."
     )
     data_format: Literal["auto", "invdpo", "pickapic", "preference", "folders"] = Field(
         "auto", description="Layout of the data set; `auto` recognises it."
     )
     data_revision: str | None = Field(None, description="Revision of a data set on the Hub.")
     max_unreadable: int = Field(
-        100, ge=0, description="Rows with unreadable pictures that are skipped before giving up."
+        100,
+        ge=0,
+        description="Most rows with unreadable images that are skipped; more stop the run.",
     )
     objective: Literal["inversion-dpo", "diffusion-dpo", "sft"] = Field(
         "inversion-dpo", description="What is optimised."
     )
     residual: Literal["implied", "endpoint", "reference"] = Field(
-        "endpoint", description="What inversion-dpo measures the noise against."
+        "endpoint", description="Noise that inversion-dpo compares the prediction with."
     )
     fresh_noise: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Share of fresh noise in the trajectories' points (eta), for `endpoint` alone.",
+        description="Share of fresh noise in the points of a trajectory (eta); `endpoint` only.",
         json_schema_extra=OPTIONAL,
     )
     beta: float = Field(
@@ -63,16 +65,19 @@ class TrainConfig(Section):
     )
     weighting: Literal["uniform", "snr", "min_snr", "clean"] = Field(
         "min_snr",
-        description="Weight of each point: `snr` fades the noisy end out, `min_snr` the clean end; "
-        "`clean` weighs errors as those of the clean picture.",
+        description="Weight of each point: `snr` fades out the noisy end, `min_snr` the clean end; "
+        "`clean` weights errors as errors of the clean image.",
     )
-    num_inversion_steps: Count = Field(20, description="Steps of the inversion grid (N).")
+    num_inversion_steps: Count = Field(20, description="Steps of the inversion (N).")
     num_points: Count | None = Field(
-        4, description="Trajectory points a pair and step (K); none takes all N, the exact loss."
+        4, description="Trajectory points per pair and step (K); none takes all N, the exact loss."
     )
-    inversion_guidance_scale: Guidance = Field(1.0, description="Guidance during inversion.")
+    inversion_guidance_scale: Guidance = Field(
+        1.0, description="Classifier-free guidance during inversion; 1 turns it off."
+    )
     cache_points: Count | None = Field(
-        None, description="Stratified points a trajectory keeps on disk (M); all N if not given."
+        None,
+        description="Stratified points of a trajectory kept on disk (M); all N if not given.",
     )
     cache_dtype: Dtype = Field("float32", description="Precision of cached latents.")
     tuning: Literal["lora", "full"] = Field("lora", description="Train a LoRA or all weights.")
@@ -84,70 +89,80 @@ class TrainConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Decay of a moving average of the weights; the average is "
-        "what is judged and saved.",
+        description="Decay of a moving average of the weights, which is then validated and saved.",
     )
     optimizer: Literal["adamw", "adamw8bit", "adafactor"] = Field(
-        "adamw", description="What moves the weights; `adamw8bit` needs the extra `eightbit`."
+        "adamw", description="Optimiser; `adamw8bit` needs the extra `eightbit`."
     )
     learning_rate: float = Field(
         1e-4,
         gt=0,
         allow_inf_nan=False,
-        description="Peak rate; relative to the size of the weights with adafactor.",
+        description="Peak learning rate; with adafactor relative to the size of the weights.",
     )
-    lr_scheduler: Literal["constant", "cosine"] = Field("constant", description="After warm-up.")
+    lr_scheduler: Literal["constant", "cosine"] = Field(
+        "constant", description="Learning rate after the warm-up."
+    )
     warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
     weight_decay: float = Field(0.01, ge=0, description="The optimiser's weight decay.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
-    batch_size: Count = Field(16, description="Pairs a micro-batch of one process.")
-    gradient_accumulation_steps: Count = Field(1, description="Micro-batches an optimiser step.")
+    batch_size: Count = Field(16, description="Pairs per micro-batch of one process.")
+    gradient_accumulation_steps: Count = Field(1, description="Micro-batches per optimiser step.")
     unet_batch_size: int = Field(
         0,
         ge=0,
-        description="UNet samples in one call or graph; lower it to save memory. 0 goes "
-        "by the pictures' size: 128 of 64 px, 2 of 512 px, 1 of 1024 px.",
+        description="UNet samples in one call; lower it to save memory. 0 chooses by the "
+        "size of the images: 128 at 64 px, 2 at 512 px, 1 at 1024 px.",
         json_schema_extra=RUNTIME,
     )
     gradient_checkpointing: bool = Field(
         False,
-        description="Compute activations twice rather than keep them.",
+        description="Save memory by computing activations twice.",
         json_schema_extra=RUNTIME,
     )
     max_steps: Count = Field(200, description="Optimiser steps.")
-    validate_every: Count = Field(50, description="Steps between looks at the validation pairs.")
+    validate_every: Count = Field(50, description="Steps between validations.")
     keep: Literal["best", "last"] = Field(
-        "best", description="Weights to end with: least validation loss, or the last step's."
+        "best",
+        description="Weights to save: those of the least validation loss, or of the last step.",
     )
-    save_every: Count | None = Field(None, description="Steps between kept weights, if any.")
+    save_every: Count | None = Field(
+        None, description="Steps between extra copies of the weights; none if not given."
+    )
     checkpoint_every: Count | None = Field(
         None,
-        description="Steps between states to go on from when stopped; as validate_every if "
+        description="Steps between states from which a stopped run continues; validate_every if "
         "not given.",
         json_schema_extra=RUNTIME,
     )
     pictures_every: Count | None = Field(
-        None, description="Steps between validation pictures, if any.", json_schema_extra=RUNTIME
+        None,
+        description="Steps between validation images; none if not given.",
+        json_schema_extra=RUNTIME,
     )
     picture_prompts: str | None = Field(
         None,
-        description="Text file with the prompts of the validation pictures, one a line; some "
+        description="Text file with the prompts of the validation images, one per line; some "
         "of the data set's if not given.",
         json_schema_extra=RUNTIME,
     )
     picture_guidance_scale: Guidance = Field(
-        5.0, description="Guidance of the validation pictures.", json_schema_extra=RUNTIME
+        5.0,
+        description="Classifier-free guidance of the validation images.",
+        json_schema_extra=RUNTIME,
     )
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",),
-        description="Where metrics go besides metrics.jsonl; `wandb` needs the extra of that name.",
+        description="Where metrics go besides metrics.jsonl; `wandb` needs the extra `wandb`.",
         json_schema_extra=RUNTIME,
     )
     seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
-    dtype: Dtype = Field("float32", description="Precision of model calls; what moves is float32.")
+    dtype: Dtype = Field(
+        "float32", description="Precision of model calls; trained weights are kept in float32."
+    )
     strategy: Literal["ddp", "fsdp"] = Field(
         "ddp",
-        description="How several processes share the work: `fsdp` also shares the weights.",
+        description="How several processes share the work: `fsdp` also splits the weights.",
         json_schema_extra=RUNTIME,
     )
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
@@ -163,7 +178,7 @@ class TrainConfig(Section):
 
     @field_validator("fresh_noise")
     @classmethod
-    def _has_an_endpoint(cls, value: float, info: ValidationInfo) -> float:
+    def _needs_endpoint(cls, value: float, info: ValidationInfo) -> float:
         if value and info.data.get("residual", "endpoint") != "endpoint":
             raise ValueError("only residual `endpoint` has a target with fresh noise; expected 0")
         return value

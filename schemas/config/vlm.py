@@ -1,4 +1,4 @@
-"""Options for asking a model behind an OpenAI-compatible server; several sections share them."""
+"""Options for asking a model on an OpenAI-compatible server; several sections share them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pydantic import Field
 from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Count, Section
 
 
-class Asking(Section):
-    """Where to ask, whom, how patiently, and for how much."""
+class VlmOptions(Section):
+    """Which server and model to ask, how patiently, and at what cost."""
 
     vlm_url: str | None = Field(
         None,
@@ -16,59 +16,61 @@ class Asking(Section):
         json_schema_extra=RUNTIME,
     )
     vlm_model: str | None = Field(
-        None, description="Name of the model there.", json_schema_extra=OPTIONAL
+        None, description="Name of the model on that server.", json_schema_extra=OPTIONAL
     )
     vlm_key_variable: str = Field(
         "INVDPO_VLM_KEY",
-        description="Environment variable with the key, if the server wants one.",
+        description="Environment variable that holds the key, if the server needs one.",
         json_schema_extra=RUNTIME,
     )
     vlm_temperature: float | None = Field(
         0.0,
         ge=0,
         le=2,
-        description="Temperature that is asked for; `none` leaves it to the server.",
+        description="Temperature of the answers; `none` leaves it to the server.",
         json_schema_extra=OPTIONAL,
     )
     vlm_max_tokens: Count = Field(
-        2048, description="Tokens of an answer at most.", json_schema_extra=OPTIONAL
+        2048, description="Most tokens of an answer.", json_schema_extra=OPTIONAL
     )
     vlm_concurrency: Count = Field(
-        8, le=256, description="Questions under way at a time.", json_schema_extra=RUNTIME
+        8, le=256, description="Questions asked at the same time.", json_schema_extra=RUNTIME
     )
     vlm_timeout: float = Field(
         120.0,
         gt=0,
         description="Seconds to wait for each piece of an answer; five times as long "
-        "for the whole.",
+        "for the whole answer.",
         json_schema_extra=RUNTIME,
     )
     vlm_tries: Count = Field(
-        5, description="How often a busy server is asked the same.", json_schema_extra=RUNTIME
+        5,
+        description="Tries for a question when the server is busy.",
+        json_schema_extra=RUNTIME,
     )
     vlm_price_input: float = Field(
         0.0,
         ge=0,
-        description="Price of a million tokens that the model reads.",
+        description="Price of a million input tokens.",
         json_schema_extra=RUNTIME,
     )
     vlm_price_output: float = Field(
         0.0,
         ge=0,
-        description="Price of a million tokens that it writes.",
+        description="Price of a million output tokens.",
         json_schema_extra=RUNTIME,
     )
     vlm_budget_tokens: Count | None = Field(
-        None, description="Tokens that a run may cost.", json_schema_extra=RUNTIME
+        None, description="Most tokens that a run may use.", json_schema_extra=RUNTIME
     )
     vlm_budget_cost: float | None = Field(
         None,
         gt=0,
-        description="Money that a run may cost, in the currency of the prices.",
+        description="Most that a run may cost, in the currency of the prices.",
         json_schema_extra=RUNTIME,
     )
     vlm_cache: str | None = Field(
         None,
-        description="Folder of answers by content; one in the user's cache if not given.",
+        description="Folder in which answers are cached; in the user's cache if not given.",
         json_schema_extra=RUNTIME,
     )

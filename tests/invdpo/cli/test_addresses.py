@@ -55,5 +55,5 @@ def test_keys_of_unforeseen_errors_are_not_shown(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("invdpo.curate.steps.make_prompts", fail)
     status, text = said("curate", "prompts", "work")
     assert status == 1
-    assert "This was not foreseen" in text
+    assert "This is unexpected" in text
     assert "SECRET" not in text

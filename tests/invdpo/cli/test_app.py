@@ -152,7 +152,7 @@ def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
     result = invdpo("curate", "run", tmp_path / "work", "--dry-run", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["steps"][0]["planned"] == 400
-    assert "generate: can be planned once" in result.stderr
+    assert "generate: can only be planned once" in result.stderr
     assert not (tmp_path / "work").exists()
 
 
@@ -213,9 +213,9 @@ def test_usage_errors(words: list[str]) -> None:
     [
         (WorkspaceError("full"), 1, "Error: full\n"),
         (ConfigError("a\n  b"), 1, "Error: a\n  b\n"),
-        (KeyError("x"), 1, "Error: KeyError: 'x'\nThis was not foreseen. INVDPO_DEBUG=1"),
+        (KeyError("x"), 1, "Error: KeyError: 'x'\nThis is unexpected. Run it again with INVDPO_DEBUG=1"),
         (MemoryError("6 GiB"), 1, "Error: Out of memory: 6 GiB\nTry a smaller --batch-size."),
-        (KeyboardInterrupt(), 130, "\nStopped. What is finished is kept. To go on from there:\n"),
+        (KeyboardInterrupt(), 130, "\nStopped. Finished work is kept. To continue:\n"),
     ],
 )
 def test_every_way_to_end(

@@ -154,7 +154,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> 
         process.kill()
     assert process.returncode == 130, err
     assert out == ""
-    assert f"To go on from there:\n  invdpo {' '.join(words)}\n" in err
+    assert f"To continue:\n  invdpo {' '.join(words)}\n" in err
     kept = len(list(parts.glob("part-*.parquet")))
     assert 2 <= kept < 500
     result = run(*words, "--dry-run", "--json", cwd=tmp_path)

@@ -23,9 +23,9 @@ def test_a_dry_run_tells_and_writes_nothing(dataset: Path, pipeline: Path, tmp_p
     words = ("--dry-run", "--output", str(tmp_path / "out"))
     text = call(dataset, pipeline, *words)
     assert "6 to train on, 2 for validation" in text
-    assert "16 trajectories, 16 pictures, 4 prompts" in text
+    assert "16 trajectories, 16 images, 4 prompts" in text
     assert "80 to fill the cache, 24 to train, 16 to validate" in text
-    assert "from a few real calls" in text
+    assert "judging by a few real calls" in text
     data = json.loads(call(dataset, pipeline, *words, "--json"))
     assert (data["lacking"]["trajectories"], data["train_forwards"]) == (16, 24)
     assert list(tmp_path.iterdir()) == []
