@@ -1,4 +1,4 @@
-"""What is known to be wrong with scorers, in a sentence each, for the limits of a data set."""
+"""Known biases of the scorers, one sentence each, for the section on limits of a card."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ BIASES = {
 }
 
 
-def known(scorers: Iterable[str]) -> dict[str, str]:
-    """Scorer -> sentence, for those of which one is known."""
+def known_biases(scorers: Iterable[str]) -> dict[str, str]:
+    """Scorer -> sentence, for scorers with a known bias."""
     return {name: BIASES[name] for name in scorers if name in BIASES}

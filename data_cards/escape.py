@@ -1,4 +1,4 @@
-"""Texts that come from users, made harmless for Markdown, code blocks and BibTeX."""
+"""Escapes texts of users for Markdown, code blocks, Python and BibTeX."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def fenced(text: str, language: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A text as Python's source has it, in one line."""
+    """A Python string literal, on one line."""
     return json.dumps(str(value), ensure_ascii=False)
 
 
-def several(value: object) -> object:
-    """The parts of a list in one text; anything else as it is."""
+def join_list(value: object) -> object:
+    """The items of a list as one text; anything else as it is."""
     return ", ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def bibtex(value: object) -> str:
-    """One line of text within BibTeX's braces."""
+    """One line of text for between BibTeX's braces."""
     return BRACES.sub("", " ".join(str(value).split()))
 
 
 def bibtex_key(value: object) -> str:
-    """A key that BibTeX takes."""
+    """A key that BibTeX accepts."""
     return re.sub(r"[^a-z0-9]+", "-", str(value).lower()).strip("-") or "pairs"

@@ -27,7 +27,8 @@ def split_head(text: str, where: str) -> tuple[Head, str]:
     head = _load(match, where) if match else "no second ---"
     if match is None or not isinstance(head, dict | None):
         raise DataError(
-            f"{where}: the head is no mapping between two ---. Mend or remove the file."
+            f"{where}: the head is not a mapping between two lines of ---. "
+            "Correct it, or remove the file."
         )
     return head or {}, text[match.end() :]
 
@@ -40,5 +41,5 @@ def _load(match: re.Match[str], where: str) -> object:
         before = match.string.count("\n", 0, match.start("head"))
         line = f" (line {before + mark.line + 1})" if mark else ""
         raise DataError(
-            f"{where}: the head is no YAML{line}. Mend it, or remove the file."
+            f"{where}: the head is not YAML{line}. Correct it, or remove the file."
         ) from None

@@ -1,4 +1,4 @@
-"""Under which licence a model is, and so what is made with it."""
+"""The licence of a model, which applies to what is made with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from invdpo.data_cards.head import split_head
 from invdpo.schemas.errors import DataError
 
 Licence = dict[str, Any]
-"""`license` by the Hub's name, and for `other` perhaps `license_name` and `license_link`."""
+"""`license` as the Hub names it, and for `other` perhaps `license_name` and `license_link`."""
 
 KEYS = ("license", "license_name", "license_link")
 OTHER: Licence = {"license": "other"}
@@ -56,17 +56,17 @@ KNOWN: dict[str, Licence] = {
     for name, models in _OWN.items()
     for model in models
 }
-"""Well-known generators, by their id on the Hub; as their pages there name them."""
+"""Licences of well-known models by their Hub id, as their pages there name them."""
 
 
-def licence_of(models: Iterable[str], told: Mapping[str, Licence] | None = None) -> Licence:
-    """What applies to pictures of these models; `told` holds what models' own cards say.
+def licence_of(models: Iterable[str], stated: Mapping[str, Licence] | None = None) -> Licence:
+    """The licence of images of these models; `stated` holds what their own cards say.
 
     Several licences are listed together when the Hub knows all of them by name; anything unknown
     makes it `other`.
     """
-    found = [(told or {}).get(model) or KNOWN.get(model, OTHER) for model in models]
-    different = [licence for n, licence in enumerate(found) if licence not in found[:n]]
+    licences = [(stated or {}).get(model) or KNOWN.get(model, OTHER) for model in models]
+    different = [licence for n, licence in enumerate(licences) if licence not in licences[:n]]
     if len(different) == 1:
         return dict(different[0])
     names = [licence["license"] for licence in different]
@@ -76,7 +76,7 @@ def licence_of(models: Iterable[str], told: Mapping[str, Licence] | None = None)
 
 
 def read_licence(readme: Path | None) -> Licence:
-    """`license` and its kin from the YAML head of a model's README; nothing if it tells none."""
+    """The licence in the YAML head of a model's README; nothing if it states none."""
     if readme is None or not readme.is_file():
         return {}
     text = readme.read_text(encoding="utf-8", errors="replace")
@@ -84,12 +84,12 @@ def read_licence(readme: Path | None) -> Licence:
         head, _ = split_head(text, str(readme))
     except DataError:
         return {}
-    if not _texts(head.get("license")):
+    if not _is_text(head.get("license")):
         return {}
-    return {key: head[key] for key in KEYS if _texts(head.get(key))}
+    return {key: head[key] for key in KEYS if _is_text(head.get(key))}
 
 
-def _texts(value: object) -> bool:
-    """Whether it is a text, or several."""
-    several = value if isinstance(value, list) else [value]
-    return bool(several) and all(isinstance(text, str) and text for text in several)
+def _is_text(value: object) -> bool:
+    """Whether it is a text or a list of texts."""
+    texts = value if isinstance(value, list) else [value]
+    return bool(texts) and all(isinstance(text, str) and text for text in texts)

@@ -33,7 +33,7 @@ def dataset_metadata(stats: Stats) -> dict[str, Any]:
 
 
 def model_metadata(stats: Stats) -> dict[str, Any]:
-    """Licence and library of a tuned model, and its base model and data set if on the Hub."""
+    """Licence and library of a tuned model; base model and data set if they are on the Hub."""
     lora = stats.get("tuning", "lora") == "lora"
     head: dict[str, Any] = {
         "license": _license(stats),
@@ -51,14 +51,14 @@ def model_metadata(stats: Stats) -> dict[str, Any]:
 
 
 def _dataset_licence(stats: Stats) -> dict[str, Any]:
-    """As given, else that of the models that drew the pictures."""
+    """As given, else that of the models that generated the images."""
     if stats.get("license"):
         return {key: stats[key] for key in KEYS if stats.get(key)}
     return licence_of(stats["models"])
 
 
 def _license(stats: Stats) -> str | list[str]:
-    """As given; the embedded world is ours, and anything else follows a model we don't know."""
+    """As given; the embedded model is ours, and for others the licence is unknown."""
     if given := stats.get("license"):
         return [str(name) for name in given] if isinstance(given, list) else str(given)
     return "apache-2.0" if stats.get("base_model") == "embedded" else "other"

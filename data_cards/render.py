@@ -1,4 +1,4 @@
-"""Renders the cards. Names and prompts come from users, so nothing of them is taken for markup."""
+"""Renders the cards. Names and prompts come from users, so they are escaped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from invdpo.data_cards.biases import known
-from invdpo.data_cards.escape import bibtex, bibtex_key, cell, code, fenced, literal, plain, several
+from invdpo.data_cards.biases import known_biases
+from invdpo.data_cards.escape import (
+    bibtex,
+    bibtex_key,
+    cell,
+    code,
+    fenced,
+    join_list,
+    literal,
+    plain,
+)
 from invdpo.data_cards.metadata import Stats, dataset_metadata, model_metadata
-from invdpo.data_cards.renewing import card
+from invdpo.data_cards.renewing import join_card
 from invdpo.data_cards.statistics import tables
 
 
@@ -21,29 +30,32 @@ def render_dataset_card(stats: Stats) -> str:
     Args:
         stats: `name`, `num_train`, `num_validation`, `scorers`, `models`, `config_hash`, and if
             known `features` (a list of name and dtype), `license` with `license_name` and
-            `license_link`, `dropped` (reason -> count), `description`, `images` (how many),
+            `license_link`, `dropped` (reason -> count), `description`, `images` (a number),
             `sources` (rows of what, name, revision), `config` (section -> option -> value),
             `version`, `report` (of the pairing), `plots` (rows of title and path) and `origin` (a
-            sentence, for pairs that were not cut here).
+            sentence, for imported pairs).
     """
     report = stats.get("report") or {}
-    roles = {name: told.get("role") for name, told in (report.get("scorers") or {}).items()}
+    roles = {name: facts.get("role") for name, facts in (report.get("scorers") or {}).items()}
     metadata = dataset_metadata(stats)
     config = stats.get("config")
-    own = {
+    derived = {
         "held_out": [name for name, role in roles.items() if role == "held_out"],
         "reviewed": bool(report.get("reviews")),
-        "provenance": [[plain(a), code(b), code(c or "")] for a, b, c in stats.get("sources", ())],
+        "provenance": [
+            [plain(what), code(name), code(revision or "")]
+            for what, name, revision in stats.get("sources", ())
+        ],
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True) if config else None,
         "version": stats.get("version"),
         "origin": stats.get("origin"),
         "statistics": tables(report),
         "plots": stats.get("plots", ()),
-        "biases": known(stats["scorers"]),
+        "biases": known_biases(stats["scorers"]),
         "key": bibtex_key(stats["name"]),
     }
     text = _environment().get_template("dataset_card.md.j2")
-    return card(metadata, text.render(**{**stats, **own, "metadata": metadata}))
+    return join_card(metadata, text.render(**{**stats, **derived, "metadata": metadata}))
 
 
 def render_model_card(stats: Stats) -> str:
@@ -53,7 +65,7 @@ def render_model_card(stats: Stats) -> str:
         stats: `name`, `location` (folder or Hub id of the weights), `base_model`, `dataset`,
             `objective`, and if known `tuning`, `revision` and `fingerprint` of the base model,
             `license` with `license_name` and `license_link`, `figures` (rows of equal keys),
-            `curves` and `picture` (links to pictures), `command`, `config` (option -> value),
+            `curves` and `picture` (links to images), `command`, `config` (option -> value),
             `version` and `description`; what lies on the Hub is linked by `base_model_id` and
             `dataset_id`.
     """
@@ -82,7 +94,7 @@ def _environment() -> Environment:
         "cell": cell,
         "fenced": fenced,
         "literal": literal,
-        "several": several,
+        "several": join_list,
         "bibtex": bibtex,
     }
     return environment

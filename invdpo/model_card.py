@@ -1,7 +1,4 @@
-"""The card of a tuned model: what it was made of, by which command, and what came out.
-
-MERGED: Where a tuned model comes from: the base model, its revision and its licence.
-"""
+"""The card of a tuned model: its base and licence, the command that trained it, and the results."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from invdpo.schemas.io.redact import redact, redact_paths
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
 
-
+EMBEDDED = "embedded"
 REWARDS = {"rewards/accuracies": "reward accuracy", "rewards/margins": "reward margin"}
 
 
@@ -31,9 +28,9 @@ def write_model_card(
     """Write `README.md` beside the weights; its path.
 
     Args:
-        dataset: Folder or Hub id, as it was given.
-        config: As it was given, so that the embedded model goes by that name.
-        result: What `invdpo.train.train` came to.
+        dataset: Folder or Hub id, as given.
+        config: As given, so that the embedded model has that name.
+        result: What `invdpo.train.train` returned.
         repo_id: Where on the Hub the model will be, if anywhere.
     """
     from invdpo.data_cards import render_model_card
@@ -46,7 +43,7 @@ def write_model_card(
 
 
 def draft_card(dataset: str | Path, output: Path, config: TrainConfig, repo_id: str) -> str:
-    """The card as far as it is known before the training; its head is already the final one."""
+    """The card as far as it is known before the training; its head is already final."""
     from invdpo.data_cards import render_model_card
 
     return render_model_card(plan_facts(dataset, output, config, repo_id))
@@ -62,7 +59,7 @@ def model_facts(
         "fingerprint": json.loads(report.read_bytes())["model"] if report.is_file() else None,
         "figures": [{"figure": name, "value": value} for name, value in _figures(result).items()],
         "curves": "curves.png" if (output / "curves.png").is_file() else None,
-        "picture": _last_picture(output),
+        "picture": _last_image(output),
     }
 
 
@@ -71,18 +68,18 @@ def plan_facts(
 ) -> dict[str, Any]:
     """What is known before the training."""
     residual = f" ({config.residual})" if config.objective == "inversion-dpo" else ""
-    known, name = hub_id(str(dataset)), output.resolve().name
+    dataset_id, name = hub_id(str(dataset)), output.resolve().name
     facts = {
         "name": repo_id.split("/")[-1] if repo_id else name,
         "location": repo_id or f"path/to/{name}",
-        "dataset": known or _local_name(Path(dataset)),
+        "dataset": dataset_id or _local_name(Path(dataset)),
         "objective": f"{config.objective}{residual}",
         "tuning": config.tuning,
         "command": training_command(dataset, output, config),
         "config": {name: _text(redact(value)) for name, value in config.fingerprint().items()},
         "version": __version__,
     }
-    return facts | ({"dataset_id": known} if known else {}) | base_facts(config)
+    return facts | ({"dataset_id": dataset_id} if dataset_id else {}) | base_facts(config)
 
 
 def _local_name(dataset: Path) -> str:
@@ -91,9 +88,9 @@ def _local_name(dataset: Path) -> str:
 
 
 def training_command(dataset: str | Path, output: Path, config: TrainConfig) -> str:
-    """The command that trains so, with the options that differ from the defaults.
+    """The command of this training, with the options that differ from the defaults.
 
-    Folders of this machine are cut to their last part, and every word is quoted for a shell.
+    Folders of this machine are cut to their last part, and words are quoted for a shell.
     """
     words = ["invdpo", "train", redact(str(dataset)), "--output", redact(str(output))]
     for flag in flags(["train"]):
@@ -128,62 +125,61 @@ def _figures(result: TrainResult) -> dict[str, Any]:
     if result.best_loss is not None:
         figures["validation loss at that step"] = f"{result.best_loss:.4g}"
     last = _last_metrics(result.output / "metrics.jsonl")
-    for place, pairs in (("", "the last batch"), ("validation/", "validation pairs, last look")):
+    for prefix, pairs in (("", "the last batch"), ("validation/", "validation pairs, last look")):
         for metric, name in REWARDS.items():
-            if f"{place}{metric}" in last:
-                figures[f"{name}, {pairs}"] = f"{last[place + metric]:.4g}"
+            if f"{prefix}{metric}" in last:
+                figures[f"{name}, {pairs}"] = f"{last[prefix + metric]:.4g}"
     return figures
 
 
-def _last_picture(output: Path) -> str | None:
-    """Where the last validation picture lies, as a link of the card; none without pictures."""
-    found = sorted((output / "pictures").glob("*.png"))
-    return f"pictures/{quote(found[-1].name)}" if found else None
+def _last_image(output: Path) -> str | None:
+    """The last validation image as a link; none without images."""
+    images = sorted((output / "pictures").glob("*.png"))
+    return f"pictures/{quote(images[-1].name)}" if images else None
 
 
 def _last_metrics(path: Path) -> dict[str, float]:
-    """Every metric's last value; nothing without the file."""
+    """The last value of every metric; nothing without the file."""
     if not path.is_file():
         return {}
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
-        found |= json.loads(line)
-    return found
-
-
-EMBEDDED = "embedded"
+        metrics |= json.loads(line)
+    return metrics
 
 
 def hub_id(name: str) -> str | None:
-    """The name if it is one of the Hub's and no path here; none otherwise."""
+    """The name if it is a Hub id and no path on this machine; else none."""
     return name if is_hub_id(name) and not Path(name).exists() else None
 
 
 def base_facts(config: TrainConfig) -> dict[str, Any]:
-    """What a card says of the base model: name, id, revision, and the licence if it tells one."""
-    found = hub_id(config.model)
-    if found is None:
-        folder = _embedded() if config.model == EMBEDDED else Path(config.model)
-        shown = config.model if config.model == EMBEDDED else redact_paths(config.model)
-        return {"base_model": shown, **read_licence(folder / "README.md")}
-    facts = {"base_model": found, "base_model_id": found}
-    if commit := _commit(found, config.revision):
+    """What a card says of the base model: name, id, revision, and licence if it states one."""
+    model_id = hub_id(config.model)
+    if model_id is None:
+        is_embedded = config.model == EMBEDDED
+        folder = _embedded_model() if is_embedded else Path(config.model)
+        name = config.model if is_embedded else redact_paths(config.model)
+        return {"base_model": name, **read_licence(folder / "README.md")}
+    facts = {"base_model": model_id, "base_model_id": model_id}
+    if commit := _commit(model_id, config.revision):
         facts["revision"] = commit
-    told = read_licence(_readme(found, config.revision))
-    link = str(told.get("license_link", "https://"))
+    licence = read_licence(_readme(model_id, config.revision))
+    link = str(licence.get("license_link", "https://"))
     if not link.startswith("https://"):
-        told["license_link"] = f"https://huggingface.co/{found}/blob/main/{link.lstrip('/')}"
-    return facts | told
+        address = f"https://huggingface.co/{model_id}/blob/main/{link.lstrip('/')}"
+        licence["license_link"] = address
+    return facts | licence
 
 
-def _embedded() -> Path:
+def _embedded_model() -> Path:
     from invdpo.curate.shapes import bundle
 
     return bundle.model_path()
 
 
 def _commit(model: str, revision: str | None) -> str | None:
-    """The commit of the copy that was trained on, or the revision that was asked for."""
+    """The commit of the copy that was trained on, or else the revision that was asked for."""
     from huggingface_hub import try_to_load_from_cache
 
     index = try_to_load_from_cache(model, "model_index.json", revision=revision)
@@ -191,7 +187,7 @@ def _commit(model: str, revision: str | None) -> str | None:
 
 
 def _readme(model: str, revision: str | None) -> Path | None:
-    """The base model's README from the Hub or its cache; none when neither has it."""
+    """The README of the base model from the Hub or its cache; none if neither has it."""
     from huggingface_hub import hf_hub_download
 
     try:

@@ -29,7 +29,7 @@ MODEL_FILES = (
 
 
 def model_files(folder: Path) -> tuple[str, ...]:
-    """What of a trained model's folder belongs on the Hub.
+    """Patterns of the files of a trained model that belong on the Hub.
 
     Weights, card, figures and pictures, and the parts of a whole pipeline if it is one; never
     checkpoints, a run's state, trackers' files or evaluations.
@@ -42,25 +42,25 @@ def model_files(folder: Path) -> tuple[str, ...]:
     return (*MODEL_FILES, *(f"{name}/**/*" for name in names))
 
 
-def contents(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
-    """Path in the repository -> what goes there, sorted. Raises `DataError` when it is nothing.
+def collect_files(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
+    """Path in the repository -> its content, sorted. Raises `DataError` when there is none.
 
     Hidden files are left out, and links that lead out of the folder.
     """
     root = folder.resolve()
-    found = {
+    files = {
         path.relative_to(folder).as_posix(): path
         for pattern in patterns
         for path in folder.glob(pattern)
         if path.is_file() and path.resolve().is_relative_to(root)
     }
-    shown = {name: found[name] for name in sorted(found) if not _hidden(name)}
-    if not shown:
-        raise DataError(f"{folder}: nothing to push there; looked for {', '.join(patterns)}.")
-    return {name: redact_file(path) or path for name, path in shown.items()}
+    visible = {name: files[name] for name in sorted(files) if not _is_hidden(name)}
+    if not visible:
+        raise DataError(f"{folder}: no files to push; looked for {', '.join(patterns)}.")
+    return {name: redact_file(path) or path for name, path in visible.items()}
 
 
-def _hidden(name: str) -> bool:
+def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
@@ -70,17 +70,17 @@ def verify(
     listed: Iterable[Any],
     known: Mapping[str, str] | None = None,
 ) -> None:
-    """Hold the Hub's list of files against what was sent. Raises `HubError` for a difference.
+    """Compare the Hub's list of files with what was sent. Raises `HubError` for a difference.
 
-    Large files are listed with their SHA-256, small ones with git's hash of a blob. `known` tells
+    Large files are listed with their SHA-256, small ones with git's hash of a blob. `known` holds
     SHA-256 that need no computing.
     """
-    there = {entry.path: entry for entry in listed if hasattr(entry, "blob_id")}
+    entries = {entry.path: entry for entry in listed if hasattr(entry, "blob_id")}
     hashes = known or {}
     wrong = [
         name
         for name, content in sent.items()
-        if not same_as_listed(content, there.get(name), hashes.get(name))
+        if not same_as_listed(content, entries.get(name), hashes.get(name))
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -91,7 +91,7 @@ def verify(
 
 
 def same_as_listed(content: Content, entry: Any, sha256: str | None = None) -> bool:
-    """Whether the Hub lists a file with these bytes; their hash is computed unless it is given."""
+    """Whether the Hub lists a file with these bytes; their hash is computed unless given."""
     if entry is None:
         return False
     if entry.lfs is not None:

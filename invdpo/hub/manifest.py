@@ -1,7 +1,7 @@
-"""`invdpo.json` in a repository: what data set it holds, and the hash of every file of it.
+"""`invdpo.json` in a repository: which data set it holds, and the hash of every file of it.
 
-Two pushes are of the same data set when they have one ancestry: the prompts and what drew the
-candidates. Scoring again and cutting other pairs makes a new version of it, not another set.
+Two pushes are of the same data set when they have the same ancestry: the prompts and what generated
+the candidates. Scoring again and choosing other pairs makes a new version of it, not another set.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from invdpo.hub.errors import HubError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.redact import redact
 
-NAME = "invdpo.json"
+MANIFEST = "invdpo.json"
 FORMAT = 1
-JUDGED = {
+NOT_ANCESTRY = {
     "annotate",
     "dataset",
     "export",
@@ -30,37 +30,37 @@ JUDGED = {
     "score",
     "scores",
 }
-"""Sections of a fingerprint that say how candidates were judged, not which they are."""
+"""Sections of a fingerprint that say how candidates were judged, not which ones they are."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a push says of itself."""
+    """What a push says about itself."""
 
     ancestry: dict[str, Any]
-    """Section -> key -> value: what made the candidates; empty when nobody knows."""
+    """Section -> key -> value: what made the candidates; empty when that is unknown."""
     files: dict[str, dict[str, Any]]
     """Name in the repository -> `sha256` and `bytes`, of all but the card, which people edit."""
     pairs: int
     card: str
-    """SHA-256 of the card as it was here; if the Hub has another, people edited it there."""
+    """SHA-256 of the card as it was here; if the Hub has another, somebody edited it there."""
     workspace: bool = False
-    """Whether the tables that the pairs were cut from are there."""
+    """Whether the tables of the workspace were pushed too."""
     candidates: bool = False
-    """Whether the pictures of all candidates are there, not only those of pairs."""
+    """Whether the images of all candidates were pushed, not only those in pairs."""
     version: str = __version__
     format: int = FORMAT
 
     @property
     def dataset(self) -> str:
-        """The identity of the data set; without ancestry that of its very files."""
+        """The identity of the data set; without ancestry that of its files."""
         data = {n: f["sha256"] for n, f in self.files.items() if n.startswith("data/")}
         return content_id("dataset", self.ancestry or data)
 
     def to_bytes(self) -> bytes:
-        """As it stands in the repository; the same for the same set."""
-        told = {"dataset": self.dataset, **asdict(self)}
-        return (json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+        """The file in the repository; the same for the same data set."""
+        content = {"dataset": self.dataset, **asdict(self)}
+        return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def digest(content: bytes) -> str:
@@ -71,28 +71,29 @@ def digest(content: bytes) -> str:
 def ancestry(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The sections that say which candidates there are, without what is private.
 
-    Nothing for sets that were not made here: of imported ones only the layout is known.
+    Nothing for imported data sets, of which only the layout is known.
     """
     if "generate" not in fingerprint:
         return {}
-    found: dict[str, Any] = redact({k: v for k, v in fingerprint.items() if k not in JUDGED})
-    return found
+    sections = {name: part for name, part in fingerprint.items() if name not in NOT_ANCESTRY}
+    public: dict[str, Any] = redact(sections)
+    return public
 
 
 def read_manifest(content: bytes, repo_id: str) -> Manifest:
-    """Raises `HubError` for one that a newer version wrote, or nobody."""
+    """Raises `HubError` for one of a newer version, or one that can't be read."""
     try:
-        told = json.loads(content)
-        if int(told["format"]) > FORMAT:
+        values = json.loads(content)
+        if int(values["format"]) > FORMAT:
             raise HubError(
-                f"{repo_id}: pushed by invdpo {told['version']}, a newer version than this one "
+                f"{repo_id}: pushed by invdpo {values['version']}, a newer version than this one "
                 f"({__version__}). Upgrade: pip install -U invdpo"
             )
-        told.pop("dataset", None)
-        found = Manifest(**told)
-        for facts in found.files.values():
+        values.pop("dataset", None)
+        manifest = Manifest(**values)
+        for facts in manifest.files.values():
             str(facts["sha256"]), int(facts["bytes"])
-        return found
+        return manifest
     except (ValueError, KeyError, TypeError, AttributeError):
-        text = f"{repo_id}: its {NAME} can't be read."
+        text = f"{repo_id}: its {MANIFEST} can't be read."
         raise HubError(f"{text} Push the data set again with --force.") from None

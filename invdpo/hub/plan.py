@@ -8,27 +8,27 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from invdpo.hub.files import Content, contents, same_as_listed
-from invdpo.hub.manifest import NAME, Manifest, ancestry, digest
-from invdpo.hub.source import OWN_FILES, Source
+from invdpo.hub.files import Content, collect_files, same_as_listed
+from invdpo.hub.manifest import MANIFEST, Manifest, ancestry, digest
+from invdpo.hub.source import OWN_FILES, LocalDataset
 from invdpo.schemas.io.redact import redact
 
 if TYPE_CHECKING:
     from invdpo.curate.dataset.archive import PackedImages
     from invdpo.curate.workspace import Workspace
 
-OURS = ("data/*.parquet", "workspace/*", NAME)
-"""Patterns of what a push may remove, beside the files of an older push."""
+MANAGED = ("data/*.parquet", "workspace/*", MANIFEST)
+"""Patterns of what a push may remove, besides the files of an older push."""
 
 
 @dataclass(frozen=True)
 class UploadFile:
-    """One file to be there after the push; reads its bytes once to know their hash."""
+    """One file that the repository shall hold after the push."""
 
     name: str
     content: Content
     operation: Any
-    """Of the Hub's client, with the hash in it."""
+    """Of the Hub's client, which reads the bytes once to know their hash."""
 
     @property
     def sha256(self) -> str:
@@ -43,7 +43,7 @@ class UploadFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a push comes to."""
+    """What a push sends, keeps and removes."""
 
     send: list[UploadFile]
     keep: list[UploadFile]
@@ -51,64 +51,73 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Files and bytes."""
-        told = {
-            word: {"files": len(pieces), "bytes": sum(p.size for p in pieces)}
-            for word, pieces in (("sent", self.send), ("kept", self.keep))
+        counts = {
+            key: {"files": len(files), "bytes": sum(file.size for file in files)}
+            for key, files in (("sent", self.send), ("kept", self.keep))
         }
-        return told | {"removed": {"files": len(self.remove)}}
+        return counts | {"removed": {"files": len(self.remove)}}
 
 
-def piece(name: str, content: Content) -> UploadFile:
+def upload_file(name: str, content: Content) -> UploadFile:
     """A file by its name in the repository."""
     from huggingface_hub import CommitOperationAdd
 
     return UploadFile(name, content, CommitOperationAdd(name, content))
 
 
-def pieces(source: Source, card: str, place: Path, *, candidates: bool) -> list[UploadFile]:
-    """All files of a push, with the card it shall have; tables are packed below `place`.
+def upload_files(
+    dataset: LocalDataset, card: str, folder: Path, *, candidates: bool
+) -> list[UploadFile]:
+    """All files of a push, with this card; tables are packed in `folder`.
 
-    With `candidates` the pictures of all candidates go along, not only those in pairs.
+    With `candidates` the images of all candidates are included, not only those in pairs.
     """
-    found = contents(source.dataset, OWN_FILES)
-    found["README.md"] = card.encode()
-    if source.workspace is not None:
-        found |= _tables(source.workspace, source, place, candidates)
-    made = [piece(name, content) for name, content in found.items()]
-    facts = {p.name: {"sha256": p.sha256, "bytes": p.size} for p in made if p.name != "README.md"}
+    contents = collect_files(dataset.folder, OWN_FILES)
+    contents["README.md"] = card.encode()
+    if dataset.workspace is not None:
+        contents |= _packed_tables(dataset.workspace, dataset, folder, candidates)
+    files = [upload_file(name, content) for name, content in contents.items()]
+    hashes = {f.name: {"sha256": f.sha256, "bytes": f.size} for f in files if f.name != "README.md"}
     manifest = Manifest(
-        ancestry(source.fingerprint),
-        facts,
-        source.pairs,
-        digest(source.card.encode()),
-        workspace=source.workspace is not None,
+        ancestry(dataset.fingerprint),
+        hashes,
+        dataset.pairs,
+        digest(dataset.card.encode()),
+        workspace=dataset.workspace is not None,
         candidates=candidates,
     )
-    return [*made, piece(NAME, manifest.to_bytes())]
+    return [*files, upload_file(MANIFEST, manifest.to_bytes())]
 
 
-def _tables(ws: Workspace, source: Source, place: Path, candidates: bool) -> dict[str, Content]:
-    """The workspace packed, by names in the repository; pictures of pairs are in `data/`."""
+def _packed_tables(
+    ws: Workspace, dataset: LocalDataset, folder: Path, candidates: bool
+) -> dict[str, Content]:
+    """The packed workspace by names in the repository; the images of pairs are in `data/`."""
     from invdpo.curate.dataset.archive import pack_workspace
 
-    encoding = source.fingerprint.get("dataset", {}).get("image_format", "keep")
+    encoding = dataset.fingerprint.get("dataset", {}).get("image_format", "keep")
     images: PackedImages = "none" if not candidates else "others" if encoding == "keep" else "all"
-    (place / "workspace").mkdir()
-    packed = pack_workspace(ws, place / "workspace", images, redact)
-    return {path.relative_to(place).as_posix(): path for path in packed}
+    (folder / "workspace").mkdir()
+    packed = pack_workspace(ws, folder / "workspace", images, redact)
+    return {path.relative_to(folder).as_posix(): path for path in packed}
 
 
-def compare(wanted: Sequence[UploadFile], there: Iterable[Any], old: Manifest | None) -> Plan:
-    """What to send, what is there already, and what of older pushes is to go."""
-    listed = {entry.path: entry for entry in there if hasattr(entry, "blob_id")}
-    kept = [p for p in wanted if same_as_listed(p.content, listed.get(p.name), p.sha256)]
-    names = {p.name for p in wanted}
+def compare(wanted: Sequence[UploadFile], entries: Iterable[Any], old: Manifest | None) -> Plan:
+    """What to send, what the Hub has, and what of older pushes to remove.
+
+    Args:
+        wanted: All files that the repository shall hold.
+        entries: What it holds, as the client lists it.
+        old: The manifest of the last push, if any.
+    """
+    listed = {entry.path: entry for entry in entries if hasattr(entry, "blob_id")}
+    keep = [f for f in wanted if same_as_listed(f.content, listed.get(f.name), f.sha256)]
     managed = set(old.files if old else ()) & listed.keys()
-    managed |= {name for name in listed if any(fnmatch(name, pattern) for pattern in OURS)}
-    send = [p for p in wanted if p not in kept]
-    return Plan(send, kept, sorted(managed - names))
+    managed |= {name for name in listed if any(fnmatch(name, pattern) for pattern in MANAGED)}
+    send = [file for file in wanted if file not in keep]
+    return Plan(send, keep, sorted(managed - {file.name for file in wanted}))
 
 
-def by_name(wanted: Iterable[UploadFile]) -> Mapping[str, Content]:
-    """Names to contents, as `verify` takes them."""
-    return {p.name: p.content for p in wanted}
+def contents_by_name(files: Iterable[UploadFile]) -> Mapping[str, Content]:
+    """Name -> content, as `verify` takes them."""
+    return {file.name: file.content for file in files}

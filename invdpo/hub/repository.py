@@ -21,7 +21,7 @@ FILES_A_COMMIT = 50
 
 @dataclass(frozen=True)
 class Repository:
-    """One on the Hub that may not be there yet; its methods raise `HubError`."""
+    """A repository that may not exist yet; its methods raise `HubError`."""
 
     id: str
     kind: Kind
@@ -42,13 +42,13 @@ class Repository:
         return HfApi(library_name="invdpo", library_version=__version__)
 
     def page(self, revision: str | None = None) -> str:
-        """Where people see it."""
-        place = "datasets/" if self.kind == "dataset" else ""
+        """Address of its page."""
+        prefix = "datasets/" if self.kind == "dataset" else ""
         branch = f"/tree/{revision}" if revision else ""
-        return f"{self.api.endpoint}/{place}{self.id}{branch}"
+        return f"{self.api.endpoint}/{prefix}{self.id}{branch}"
 
     def check_rights(self, *, own: bool = True) -> None:
-        """Log in, and refuse a token that may only read, or may not write to this `own`er."""
+        """Log in; refuse a token that may only read, or with `own` may not write to this owner."""
         with hub_errors(self.id):
             user = self.api.whoami()
         access = (user.get("auth") or {}).get("accessToken") or {}
@@ -61,29 +61,30 @@ class Repository:
         if own and owner not in owners and role != "fineGrained":
             known = " or ".join(owners)
             raise HubError(
-                f"{self.id}: {name} may write to {known}, not to {owner}. Choose an owner of these."
+                f"{self.id}: {name} may write to {known}, not to {owner}. "
+                "Choose one of these owners."
             )
 
     def check_visibility(self, private: bool) -> None:
-        """Refuse to publish what shall be private, in a repository that is public."""
+        """Refuse to push what shall be private to a repository that is public."""
         if not private:
             return
-        found = self.info(None)
-        if found is not None and not found.private:
+        info = self.info(None)
+        if info is not None and not info.private:
             raise HubError(
-                f"{self.id} is there and public, and --private does not change that. "
+                f"{self.id} already exists and is public; --private does not change that. "
                 "Make it private in its settings, or choose another name."
             )
 
     def check_card(self, card: str) -> None:
-        """Let the Hub judge a card's metadata."""
+        """Let the Hub check the metadata of a card."""
         from huggingface_hub import RepoCard
 
         with hub_errors(self.id), quiet_hub():
             RepoCard(card).validate(repo_type=self.kind)
 
-    def make(self, private: bool, revision: str | None) -> None:
-        """Make the repository and the branch if they are missing."""
+    def create(self, private: bool, revision: str | None) -> None:
+        """Create the repository and the branch if they are missing."""
         with hub_errors(self.id), quiet_hub():
             self.api.create_repo(
                 self.id, repo_type=self.kind, private=private or None, exist_ok=True
@@ -94,14 +95,14 @@ class Repository:
     def commit(
         self, sent: Mapping[str, Content], revision: str | None, create_pr: bool, note: str
     ) -> Any:
-        """Send the files, some a commit; the last commit, with the pull request's address."""
+        """Send the files, a batch per commit; the last commit, with the pull request's address."""
         from huggingface_hub import CommitOperationAdd
 
         names, url = list(sent), None
         with hub_errors(self.id), quiet_hub():
             for start in range(0, len(names), FILES_A_COMMIT):
                 adds = [CommitOperationAdd(n, sent[n]) for n in names[start:][:FILES_A_COMMIT]]
-                done = self.api.create_commit(
+                commit = self.api.create_commit(
                     self.id,
                     adds,
                     commit_message=note,
@@ -109,12 +110,12 @@ class Repository:
                     revision=revision,
                     create_pr=create_pr and not url,
                 )
-                url, revision = url or done.pr_url, done.pr_revision or revision
-        done.pr_url = url
-        return done
+                url, revision = url or commit.pr_url, commit.pr_revision or revision
+        commit.pr_url = url
+        return commit
 
     def info(self, revision: str | None, act: Act = "write") -> Any:
-        """What the Hub tells of a branch; None when it, or the repository, is not there."""
+        """What the Hub says of a branch; None if the branch or the repository does not exist."""
         from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
         with hub_errors(self.id, act):
@@ -128,17 +129,17 @@ class Repository:
         with (
             hub_errors(self.id, "read"),
             quiet_hub(),
-            TemporaryDirectory(prefix="invdpo-") as place,
+            TemporaryDirectory(prefix="invdpo-") as folder,
         ):
-            found = self.api.hf_hub_download(
-                self.id, name, repo_type=self.kind, revision=commit, local_dir=place
+            path = self.api.hf_hub_download(
+                self.id, name, repo_type=self.kind, revision=commit, local_dir=folder
             )
-            return Path(found).read_bytes()
+            return Path(path).read_bytes()
 
-    def listed(self, commit: str, act: Act = "write") -> list[Any]:
+    def list_files(self, commit: str, act: Act = "write") -> list[Any]:
         """Every file of a commit."""
         with hub_errors(self.id, act):
-            found = self.api.list_repo_tree(
+            tree = self.api.list_repo_tree(
                 self.id, repo_type=self.kind, revision=commit, recursive=True
             )
-            return list(found)
+            return list(tree)

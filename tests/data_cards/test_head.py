@@ -37,9 +37,9 @@ def test_a_head_may_be_empty() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("---\na: 1\nb: [\n---\n", r"work/README\.md: the head is no YAML \(line 4\)"),
-        ("\n\n---\na: [\n---\n", r"the head is no YAML \(line 5\)"),
-        ("---\nday: 2024-13-45\n---\n", "the head is no YAML"),
+        ("---\na: 1\nb: [\n---\n", r"work/README\.md: the head is not YAML \(line 4\)"),
+        ("\n\n---\na: [\n---\n", r"the head is not YAML \(line 5\)"),
+        ("---\nday: 2024-13-45\n---\n", "the head is not YAML"),
         ("---\n- a list\n---\n", "no mapping between two ---"),
         ("---\na: 1\n", "no mapping between two ---"),
         ("---\na: 1\n----\n", "no mapping between two ---"),

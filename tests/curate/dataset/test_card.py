@@ -79,7 +79,7 @@ def test_a_broken_card_is_told_before_anything_is_written(ws: Workspace) -> None
     readme = write(ws, pairs(3)) / "README.md"
     readme.write_text("---\n: [\n---\n# Mine\n")
     files = sorted((readme.parent / "data").iterdir())
-    with pytest.raises(DataError, match=r"dataset/README.md: the head is no YAML \(line"):
+    with pytest.raises(DataError, match=r"dataset/README.md: the head is not YAML \(line"):
         write(ws)
     assert sorted((readme.parent / "data").iterdir()) == files
     assert readme.read_text() == "---\n: [\n---\n# Mine\n"

@@ -89,7 +89,7 @@ def test_cards(dataset: Path) -> None:
     folder = DatasetFolder(dataset)
     assert folder.read_card() == (dataset / "README.md").read_text()
     (dataset / "README.md").write_text("---\n{\n---\n")
-    with pytest.raises(DataError, match=r"dataset/README\.md: the head is no YAML"):
+    with pytest.raises(DataError, match=r"dataset/README\.md: the head is not YAML"):
         folder.read_card()
     (dataset / "README.md").unlink()
     assert folder.read_card() is None

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from invdpo.curate.exchange import IMPORTS, export_dataset, import_dataset
-from invdpo.hub.source import find_source
+from invdpo.hub.source import find_dataset
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.train.data import image_id, open_dataset
 from tests.curate.dataset_files import workspace, write
@@ -95,7 +95,7 @@ def test_ids_that_hash_keep_their_names_in_folders(ours: Path, tmp_path: Path) -
 def test_what_came_in_can_be_pushed_and_go_out_again(ours: Path, tmp_path: Path) -> None:
     export_dataset(ours, "pickapic", tmp_path / "out", KEEP)
     import_dataset(tmp_path / "out", "pickapic", tmp_path / "back", KEEP)
-    source = find_source(tmp_path / "back")
+    source = find_dataset(tmp_path / "back")
     assert (source.pairs, source.workspace) == (30, None)
     export_dataset(tmp_path / "back", "preference", tmp_path / "on", KEEP)
     assert read_by_trainer(tmp_path / "on", "preference") == read_by_trainer(ours, "invdpo")

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from invdpo.cli import app
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[2]
 DOCS = TESTS.parent / "docs"
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9_-]*)")
 ROOMS = ("objective", "schedule", "inversion", "gradient", "batches")

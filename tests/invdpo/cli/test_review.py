@@ -20,7 +20,7 @@ from invdpo.cli import app
 from tests.curate.review.sessions import session, table
 from tests.workspaces import build
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -106,12 +106,12 @@ def test_private(hub: HubServer, folder: Path) -> None:
 
 def test_what_shall_be_private_is_never_pushed_to_the_public(hub: HubServer, folder: Path) -> None:
     hub.add("models", "alice/tuned")
-    with pytest.raises(HubError, match="is there and public"):
+    with pytest.raises(HubError, match="already exists and is public"):
         push(folder, private=True)
     assert hub.model("alice/tuned").files() == {}
 
 
 def test_nothing_to_push(hub: HubServer, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing to push there; looked for"):
+    with pytest.raises(DataError, match="no files to push; looked for"):
         push_folder(tmp_path, "alice/x", patterns=MODEL_FILES)
     assert hub.asked == []

@@ -19,7 +19,7 @@ from invdpo.curate.runner import RunOptions
 from invdpo.curate.storage.parts import read_header, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.hub.errors import HubError
-from invdpo.hub.pull import Pulled, pull_set
+from invdpo.hub.pull import PullResult, pull_set
 from invdpo.hub.push import PushOptions, push_set
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
@@ -55,7 +55,7 @@ def push(work: Path, repo: str = "lab/set", **options: Any) -> None:
     push_set(work, repo, PushOptions(**options), note=lambda _: None)
 
 
-def pull(output: Path, repo: str = "lab/set", revision: str | None = None) -> Pulled:
+def pull(output: Path, repo: str = "lab/set", revision: str | None = None) -> PullResult:
     return pull_set(repo, output, revision, note=lambda _: None)
 
 
@@ -153,7 +153,7 @@ FAULTS = [
     (Fault("resolve", status=403, at=3, text="No"), "no right to read there (No)"),
     (Fault("resolve", status=500, at=3, times=99), "the Hub failed (500"),
     (Fault("lfs-get", "halve", times=99), "the Hub can't be reached at http://127.0.0.1:"),
-    (Fault("lfs-get", "garble"), "came with another hash than it was pushed with"),
+    (Fault("lfs-get", "garble"), "has another hash than when it was pushed"),
 ]
 
 
@@ -199,7 +199,7 @@ def test_what_was_fetched_and_then_spoilt_is_found(shelf: Shelf, tmp_path: Path)
     kept = next((tmp_path / ".back.pull").rglob("*.parquet"))
     content = kept.read_bytes()
     kept.write_bytes(content[:-1] + b"?")
-    with pytest.raises(HubError, match="came with another hash"):
+    with pytest.raises(HubError, match="has another hash"):
         pull(tmp_path / "back")
     pull(tmp_path / "back")
 
@@ -242,7 +242,7 @@ def test_what_is_not_there(shelf: Shelf, tmp_path: Path) -> None:
 def test_a_place_that_is_taken(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "back").mkdir()
     (tmp_path / "back/mine.txt").write_text("mine")
-    with pytest.raises(DataError, match="is there already"):
+    with pytest.raises(DataError, match="already exists"):
         pull(tmp_path / "back")
     (tmp_path / "back/mine.txt").unlink()
     pull(tmp_path / "back")

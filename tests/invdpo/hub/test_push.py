@@ -160,7 +160,7 @@ def test_files_of_others_are_not_replaced_without_force(hub: HubServer, work: Pa
     hub.add("datasets", "lab/set", **files)
     refused = push()
     assert refused.exit_code == 1
-    assert "holds files that invdpo did not push, data/train-00000-of-00002.parquet first" in (
+    assert "holds files that invdpo did not push, such as data/train-00000-of-00002.parquet" in (
         refused.stderr
     )
     assert hub.dataset("lab/set").files() == files
@@ -189,7 +189,7 @@ def test_a_set_of_unknown_origin_is_the_same_by_its_bytes(
     path = folder / "data/train-00000-of-00001.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)
     refused = push(path=folder)
-    assert "neither tells what it was made of" in refused.stderr
+    assert "it is unknown what made either" in refused.stderr
     pushed("--force", path=folder)
 
 
@@ -216,7 +216,7 @@ def test_more_files_than_a_commit_takes_are_still_one_change(
     hub: HubServer, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They go to a pull request, which is merged: the branch jumps from nothing to all of it."""
-    monkeypatch.setattr(hub_push, "AT_ONCE", 5)
+    monkeypatch.setattr(hub_push, "CHANGES_A_COMMIT", 5)
     before = len(hub.add("datasets", "lab/set").trees)
     found = pushed()
     repo = hub.dataset("lab/set")
@@ -226,7 +226,7 @@ def test_more_files_than_a_commit_takes_are_still_one_change(
     assert sizes == [5, 10, len(WHOLE), len(WHOLE)]
     assert repo.messages[-1] == "Merge refs/pr/1"
     cut_anew(work, min_margin=0.2, validation_fraction=0.0)
-    monkeypatch.setattr(hub_push, "AT_ONCE", 2)
+    monkeypatch.setattr(hub_push, "CHANGES_A_COMMIT", 2)
     assert pushed("--create-pr")["url"].endswith("/discussions/2")
     assert set(repo.files()) == WHOLE
 
@@ -253,7 +253,7 @@ def test_private(hub: HubServer, work: Path) -> None:
     assert hub.dataset("lab/set").private
     hub.add("datasets", "lab/public")
     result = push("--private", repo="lab/public")
-    assert "is there and public" in result.stderr
+    assert "already exists and is public" in result.stderr
 
 
 def test_what_people_wrote_on_the_hub_stays(hub: HubServer, work: Path) -> None:

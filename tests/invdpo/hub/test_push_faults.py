@@ -201,11 +201,11 @@ def spoil(work: Path, what: str) -> Path:
         ("nothing", "no such folder"),
         ("no", "no data set: neither data/"),
         ("no set", "this workspace has no data set yet. First run: invdpo curate pair"),
-        ("no card", "README.md: no card"),
+        ("no card", "README.md: the card is missing"),
         ("no features", "its YAML head lacks dataset_info"),
-        ("shard missing", "1 shards of train, whose names tell of 2"),
+        ("shard missing", "found 1 shards of train, expected 2"),
         ("shard damaged", "train-00000-of-00001.parquet: damaged"),
-        ("other pairs", "made from other pairs than those of pairs.parquet"),
+        ("other pairs", "made from other pairs than those in pairs.parquet"),
     ],
 )
 def test_what_is_not_whole_is_not_pushed(

@@ -149,7 +149,7 @@ def test_a_whole_pipeline(hub: HubServer, work: Path, base: Path) -> None:
         (["--push-to-hub", "alice/x"], "hf_wrongwrongwrong", "the Hub refused the token (401)"),
         (["--push-to-hub", "alice/x"], READER, "may only read"),
         (["--push-to-hub", "bob/x"], TOKEN, "alice may write to alice or lab, not to bob"),
-        (["--push-to-hub", "lab/public", "--private"], TOKEN, "is there and public"),
+        (["--push-to-hub", "lab/public", "--private"], TOKEN, "already exists and is public"),
     ],
 )
 def test_what_can_not_be_pushed_is_not_trained(
@@ -183,7 +183,7 @@ def test_a_push_that_fails_loses_nothing(hub: HubServer, work: Path, base: Path)
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "no right to write there (denied to hf_…)" in result.stderr
-    assert "The tuned weights are in tuned. The same command pushes again" in result.stderr
+    assert "The tuned weights are in tuned. Run the same command to push again" in result.stderr
     assert {path.name for path in (work.parent / "tuned").iterdir()} >= PUSHED
     assert hub.model("lab/tuned").files() == {}
     again = train(base, "--push-to-hub", "lab/tuned")
@@ -204,7 +204,7 @@ def test_a_traceback_for_debugging_tells_no_token(
 def test_a_dry_run_checks_the_login_too(hub: HubServer, work: Path, base: Path) -> None:
     result = train(base, "--push-to-hub", "lab/tuned", "--dry-run")
     assert result.exit_code == 0, result.output
-    assert f"To be pushed to {hub.url}/lab/tuned" in result.stderr
+    assert f"Will be pushed to {hub.url}/lab/tuned" in result.stderr
     assert hub.repos == {}
     assert train(base, "--push-to-hub", "bob/tuned", "--dry-run").exit_code == 1
 
