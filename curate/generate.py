@@ -199,7 +199,7 @@ def sizes(config: GenerateConfig) -> list[Size]:
         match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
         if match is None:
             expected = "sizes such as 1024x1024"
-            raise ConfigError(f"generate.resolutions: found {text!r}; expected {expected}.")
+            raise ConfigError(f"generate.resolution: found {text!r}; expected {expected}.")
         parsed.append((int(match[1]), int(match[2])))
     return list(dict.fromkeys(parsed))
 

@@ -87,7 +87,7 @@ def distinct(specs: Sequence[ModelSpec]) -> None:
     for spec in specs:
         if (first := seen.setdefault(spec.revision, spec)) is not spec:
             text = f"{first.name} and {spec.name} have the same weights."
-            raise ConfigError(f"generate.models: {text} Name each once.")
+            raise ConfigError(f"generate.model: {text} Name each once.")
 
 
 def _model_spec(text: str, common: tuple[LoraSpec, ...]) -> ModelSpec:
@@ -97,7 +97,7 @@ def _model_spec(text: str, common: tuple[LoraSpec, ...]) -> ModelSpec:
     name, at, revision = model.partition("@")
     if not name or (at and not revision) or not all(adapters):
         expected = "MODEL, MODEL@REVISION or MODEL+LORA=SCALE"
-        raise ConfigError(f"generate.models: found {text!r}; expected {expected}.")
+        raise ConfigError(f"generate.model: found {text!r}; expected {expected}.")
     return ModelSpec(name, revision or None, (*common, *map(_lora_spec, adapters)))
 
 
@@ -112,5 +112,5 @@ def _lora_spec(text: str) -> LoraSpec:
         scale = float("nan")
     if not path or not abs(scale) <= LARGEST_SCALE or scale == 0:
         expected = f"LORA or LORA=SCALE, a number other than 0 up to {LARGEST_SCALE:g}"
-        raise ConfigError(f"generate.loras: found {text!r}; expected {expected}.")
+        raise ConfigError(f"generate.lora: found {text!r}; expected {expected}.")
     return LoraSpec(path, scale)

@@ -1,7 +1,7 @@
 """The public flags: a list in a file, so that none comes or goes by accident.
 
-A new flag adds its line to `flags.txt`. A line goes only together with an entry in CHANGELOG.md that
-tells users what to type instead; better keep the old name as a hidden one.
+A new flag adds its line to `flags.txt`. A line is only removed together with an entry in
+CHANGELOG.md that tells users what to type instead; better keep the old name as a hidden one.
 """
 
 from __future__ import annotations

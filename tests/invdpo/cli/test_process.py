@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 INVDPO = [sys.executable, "-m", "invdpo"]
 HEAVY = {
     "accelerate",
