@@ -36,9 +36,9 @@ def test_a_licence_of_its_own_is_named_and_linked() -> None:
 
 
 def test_what_a_models_own_card_says_comes_first() -> None:
-    told = {"someone/else": {"license": "mit"}, SDXL: {}}
-    assert licence_of(["someone/else"], told) == {"license": "mit"}
-    assert licence_of(["someone/else", SDXL], told) == {"license": ["mit", "openrail++"]}
+    stated = {"someone/else": {"license": "mit"}, SDXL: {}}
+    assert licence_of(["someone/else"], stated) == {"license": "mit"}
+    assert licence_of(["someone/else", SDXL], stated) == {"license": ["mit", "openrail++"]}
 
 
 @pytest.mark.parametrize("model", KNOWN)

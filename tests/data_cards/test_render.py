@@ -267,8 +267,8 @@ def test_a_name_is_no_template() -> None:
 @given(name=NASTY, location=NASTY, words=st.lists(NASTY, max_size=4))
 def test_no_name_breaks_a_model_card(name: str, location: str, words: list[str]) -> None:
     """The head stays as it is, and both blocks of code give back what was put in."""
-    told = {"name": name, "base_model": name, "location": location, "license": "mit"}
-    card = render_model_card(MODEL | told | {"command": shlex.join(["invdpo", *words])})
+    facts = {"name": name, "base_model": name, "location": location, "license": "mit"}
+    card = render_model_card(MODEL | facts | {"command": shlex.join(["invdpo", *words])})
     assert head(card) == head(render_model_card(MODEL | {"license": "mit"}))
     assert shlex.split(code_of(card, "bash")) == ["invdpo", *words]
     tree = ast.parse(code_of(card, "python"))

@@ -72,8 +72,8 @@ def test_figures(result: TrainResult) -> None:
 def test_what_is_not_known_is_not_told(result: TrainResult) -> None:
     (result.output / "metrics.jsonl").unlink()
     (result.output / "training.json").unlink()
-    told = figures(replace(result, best_loss=None, validation_pairs=0))
-    assert set(told) == {
+    names = figures(replace(result, best_loss=None, validation_pairs=0))
+    assert set(names) == {
         "pairs to train on",
         "pairs for validation",
         "steps",
@@ -149,8 +149,8 @@ def test_the_licence_follows_the_base(tmp_path: Path) -> None:
     config = TrainConfig(model=str(base))
     assert base_facts(config) == {"base_model": "base"}
     (base / "README.md").write_text(HEAD.format("openrail++"))
-    told = {"license": "openrail++", "license_name": "house", "license_link": "LICENSE.md"}
-    assert base_facts(config) == {"base_model": "base"} | told
+    licence = {"license": "openrail++", "license_name": "house", "license_link": "LICENSE.md"}
+    assert base_facts(config) == {"base_model": "base"} | licence
     assert base_facts(TrainConfig()) == {"base_model": "embedded", "license": "apache-2.0"}
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from invdpo.cli import app
 
 
-def said(*words: str) -> tuple[int, str]:
+def invoke(*words: str) -> tuple[int, str]:
     done = CliRunner().invoke(app, words)
     return done.exit_code, done.output
 
@@ -25,14 +25,14 @@ def said(*words: str) -> tuple[int, str]:
     ],
 )
 def test_what_reads_this_machine_only_says_so(words: tuple[str, ...]) -> None:
-    status, text = said(*words)
+    status, text = invoke(*words)
     assert status == 1
     assert "Copy it here first" in text
 
 
 @pytest.mark.parametrize("step", ["prompts", "generate", "annotate", "score", "pair", "run"])
 def test_workspaces_with_keys_in_their_address_are_refused(step: str) -> None:
-    status, text = said("curate", step, "s3://KEY:SECRET@bucket/run?token=SECRET")
+    status, text = invoke("curate", step, "s3://KEY:SECRET@bucket/run?token=SECRET")
     assert status == 1
     assert "keys belong into environment variables" in text
     assert "SECRET" not in text
@@ -40,10 +40,10 @@ def test_workspaces_with_keys_in_their_address_are_refused(step: str) -> None:
 
 def test_a_step_in_a_store_names_the_next_command() -> None:
     work = f"memory://{uuid.uuid4().hex}/run"
-    status, text = said("curate", "prompts", work, "--num-prompts", "3")
+    status, text = invoke("curate", "prompts", work, "--num-prompts", "3")
     assert status == 0, text
     assert f"Next: invdpo curate generate {work}" in text
-    status, text = said("curate", "score", work)
+    status, text = invoke("curate", "score", work)
     assert status == 1
     assert f"First run: invdpo curate generate {work}" in text
 
@@ -53,7 +53,7 @@ def test_keys_of_unforeseen_errors_are_not_shown(monkeypatch: pytest.MonkeyPatch
         raise RuntimeError("GET https://me:SECRET@host/x?sig=SECRET failed, hf_SECRETSECRET")
 
     monkeypatch.setattr("invdpo.curate.steps.make_prompts", fail)
-    status, text = said("curate", "prompts", "work")
+    status, text = invoke("curate", "prompts", "work")
     assert status == 1
     assert "This is unexpected" in text
     assert "SECRET" not in text

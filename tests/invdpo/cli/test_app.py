@@ -299,5 +299,5 @@ def test_help_names_every_scorer_and_annotator() -> None:
         (AnnotateConfig, "annotators", ANNOTATORS),
         (ScoreConfig, "scorers", SCORERS),
     ):
-        told = section.model_fields[field].description or ""
-        assert re.split(r"[.;]", told)[0] == f"Any of {', '.join(known.names())}"
+        description = section.model_fields[field].description or ""
+        assert re.split(r"[.;]", description)[0] == f"Any of {', '.join(known.names())}"

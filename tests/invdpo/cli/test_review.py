@@ -61,8 +61,8 @@ def test_what_is_done_is_told(work: Path) -> None:
     result = review("work")
     assert result.stdout.startswith("1 of 6 pairs decided: 0 kept, 0 flipped, 1 dropped")
     assert "Next: invdpo curate pair work --reviews --overwrite" in result.stderr
-    told = json.loads(review("work", "--json").stdout)
-    assert told["counts"] == {"keep": 0, "flip": 0, "drop": 1}
+    data = json.loads(review("work", "--json").stdout)
+    assert data["counts"] == {"keep": 0, "flip": 0, "drop": 1}
 
 
 @pytest.mark.parametrize(

@@ -83,12 +83,12 @@ def test_a_pull_request_of_several_commits_is_one(hub: HubServer, tmp_path: Path
 
 
 def test_folders_of_this_machine_stay_here(hub: HubServer, folder: Path) -> None:
-    told = {"config": {"model": str(folder / "base")}, "result": {"notes": [f"{folder}: small"]}}
-    (folder / "training.json").write_text(json.dumps(told))
+    report = {"config": {"model": str(folder / "base")}, "result": {"notes": [f"{folder}: small"]}}
+    (folder / "training.json").write_text(json.dumps(report))
     push(folder)
     sent = hub.model("alice/tuned").files()["training.json"]
     assert json.loads(sent) == {"config": {"model": "base"}, "result": {"notes": ["tuned: small"]}}
-    assert json.loads((folder / "training.json").read_text()) == told
+    assert json.loads((folder / "training.json").read_text()) == report
 
 
 def test_links_out_of_the_folder_are_not_followed(hub: HubServer, folder: Path) -> None:

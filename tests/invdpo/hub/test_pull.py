@@ -65,8 +65,8 @@ def tables(root: Path) -> dict[str, Path]:
 
 
 def test_every_table_comes_back_part_by_part(shelf: Shelf, tmp_path: Path) -> None:
-    told = pull(tmp_path / "back")
-    assert (told.pairs, told.workspace, told.candidates) == (6, True, False)
+    result = pull(tmp_path / "back")
+    assert (result.pairs, result.workspace, result.candidates) == (6, True, False)
     old, new = tables(shelf.work), tables(tmp_path / "back")
     assert old.keys() == new.keys()
     for name, path in old.items():

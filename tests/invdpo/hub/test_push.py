@@ -174,16 +174,16 @@ def test_a_repository_with_only_a_card_is_free(hub: HubServer, work: Path) -> No
     assert set(hub.dataset("lab/set").files()) == WHOLE | {".gitattributes"}
 
 
-@pytest.mark.parametrize("told", ["{}", '{"import": {"layout": "preference"}}'])
+@pytest.mark.parametrize("fingerprint", ["{}", '{"import": {"layout": "preference"}}'])
 def test_a_set_of_unknown_origin_is_the_same_by_its_bytes(
-    hub: HubServer, work: Path, told: str
+    hub: HubServer, work: Path, fingerprint: str
 ) -> None:
     import pyarrow.parquet as pq
 
     folder = work / "dataset"
     for path in folder.glob("data/*.parquet"):
         table = pq.read_table(path)
-        pq.write_table(table.replace_schema_metadata({"invdpo.config": told}), path)
+        pq.write_table(table.replace_schema_metadata({"invdpo.config": fingerprint}), path)
     pushed(path=folder)
     pushed(path=folder)
     path = folder / "data/train-00000-of-00001.parquet"

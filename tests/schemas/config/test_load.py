@@ -14,7 +14,7 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config, load_config, resolve_config
 
 
-def told(path: Path | None, given: dict[str, dict[str, Any]] | None = None) -> str:
+def config_error(path: Path | None, given: dict[str, dict[str, Any]] | None = None) -> str:
     with pytest.raises(ConfigError) as error:
         load_config(path, given)
     return str(error.value)
@@ -52,7 +52,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     train: {objective: ppo}
     """
     path = write(tmp_path / "c.yaml", text)
-    first, *lines = told(path).splitlines()
+    first, *lines = config_error(path).splitlines()
     assert first == f"{path}: 8 errors in the configuration."
     assert [line.split(":")[0].strip() for line in lines] == [
         "prompts.num_prompts",
@@ -74,7 +74,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
 
 def test_each_error_says_where_it_came_from(tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", "prompts: {seed: -1}\n")
-    text = told(path, {"generate": {"seed": "x"}})
+    text = config_error(path, {"generate": {"seed": "x"}})
     assert f"found -1; input should be greater than or equal to 0 (from {path})" in text
     assert "found 'x'" in text
     assert text.endswith("(from options)")
@@ -98,14 +98,14 @@ def test_each_error_says_where_it_came_from(tmp_path: Path) -> None:
 )
 def test_bad_file(tmp_path: Path, text: str, expected: str) -> None:
     path = write(tmp_path / "c.yaml", text)
-    assert expected in told(path)
-    assert told(path).startswith(f"{path}: ")
+    assert expected in config_error(path)
+    assert config_error(path).startswith(f"{path}: ")
 
 
 def test_missing_file_and_bytes(tmp_path: Path) -> None:
-    assert "No such file" in told(tmp_path / "none.yaml")
+    assert "No such file" in config_error(tmp_path / "none.yaml")
     (tmp_path / "c.yaml").write_bytes(b"prompts: {path: \xff}\n")
-    assert "not UTF-8 text at byte 16" in told(tmp_path / "c.yaml")
+    assert "not UTF-8 text at byte 16" in config_error(tmp_path / "c.yaml")
 
 
 @pytest.mark.parametrize("rate", ["1e-5", "1.0e-05", "0.00001", "'1e-5'"])
