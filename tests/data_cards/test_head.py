@@ -40,9 +40,9 @@ def test_a_head_may_be_empty() -> None:
         ("---\na: 1\nb: [\n---\n", r"work/README\.md: the head is not YAML \(line 4\)"),
         ("\n\n---\na: [\n---\n", r"the head is not YAML \(line 5\)"),
         ("---\nday: 2024-13-45\n---\n", "the head is not YAML"),
-        ("---\n- a list\n---\n", "no mapping between two ---"),
-        ("---\na: 1\n", "no mapping between two ---"),
-        ("---\na: 1\n----\n", "no mapping between two ---"),
+        ("---\n- a list\n---\n", "not a mapping between two lines of ---"),
+        ("---\na: 1\n", "not a mapping between two lines of ---"),
+        ("---\na: 1\n----\n", "not a mapping between two lines of ---"),
     ],
 )
 def test_what_is_no_head_is_told(text: str, problem: str) -> None:

@@ -16,7 +16,7 @@ from invdpo import __version__
 from invdpo.cli import app
 from invdpo.cli.command import command, command_errors
 from invdpo.cli.help import SECTIONS as HEADINGS
-from invdpo.cli.output import Output, table
+from invdpo.cli.output import Output
 from invdpo.options import flags, overrides
 from invdpo.schemas import ConfigError, WorkspaceError
 from invdpo.schemas.config import Config
@@ -272,20 +272,6 @@ def test_options_of_one_section_need_no_heading_of_their_own() -> None:
 
 def test_every_section_has_a_heading() -> None:
     assert list(HEADINGS) == list(SECTIONS)
-
-
-def test_tables() -> None:
-    text = table(("name", "count", "share"), [("a", 1200, 0.51234), ("long name", 7, None)])
-    assert text.splitlines() == [
-        "name       count   share",
-        "a          1,200  0.5123",
-        "long name      7       –",
-    ]
-
-
-def test_nan_is_no_json() -> None:
-    with pytest.raises(ValueError, match="JSON"):
-        Output(as_json=True).result({"x": float("nan")}, "")
 
 
 def test_help_names_every_scorer_and_annotator() -> None:
