@@ -123,7 +123,7 @@ def test_unreachable_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ModelError, match=r"^nobody/nothing: no such folder here; .*ConnectError"):
+    with pytest.raises(ModelError, match=r"^nobody/nothing: no such file .*ConnectError"):
         pipelines.find_model("nobody/nothing")
     with pytest.raises(
         ModelError, match=r"^nobody/style: no such file .* can't be reached at .*ConnectError"
