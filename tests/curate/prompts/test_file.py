@@ -18,8 +18,7 @@ from invdpo.schemas.tables import PROMPTS, Record
 def read(tmp_path: Path, name: str, data: str | bytes) -> tuple[list[Record], int]:
     path = tmp_path / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    source = FileSource(PromptsConfig(source="file", path=str(path)))
-    return collect(source(), "file", 400)
+    return collect(FileSource(PromptsConfig(source="file", path=str(path)))(), "file", 400)
 
 
 def test_text_one_prompt_a_line(tmp_path: Path) -> None:
