@@ -34,6 +34,8 @@ QUIET = (
 )
 HERE = ("127.0.0.1", "localhost", "[::1]")
 LOCAL = ("file:", "data:", "blob:", "about:", *(f"http://{host}" for host in HERE))
+PATIENCE = 240_000
+"""Milliseconds until a test gives up, on a machine however busy."""
 
 
 def browser_path() -> str | None:
@@ -56,7 +58,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=list(QUIET))
+        found = playwright.chromium.launch(executable_path=path, args=list(QUIET), timeout=PATIENCE)
         yield found
         found.close()
 
@@ -77,7 +79,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
     context.route("**/*", pass_on)
     found = context.new_page()
-    found.set_default_timeout(20_000)
+    found.set_default_timeout(PATIENCE)
     found.on("pageerror", lambda error: errors.append(str(error)))
     found.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
     yield found

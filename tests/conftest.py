@@ -4,15 +4,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.browser import browser, page
 from tests.hub_server import HubServer, connected
 
 __all__ = ["browser", "hub", "page"]
 
-settings.register_profile("any processor", deadline=None)
-settings.load_profile("any processor")
+# how long an example takes says something of the machine alone
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 ROOT = Path(__file__).parents[1]
-TEST = "def test_it(page): page.set_content({!r}); page.wait_for_timeout(200)\n"
+TEST = "def test_it(page): page.set_content({!r})\n"
 
 
 def test_a_page_runs_its_scripts(page: Page) -> None:

@@ -1,13 +1,12 @@
-"""A process to kill: runs one step, tells of every row and every flush, and dawdles after each.
+"""A process to kill: runs one step, tells of every row and every flush, and waits after each.
 
-Run as `python killable.py STEP WORKSPACE MODEL`. The dawdling is here and not in the product.
+Run as `python -m tests.curate.kills STEP WORKSPACE MODEL`; a line of its input lets it go on.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,25 +38,25 @@ def configuration(model: Path) -> Config:
 
 
 def tell(what: str) -> None:
-    """Say it, and leave time to be killed for it."""
+    """Say it, and wait to be killed for it or to be let go on."""
     sys.stdout.write(f"{what}\n")
     sys.stdout.flush()
-    time.sleep(0.05)
+    sys.stdin.readline()
 
 
 def telling(call: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     """The same call, telling of every element."""
 
-    def slow(self: object, rows: Iterable[Any] = ()) -> Iterator[Any]:
+    def told(self: object, rows: Iterable[Any] = ()) -> Iterator[Any]:
         for element in call(self, *([rows] if rows != () else [])):
             tell("row")
             yield element
 
-    return slow
+    return told
 
 
-def slow_down() -> None:
-    """Make stages and flushes tell and dawdle."""
+def tell_all() -> None:
+    """Make stages and flushes tell."""
     stages: tuple[Any, ...] = (Generate, Annotate, Score, ShapesSource)
     for stage in stages:
         stage.__call__ = telling(stage.__call__)
@@ -65,14 +64,14 @@ def slow_down() -> None:
     rows.tables = telling(PairRows.tables)
     fsync = os.fsync
 
-    def slow_fsync(fd: Any) -> None:
+    def told_fsync(fd: Any) -> None:
         fsync(fd)
         tell("flush")
 
-    os.fsync = slow_fsync
+    os.fsync = told_fsync
 
 
 if __name__ == "__main__":
-    slow_down()
+    tell_all()
     name, root, model = sys.argv[1:]
     STEPS[name](Workspace(root), configuration(Path(model)), OPTIONS)

@@ -58,8 +58,14 @@ def run_and_kill(step: str, ws: Workspace, model: Path, mark: str, count: int) -
     command = [sys.executable, "-m", "tests.curate.kills", step, str(ws.root), str(model)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
         seen = 0
         for line in process.stdout:
@@ -67,6 +73,8 @@ def run_and_kill(step: str, ws: Workspace, model: Path, mark: str, count: int) -
             if seen == count:
                 process.send_signal(signal.SIGKILL)
                 break
+            process.stdin.write("\n")
+            process.stdin.flush()
     assert process.returncode == -signal.SIGKILL, f"ended before its {count}th {mark}"
 
 

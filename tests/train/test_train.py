@@ -18,6 +18,7 @@ from invdpo.train import TrainResult, train
 from invdpo.train.batches import step_pairs
 from invdpo.train.loop import Loop
 from invdpo.train.objective import InversionDPO
+from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
 from tests.train.tiny import png, row, write_pairs
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
@@ -84,10 +85,13 @@ def test_a_smaller_cache_trains_alike(run: Any, changes: dict[str, Any]) -> None
     assert result.forwards == 3 * 2 * 2 * min(2, changes.get("cache_points", 4))
 
 
-def test_residual_reference_has_zero_gradient_and_says_so(run: Any) -> None:
+def test_residual_reference_has_zero_gradient_and_says_so(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smooth_steps(monkeypatch)  # AdamW would make a step of the gradient's rounding
     result = run(residual="reference")
     assert all(
-        r["grad_norm"] < 1e-3 and r["loss"] == pytest.approx(math.log(2)) for r in lines(result)
+        r["grad_norm"] < 1e-2 and r["loss"] == pytest.approx(math.log(2)) for r in lines(result)
     )
     assert any("zero gradient" in note for note in result.notes)
     assert any("no step beat the base model" in note for note in result.notes)
@@ -100,14 +104,17 @@ def test_the_same_seed_gives_the_same_weights(run: Any) -> None:
 
 
 @pytest.mark.parametrize("objective", ["inversion-dpo", "diffusion-dpo"])
-def test_batch_1_accumulated_8_times_is_batch_8(run: Any, objective: str) -> None:
-    common = {"objective": objective, "keep": "last", "beta": 10.0, "learning_rate": 1e-3}
+def test_batch_1_accumulated_8_times_is_batch_8(
+    run: Any, objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smooth_steps(monkeypatch)
+    common = {"objective": objective, "beta": 10.0} | SMOOTH
+    start = weights(run("start", batch_size=8, **common | NOWHERE))
     whole = weights(run("whole", batch_size=8, **common))
     parts = weights(run("parts", batch_size=1, gradient_accumulation_steps=8, **common))
     few = weights(run("few", batch_size=8, unet_batch_size=3, **common))
-    for name, expected in whole.items():
-        torch.testing.assert_close(parts[name], expected, atol=2e-5, rtol=1e-3)
-        torch.testing.assert_close(few[name], expected, atol=2e-5, rtol=1e-3)
+    assert apart(whole, parts, start) < 1e-3
+    assert apart(whole, few, start) < 1e-3
 
 
 def test_training_lowers_the_loss_on_the_pairs(run: Any) -> None:

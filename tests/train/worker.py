@@ -1,6 +1,7 @@
 """One training as a process: `python -m tests.train.worker DATA OUT CACHE CONFIG [STEP]`.
 
-With STEP the process kills itself when it receives that step's metrics.
+With STEP the process kills itself when it receives that step's metrics. With the environment
+variable SMOOTH its steps are those of `tests.train.smooth`.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import InvdpoError
 from invdpo.train import train
+from tests.train.smooth import smooth_steps
 
 
 def main(data: str, out: str, cache: str, config: str, kill_at: str = "0") -> None:
@@ -21,6 +25,8 @@ def main(data: str, out: str, cache: str, config: str, kill_at: str = "0") -> No
         if metrics["step"] == int(kill_at):
             os.kill(os.getpid(), signal.SIGKILL)
 
+    if os.environ.get("SMOOTH"):
+        smooth_steps(pytest.MonkeyPatch())
     try:
         train(
             Path(data),

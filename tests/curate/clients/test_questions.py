@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -34,14 +35,16 @@ def test_question_goes_out_as_the_protocol_has_it(consultant: Consult) -> None:
 
 
 def test_many_at_a_time_and_in_order(consultant: Consult) -> None:
-    def slow(asked: dict[str, Any], n: int) -> Answer:
-        answer = echo(asked, n)
-        answer.wait = 0.05 if n < 4 else 0.0
-        return answer
+    four = Barrier(4)
 
-    with serving(slow) as server:
+    def meet(asked: dict[str, Any], n: int) -> Answer:
+        if n < 4:  # answered when all four are here
+            four.wait(240)
+        return echo(asked, n)
+
+    with serving(meet) as server:
         assert consultant(server.url, vlm_concurrency=4).answer(many(12)) == [*range(12)]
-    assert 2 <= server.most_at_once <= 4
+    assert server.most_at_once == 4
 
 
 @pytest.mark.parametrize(

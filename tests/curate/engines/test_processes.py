@@ -25,7 +25,7 @@ from tests.curate.goals import run_goals
 from tests.curate.test_runner import SCHEMA, Numbers
 from tests.curate.tiny import tiny_config
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUIET = RunOptions(progress=False)
 
 
@@ -52,7 +52,8 @@ class Tell:
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.ill == "errs":
                 raise RuntimeError("what is this")
-            time.sleep(30 if self.ill == "dawdles" else 0.05)
+            if self.ill == "dawdles":
+                time.sleep(600)
             yield row | {"status": "ok", "error": str(os.getpid())}
 
 
@@ -114,8 +115,14 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, str(tmp_path / "start.py")], env=os.environ | {"PYTHONPATH": str(ROOT)}
     ) as process:
-        children = until(lambda: len(workers(process.pid)) == 2 and workers(process.pid))
+        children = until(
+            lambda: (
+                process.poll() is not None
+                or (len(workers(process.pid)) == 2 and workers(process.pid))
+            )
+        )
         process.kill()
+    assert children, "it ended before it had started two"
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 
@@ -128,7 +135,7 @@ def workers(parent: int) -> list[int]:
 
 def until(found: object) -> list[int]:
     """Wait for something to be true, and give it."""
-    for _ in range(1_200):
+    for _ in range(4_800):
         if value := found():  # type: ignore[operator]
             return value if isinstance(value, list) else []
         time.sleep(0.05)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from invdpo.curate.review.server import ReviewServer
 from invdpo.curate.review.session import Session
 from tests.curate.review.sessions import chosen_position, opposite, serving, session, table
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
+COMPLETE = """() => {
+    const places = [...document.querySelectorAll('.picture')]
+    const loaded = performance.getEntriesByType('resource').map(entry => entry.name)
+    return places.every(place => place.style.aspectRatio)
+        && loaded.filter(name => name.includes('/image/')).length >= 4
+}"""
+"""Both pictures of the first pair stand in their places, and both of the next one are there."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Shown:
         return [row["decision"] for row in table(self.work)]
 
     def at(self, number: int) -> None:
-        """Wait until the page shows a pair, with its pictures."""
+        """Wait until the page shows a pair."""
         self.page.wait_for_function("n => view.number === n && !view.busy", arg=number)
 
     def press(self, *keys: str) -> None:
@@ -39,12 +48,25 @@ class Shown:
             self.page.wait_for_function("() => !view.busy")
 
 
+def open_page(page: Page, server: ReviewServer) -> None:
+    page.goto(server.url)
+    page.wait_for_selector("#main:not([hidden])")
+    page.wait_for_function(COMPLETE)
+
+
+@contextmanager
+def showing(page: Page, found: Session) -> Iterator[None]:
+    """The page of a review, which is left before its server ends: what it asked for is no error."""
+    with serving(found) as server:
+        open_page(page, server)
+        yield
+        page.goto("about:blank")
+
+
 @pytest.fixture
 def shown(work: Path, page: Page) -> Iterator[Shown]:
     review = session(work)
-    with serving(review) as server:
-        page.goto(server.url)
-        page.wait_for_selector("#main:not([hidden])")
+    with showing(page, review):
         yield Shown(page, review, work)
 
 
@@ -185,9 +207,7 @@ def test_a_prompt_is_text_whatever_is_in_it(work: Path, page: Page) -> None:
     for path in (work / "dataset/data").glob("*.parquet"):
         rows = [row | {"prompt": HOSTILE} for row in pq.read_table(path).to_pylist()]
         pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(path)), path)
-    with serving(session(work)) as server:
-        page.goto(server.url)
-        page.wait_for_selector("#main:not([hidden])")
+    with showing(page, session(work)):
         assert page.inner_text("#prompt") == HOSTILE
         assert page.title() == "Review: work"
 
@@ -208,8 +228,7 @@ def test_everything_can_be_reached_and_has_a_name(shown: Shown) -> None:
 
 def test_a_server_that_has_gone(work: Path, page: Page) -> None:
     with serving(session(work)) as server:
-        page.goto(server.url)
-        page.wait_for_selector("#main:not([hidden])")
+        open_page(page, server)
         page.evaluate("void (window.fetch = async () => { throw new TypeError('gone') })")
     page.keyboard.press("d")
     page.wait_for_selector("#gone:not([hidden])")

@@ -37,7 +37,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
 ) -> tuple[int, Mapping[str, str], bytes]:
     """One request under the token; status, headers and body of the answer."""
-    line = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    line = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=240)
     text = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
     line.request(method, f"/{token or server.token}/{path}", text, dict(headers or {}))
     answer = line.getresponse()

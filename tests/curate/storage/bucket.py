@@ -35,7 +35,7 @@ def store() -> Iterator[dict[str, str]]:
 
 
 def _wait(port: int, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
+    for _ in range(2_400):
         if server.poll() is not None:
             break
         with closing(socket.socket()) as probe:

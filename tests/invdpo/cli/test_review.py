@@ -94,14 +94,14 @@ def test_as_a_process(work: Path) -> None:
         assert process.stderr
         found = re.search(r"http://127\.0\.0\.1:(\d+)(/\S+/)", process.stderr.readline())
         assert found
-        line = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+        line = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=240)
         kind = {"Content-Type": "application/json"}
         line.request("POST", f"{found[2]}pair/0", json.dumps({"choice": "drop"}), kind)
         assert line.getresponse().status == 200
         line.close()
         assert [row["decision"] for row in table(work)] == ["drop"]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert process.returncode == 0, err

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from invdpo.schemas.errors import DataError, WorkspaceError
 from invdpo.schemas.io.text import format_bytes
 from invdpo.train import train
 from invdpo.train.cache import sizes
+from invdpo.train.diagnostics import timing
 from invdpo.train.diagnostics.estimate import estimate
 from tests.train.tiny import png, row, write_pairs
 
@@ -53,16 +56,18 @@ def test_the_estimate_is_what_then_happens(
 
 
 def test_times_and_memory_come_from_calls(
-    config: TrainConfig, dataset: Path, tmp_path: Path
+    config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Each call takes a second: of 8 samples, or of the 8 pictures of 4 pairs."""
+    seconds = count(0.0)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     estimated = estimate(dataset, tmp_path, config)
     measured = estimated.measured
     assert measured is not None
     assert measured.samples == 2 * 2 * 2
-    assert 0 < measured.forward_seconds < 1
-    assert 0 < measured.step_seconds < 1
-    assert estimated.train_seconds
-    assert estimated.cache_seconds
+    assert measured.forward_seconds == measured.step_seconds == measured.encode_seconds == 1 / 8
+    assert estimated.train_seconds == (estimated.train_forwards + estimated.validation_forwards) / 8
+    assert estimated.cache_seconds == (estimated.images + estimated.cache_forwards) / 8
     assert measured.graph_bytes > 100_000
     assert measured.moving_bytes < measured.weights_bytes
     assert estimated.to_dict()["lacking"]["trajectories"] == 16

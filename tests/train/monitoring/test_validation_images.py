@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageChops
@@ -52,7 +53,9 @@ def test_the_same_prompts_and_noise_at_chosen_steps(
     assert differ(out / names[1], out / names[2])
     assert differ(out / names[2], out / names[3])
     again = run("again", unet_batch_size=2, **common).output / "pictures"
-    assert not differ(out / names[1], again / names[1])
+    apart = ImageChops.difference(opened(out / names[1]), opened(again / names[1]))
+    # other numbers of samples round otherwise, by a level at most
+    assert np.asarray(apart).max() <= 1
 
 
 def test_prompts_of_the_data_set_are_drawn_when_none_are_named(run: Any) -> None:
