@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.checkpoints.hub import commit_of
-from invdpo.curate.checkpoints.weights import DIGITS
+from invdpo.curate.checkpoints.weights import DIGITS, read_shapes
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_logging
+from invdpo.schemas.io.weights import check_loaded
 
 if TYPE_CHECKING:
     import torch
@@ -82,6 +83,8 @@ def load(source: Source, device: str) -> ClipModel:
     """Load in float32. Raises `ModelError` when the weights do not fit or can't be fetched."""
     try:
         model = _whole(_network(source), source.architecture)
+    except ModelError:
+        raise
     except Exception as error:  # open_clip raises whatever its parts raise
         first = str(error).strip().splitlines()[:1]
         what = source.weights or source.architecture
@@ -117,8 +120,23 @@ def _network(source: Source) -> Any:
         )
     with quiet_logging():  # open_clip warns of random weights, which are replaced at once
         network = open_clip.create_model(source.architecture, load_weights=False)
-    open_clip.load_checkpoint(network, str(source.weights), strict=True, weights_only=True)
+    _check_sizes(network, source.weights)
+    missing, unexpected = open_clip.load_checkpoint(
+        network, str(source.weights), strict=False, weights_only=True
+    )
+    check_loaded(source.weights, {"missing_keys": missing, "unexpected_keys": unexpected})
     return network
+
+
+def _check_sizes(network: Any, weights: Path) -> None:
+    """open_clip would stretch the position embeddings of another size of pictures or texts."""
+    own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    sizes = {
+        name: shape
+        for name, shape in read_shapes(weights).items()
+        if name in own and own[name] != shape and own[name]  # scales may be of one number or none
+    }
+    check_loaded(weights, {"missing_keys": (), "unexpected_keys": (), "mismatched_keys": sizes})
 
 
 def _folder(folder: Path, name: str) -> Source:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.checkpoints.hub import INDEX, Source, commit_of, folder_revision
+from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
-from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
 
 EMBEDDED = "embedded"
@@ -49,7 +49,7 @@ def find_lora(lora: str) -> Source:
     path = Path(lora)
     if not path.exists() and is_hub_id(lora):
         file = _hub_lora(lora)
-        return Source(lora, str(file), hash_file(file)[:32])
+        return Source(lora, str(file), lora_revision(file))
     if not path.exists():
         raise ModelError(f"{lora}: no such LoRA. Give a folder, a .safetensors file, or a Hub id.")
     files = [path] if path.is_file() else sorted(path.iterdir())
@@ -59,7 +59,7 @@ def find_lora(lora: str) -> Source:
     if len(weights) > 1:
         names = ", ".join(file.name for file in weights)
         raise ModelError(f"{lora}: several weight files ({names}). Give one of them by its path.")
-    return Source(path.resolve().name, str(weights[0]), hash_file(weights[0])[:32])
+    return Source(path.resolve().name, str(weights[0]), lora_revision(weights[0]))
 
 
 def _hub_lora(name: str) -> Path:
@@ -71,7 +71,11 @@ def _hub_lora(name: str) -> Path:
         files = [file.rfilename for file in HfApi().model_info(name, timeout=20).siblings or ()]
         weights = [file for file in files if file.endswith(".safetensors")]
         if LORA in weights or len(weights) == 1:
-            return Path(hf_hub_download(name, LORA if LORA in weights else weights[0]))
+            wanted = LORA if LORA in weights else weights[0]
+            beside = str(Path(wanted).with_name(PEFT_CONFIG).as_posix())
+            if beside in files:
+                hf_hub_download(name, beside)
+            return Path(hf_hub_download(name, wanted))
     except hub_failures() as error:
         cached = try_to_load_from_cache(name, LORA)
         if isinstance(cached, str) and not isinstance(error, RepositoryNotFoundError):
@@ -82,12 +86,12 @@ def _hub_lora(name: str) -> Path:
     raise ModelError(f"{text} Download the one you want and give its path.")
 
 
-def absent(location: str) -> dict[str, None]:
+def absent(folder: Path) -> dict[str, None]:
     """The pieces that a folder's index says are left out on purpose, such as SD 3's T5.
 
     `from_pretrained` wants some of them named.
     """
-    return {name: None for name, entry in read_index(Path(location)).items() if entry == [None] * 2}
+    return {name: None for name, entry in read_index(folder).items() if entry == [None] * 2}
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -113,7 +117,7 @@ def check_pipeline(folder: Path) -> None:
     if not folder.is_dir():
         kind = "a pickle, which can run code, is refused" if folder.suffix in PICKLES else "a file"
         raise ModelError(f"{folder}: {kind}. Give a diffusers folder with safetensors.")
-    for name, (library, kind) in _components(folder).items():
+    for name, (library, kind) in components(folder).items():
         part = folder / name
         if not part.is_dir():
             raise ModelError(f"{folder}: the folder {name!r} ({library}) is missing.")
@@ -151,7 +155,7 @@ def _need(part: Path, name: str, names: set[str]) -> None:
         raise ModelError(f"{part}: {name} is missing.")
 
 
-def _components(folder: Path) -> dict[str, tuple[str, str]]:
+def components(folder: Path) -> dict[str, tuple[str, str]]:
     """The pieces that a pipeline's index names: piece -> (library, class)."""
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))

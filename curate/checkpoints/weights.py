@@ -10,6 +10,7 @@ from invdpo.curate.checkpoints.hub import commit_of, folder_revision
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
 from invdpo.schemas.io.text import describe_error
+from invdpo.schemas.io.weights import check_loaded
 
 if TYPE_CHECKING:
     import torch
@@ -66,6 +67,20 @@ def find_file(path: str | None, repository: str, file: str, option: str) -> Path
         raise ModelError(f"{text}\n{file} can also be given by {option}.") from None
 
 
+def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Tensor -> shape, from the head of a safetensors file. Raises `ModelError`."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt") as file:
+            shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: can't be read as safetensors ({error}).") from None
+    if not shapes:
+        raise ModelError(f"{path}: no tensors in it.")
+    return shapes
+
+
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint, on the CPU; those below `state_dict` where there is such a key.
 
@@ -94,6 +109,4 @@ def fill(module: Any, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     except RuntimeError as error:
         lines = str(error).splitlines()
         raise ModelError(f"{path}: of another architecture ({lines[-1].strip()}).") from None
-    for what, names in (("lacks", missing), ("holds, beside what is wanted,", unexpected)):
-        if names:
-            raise ModelError(f"{path}: {what} {', '.join(names[:3])} ({len(names)} in all).")
+    check_loaded(path, {"missing_keys": missing, "unexpected_keys": unexpected})

@@ -9,25 +9,21 @@ neighbours in a batch play no part (0 of 64 pictures). So every batch is filled 
 from __future__ import annotations
 
 import inspect
-import re
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from invdpo.curate.batching import Failure
-from invdpo.curate.checkpoints.hub import Source
-from invdpo.curate.checkpoints.pipelines import absent, read_index
+from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.devices import torch_device as torch_device
+from invdpo.curate.generators.adapters import adapt
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.text import describe_error
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -195,83 +191,3 @@ def chosen_scheduler(pipeline: Any, name: str | None) -> Any:
         raise ConfigError(f"generate.scheduler: {kind} can't use {name!r}. Allowed: {allowed}.")
     schedulers: Any = diffusers
     return getattr(schedulers, name).from_config(pipeline.scheduler.config)
-
-
-def load(source: Source, dtype: str) -> Any:
-    """The pipeline, silent and in the precision asked for. Raises `ModelError`."""
-    import diffusers
-    import torch
-
-    pipelines: Any = diffusers.DiffusionPipeline
-    try:
-        with quiet_libraries():
-            pipeline = pipelines.from_pretrained(
-                source.location,
-                dtype=getattr(torch, dtype),
-                use_safetensors=True,
-                **({} if source.location != source.name else {"revision": source.revision}),
-                **absent(source.location),
-            )
-    except Exception as error:
-        reason = _unnamed(source.location) or f"can't be loaded ({describe_error(error)})"
-        raise ModelError(f"{source.location}: {reason}.") from error
-    if "prompt" not in inspect.signature(type(pipeline).__call__).parameters:
-        kind = type(pipeline).__name__
-        raise ModelError(f"{source.location}: {kind} takes no prompt; expected text-to-image.")
-    pipeline.set_progress_bar_config(disable=True)
-    for name in ("unet", "vae"):
-        if (module := getattr(pipeline, name, None)) is not None:
-            module.to(memory_format=torch.channels_last)
-    return pipeline
-
-
-def _unnamed(location: str) -> str | None:
-    """What the pipeline needs and a folder's index does not name, in words; None if all is."""
-    import diffusers
-
-    index = read_index(Path(location))
-    kind: Any = getattr(diffusers, str(index.get("_class_name")), None)
-    if kind is None:
-        return None
-    needed = [
-        name
-        for name, parameter in inspect.signature(kind.__init__).parameters.items()
-        if parameter.default is inspect.Parameter.empty and name not in ("self", "args", "kwargs")
-    ]
-    unnamed = [name for name in needed if name not in {*index, *kind._optional_components}]
-    return f"its index names no {' and no '.join(unnamed)}" if unnamed else None
-
-
-def adapt(pipeline: Any, spec: ModelSpec) -> None:
-    """Load the LoRAs of a specification. Raises `ModelError` naming one that doesn't fit."""
-    names = [f"lora{number}" for number in range(len(spec.adapters))]
-    for name, adapter in zip(names, spec.adapters, strict=True):
-        try:
-            with quiet_libraries(errors=False), warnings.catch_warnings():
-                # Of several on one model, which is what is wanted here.
-                warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-                pipeline.load_lora_weights(
-                    adapter.source.location, use_safetensors=True, adapter_name=name
-                )
-        except Exception as error:
-            raise ModelError(
-                f"{adapter.path}: this LoRA does not fit the model {spec.name} "
-                f"({_misfit(error)}). Give the model that it was trained on."
-            ) from error
-    if len(names) > 1 or any(adapter.scale != 1 for adapter in spec.adapters):
-        pipeline.set_adapters(names, adapter_weights=[a.scale for a in spec.adapters])
-
-
-def _misfit(error: Exception) -> str:
-    """Another architecture in words, with the first layer that shows it; else the error."""
-    text = str(error)
-    if match := MISMATCH.search(text):
-        layer, theirs, ours = match.groups()
-        return f"another architecture: {layer} has the shape {theirs} there, here {ours}"
-    return describe_error(error)
-
-
-MISMATCH = re.compile(
-    r"size mismatch for (\S+?)\.lora_\w.*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)", re.DOTALL
-)
-"""How torch tells of weights that don't fit."""

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.checkpoints.weights import fill
 from invdpo.schemas import ModelError
+from invdpo.schemas.io.weights import check_loaded
 
 if TYPE_CHECKING:
     import torch
 
 VISION, TEXT = "blip.visual_encoder.", "blip.text_encoder."
+HEAD = "mlp."
 UNUSED = re.compile(r"blip\.(vision|text)_proj\.|.*position_ids$")
 """Tensors of the checkpoint that play no part in the score."""
 RENAMED = (
@@ -69,6 +71,8 @@ def build(tensors: Mapping[str, torch.Tensor], text_config: Path, source: Path) 
     what is missing, too much, or of another size.
     """
     vision = _vision(tensors, source)
+    other = [n for n in tensors if not n.startswith((VISION, TEXT, HEAD)) and not UNUSED.match(n)]
+    check_loaded(source, {"missing_keys": (), "unexpected_keys": other})
     fill(vision, {_renamed(n): v for n, v in _below(tensors, VISION).items()}, source)
     text = _text(text_config, vision.config.hidden_size)
     fill(text, _below(tensors, TEXT), source)

@@ -13,7 +13,7 @@ from invdpo.curate.checkpoints.weights import DIGITS, Weights, find_file, find_w
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.aesthetic import Layers, head_layers
 from invdpo.curate.scorers.base import SCORERS, Judged
-from invdpo.curate.scorers.blip import Blip, build
+from invdpo.curate.scorers.blip import HEAD, Blip, build
 from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.files import hash_file
@@ -77,7 +77,7 @@ class ImageRewardScorer:
         device = torch_device(self._config.device)
         blip = build(tensors, self._file(CONFIG), path)
         blip = blip._replace(vision=blip.vision.to(device), text=blip.text.to(device))
-        head = {n.removeprefix("mlp."): v for n, v in tensors.items() if n.startswith("mlp.")}
+        head = {n.removeprefix(HEAD): v for n, v in tensors.items() if n.startswith(HEAD)}
         layers = [(w.to(device), b.to(device)) for w, b in head_layers(head, path)]
         return _Model(blip, layers, self._tokenizer(), device)
 

@@ -12,6 +12,7 @@ from invdpo.curate.scorers.embeddings import CosineScorer
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.text import describe_error
+from invdpo.schemas.io.weights import check_loaded
 
 if TYPE_CHECKING:
     import torch
@@ -79,8 +80,11 @@ class PickScorer(CosineScorer):
 
         try:
             with quiet_libraries():
-                network: Any = CLIPModel.from_pretrained(
-                    self._weights.location, use_safetensors=True, **self._weights.options
+                loaded: Any = CLIPModel.from_pretrained(
+                    self._weights.location,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                    **self._weights.options,
                 )
                 processor = AutoProcessor.from_pretrained(
                     self._processor.location, **self._processor.options
@@ -88,6 +92,8 @@ class PickScorer(CosineScorer):
         except Exception as error:
             text = f"{self._weights.name}: can't be loaded as a CLIP ({describe_error(error)})."
             raise ModelError(text) from error
+        network, info = loaded
+        check_loaded(self._weights.name, info)
         self.factor = network.logit_scale.exp().item()
         device = torch_device(self._config.device)
         return TransformersClip(network.to(device).eval(), processor, device)

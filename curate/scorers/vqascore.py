@@ -20,6 +20,7 @@ from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.text import describe_error
+from invdpo.schemas.io.weights import check_loaded
 from invdpo.schemas.plugins import require
 
 if TYPE_CHECKING:
@@ -77,9 +78,10 @@ class VqaScorer:
         location, options = self._weights.location, self._weights.options
         try:
             with quiet_libraries():
-                network: Any = AutoModelForImageTextToText.from_pretrained(
+                loaded: Any = AutoModelForImageTextToText.from_pretrained(
                     location,
                     use_safetensors=True,
+                    output_loading_info=True,
                     dtype=getattr(torch, self._config.vqascore_dtype),
                     **options,
                 )
@@ -89,6 +91,8 @@ class VqaScorer:
                 require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
             text = f"{self._weights.name}: no image-text-to-text model ({describe_error(error)})."
             raise ModelError(text) from error
+        network, info = loaded
+        check_loaded(self._weights.name, info)
         # an answer that goes on with the question needs all questions to end at the same place;
         # for an encoder the text must stay beside the picture
         processor.tokenizer.padding_side = "left" if _decoder_start(network) is None else "right"

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.checkpoints.pipelines import find_model
 from invdpo.curate.generate import Generate, remake
-from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture, load
+from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.io.images import decode

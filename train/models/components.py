@@ -15,6 +15,7 @@ from invdpo.schemas.errors import ModelError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.weights import check_loaded
 
 VARIANT = re.compile(r"(?:diffusion_pytorch_)?model\.(\w+)(?:-\d+-of-\d+)?\.safetensors")
 """Weights in another precision, such as `model.fp16.safetensors`."""
@@ -28,12 +29,18 @@ def load_component(
     extra = {"variant": variant} if variant else {}
     try:
         with quiet_libraries():
-            module = kind.from_pretrained(
-                folder, subfolder=name, use_safetensors=True, dtype=dtype, **extra
+            module, info = kind.from_pretrained(
+                folder,
+                subfolder=name,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=dtype,
+                **extra,
             )
     except (OSError, ValueError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise ModelError(f"{folder / name}: can't be loaded: {first}") from None
+    check_loaded(folder / name, info, module)
     return module.to(device).requires_grad_(False).eval()
 
 

@@ -11,6 +11,7 @@ from invdpo.curate.checkpoints.weights import Weights
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.text import describe_error
+from invdpo.schemas.io.weights import check_loaded
 
 THRESHOLDS = {"owlvit": 0.1, "owlv2": 0.1, "grounding-dino": 0.25, "mm-grounding-dino": 0.25}
 """Kinds of models that are known, with the least score that transformers itself takes."""
@@ -47,9 +48,7 @@ def load(weights: Weights, device: str) -> Detector:
         text = f"{weights.name}: no zero-shot detector with safetensors ({describe_error(error)})."
         raise ModelError(text) from error
     network, info = loaded
-    if missing := sorted(info["missing_keys"]):
-        first = ", ".join(missing[:3])
-        raise ModelError(f"{weights.name}: the weights lack {first} ({len(missing)} in all).")
+    check_loaded(weights.name, info)
     network = network.float().to(device).eval()
     if kind.startswith("owl"):
         return Owl(network, processor, device, square=kind == "owlv2")

@@ -9,7 +9,7 @@ import pytest
 
 from invdpo.curate.checkpoints import pipelines
 from invdpo.curate.checkpoints.hub import folder_revision
-from invdpo.curate.generators.pipeline import load
+from invdpo.curate.checkpoints.loading import load
 from invdpo.schemas import ConfigError, ModelError
 from tests.hub_server import connected
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
@@ -38,6 +39,25 @@ def reference(folder: Path) -> Any:
 
     parts: Any = diffusers
     return parts.DiffusionPipeline.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_parts_that_lack_a_weight_or_hold_a_strange_one(
+    pipeline: Path, tmp_path: Path, part: str
+) -> None:
+    """A text encoder without a tensor was trained on: the library made it up."""
+    for name in ("less", "more"):
+        folder = shutil.copytree(pipeline, tmp_path / name)
+        (file,) = (folder / part).glob("*.safetensors")
+        tensors = load_file(file)
+        gone = next(key for key in sorted(tensors) if key.endswith("norm1.bias"))
+        strange = {"strange.weight": torch.zeros(2)}
+        kept = {k: v for k, v in tensors.items() if name == "more" or k != gone}
+        save_file(kept | (strange if name == "more" else {}), file, {"format": "pt"})
+        with pytest.raises(ModelError, match=rf"{name}/{part}: .*\(1 in all\)") as error:
+            getattr(load(folder), part)
+        expected = "lacks " if name == "less" else "holds, beside what is wanted, strange.weight"
+        assert expected in str(error.value)
 
 
 def test_prompts_are_encoded_as_the_pipeline_encodes_them(pipeline: Path) -> None:
