@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +41,13 @@ class Outcome:
     """Wrong facts in words, or why the picture was rejected."""
 
     @property
+    def judged(self) -> bool:
+        """Whether it is known how many facts hold; not so for a picture that was rejected."""
+        return ALL_RIGHT in self.figures
+
+    @property
     def right(self) -> bool:
-        """Whether every fact holds; a rejected picture is not right."""
+        """Whether every fact holds; that of a rejected picture is not known."""
         return self.figures.get(ALL_RIGHT) == 1.0
 
 
@@ -69,7 +74,7 @@ class Evaluation:
         return [
             {
                 "figure": name,
-                "prompts": len(self.results),
+                "prompts": len(_judged(self.results, name)),
                 **_columns("base", comparison.base),
                 **_columns("tuned", comparison.tuned),
                 **_columns("difference", comparison.difference),
@@ -172,15 +177,17 @@ def _results(
 
 
 def _comparisons(results: tuple[Result, ...]) -> dict[str, Comparison]:
-    """Accuracy over all prompts; other figures over those that both models have one for."""
-    right = compare([float(r.base.right) for r in results], [float(r.tuned.right) for r in results])
-    comparisons = {ALL_RIGHT: right}
-    for name in dict.fromkeys(name for r in results for name in r.base.figures):
-        both = [r for r in results if name in r.base.figures and name in r.tuned.figures]
-        if both and name != ALL_RIGHT:
+    """Each figure over the prompts that both models have it for: a refused image is not wrong."""
+    comparisons = {}
+    for name in dict.fromkeys((ALL_RIGHT, *(name for r in results for name in r.base.figures))):
+        if both := _judged(results, name):
             values = [[getattr(r, s).figures[name] for r in both] for s in ("base", "tuned")]
             comparisons[name] = compare(*values)
     return comparisons
+
+
+def _judged(results: Sequence[Result], name: str) -> list[Result]:
+    return [r for r in results if name in r.base.figures and name in r.tuned.figures]
 
 
 def _columns(name: str, interval: Interval) -> dict[str, float]:

@@ -111,10 +111,13 @@ def _cut(pen: _Pen, line: str, width: int) -> str:
 
 
 def _title(pen: _Pen, names: tuple[str, str], results: Sequence[Result]) -> None:
-    right = [sum(outcome.right for outcome in side) for side in _sides(results)]
+    counts = [
+        (sum(outcome.right for outcome in side), sum(outcome.judged for outcome in side))
+        for side in _sides(results)
+    ]
     captions = [
-        f"{side}: {name}, {count} of {len(results)} exactly right"
-        for side, name, count in zip(("left", "right"), names, right, strict=True)
+        f"{side}: {name}, {right} of {judged} exactly right"
+        for side, name, (right, judged) in zip(("left", "right"), names, counts, strict=True)
     ]
     pen.draw.text((EDGE, EDGE), "   |   ".join(captions), INK, font=pen.bold)
     note = "Same prompts and seeds."
@@ -146,16 +149,23 @@ def _picture(
     canvas: Image.Image, pen: _Pen, outcome: Outcome, notes: list[str], corner: tuple[int, int]
 ) -> None:
     left, top = corner
-    colour = GOOD if outcome.right else BAD
+    word, colour = _verdict(outcome)
     canvas.paste(_scaled(outcome.image), corner)
     frame = (left, top, left + PICTURE - 1, top + PICTURE - 1)
     pen.draw.rectangle(frame, outline=colour, width=3)
     top += PICTURE + GAP
-    _mark(pen, (left, top), outcome.right)
-    word = "all right" if outcome.right else "wrong"
+    if outcome.judged:
+        _mark(pen, (left, top), outcome.right)
     pen.draw.text((left + LINE + 4, top - 1), word, colour, font=pen.font)
     for n, line in enumerate(notes, start=1):
-        pen.draw.text((left, top + n * LINE + 2), line, BAD, font=pen.font)
+        pen.draw.text((left, top + n * LINE + 2), line, colour, font=pen.font)
+
+
+def _verdict(outcome: Outcome) -> tuple[str, str]:
+    """In a word, and its colour."""
+    if not outcome.judged:
+        return "not judged", PALE
+    return ("all right", GOOD) if outcome.right else ("wrong", BAD)
 
 
 def _mark(pen: _Pen, corner: tuple[int, int], right: bool) -> None:

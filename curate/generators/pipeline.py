@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from invdpo.curate.batching import Failure
 from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.devices import torch_device as torch_device
-from invdpo.curate.generators.adapters import adapt
+from invdpo.curate.generators.adapters import DENOISERS, adapt
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
@@ -173,9 +173,6 @@ def _says_yes(answer: Any) -> bool:
     if str(getattr(answer, "dtype", "")).endswith("bool"):
         answer = answer.tolist()
     return any(map(_says_yes, answer)) if isinstance(answer, list | tuple) else answer is True
-
-
-DENOISERS = ("unet", "transformer")
 
 
 def chosen_scheduler(pipeline: Any, name: str | None) -> Any:

@@ -13,7 +13,7 @@ from invdpo.curate.evaluation.grid import BAD, GOOD, write_grid
 def outcome(*wrong: str, picture: bool = True) -> Outcome:
     file = io.BytesIO()
     Image.new("RGB", (64, 32), "white").save(file, "PNG")
-    right = {ALL_RIGHT: 0.0 if wrong else 1.0}
+    right = {ALL_RIGHT: 0.0 if wrong else 1.0} if picture else {}
     return Outcome(file.getvalue() if picture else None, 1, right, wrong)
 
 
@@ -38,6 +38,9 @@ def test_marks(tmp_path: Path) -> None:
     write_grid(tmp_path / "wrong.png", [wrong])
     assert rgb(BAD) in colours(tmp_path / "wrong.png")
     assert rgb(GOOD) not in colours(tmp_path / "wrong.png")
+    refused = Result("p", "a red circle", outcome(), outcome("refused", picture=False))
+    write_grid(tmp_path / "refused.png", [refused])
+    assert rgb(BAD) not in colours(tmp_path / "refused.png")
 
 
 @pytest.mark.parametrize("count", [0, 1, 4])

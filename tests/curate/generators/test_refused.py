@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_models
 from invdpo.curate.generate import Generate, remake
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest
 from invdpo.curate.runner import RunOptions
@@ -102,6 +103,20 @@ def test_the_step_counts_them(guarded: Path, tmp_path: Path) -> None:
     make_prompts(ws, whole, OPTIONS)
     result = generate(ws, whole, OPTIONS)
     assert (result.rejected, result.rejections) == (12, {REFUSED: 12})
+
+
+@pytest.mark.usefixtures("strict_on_odd")
+def test_evaluation_leaves_out_what_one_model_refused(
+    tiny_model: Path, guarded: Path, tmp_path: Path
+) -> None:
+    """Of 4 prompts the tuned model refuses the second and the fourth: 2 are judged for both."""
+    whole = tiny_config(tiny_model, eval={"num_prompts": 4})
+    base, tuned = EvaluatedModel(str(tiny_model)), EvaluatedModel(str(guarded))
+    found = evaluate_models(tmp_path / "eval", whole, base, tuned, OPTIONS)
+    assert [result.tuned.wrong[0] for result in found.results][1::2] == [
+        f"candidate rejected: {REFUSED}"
+    ] * 2
+    assert {row["figure"]: row["prompts"] for row in found.rows()}["composition_all_right"] == 2
 
 
 def output(model: Path, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> ImageGenerator:
