@@ -35,7 +35,7 @@ from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.ids import content_id
 
-COLUMNS = ("candidate_id", "prompt_id", "status", "phash", "seed", "model", "revision")
+COLUMNS = ("candidate_id", "prompt_id", "status", "error", "phash", "seed", "model", "revision")
 """Of candidates; never their pictures."""
 SPLIT_TOLERANCE = 0.2
 """A note follows when the share of validation differs from the one asked for by more of it."""

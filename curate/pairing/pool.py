@@ -7,6 +7,7 @@ as ours are.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ Ints = NDArray[np.int64]
 
 WORD_BYTES = 8
 """Bytes of an id that are compared at once."""
+COUNTED_REASONS = 3
+"""Why candidates were rejected, counted by itself; each reason may be another text."""
 
 
 class CandidateOrigin(NamedTuple):
@@ -76,7 +79,7 @@ def build_pool(
     order = sorted_rows(ids)
     check_unique(candidates, "candidate_id", "candidates")
     reasons = DropReasons(len(candidates))
-    reasons.drop(_is_rejected(candidates), "candidate rejected")
+    _drop_rejected(reasons, candidates)
     reasons.drop(prompt < 0, "its prompt is not in the prompts table")
     raw = {name: _align_scores(reasons, ids, scores[name], name, ranked) for name in scores}
     for name, limit in (limits or {}).items():
@@ -107,6 +110,20 @@ def _key_rows(
     index = pc.index_in(keys, value_set=table[key].combine_chunks())
     rows: Ints = pc.fill_null(index, -1).to_numpy().astype(np.int64)
     return rows
+
+
+def _drop_rejected(reasons: DropReasons, candidates: pa.Table) -> None:
+    """The commonest reasons are counted each by itself, where the table says them."""
+    rejected = _is_rejected(candidates)
+    if "error" in candidates.column_names:
+        errors = pc.fill_null(candidates["error"], "")
+        said = Counter(
+            error for error in pc.filter(errors, pa.array(rejected)).to_pylist() if error
+        )
+        for error, _ in said.most_common(COUNTED_REASONS):
+            same = np.asarray(pc.equal(errors, error).to_numpy())
+            reasons.drop(rejected & same, f"candidate rejected: {error}")
+    reasons.drop(rejected, "candidate rejected")
 
 
 def _is_rejected(table: pa.Table) -> Bools:

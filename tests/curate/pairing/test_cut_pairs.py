@@ -130,6 +130,27 @@ def test_rejected_candidates_and_infinite_scores_are_never_ranked() -> None:
     json.dumps(report, allow_nan=False)
 
 
+def test_why_candidates_were_rejected_is_counted() -> None:
+    """The three commonest reasons by themselves, the rest together."""
+    whys = ["refused"] * 4 + ["one colour"] * 3 + ["a"] * 2 + ["b", None]
+    table = candidates({f"x{n}": "p0" for n in range(13)}).to_pylist()
+    for row, why in zip(table, whys, strict=False):
+        row |= {"status": "rejected", "error": why}
+    scores = {"a": scored({f"x{n}": float(n) for n in range(13)})}
+    rows = pa.Table.from_pylist(table, schema=NO_IMAGE)
+    _, report = cut_pairs(prompts(1), rows, scores, config())
+    assert report["candidates"] == {
+        "total": 13,
+        "usable": 2,
+        "dropped": {
+            "candidate rejected: refused": 4,
+            "candidate rejected: one colour": 3,
+            "candidate rejected: a": 2,
+            "candidate rejected": 2,
+        },
+    }
+
+
 def test_a_scorer_that_is_not_ranked_drops_nobody() -> None:
     names = {"x": "p0", "y": "p0"}
     scores = {"a": scored({"x": 0, "y": 1}), "b": scored({"x": 1}, "b")}
