@@ -27,7 +27,7 @@ from report import stamp, table
 from scoring import prompts_made
 
 from invdpo.curate.runner import RunOptions
-from invdpo.curate.scorers import SCORERS, Candidate, Judged
+from invdpo.curate.scorers import SCORERS, Candidate, Judged, Scorer
 from invdpo.curate.steps import make_prompts, score
 from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
@@ -39,19 +39,18 @@ PART = 64
 PROMPTS = 100
 
 
-class Mean:
+class Mean(Scorer):
     """The mean of a picture's numbers."""
 
     name, revision = "mean", "1"
     needs: Sequence[str] = ("image",)
-    higher_is_better = comparable_across_prompts = True
 
     def __init__(self, config: ScoreConfig) -> None:
         """Nothing to set."""
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """One score a case."""
-        return [Judged(float(np.asarray(case.image).mean())) for case in cases]
+        return [Judged(float(np.asarray(candidate.image).mean())) for candidate in candidates]
 
 
 def workspace(root: Path, rows: int) -> Workspace:

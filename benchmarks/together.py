@@ -27,7 +27,7 @@ from scoring import BATCH, EACH, picture, rounds, weights, workspace
 
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.scorers import SCORERS
-from invdpo.curate.scorers.aesthetic import PLACES
+from invdpo.curate.scorers.aesthetic import LAYER_INDICES
 from invdpo.curate.shapes import bundle
 from invdpo.curate.steps import score
 from invdpo.curate.workspace import Workspace
@@ -40,8 +40,8 @@ def head(file: Path, width: int) -> Path:
     """Layers of LAION's form on embeddings of that width."""
     sizes = [width, 1024, 128, 64, 16, 1]
     state = {
-        f"layers.{place}.{kind}": torch.randn(*shape) * 0.05
-        for place, into, out in zip(PLACES, sizes[:-1], sizes[1:], strict=True)
+        f"layers.{index}.{kind}": torch.randn(*shape) * 0.05
+        for index, into, out in zip(LAYER_INDICES, sizes[:-1], sizes[1:], strict=True)
         for kind, shape in (("weight", (out, into)), ("bias", (out,)))
     }
     torch.save(state, file)

@@ -1,4 +1,4 @@
-"""The annotate stage: candidates in, one observed scene graph each out."""
+"""The annotate stage: reads one scene graph off each candidate, by one annotator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from invdpo.schemas.tables import ANNOTATIONS, OK, REJECTED, Record
 
 
 class Annotate(ModelStage[SceneGraph]):
-    """Reads candidates by the annotator called `name`. Raises `PluginError` for an unknown one."""
+    """The stage of the annotator called `name`. Raises `PluginError` for an unknown name."""
 
     schema = ANNOTATIONS
 
@@ -32,7 +32,7 @@ class Annotate(ModelStage[SceneGraph]):
 
 
 def _to_json(graph: SceneGraph) -> str | Failure:
-    """Escapes of JSON may stand for half a character, which no table can hold."""
+    """As JSON; a `Failure` for half a surrogate pair, which no table can hold."""
     try:
         return graph.to_json()
     except ValueError:

@@ -1,42 +1,43 @@
-"""Candidates in batches through a model: a bad one costs only itself, and gets a reason.
+"""Models over candidates: what annotators and scorers have in common, and the stages that run them.
 
-`ModelStage` is what the annotate and the score stage share.
+One bad candidate costs only its own row, which then holds the reason.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from invdpo.curate.candidate import Candidate
 from invdpo.schemas import InvdpoError, ModelError
-from invdpo.schemas.io.text import describe_error
+from invdpo.schemas.io.text import Counts, describe_error
 from invdpo.schemas.tables import Record
 
-A = TypeVar("A")
-B = TypeVar("B")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Element = TypeVar("Element")
 Answer = TypeVar("Answer")
-AnswerOut = TypeVar("AnswerOut", covariant=True)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one element gave nothing."""
+    """Why one element has no result."""
 
     reason: str
 
 
 def attempt(
-    work: Callable[[Sequence[A]], Sequence[B | Failure]], batch: Sequence[A]
-) -> list[B | Failure]:
-    """`work` on the batch; when that fails, on each element alone, keeping what succeeds.
+    work: Callable[[Sequence[Element]], Sequence[Answer | Failure]], batch: Sequence[Element]
+) -> list[Answer | Failure]:
+    """`work` on the batch; if that fails, on each element alone, keeping what succeeds.
 
-    Errors of ours pass on. A failure that all of several elements share is no element's fault:
-    then `ModelError` is raised, lest a wrong setting reject the whole table.
+    Errors of ours are passed on. If each of several elements fails, none of them is to blame:
+    then `ModelError` is raised, so that a wrong setting does not reject the whole table.
     """
     if not batch:
         return []
@@ -52,7 +53,9 @@ def attempt(
         return alone
 
 
-def _alone(work: Callable[[Sequence[A]], Sequence[B | Failure]], element: A) -> B | Failure:
+def _alone(
+    work: Callable[[Sequence[Element]], Sequence[Answer | Failure]], element: Element
+) -> Answer | Failure:
     try:
         return work([element])[0]
     except (InvdpoError, MemoryError):
@@ -61,48 +64,49 @@ def _alone(work: Callable[[Sequence[A]], Sequence[B | Failure]], element: A) -> 
         return Failure(describe_error(error))
 
 
-def in_batches(
-    model: Callable[[Sequence[Candidate]], Sequence[Answer | Failure]],
-    needs: Sequence[str],
-    batch_size: int,
-    candidates: Iterable[Candidate],
-) -> Iterator[tuple[Candidate, Answer | Failure]]:
-    """Every candidate, in order, with what the model says of it.
+class Model(ABC, Generic[Answer]):
+    """The base of annotators and scorers; made from the configuration, loads nothing before a call.
 
-    Candidates that lack something of `needs` don't reach the model.
-    """
-    source = iter(candidates)
-    while batch := list(islice(source, batch_size)):
-        problems = [candidate.problem(needs) for candidate in batch]
-        fit = [
-            candidate for candidate, problem in zip(batch, problems, strict=True) if problem is None
-        ]
-        answers = iter(attempt(model, fit))
-        for candidate, problem in zip(batch, problems, strict=True):
-            yield candidate, next(answers) if problem is None else Failure(problem)
-
-
-class Model(Protocol[AnswerOut]):
-    """An annotator or a scorer.
-
-    It may also have `prepare(candidate)`, whose result is kept in `candidate.prepared`, and
-    `counts()`, what it has counted since it was last asked.
+    A subclass defines `name`, `needs`, `revision` and `__call__`; the rest has defaults.
     """
 
+    name: str
     needs: Sequence[str]
+    """Properties of a candidate that must be there; a candidate without them is rejected."""
 
     @property
+    @abstractmethod
     def revision(self) -> str:
         """Which weights, rules and settings give the answers."""
-        ...
 
-    def __call__(self, candidates: Sequence[Candidate], /) -> Sequence[AnswerOut | Failure]:
-        """One answer a candidate, in order."""
-        ...
+    @abstractmethod
+    def __call__(self, candidates: Sequence[Candidate], /) -> Sequence[Answer | Failure]:
+        """One answer a candidate, in order; the same whatever the candidate is batched with.
+
+        A candidate without an answer comes back as a `Failure` with the reason.
+        """
+
+    def prepare(self, candidate: Candidate, /) -> Any:
+        """What can be made of a candidate ahead of the call, in another thread; None if nothing."""
+        return None
+
+    def counts(self) -> Counts:
+        """What was counted since the last call of this method, such as tokens; nothing if empty."""
+        return {}
+
+    def take_prepared(self, candidates: Sequence[Candidate]) -> list[Any]:
+        """The results of `prepare`, which is called here for candidates that have none yet."""
+        results = [candidate.prepared.pop(self.name, None) for candidate in candidates]
+        return [
+            self.prepare(candidate) if result is None else result
+            for candidate, result in zip(candidates, results, strict=True)
+        ]
 
 
-class ModelStage(Generic[Answer]):
-    """A stage that asks one model about every candidate and writes a row for each."""
+class ModelStage(ABC, Generic[Answer]):
+    """A stage that asks one model about every candidate, and gives a row for each."""
+
+    schema: pa.Schema
 
     def __init__(self, name: str, model: Model[Answer], batch_size: int) -> None:
         self.name = name
@@ -112,26 +116,30 @@ class ModelStage(Generic[Answer]):
 
     @property
     def revision(self) -> str:
-        """The model's. Raises `ModelError` when it can't be found."""
+        """The model's revision. Raises `ModelError` if the model can't be found."""
         return self._model.revision
 
     def prepare(self, candidate: Candidate) -> None:
-        """Read what the model needs, and have it prepare the image if it can do so ahead."""
-        prepare: Callable[[Candidate], Any] | None = getattr(self._model, "prepare", None)
-        if candidate.problem(self.needs) is None and prepare is not None:
+        """Read what the model needs of a candidate, and let the model prepare it."""
+        if candidate.problem(self.needs) is None:
             with suppress(InvdpoError):  # raised again when the model is called
-                candidate.prepared[self.name] = prepare(candidate)
+                candidate.prepared[self.name] = self._model.prepare(candidate)
 
-    def counts(self) -> Mapping[str, float]:
-        """What the model counted since it was last asked, of those that count."""
-        counts: Callable[[], Mapping[str, float]] = getattr(self._model, "counts", dict)
-        return counts()
+    def counts(self) -> Counts:
+        """What the model counted since the last call of this method."""
+        return self._model.counts()
 
     def __call__(self, candidates: Iterable[Candidate]) -> Iterator[Record]:
-        """One row a candidate, in order."""
-        for candidate, answer in in_batches(self._model, self.needs, self.chunk, candidates):
-            yield self.row(candidate, answer)
+        """One row a candidate, in order. Candidates that lack a need don't reach the model."""
+        source = iter(candidates)
+        while batch := list(islice(source, self.chunk)):
+            problems = [candidate.problem(self.needs) for candidate in batch]
+            complete = [c for c, problem in zip(batch, problems, strict=True) if problem is None]
+            answers = iter(attempt(self._model, complete))
+            for candidate, problem in zip(batch, problems, strict=True):
+                answer = next(answers) if problem is None else Failure(problem)
+                yield self.row(candidate, answer)
 
     @abstractmethod
     def row(self, candidate: Candidate, answer: Answer | Failure) -> Record:
-        """The row of one candidate; rejected where the answer is a `Failure`."""
+        """The row of one candidate; rejected if the answer is a `Failure`."""

@@ -1,4 +1,4 @@
-"""One candidate before an annotator or a scorer; what is costly is read once."""
+"""One candidate as annotators and scorers see it; what is costly is read once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Candidate:
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row
         self.prepared: dict[str, Any] = {}
-        """Scorer -> what it has made of the picture ahead of its call."""
+        """Name of a stage -> what its model prepared of this candidate ahead of its call."""
 
     @property
     def candidate_id(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from invdpo.curate.batching import Failure, attempt
+from invdpo.curate.engines import Stage
 from invdpo.curate.generators.order import (
     Numbered,
     batch_by_size,
@@ -25,7 +26,7 @@ from invdpo.schemas.ids import content_id, derived_seed
 from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record
 
 
-class Generate:
+class Generate(Stage):
     """Samples `num_candidates` pictures a prompt by each model; batches go across prompts.
 
     Raises `ConfigError` for a width without a height, and for models that contradict each other.
@@ -68,13 +69,6 @@ class Generate:
             "revision": spec.model.revision,
             "lora": spec.adapter_revision,
         }
-
-    def prepare(self, row: Record) -> None:
-        """Nothing is done ahead."""
-
-    def counts(self) -> Mapping[str, float]:
-        """Nothing is counted."""
-        return {}
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         """K rows a prompt and model, in order, those of the first model first.

@@ -15,7 +15,6 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from invdpo.curate.clients.budget import add_counts
 from invdpo.curate.engines import ENGINES, InputPart, MakeStage, Outcome, Output, Task
 from invdpo.curate.engines.worker import reason
 from invdpo.curate.storage.errors import storage_errors
@@ -30,7 +29,7 @@ from invdpo.curate.storage.parts import (
 )
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.io.progress import progress_bar
-from invdpo.schemas.io.text import format_counts
+from invdpo.schemas.io.text import add_counts, format_counts
 from invdpo.schemas.tables import REJECTED
 
 

@@ -1,4 +1,4 @@
-"""The score stage: candidates in, one raw score each out, of one scorer."""
+"""The score stage: gives each candidate one raw score, by one scorer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from invdpo.schemas.tables import OK, REJECTED, SCORES, Record
 
 
 class Score(ModelStage[Judged]):
-    """Judges candidates by the scorer called `name`. Raises `PluginError` for an unknown one."""
+    """The stage of the scorer called `name`. Raises `PluginError` for an unknown name."""
 
     schema = SCORES
 

@@ -23,7 +23,7 @@ from invdpo.schemas.config.score import ScoreConfig
 LARGEST = 1_000_000_000
 
 
-def told(scorer: Scorer) -> dict[str, Any]:
+def identity(scorer: Scorer) -> dict[str, Any]:
     """What the server says of itself."""
     return {"protocol": 1, "scorer": scorer.name, "revision": scorer.revision}
 
@@ -56,7 +56,7 @@ def serve(scorer: Scorer, port: int, host: str = "127.0.0.1") -> ThreadingHTTPSe
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._send(told(scorer))
+            self._send(identity(scorer))
 
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

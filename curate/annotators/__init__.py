@@ -1,4 +1,7 @@
-"""Annotators, one small file each; importing this package enters them into `ANNOTATORS`."""
+"""Annotators, one small file each; importing this package registers them in `ANNOTATORS`.
+
+To add one, write a file with a class derived from `Annotator` and name the file here.
+"""
 
 from invdpo.curate.annotators import imported as imported
 from invdpo.curate.annotators import shapes as shapes

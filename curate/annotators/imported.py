@@ -1,7 +1,7 @@
-"""`import`: scene graphs that exist already, joined to candidates by id or by picture.
+"""`import`: scene graphs from a file, joined to candidates by id or by picture.
 
-A file of records (`.json` list, `.jsonl`, `.parquet`), each with the key `candidate_id` or
-`image_sha256`, and a `graph` (a record or JSON text), or LAION-SG's `items` and `relations`.
+The file holds records (a `.json` list, `.jsonl` or `.parquet`), each with `candidate_id` or
+`image_sha256`, and with a `graph` (a record or JSON text) or LAION-SG's `items` and `relations`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.annotators.base import ANNOTATORS
+from invdpo.curate.annotators.base import ANNOTATORS, Annotator
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import IMAGE, Candidate
-from invdpo.curate.prompts.reader import given
+from invdpo.curate.scene_graphs.records import parse_graph
 from invdpo.curate.storage.object_store import content
 from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError, SceneGraph
@@ -27,14 +27,14 @@ KEYS = ("candidate_id", "image_sha256")
 
 
 @ANNOTATORS.register("import")
-class ImportAnnotator:
-    """What a file says. Raises `ConfigError` without a file, `DataError` for one that is none."""
+class ImportAnnotator(Annotator):
+    """The graphs of a file. Raises `ConfigError` without a file, `DataError` for a bad one."""
 
     name = "import"
     needs: Sequence[str] = (IMAGE,)
 
     def __init__(self, config: AnnotateConfig) -> None:
-        self._place = config.import_path
+        self._import_path = config.import_path
 
     @cached_property
     def revision(self) -> str:
@@ -43,10 +43,10 @@ class ImportAnnotator:
 
     @property
     def _path(self) -> Path:
-        if self._place is None:
+        if self._import_path is None:
             text = "annotate.import_path: missing; the annotator `import` needs a file of graphs."
             raise ConfigError(text)
-        return to_path(self._place)
+        return to_path(self._import_path)
 
     @cached_property
     def _data(self) -> bytes:
@@ -57,22 +57,21 @@ class ImportAnnotator:
 
     @cached_property
     def _graphs(self) -> dict[str, SceneGraph | Failure]:
-        """Key -> graph, or why there is none; a key that stands twice has none."""
+        """Key -> graph, or why there is none; a key of two records has none."""
         graphs: dict[str, SceneGraph | Failure] = {}
         for number, record in enumerate(_records(self._path, self._data), start=1):
             key = _key(record, f"{self._path}: record {number}")
-            graphs[key] = (
-                _graph(record) if key not in graphs else Failure("stands twice in the file")
-            )
+            is_new = key not in graphs
+            graphs[key] = _graph(record) if is_new else Failure("stands twice in the file")
         if not graphs:
             raise DataError(f"{self._path}: no records.")
         return graphs
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:
-        """One graph a case, where the file has one."""
-        return [self._of(candidate) for candidate in candidates]
+        """One graph a candidate, if the file has one."""
+        return [self._graph_of(candidate) for candidate in candidates]
 
-    def _of(self, candidate: Candidate) -> SceneGraph | Failure:
+    def _graph_of(self, candidate: Candidate) -> SceneGraph | Failure:
         digest = hashlib.sha256(candidate.image_bytes).hexdigest()
         for key in (candidate.candidate_id, digest):
             if key in self._graphs:
@@ -105,31 +104,27 @@ def _parquet(path: Path, data: bytes) -> Iterator[Any]:
     try:
         yield from pq.read_table(pa.BufferReader(data)).to_pylist()
     except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{path}: damaged, or no Parquet file ({first}).") from None
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: damaged, or no Parquet file ({reason}).") from None
 
 
-def _key(record: object, where: str) -> str:
+def _key(record: object, source: str) -> str:
     if isinstance(record, Mapping):
         for name in KEYS:
             if isinstance(record.get(name), str):
                 return str(record[name])
-    raise DataError(f"{where}: no text under {' or '.join(KEYS)}.")
+    raise DataError(f"{source}: no text under {' or '.join(KEYS)}.")
 
 
 def _graph(record: Mapping[str, Any]) -> SceneGraph | Failure:
-    graph = record.get("graph")
+    value = record.get("graph")
+    if value is None and isinstance(record.get("items"), list):
+        value = {name: record.get(name) for name in ("items", "relations")}
+    if not isinstance(value, str | Mapping):
+        return Failure("scene graph: none in its record")
     try:
-        if isinstance(graph, str):
-            made = SceneGraph.from_json(graph)
-        elif isinstance(graph, Mapping):
-            made = SceneGraph.from_dict(given(dict(graph)))
-        elif graph is None and isinstance(record.get("items"), list):
-            named = ("items", "relations")
-            made = SceneGraph.from_dict(given({name: record.get(name) for name in named}))
-        else:
-            return Failure("scene graph: none in its record")
+        graph = parse_graph(value)
     except DataError as error:
         return Failure(str(error))
-    problems = made.problems()
-    return Failure(f"scene graph: {problems[0]}") if problems else made
+    problems = graph.problems()
+    return Failure(f"scene graph: {problems[0]}") if problems else graph

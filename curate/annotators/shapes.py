@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from invdpo.curate.annotators.base import ANNOTATORS
+from invdpo.curate.annotators.base import ANNOTATORS, Annotator
 from invdpo.curate.candidate import IMAGE, Candidate
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
 
 
 @ANNOTATORS.register("shapes")
-class ShapesAnnotator:
+class ShapesAnnotator(Annotator):
     """Coloured shapes, their boxes and relations; knows nothing of the prompt."""
 
     name = "shapes"
@@ -20,7 +20,7 @@ class ShapesAnnotator:
     """Raised whenever the same picture would give another graph."""
 
     def __init__(self, config: AnnotateConfig) -> None:
-        """Nothing of the configuration plays a part."""
+        """It has no options."""
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph]:
         """One graph a picture."""

@@ -1,7 +1,8 @@
-"""`vlm`: a vision-language model behind any OpenAI-compatible server says what a picture shows.
+"""`vlm`: asks a vision-language model behind any OpenAI-compatible server what a picture shows.
 
-With a closed vocabulary it may use the words of the prompt's graph and their alternatives, and
-doesn't learn which of them were asked for in which place; with an open one, any words.
+With a closed vocabulary the model may use the words of the prompt's graph and their alternatives;
+it isn't told which of them the prompt asks for, nor for which object. With an open one it may use
+any words.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 
-from invdpo.curate.annotators.base import ANNOTATORS
+from invdpo.curate.annotators.base import ANNOTATORS, Annotator
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import GRAPH, IMAGE, Candidate
-from invdpo.curate.clients.graph_schema import FORM, AllowedWords, read, schema
+from invdpo.curate.clients.graph_schema import FORM, AllowedWords, graph_schema, read_graph
 from invdpo.curate.clients.questions import Question, VlmClient
-from invdpo.curate.scene_graphs.vocabulary import Alternatives
+from invdpo.curate.scene_graphs.vocabulary import Alternatives, fold
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.ids import content_id
@@ -36,7 +37,7 @@ NAME_LENGTH = 12
 
 
 @ANNOTATORS.register("vlm")
-class VlmAnnotator:
+class VlmAnnotator(Annotator):
     """Raises `ConfigError` without a server; later `AnswerError`, and `BudgetError` when spent."""
 
     name = "vlm"
@@ -45,9 +46,8 @@ class VlmAnnotator:
         self._config = config
         self._closed = config.vlm_vocabulary == "closed"
         self.needs: Sequence[str] = (IMAGE, GRAPH) if self._closed else (IMAGE,)
-        kinds = Alternatives(config.alternatives, ()).words.attributes
-        self._alternatives = Alternatives(config.alternatives, kinds)
-        self._consultant = VlmClient(config, "annotate")
+        self._alternatives = Alternatives(config.alternatives)
+        self._client = VlmClient(config, "annotate")
 
     @cached_property
     def revision(self) -> str:
@@ -59,7 +59,7 @@ class VlmAnnotator:
         rest = content_id(
             SYSTEM,
             CLOSED,
-            schema(None),
+            graph_schema(None),
             config.vlm_temperature,
             config.vlm_max_tokens,
             config.vlm_vocabulary,
@@ -68,16 +68,16 @@ class VlmAnnotator:
         return f"{config.vlm_model} {config.vlm_vocabulary} {rest[:8]}"
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:
-        """One graph a case."""
-        return self._consultant.answer([self._question(candidate) for candidate in candidates])
+        """One graph a candidate."""
+        return self._client.answer([self._question(candidate) for candidate in candidates])
 
     def counts(self) -> Counts:
-        """What was spent since it was last asked for."""
-        return self._consultant.new_counts()
+        """What was spent since the last call of this method."""
+        return self._client.new_counts()
 
     def _question(self, candidate: Candidate) -> Question[SceneGraph]:
         name = hashlib.sha256(candidate.image_bytes).hexdigest()[:NAME_LENGTH]
-        words = self._words(candidate.graph) if self._closed else None
+        words = self._allowed_words(candidate.graph) if self._closed else None
         text = f'The id of this picture is "{name}".'
         if words is not None:
             lists = {
@@ -89,32 +89,32 @@ class VlmAnnotator:
         return Question(
             SYSTEM,
             text,
-            schema(words),
-            lambda answer: read(answer, name, words),
+            graph_schema(words),
+            lambda answer: read_graph(answer, name, words),
             candidate.image_bytes,
         )
 
-    def _words(self, graph: SceneGraph) -> AllowedWords:
-        """Those of a graph and what stands against them, in an order that gives nothing away."""
+    def _allowed_words(self, graph: SceneGraph) -> AllowedWords:
+        """The words of a graph and their alternatives, sorted so that the order tells nothing."""
         choices = self._alternatives.choices(graph)
-        alternatives = {
+        attributes = {
             word for group in choices.values() for choice in group for word in choice.words
         }
-        unknown = {*self._alternatives.unknown(graph)}
+        attributes |= {*self._alternatives.unknown(graph)}
         return AllowedWords(
             tuple(sorted({item.label for item in graph.items})),
-            tuple(sorted(alternatives | unknown)),
-            tuple(sorted(self._relations({link.relation for link in graph.relations}))),
+            tuple(sorted(attributes)),
+            tuple(sorted(self._allowed_relations({link.relation for link in graph.relations}))),
         )
 
-    def _relations(self, asked: set[str]) -> set[str]:
-        """The prompt's relations, and the predicates of their kind that mean something else."""
+    def _allowed_relations(self, stated: set[str]) -> set[str]:
+        """The graph's relations, and the predicates of their kinds that mean something else."""
         words = self._alternatives.words
         spatial = {name: {name, *phrases} for name, phrases in words.relations.items() if phrases}
-        plain = {" ".join(name.casefold().split()) for name in asked}
-        names = set(asked)
-        if any(plain & phrases for phrases in spatial.values()):
-            names |= {name for name, phrases in spatial.items() if not plain & phrases}
-        if plain & {*words.activities}:
-            names |= {*words.activities} - plain
-        return names
+        folded = {fold(name) for name in stated}
+        allowed = set(stated)
+        if any(folded & phrases for phrases in spatial.values()):
+            allowed |= {name for name, phrases in spatial.items() if not folded & phrases}
+        if folded & {*words.activities}:
+            allowed |= {*words.activities} - folded
+        return allowed

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.checkpoints.hub import commit_of
 from invdpo.curate.checkpoints.weights import DIGITS, read_shapes
+from invdpo.curate.devices import torch_device
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.files import hash_file
@@ -21,6 +22,7 @@ from invdpo.schemas.io.weights import check_loaded
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 CONFIG = "open_clip_config.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -77,6 +79,34 @@ def find(model: str, pretrained: str | None) -> Source:
     if model.startswith(HUB):
         return Source(model.removeprefix(HUB), model, repository=model.removeprefix(HUB))
     return _named(model, pretrained)
+
+
+class OpenClip(NamedTuple):
+    """A loaded model as an encoder of pictures and texts."""
+
+    model: ClipModel
+    device: str
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        """By the model's own transform, 3×H×W."""
+        return self.model.preprocess(image)
+
+    def images(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Unit embeddings, n×3×H×W to n×d."""
+        embeddings: torch.Tensor = self.model.network.encode_image(pixels, normalize=True)
+        return embeddings
+
+    def texts(self, texts: list[str]) -> torch.Tensor:
+        """Unit embeddings, n×d."""
+        tokens = self.model.tokenize(texts).to(self.device)
+        embeddings: torch.Tensor = self.model.network.encode_text(tokens, normalize=True)
+        return embeddings
+
+
+def load_encoder(source: Source, device: str) -> OpenClip:
+    """The model on a device of torch, or on `auto`. Raises `ModelError` as `load`."""
+    device = torch_device(device)
+    return OpenClip(load(source, device), device)
 
 
 def load(source: Source, device: str) -> ClipModel:

@@ -1,1 +1,1 @@
-"""Asking other machines over HTTP: patiently, within bounds, without giving secrets away."""
+"""Clients of other machines over HTTP: with retries, within bounds, keeping keys secret."""

@@ -1,8 +1,7 @@
-"""What asking has cost, and whether there is anything left to spend."""
+"""What asking a model costs, and whether the budget allows another question."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from threading import Condition
 from typing import NamedTuple
 
@@ -12,11 +11,11 @@ from invdpo.schemas.io.text import Counts, format_counts
 
 
 class BudgetError(InvdpoError):
-    """Nothing is left to spend; what is done is kept."""
+    """The budget is spent; what was done is kept."""
 
 
 class Usage(NamedTuple):
-    """Tokens of one answer, as the server counts them; None when it doesn't say."""
+    """Tokens of one answer, as the server counts them; None if it doesn't say."""
 
     read: int | None
     written: int | None
@@ -25,8 +24,8 @@ class Usage(NamedTuple):
 class Budget:
     """Counts over all threads of a process; prices are for a million tokens.
 
-    With a budget, a question is taken to cost as much as the dearest one so far, and so are those
-    under way; the first one is asked alone, since nothing is known before it.
+    If there is a budget, each open question is taken to cost as much as the dearest one so far.
+    The first question is asked alone, since nothing is known before its answer.
     """
 
     def __init__(self, config: VlmOptions) -> None:
@@ -36,8 +35,8 @@ class Budget:
             text = "vlm_budget_cost: needs vlm_price_input and vlm_price_output to count with."
             raise ConfigError(text)
         self._changed = Condition()
-        self._all: Counts = {}
-        self._known: Counts = {}
+        self._totals: Counts = {}
+        self._reported: Counts = {}
         self._dearest: tuple[int, int] | None = None
         self._open = 0
 
@@ -55,17 +54,17 @@ class Budget:
             self._open += 1
 
     def _check(self, read: int, written: int) -> None:
-        spent = self._all.get("tokens in", 0) + self._all.get("tokens out", 0)
+        spent = self._totals.get("tokens in", 0) + self._totals.get("tokens out", 0)
         if self._tokens is not None and spent + read + written > self._tokens:
             raise BudgetError(f"The budget of {self._tokens:,} tokens is spent")
-        cost = self._all.get("cost", 0) + self._cost(read, written)
+        cost = self._totals.get("cost", 0) + self._cost(read, written)
         if self._money is not None and cost > self._money:
             raise BudgetError(f"The budget of {self._money:g} is spent")
 
     def end(self, usage: Usage | None) -> None:
-        """After a question; without usage when there was no answer.
+        """After a question; without usage if there was no answer.
 
-        Raises `BudgetError` if there is a budget that can't be kept, as the server doesn't count.
+        Raises `BudgetError` if there is a budget and the server counts no tokens.
         """
         with self._changed:
             self._open -= 1
@@ -76,7 +75,7 @@ class Budget:
             if usage.read is not None and usage.written is not None:
                 self._spend(usage.read, usage.written)
             elif self._limited:
-                text = "The server doesn't tell tokens (`usage`), so no budget can be kept"
+                text = "The server doesn't report tokens (`usage`), so no budget can be kept"
                 raise BudgetError(text)
 
     def _spend(self, read: int, written: int) -> None:
@@ -87,36 +86,29 @@ class Budget:
         dearest = self._dearest or (0, 0)
         self._dearest = max(dearest[0], read), max(dearest[1], written)
 
-    def cached(self) -> None:
-        """An answer that was there already."""
+    def count_cached(self) -> None:
+        """Count an answer that was in the cache."""
         with self._changed:
             self._add("answers from the cache", 1)
 
     def new_counts(self) -> Counts:
-        """What was counted since it was last asked for."""
+        """What was counted since the last call of this method."""
         with self._changed:
-            fresh = {name: total - self._known.get(name, 0) for name, total in self._all.items()}
-            self._known = dict(self._all)
-            return fresh
+            new = {
+                name: total - self._reported.get(name, 0) for name, total in self._totals.items()
+            }
+            self._reported = dict(self._totals)
+            return new
 
     def _add(self, name: str, number: float) -> None:
-        self._all[name] = self._all.get(name, 0) + number
+        self._totals[name] = self._totals.get(name, 0) + number
 
     def _cost(self, read: int, written: int) -> float:
         return (read * self._prices[0] + written * self._prices[1]) / 1_000_000
 
-    def final(self, error: BudgetError) -> BudgetError:
-        """The same error with all counts, once nothing is under way any more."""
+    def summary(self, error: BudgetError) -> BudgetError:
+        """The same error with all counts; to be called when no question is open."""
         return BudgetError(
-            f"{error} ({format_counts(self._all)}). What is done is kept, and answers are in the "
-            "cache: the same command goes on, with a budget of that size again."
+            f"{error} ({format_counts(self._totals)}). What was done is kept, and answers are in "
+            "the cache: the same command continues, again with a budget of that size."
         )
-
-
-def add_counts(parts: Iterable[Mapping[str, float]]) -> Counts:
-    """Counts of several, added up."""
-    total: Counts = {}
-    for counts in parts:
-        for name, number in counts.items():
-            total[name] = total.get(name, 0) + number
-    return total

@@ -1,4 +1,4 @@
-"""Answers by content: what has been asked of a model once is not asked again."""
+"""A cache of answers by content, so that no model is asked the same question twice."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def default_folder() -> Path:
 
 
 class AnswerCache:
-    """A folder with one small file an answer, each whole or not there."""
+    """A folder with one small file for each answer, complete or absent."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def get(self, key: str) -> str | None:
-        """The answer, or None where there is none that can be read."""
+        """The answer; None if there is none, or a damaged one."""
         try:
-            stored = json.loads(self._path(key).read_text(encoding="utf-8"))
+            record = json.loads(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        text = stored.get("answer") if isinstance(stored, dict) else None
+        text = record.get("answer") if isinstance(record, dict) else None
         return text if isinstance(text, str) else None
 
     def put(self, key: str, answer: str) -> None:
-        """Keep an answer. Raises `WorkspaceError` when it can't be written."""
+        """Keep an answer. Raises `WorkspaceError` if it can't be written."""
         try:
             write_atomically(self._path(key), json.dumps({"answer": answer}).encode())
         except WorkspaceError as error:

@@ -1,4 +1,4 @@
-"""One turn of talk with a model behind an OpenAI-compatible server (`/chat/completions`)."""
+"""One turn with a model behind an OpenAI-compatible server (`/chat/completions`)."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from invdpo.curate.clients.budget import Usage
-from invdpo.curate.clients.http import AnswerError, Endpoint, check_url, shown
+from invdpo.curate.clients.http import AnswerError, Endpoint, check_url, redact_url
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.vlm import VlmOptions
 
 Message = dict[str, Any]
 PATH = "/chat/completions"
-REFUSED = (400, 404, 415, 422, 501)
-"""Answers of servers that may not know the form of the answer that we ask for."""
-NEWER = "max_completion_tokens"
-"""What newer models of OpenAI want in place of `max_tokens`, and say so."""
-MAGIC = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
+FORMAT_REFUSED = (400, 404, 415, 422, 501)
+"""Statuses of servers that may not know the response format in the request."""
+NEW_LIMIT = "max_completion_tokens"
+"""The name that newer models of OpenAI want in place of `max_tokens`, and state in their error."""
+IMAGE_FORMATS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
+"""First bytes of a file -> its format."""
 
 
 class Reply(NamedTuple):
-    """What a model said."""
+    """A model's answer."""
 
     text: str
     usage: Usage
-    ended: str
-    """Why it stopped: `stop`, or `length` when it was cut off, …"""
+    finish_reason: str
+    """`stop`; `length` if the answer was cut off; others exist."""
     refusal: str | None
 
 
@@ -41,14 +42,9 @@ class Chat:
                 raise ConfigError(f"{text}vlm_model.")
         check_url(str(config.vlm_url), f"{section}.vlm_url")
         self._config, self._endpoint = config, endpoint
-        self._form = 0
-        """Which of the forms the server is asked for; moved on when it refuses one."""
+        self._format = 0
+        """Index of the response format that is asked for; raised when the server refuses one."""
         self._limit = "max_tokens"
-
-    @property
-    def where(self) -> str:
-        """The address, as it may be shown."""
-        return shown(f"{self._endpoint.url}{PATH}")
 
     def settings(self) -> dict[str, Any]:
         """What decides answers beside the messages."""
@@ -58,34 +54,36 @@ class Chat:
             settings["temperature"] = config.vlm_temperature
         return settings
 
-    def say(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
-        """The model's answer, in the form of `schema` if the server can see to it.
+    def send(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
+        """The model's answer, in the form of `schema` if the server can enforce it.
 
-        A server that refuses the schema is asked for JSON, and one that refuses that for an answer;
-        whoever reads it has to check it anyhow. Raises `AnswerError`.
+        A server that refuses the schema is asked for JSON, and one that refuses JSON for any
+        answer, so the caller has to check the answer in any case. Raises `AnswerError`.
         """
-        forms = _forms(schema)
-        form = self._form
+        formats = _response_formats(schema)
+        index = self._format
+        url = redact_url(f"{self._endpoint.url}{PATH}")
         while True:
-            body = self.settings() | {"messages": list(messages)} | forms[form]
+            body = self.settings() | {"messages": list(messages)} | formats[index]
             body[self._limit] = body.pop("max_tokens")
             try:
-                reply = _reply(self._endpoint.post(body, PATH), self.where)
+                reply = _parse_reply(self._endpoint.post(body, PATH), url)
             except AnswerError as error:
-                if error.status not in REFUSED:
+                if error.status not in FORMAT_REFUSED:
                     raise
-                if NEWER in str(error) and NEWER not in body:
-                    self._limit = NEWER
-                elif form + 1 < len(forms):
-                    form += 1
+                if NEW_LIMIT in str(error) and NEW_LIMIT not in body:
+                    self._limit = NEW_LIMIT
+                elif index + 1 < len(formats):
+                    index += 1
                 else:
                     raise
                 continue
-            self._form = max(self._form, form)
+            self._format = max(self._format, index)
             return reply
 
 
-def _forms(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _response_formats(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Parts of a request, the strictest first."""
     strict = {"name": "answer", "strict": True, "schema": schema}
     return [
         {"response_format": {"type": "json_schema", "json_schema": strict}},
@@ -94,16 +92,16 @@ def _forms(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def picture(data: bytes) -> Message:
-    """A picture as part of a message. Any other format than the usual ones is made PNG."""
-    kind = next((name for magic, name in MAGIC.items() if data.startswith(magic)), None)
+def image_part(data: bytes) -> Message:
+    """An image file as part of a message; any unusual format is converted to PNG."""
+    kind = next((name for start, name in IMAGE_FORMATS.items() if data.startswith(start)), None)
     if kind is None:
-        data, kind = _as_png(data), "png"
+        data, kind = _to_png(data), "png"
     text = base64.b64encode(data).decode()
     return {"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{text}"}}
 
 
-def _as_png(data: bytes) -> bytes:
+def _to_png(data: bytes) -> bytes:
     import numpy as np
 
     from invdpo.curate.images import encode
@@ -112,32 +110,27 @@ def _as_png(data: bytes) -> bytes:
     return encode(np.asarray(decode(data)))
 
 
-def _reply(envelope: Any, where: str) -> Reply:
-    """Reads the answer's envelope. Raises `AnswerError` when it is none."""
+def _parse_reply(envelope: Any, url: str) -> Reply:
+    """The message in the JSON of a server at `url`. Raises `AnswerError` if there is none."""
     choices = envelope.get("choices") if isinstance(envelope, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        excerpt = (
-            json.dumps(envelope)[:80]
-            if not isinstance(envelope, dict)
-            else ", ".join(envelope)[:80]
-        )
-        raise AnswerError(f"{where}: no `choices` with a message in the answer (found: {excerpt}).")
+        text = ", ".join(envelope) if isinstance(envelope, dict) else json.dumps(envelope)
+        raise AnswerError(f"{url}: no `choices` with a message in the answer (found: {text[:80]}).")
     usage = envelope.get("usage")
     usage = usage if isinstance(usage, dict) else {}
-    counts = Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     refusal = message.get("refusal")
     return Reply(
         _text(message.get("content")),
-        counts,
+        Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))),
         str(choice.get("finish_reason") or ""),
         refusal if isinstance(refusal, str) and refusal else None,
     )
 
 
 def _text(content: object) -> str:
-    """The words of a message, which some servers send in parts."""
+    """The text of a message, which some servers send in parts."""
     if isinstance(content, list):
         return "".join(
             part["text"]
@@ -148,5 +141,6 @@ def _text(content: object) -> str:
 
 
 def _count(number: object) -> int | None:
-    plain = isinstance(number, int) and not isinstance(number, bool)
-    return number if plain and number >= 0 else None  # type: ignore[operator, return-value]
+    if isinstance(number, int) and not isinstance(number, bool) and number >= 0:
+        return number
+    return None

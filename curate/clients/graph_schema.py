@@ -1,4 +1,4 @@
-"""Scene graphs as a model writes them: the form it is asked for, and the check of what came."""
+"""Scene graphs as a model writes them: the form that is asked for, and the check of an answer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from invdpo.curate.clients.questions import FaultError
+from invdpo.curate.clients.questions import UnusableAnswerError
+from invdpo.curate.scene_graphs.vocabulary import fold
 from invdpo.schemas import DataError, SceneGraph
 
-MOST_ITEMS = 100
-MOST_RELATIONS = 1_000
-"""Graphs with more are refused: a model that writes so many has lost its way."""
+MAX_ITEMS = 100
+MAX_RELATIONS = 1_000
+"""Graphs with more are refused: a model that writes so many repeats itself."""
+ITEM_FIELDS = ("item_id", "label", "attributes")
+RELATION_FIELDS = ("item1", "relation", "item2")
 FORM = (
     'Answer with one JSON object: {"id": the id given below, "items": [{"item_id": number, '
     '"label": text, "attributes": [text, ...]}, ...], "relations": [{"item1": item_id, '
@@ -30,19 +33,19 @@ class AllowedWords:
     relations: tuple[str, ...]
 
 
-def schema(words: AllowedWords | None) -> dict[str, Any]:
-    """The form as a JSON schema; without `words` any may be used."""
+def graph_schema(words: AllowedWords | None) -> dict[str, Any]:
+    """The form as a JSON schema; without `words` any word may be used."""
     label, attribute, relation = (
         {"type": "string", "enum": list(allowed)} if allowed else {"type": "string"}
         for allowed in ((words.labels, words.attributes, words.relations) if words else ("",) * 3)
     )
     number = {"type": "integer"}
-    item = _record(item_id=number, label=label, attributes=_list(attribute))
-    link = _record(item1=number, relation=relation, item2=number)
-    return _record(id={"type": "string"}, items=_list(item), relations=_list(link))
+    item = _object(item_id=number, label=label, attributes=_array(attribute))
+    link = _object(item1=number, relation=relation, item2=number)
+    return _object(id={"type": "string"}, items=_array(item), relations=_array(link))
 
 
-def _record(**fields: dict[str, Any]) -> dict[str, Any]:
+def _object(**fields: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": fields,
@@ -51,75 +54,69 @@ def _record(**fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _list(of: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": of}
+def _array(element: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": element}
 
 
-def read(answer: Any, name: str, words: AllowedWords | None) -> SceneGraph:
-    """The graph of an answer to the question called `name`. Raises `FaultError`."""
+def read_graph(answer: Any, name: str, words: AllowedWords | None) -> SceneGraph:
+    """The graph in an answer about the picture or prompt `name`. Raises `UnusableAnswerError`."""
     if not isinstance(answer, dict):
-        raise FaultError("it is not one JSON object")
+        raise UnusableAnswerError("it is not one JSON object")
     if answer.get("id") != name:
-        raise FaultError(f'its id is not "{name}", so it is about something else')
-    for key, most in (("items", MOST_ITEMS), ("relations", MOST_RELATIONS)):
+        raise UnusableAnswerError(f'its id is not "{name}", so it is about something else')
+    for key, most in (("items", MAX_ITEMS), ("relations", MAX_RELATIONS)):
         if not isinstance(answer.get(key), list):
-            raise FaultError(f"it has no list `{key}`")
-        if len(answer[key]) > most:
-            raise FaultError(f"it has {len(answer[key]):,} {key}, and at most {most:,} are taken")
+            raise UnusableAnswerError(f"it has no list `{key}`")
+        if (count := len(answer[key])) > most:
+            raise UnusableAnswerError(f"it has {count:,} {key}, and at most {most:,} are taken")
     record = {
-        "items": [_only(part, ITEM) for part in answer["items"]],
-        "relations": [_only(part, LINK) for part in answer["relations"]],
+        "items": [_select(element, ITEM_FIELDS) for element in answer["items"]],
+        "relations": [_select(element, RELATION_FIELDS) for element in answer["relations"]],
     }
     try:
-        graph = SceneGraph.from_dict(record if words is None else _spelt(record, words))
+        graph = SceneGraph.from_dict(record if words is None else _as_spelt(record, words))
     except DataError as error:
-        raise FaultError(str(error).rstrip(".")[:200]) from None
+        raise UnusableAnswerError(str(error).rstrip(".")[:200]) from None
     if problems := graph.problems():
-        raise FaultError(problems[0][:200])
+        raise UnusableAnswerError(problems[0][:200])
     try:
         graph.to_json()
     except ValueError:
-        raise FaultError("it holds half a character (a lone surrogate)") from None
+        raise UnusableAnswerError("it holds half a character (a lone surrogate)") from None
     return graph
 
 
-ITEM = ("item_id", "label", "attributes")
-LINK = ("item1", "relation", "item2")
+def _select(element: object, fields: Iterable[str]) -> object:
+    """A record without fields that were not asked for."""
+    if not isinstance(element, dict):
+        return element
+    return {name: element[name] for name in fields if name in element}
 
 
-def _only(part: object, names: Iterable[str]) -> object:
-    """A record without what was not asked for."""
-    return {name: part[name] for name in names if name in part} if isinstance(part, dict) else part
-
-
-def _spelt(record: Mapping[str, Any], words: AllowedWords) -> dict[str, Any]:
-    """With every word as it stands in `words`. Raises `FaultError` for another word."""
-    spell = {
-        kind: {_folded(word): word for word in getattr(words, kind)}
+def _as_spelt(record: Mapping[str, Any], words: AllowedWords) -> dict[str, Any]:
+    """The record with each word spelt as in `words`. Raises `UnusableAnswerError` for others."""
+    spelling = {
+        kind: {fold(word): word for word in getattr(words, kind)}
         for kind in ("labels", "attributes", "relations")
     }
 
-    def spelt(kind: str, word: object) -> object:
+    def spell(kind: str, word: object) -> object:
         if not isinstance(word, str):
             return word
-        if (known := spell[kind].get(_folded(word))) is None:
-            raise FaultError(f"{word[:60]!r} is not one of the {kind} that may be used")
+        if (known := spelling[kind].get(fold(word))) is None:
+            raise UnusableAnswerError(f"{word[:60]!r} is not one of the {kind} that may be used")
         return known
 
     items, links = (
-        [dict(part) if isinstance(part, dict) else part for part in record[key]]
+        [dict(element) if isinstance(element, dict) else element for element in record[key]]
         for key in ("items", "relations")
     )
-    for part in items:
-        if isinstance(part, dict):
-            part["label"] = spelt("labels", part.get("label"))
-            if isinstance(part.get("attributes"), list):
-                part["attributes"] = [spelt("attributes", word) for word in part["attributes"]]
-    for part in links:
-        if isinstance(part, dict):
-            part["relation"] = spelt("relations", part.get("relation"))
+    for item in items:
+        if isinstance(item, dict):
+            item["label"] = spell("labels", item.get("label"))
+            if isinstance(item.get("attributes"), list):
+                item["attributes"] = [spell("attributes", word) for word in item["attributes"]]
+    for link in links:
+        if isinstance(link, dict):
+            link["relation"] = spell("relations", link.get("relation"))
     return {"items": items, "relations": links}
-
-
-def _folded(word: str) -> str:
-    return " ".join(word.casefold().split())

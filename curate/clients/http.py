@@ -1,8 +1,8 @@
-"""One question over HTTP: JSON there, JSON back, tried again when that may help.
+"""JSON over HTTP, asked for again when that may help.
 
-Redirects are not followed, so that a key goes nowhere but where it was meant for; answers are
-bounded; texts of errors show addresses without user, query and fragment. What listens on this
-machine is asked directly, whatever proxies the environment names.
+Redirects are not followed, so that a key goes only where it was meant to go; the size of answers
+is bounded; error texts show URLs without user, query and fragment. Servers on this machine are
+asked directly, whatever proxies the environment names.
 """
 
 from __future__ import annotations
@@ -22,98 +22,97 @@ from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.io.proxies import is_loopback
 from invdpo.schemas.io.text import describe_error
 
-BUSY = (408, 425, 429, 500, 502, 503, 504)
-"""Answers after which the same question may be asked again."""
-LARGEST = 16_000_000
+RETRIED = (408, 425, 429, 500, 502, 503, 504)
+"""Statuses after which the same request may be sent again."""
+MAX_BYTES = 16_000_000
 """Bytes of an answer that are read at most."""
-LONGEST_WAIT = 60.0
-
-
+MAX_WAIT = 60.0
+"""Seconds between two tries."""
 EXPLAINED = (400, 404, 413, 415, 422)
-"""Answers whose reason is passed on; of others, such as 401, servers may put keys into it."""
-LONGEST_REASON = 200
+"""Statuses whose reason is shown; with others, such as 401, servers may repeat keys in it."""
+MAX_REASON = 200
+"""Characters of a server's reason that are shown."""
 
 
 class AnswerError(InvdpoError):
-    """An answer that is none; asking the same again would not help."""
+    """An answer that can't be used; sending the same request again would not help."""
 
     def __init__(self, text: str, status: int | None = None) -> None:
         super().__init__(text)
         self.status = status
-        """The HTTP status; 0 without a connection, None when the answer did not come or end."""
+        """The HTTP status; 0 without a connection, None if the answer did not come or end."""
 
 
 class _Response(NamedTuple):
-    """What came of asking once."""
+    """The result of one try."""
 
     status: int | None
     """As that of `AnswerError`."""
     text: str
+    """What to tell the user if this is the last try."""
     wait: float | None = None
     """Seconds that the server asks to wait."""
     body: bytes = b""
 
 
-def shown(url: str) -> str:
-    """An address as it may be shown: without user, password, query and fragment."""
+def redact_url(url: str) -> str:
+    """A URL as it may be shown: without user, password, query and fragment."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
 
 
 def check_url(url: str, option: str) -> None:
-    """Raises `ConfigError` for what is no address of a web server, or holds a key.
+    """Raises `ConfigError` for a URL that is not of a web server, or that holds a key.
 
-    Addresses are kept in configuration files, where no key may stand.
+    URLs are kept in configuration files, where no key may be written.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        given = shown(url) if parts.hostname else "something else"
+        given = redact_url(url) if parts.hostname else "something else"
         raise ConfigError(f"{option}: found {given}; expected http://… or https://….")
     if parts.username or parts.password or parts.query:
-        text = f"{option}: {shown(url)} was given with a user, a password or a query. Give the "
-        raise ConfigError(f"{text}address alone, and the key in the environment variable.")
+        text = f"{option}: {redact_url(url)} was given with a user, a password or a query. Give "
+        raise ConfigError(f"{text}the URL alone, and the key in the environment variable.")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where to ask, and how patiently."""
+    """A server that answers JSON; thread-safe."""
 
     url: str
     key_variable: str | None = None
-    """Environment variable with a key, sent as a bearer token when it is set."""
+    """Environment variable with a key, sent as a bearer token if it is set."""
     timeout: float = 60.0
     """Seconds to wait for a connection, and for each piece of the answer."""
-    whole: float = 600.0
+    total_timeout: float = 600.0
     """Seconds to wait for the whole answer."""
     tries: int = 5
     sleep: Callable[[float], None] = field(default=time.sleep, compare=False)
 
     def get(self, path: str = "") -> Any:
-        """The JSON at the address. Raises `AnswerError`."""
-        return self._ask("GET", path, None)
+        """The JSON at the URL. Raises `AnswerError`."""
+        return self._request("GET", path, None)
 
-    def post(self, question: Mapping[str, Any], path: str = "") -> Any:
-        """The JSON that answers a question. Raises `AnswerError`."""
-        return self._ask("POST", path, question)
+    def post(self, body: Mapping[str, Any], path: str = "") -> Any:
+        """The JSON that answers `body`. Raises `AnswerError`."""
+        return self._request("POST", path, body)
 
-    def _ask(self, method: str, path: str, question: Mapping[str, Any] | None) -> Any:
-        where, response = shown(self.url + path), _Response(None, "")
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
+        url, response = redact_url(self.url + path), _Response(None, "")
         for attempt in range(self.tries):
-            response = self._once(method, self.url + path, question)
+            response = self._try(method, self.url + path, body)
             if response.status == 200:
-                return _json(response.body, where)
-            if response.status and response.status not in BUSY:
+                return _parse_json(response.body, url)
+            if response.status and response.status not in RETRIED:
                 reason = self._reason(response)
-                raise AnswerError(f"{where}: {response.text}{reason}.", response.status)
+                raise AnswerError(f"{url}: {response.text}{reason}.", response.status)
             if attempt + 1 < self.tries:
-                wait = _pause(attempt) if response.wait is None else response.wait
-                self.sleep(min(wait, LONGEST_WAIT))
-        raise AnswerError(
-            f"{where}: {response.text}, {self.tries} times in a row.", response.status
-        )
+                wait = _backoff(attempt) if response.wait is None else response.wait
+                self.sleep(min(wait, MAX_WAIT))
+        raise AnswerError(f"{url}: {response.text}, {self.tries} times in a row.", response.status)
 
-    def _once(self, method: str, url: str, question: Mapping[str, Any] | None) -> _Response:
+    def _try(self, method: str, url: str, body: Mapping[str, Any] | None) -> _Response:
         import requests
         import urllib3
 
@@ -123,33 +122,33 @@ class Endpoint:
             with requests.request(
                 method,
                 url,
-                json=question,
+                json=body,
                 headers=self._headers(),
                 timeout=self.timeout,
                 allow_redirects=False,
                 stream=True,
-                auth=_as_it_is,
+                auth=_no_netrc,
                 proxies={"no_proxy": host} if is_loopback(host) else None,
             ) as answer:
                 status = f"status {answer.status_code}"
                 if answer.is_redirect:
                     return _Response(399, f"{status}: redirects are not followed")
-                wait = _seconds(answer.headers.get("Retry-After"))
-                body = _bounded(answer, shown(url), begin + self.whole)
-                return _Response(answer.status_code, status, wait, body)
+                wait = _retry_after(answer.headers.get("Retry-After"))
+                content = _read_body(answer, redact_url(url), begin + self.total_timeout)
+                return _Response(answer.status_code, status, wait, content)
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return _Response(None, f"no answer within {self.timeout:g} s")
         except TimeoutError:
-            return _Response(None, f"no whole answer within {self.whole:g} s")
+            return _Response(None, f"no whole answer within {self.total_timeout:g} s")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             return _Response(0, f"no connection ({type(error).__name__})")
 
     def _reason(self, response: _Response) -> str:
-        """What the server says of an error, on one line, unless a piece of the key is in it."""
-        said = _message(response.body) if response.status in EXPLAINED else ""
+        """The server's reason for an error, on one line; empty if a piece of the key is in it."""
+        reason = _error_text(response.body) if response.status in EXPLAINED else ""
         key = self._key()
         pieces = {key[n : n + 6] for n in range(max(1, len(key) - 5))} if key else set()
-        return "" if not said or any(piece in said for piece in pieces) else f" ({said})"
+        return "" if not reason or any(piece in reason for piece in pieces) else f" ({reason})"
 
     def _headers(self) -> dict[str, str]:
         key = self._key()
@@ -162,26 +161,26 @@ class Endpoint:
         return key
 
 
-def _as_it_is(request: Any) -> Any:
-    """Keeps a password that a `.netrc` has for the host from going there in place of the key."""
+def _no_netrc(request: Any) -> Any:
+    """An `auth` that adds nothing: without one, requests sends the password of a `.netrc`."""
     return request
 
 
-def _bounded(answer: Any, where: str, deadline: float) -> bytes:
-    """The body, as it comes in. Raises `AnswerError` if it is too long, `TimeoutError` if slow."""
-    read = bytearray()
-    # One system call a piece: else a server that drips could hold us for ever.
+def _read_body(answer: Any, url: str, deadline: float) -> bytes:
+    """The body. Raises `AnswerError` if it is too long, `TimeoutError` if it takes too long."""
+    body = bytearray()
+    # One system call a piece: else a server that sends single bytes could hold us for ever.
     while piece := answer.raw.read1(65_536, decode_content=True):
-        read += piece
-        if len(read) > LARGEST:
-            raise AnswerError(f"{where}: the answer is over {LARGEST:,} bytes.")
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise AnswerError(f"{url}: the answer is over {MAX_BYTES:,} bytes.")
         if time.monotonic() > deadline:
             raise TimeoutError
-    return bytes(read)
+    return bytes(body)
 
 
-def _message(body: bytes) -> str:
-    """The text of an error in one of the usual forms of JSON; empty when there is none."""
+def _error_text(body: bytes) -> str:
+    """The text of an error in one of the usual forms of JSON; empty if there is none."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
@@ -189,24 +188,25 @@ def _message(body: bytes) -> str:
     for key in ("error", "message", "detail"):
         message = message.get(key, message) if isinstance(message, dict) else message
     text = " ".join(message.split()) if isinstance(message, str) else ""
-    return "".join(c if c.isprintable() else "?" for c in text)[:LONGEST_REASON]
+    return "".join(c if c.isprintable() else "?" for c in text)[:MAX_REASON]
 
 
-def _json(body: bytes, where: str) -> Any:
+def _parse_json(body: bytes, url: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        kind = "HTML" if body.lstrip()[:1] == b"<" else describe_error(ValueError(str(error)[:80]))
-        raise AnswerError(f"{where}: the answer is not JSON ({kind}).") from None
+        is_html = body.lstrip()[:1] == b"<"
+        kind = "HTML" if is_html else describe_error(ValueError(str(error)[:80]))
+        raise AnswerError(f"{url}: the answer is not JSON ({kind}).") from None
 
 
-def _pause(attempt: int) -> float:
-    """Seconds before the next try: about 1, 2, 4, …, never in step with other clients."""
-    return float(min(LONGEST_WAIT, 2**attempt) * random.uniform(0.75, 1.25))
+def _backoff(attempt: int) -> float:
+    """Seconds before the next try: about 1, 2, 4, …, at random so that clients don't keep step."""
+    return float(min(MAX_WAIT, 2**attempt) * random.uniform(0.75, 1.25))
 
 
-def _seconds(text: str | None) -> float | None:
-    """`Retry-After`: seconds, or a date."""
+def _retry_after(text: str | None) -> float | None:
+    """Seconds of a `Retry-After` header: a number, which may have a fraction, or a date."""
     try:
         return max(0.0, float(text)) if text else None
     except ValueError:

@@ -1,6 +1,7 @@
-"""Questions to a model until there is an answer that can be used: cache, budget, repair.
+"""Questions to a vision-language model: asked side by side, cached, within a budget.
 
-Several are asked at a time, each in a thread of its own.
+An answer that can't be used is asked for once more, with the reason. `VlmClient` is the entry,
+`WorkerPool` the threads in which the questions wait for the server.
 """
 
 from __future__ import annotations
@@ -17,62 +18,116 @@ from typing import Any, Generic, TypeVar
 from invdpo.curate.batching import Failure
 from invdpo.curate.clients.budget import Budget, BudgetError
 from invdpo.curate.clients.cache import AnswerCache, default_folder
-from invdpo.curate.clients.chat import Chat, Message, Reply, picture
+from invdpo.curate.clients.chat import Chat, Message, Reply, image_part
 from invdpo.curate.clients.http import AnswerError, Endpoint
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.config.vlm import VlmOptions
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.text import Counts
 
-A = TypeVar("A")
-B = TypeVar("B")
-T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
-SHOWN_AGAIN = 4_000
-"""Characters of a wrong answer that the model is shown when it is asked once more."""
-
-ITS_FAULT = (400, 413, 415, 422, 500, 502, 504, 200, None)
-"""Statuses that may be owed to what was asked; all others concern the server or the key."""
-
-
-PATIENCE = 8
-"""Questions in a row without an answer, after which it is the server that is at fault."""
+MAX_QUOTED = 4_000
+"""Characters of an unusable answer that the model is shown when it is asked again."""
+QUESTION_STATUSES = (400, 413, 415, 422, 500, 502, 504, 200, None)
+"""Statuses that one question may cause; all others concern the server or the key."""
+MAX_FAILURES_IN_A_ROW = 8
+"""Questions in a row without an answer, after which the server is to blame and not a question."""
 
 
-class FaultError(Exception):
-    """Why an answer can't be used, in words that the model can mend it by."""
+class UnusableAnswerError(Exception):
+    """Why an answer can't be used, in words by which the model can correct it."""
 
 
 @dataclass(frozen=True)
-class Question(Generic[T]):
+class Question(Generic[Result]):
     """What to ask, and how to read the answer."""
 
     system: str
     text: str
     schema: Mapping[str, Any]
-    read: Callable[[Any], T]
-    """From the answer's JSON; raises `FaultError`."""
-    picture: bytes | None = None
+    read: Callable[[Any], Result]
+    """From the JSON of the answer to the result; raises `UnusableAnswerError`."""
+    image: bytes | None = None
 
     def messages(self) -> list[Message]:
-        """As the server takes them."""
-        parts: list[Message] = [{"type": "text", "text": self.text}]
-        if self.picture is not None:
-            parts.append(picture(self.picture))
-        content: Any = parts if self.picture is not None else self.text
+        """The messages of the first request."""
+        content: Any = self.text
+        if self.image is not None:
+            content = [{"type": "text", "text": self.text}, image_part(self.image)]
         return [
             {"role": "system", "content": self.system},
             {"role": "user", "content": content},
         ]
 
     def key(self, settings: Mapping[str, Any]) -> str:
-        """Of the picture's bytes, all words, the model and its settings."""
-        seen = hashlib.sha256(self.picture).hexdigest() if self.picture is not None else None
-        return content_id(seen, self.system, self.text, self.schema, settings)
+        """A hash of the image, all words, and the model with its settings."""
+        digest = hashlib.sha256(self.image).hexdigest() if self.image is not None else None
+        return content_id(digest, self.system, self.text, self.schema, settings)
+
+
+class StoppedError(Exception):
+    """Raised in threads of a pool that was cancelled."""
+
+
+class WorkerPool:
+    """At most `size` threads at work.
+
+    They are daemons: a thread that waits for a server must not keep the process from ending.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._stop = Event()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises `StoppedError` as soon as the pool is cancelled."""
+        if self._stop.wait(seconds):
+            raise StoppedError
+
+    def map(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> list[Result | Exception]:
+        """The result of each item, in order, or its error; `StoppedError` if it was not begun."""
+        results: list[Result | Exception] = [StoppedError() for _ in items]
+        waiting: SimpleQueue[int] = SimpleQueue()
+        for index in range(len(items)):
+            waiting.put(index)
+        finished: SimpleQueue[None] = SimpleQueue()
+        self._stop.clear()
+
+        def run() -> None:
+            try:
+                while not self._stop.is_set():
+                    index = waiting.get_nowait()
+                    try:
+                        results[index] = work(items[index])
+                    except Exception as error:  # noqa: BLE001 - the caller sorts them
+                        results[index] = error
+            except Empty:
+                pass
+            finally:
+                finished.put(None)
+
+        threads = [Thread(target=run, daemon=True) for _ in range(min(self._size, len(items)))]
+        try:
+            for thread in threads:
+                thread.start()
+            for _ in threads:
+                finished.get()
+        except BaseException:
+            self.cancel()
+            raise
+        return results
+
+    def cancel(self) -> None:
+        """Begin no further item, and wake the threads that `sleep`."""
+        self._stop.set()
 
 
 class VlmClient:
-    """Asks many questions at a time, each as cheaply as can be. Raises `ConfigError` when made."""
+    """Asks many questions side by side. Raises `ConfigError` when made."""
 
     def __init__(self, config: VlmOptions, section: str) -> None:
         self._pool = WorkerPool(config.vlm_concurrency)
@@ -86,171 +141,113 @@ class VlmClient:
         )
         self._chat = Chat(config, section, endpoint)
         self._budget = Budget(config)
-        self._answers = AnswerCache(
-            Path(config.vlm_cache) if config.vlm_cache else default_folder()
-        )
+        self._cache = AnswerCache(Path(config.vlm_cache) if config.vlm_cache else default_folder())
         self._failures: int | None = None
-        """Of those in a row since the last answer; None before any answer."""
+        """Failures in a row since the last answer; None before the first answer."""
 
     def new_counts(self) -> Counts:
-        """What was spent since it was last asked for."""
+        """What was spent since the last call of this method."""
         return self._budget.new_counts()
 
-    def answer(self, questions: Sequence[Question[T]]) -> list[T | Failure]:
-        """One answer a question, in order, or why there is none.
+    def answer(self, questions: Sequence[Question[Result]]) -> list[Result | Failure]:
+        """The result of each question, in order, or why there is none.
 
-        An error that may be owed to one question costs that question alone, as long as the server
-        answers others. Raises `BudgetError` when nothing is left to spend, `AnswerError`
-        when the server is of no use; whatever was answered by then is in the cache.
+        An error that one question may have caused costs that question only, as long as the server
+        answers others. Raises `BudgetError` when the budget is spent, and `AnswerError` when the
+        server can't be used; what was answered by then is in the cache.
         """
-        answers = self._pool.map(self._one, questions)
-        errors = [part for part in answers if isinstance(part, Exception)]
-        for error in sorted(errors, key=_weight):
+        answers = self._pool.map(self._answer, questions)
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        for error in sorted(errors, key=_rank):
             if isinstance(error, BudgetError):
-                raise self._budget.final(error)
-            if not _its_fault(error) or self._failures is None or self._failures > PATIENCE:
+                raise self._budget.summary(error)
+            server_fails = self._failures is None or self._failures > MAX_FAILURES_IN_A_ROW
+            if server_fails or not _may_be_the_question(error):
                 raise error
-        return [_failure(part) if isinstance(part, Exception) else part for part in answers]
+        return [
+            Failure(str(answer).rstrip(".")) if isinstance(answer, Exception) else answer
+            for answer in answers
+        ]
 
-    def _one(self, question: Question[T]) -> T | Failure:
+    def _answer(self, question: Question[Result]) -> Result | Failure:
         key = question.key(self._chat.settings())
         try:
-            if (kept := self._answers.get(key)) is not None:
-                value = _read(question, kept)
-                self._budget.cached()
-                return value
-        except FaultError:
-            pass  # read by stricter rules than when it was kept
+            if (cached := self._cache.get(key)) is not None:
+                result = _read(question, cached)
+                self._budget.count_cached()
+                return result
+        except UnusableAnswerError:
+            pass  # it was kept when the rules for answers were looser
         try:
             return self._ask(question, key)
         except InvdpoError as error:
-            if not _its_fault(error):
+            if not _may_be_the_question(error):
                 self._pool.cancel()
             elif self._failures is not None:
                 self._failures += 1
             raise
 
-    def _ask(self, question: Question[T], key: str) -> T | Failure:
-        """Ask, and once more with the fault named if the answer can't be used."""
-        messages, fault = question.messages(), FaultError()
+    def _ask(self, question: Question[Result], key: str) -> Result | Failure:
+        """Ask, and once more with the reason if the answer can't be used."""
+        messages, problem = question.messages(), UnusableAnswerError()
         for _ in range(2):
-            reply = self._say(messages, question)
-            if reply.refusal is not None or reply.ended == "content_filter":
+            reply = self._send(messages, question)
+            if reply.refusal is not None or reply.finish_reason == "content_filter":
                 return Failure("the model refuses to answer")
             try:
-                value = _read(question, reply.text, reply.ended)
-            except FaultError as error:
-                fault = error
-                messages = [*messages, *_again(reply, fault)]
+                result = _read(question, reply.text, reply.finish_reason)
+            except UnusableAnswerError as error:
+                problem = error
+                messages = [*messages, *_correction(reply, problem)]
                 continue
-            self._answers.put(key, reply.text)
-            return value
-        return Failure(f"no usable answer, twice: {fault}")
+            self._cache.put(key, reply.text)
+            return result
+        return Failure(f"no usable answer, twice: {problem}")
 
-    def _say(self, messages: Sequence[Message], question: Question[T]) -> Reply:
+    def _send(self, messages: Sequence[Message], question: Question[Result]) -> Reply:
         self._budget.begin()
         reply = None
         try:
-            reply = self._chat.say(messages, question.schema)
+            reply = self._chat.send(messages, question.schema)
             self._failures = 0
             return reply
         finally:
             self._budget.end(reply.usage if reply is not None else None)
 
 
-def _its_fault(error: Exception) -> bool:
-    return isinstance(error, AnswerError) and error.status in ITS_FAULT
+def _may_be_the_question(error: Exception) -> bool:
+    return isinstance(error, AnswerError) and error.status in QUESTION_STATUSES
 
 
-def _weight(error: Exception) -> int:
-    """The error that tells most first: those that were called off know nothing."""
+def _rank(error: Exception) -> int:
+    """The most telling error first; cancelled threads know nothing."""
     return 2 if isinstance(error, StoppedError) else int(isinstance(error, AnswerError))
 
 
-def _failure(error: Exception) -> Failure:
-    return Failure(str(error).rstrip("."))
-
-
-def _read(question: Question[T], text: str, ended: str = "") -> T:
-    """The value of an answer. Raises `FaultError`."""
+def _read(question: Question[Result], text: str, finish_reason: str = "") -> Result:
+    """The result of an answer. Raises `UnusableAnswerError`."""
     try:
-        value = json.loads(_bare(text))
+        value = json.loads(_without_fence(text))
     except (ValueError, RecursionError):
-        if ended == "length":
-            raise FaultError("the answer was cut off; be briefer") from None
-        raise FaultError("the answer is not JSON") from None
+        if finish_reason == "length":
+            raise UnusableAnswerError("the answer was cut off; be briefer") from None
+        raise UnusableAnswerError("the answer is not JSON") from None
     return question.read(value)
 
 
-def _bare(text: str) -> str:
-    """Without the fence that models like to put around JSON."""
+def _without_fence(text: str) -> str:
+    """The text without the Markdown fence that models like to put around JSON."""
     text = text.strip()
     if text.startswith("```") and text.endswith("```"):
         return text[3:-3].removeprefix("json").strip()
     return text
 
 
-def _again(reply: Reply, fault: FaultError) -> list[Message]:
-    said = reply.text[:SHOWN_AGAIN] or "(nothing)"
+def _correction(reply: Reply, problem: UnusableAnswerError) -> list[Message]:
+    """The messages that ask for another answer."""
+    quoted = reply.text[:MAX_QUOTED] or "(nothing)"
     wanted = "Answer the same question again, with one JSON object of the form asked for only."
     return [
-        {"role": "assistant", "content": said},
-        {"role": "user", "content": f"That answer can't be used: {fault}. {wanted}"},
+        {"role": "assistant", "content": quoted},
+        {"role": "user", "content": f"That answer can't be used: {problem}. {wanted}"},
     ]
-
-
-class StoppedError(Exception):
-    """Raised in threads that have been told to stop."""
-
-
-class WorkerPool:
-    """At most `size` threads at work.
-
-    They are daemons: one that waits for a server must not keep the process from ending.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._stop = Event()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, but no longer than until the work is called off, which raises `StoppedError`."""
-        if self._stop.wait(seconds):
-            raise StoppedError
-
-    def map(self, work: Callable[[A], B], items: Sequence[A]) -> list[B | Exception]:
-        """What came of each item, in order; of those that failed, or were not begun, why."""
-        results: list[B | Exception] = [StoppedError() for _ in items]
-        waiting: SimpleQueue[int] = SimpleQueue()
-        for n in range(len(items)):
-            waiting.put(n)
-        done: SimpleQueue[None] = SimpleQueue()
-        self._stop.clear()
-
-        def run() -> None:
-            try:
-                while not self._stop.is_set():
-                    n = waiting.get_nowait()
-                    try:
-                        results[n] = work(items[n])
-                    except Exception as error:  # noqa: BLE001 - the caller sorts them
-                        results[n] = error
-            except Empty:
-                pass
-            finally:
-                done.put(None)
-
-        threads = [Thread(target=run, daemon=True) for _ in range(min(self._size, len(items)))]
-        try:
-            for thread in threads:
-                thread.start()
-            for _ in threads:
-                done.get()
-        except BaseException:
-            self.cancel()
-            raise
-        return results
-
-    def cancel(self) -> None:
-        """Begin nothing more, and wake those that wait for their next try."""
-        self._stop.set()

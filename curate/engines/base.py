@@ -21,7 +21,10 @@ from invdpo.schemas.tables import Record
 
 
 class Stage(Protocol):
-    """A pure step over rows; made from configuration alone, loads its model in the first call."""
+    """A pure step over rows; made from configuration alone, loads its model in the first call.
+
+    `prepare` and `counts` have defaults for classes that derive from this one.
+    """
 
     name: str
     needs: Sequence[str]
@@ -38,12 +41,12 @@ class Stage(Protocol):
         ...
 
     def prepare(self, row: Any, /) -> None:
-        """What can be done for one row ahead of the call, in another thread; never raises."""
-        ...
+        """Does what can be done for one row ahead of the call, in another thread; never raises."""
+        return
 
     def counts(self) -> Mapping[str, float]:
-        """What it has counted since it was last asked, such as questions and tokens."""
-        ...
+        """What was counted since the last call of this method, such as questions and tokens."""
+        return {}
 
     def __call__(self, rows: Iterable[Any], /) -> Iterator[Record]:
         """Rows out, in the order of the rows in; what can't be processed has status `rejected`."""

@@ -1,4 +1,7 @@
-"""Prompt sources, one small file each; importing this package enters them into `PROMPT_SOURCES`."""
+"""Prompt sources, one small file each; importing this package registers them in `PROMPT_SOURCES`.
+
+To add one, write a file with a class derived from `PromptSource` and name the file here.
+"""
 
 from invdpo.curate.prompts import file as file
 from invdpo.curate.prompts import hub as hub

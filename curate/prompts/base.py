@@ -1,13 +1,15 @@
-"""What a prompt source gives, and how it becomes the table of prompts."""
+"""The base class of prompt sources, and the rows of the table of prompts."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
+from invdpo.curate.scene_graphs.vocabulary import fold
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.ids import content_id
@@ -16,45 +18,46 @@ from invdpo.schemas.plugins import Registry
 from invdpo.schemas.tables import OK, REJECTED, Record
 
 MAX_CHARACTERS = 10_000
-"""Longer prompts are rejected: no text encoder reads so much, and it is a broken file, mostly."""
+"""Longer prompts are rejected: no text encoder reads so much; mostly the file is broken."""
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A prompt as a source gives it; `error` says why it is none."""
+    """A prompt as a source gives it; `error` says why it can't be used."""
 
     prompt: str | None
     graph: SceneGraph | None = None
     error: str | None = None
     line: int | None = None
-    """Where it stands in its file, from 1."""
+    """Line or number of its record in the file, from 1."""
 
 
-class PromptSource(Protocol):
-    """Gives prompts; made from the configuration. Raises `DataError` when it can't give any."""
+class PromptSource(ABC):
+    """Gives prompts; made from the configuration. Raises `DataError` if it can't give any."""
 
     name: str
 
+    @abstractmethod
     def __init__(self, config: PromptsConfig) -> None: ...
 
+    @abstractmethod
     def fingerprint(self) -> dict[str, Any]:
-        """What decides the prompts: of a file its content, not its place."""
-        ...
+        """What decides the prompts: of a file its content, not its path."""
 
+    @abstractmethod
     def __call__(self) -> Iterator[Draft]:
         """Prompts in order, the same at every call; may end before `num_prompts` are reached."""
-        ...
 
     def counts(self) -> Counts:
-        """What a model that was asked has cost so far; empty where none is asked."""
-        ...
+        """What asking a model cost since the last call of this method; empty if none is asked."""
+        return {}
 
 
 PROMPT_SOURCES: Registry[type[PromptSource]] = Registry("prompt source")
 
 
 def collect(drafts: Iterable[Draft], source: str, limit: int) -> tuple[list[Record], int]:
-    """The first `limit` distinct prompts as rows, and how many doubled ones were dropped."""
+    """The first `limit` distinct prompts as rows, and the number of duplicates dropped."""
     seen: Counter[str] = Counter()
     rows = list(islice(_distinct((prompt_row(d, source) for d in drafts), seen), limit))
     return rows, seen.total() - len(seen)
@@ -68,10 +71,10 @@ def _distinct(rows: Iterable[Record], seen: Counter[str]) -> Iterator[Record]:
 
 
 def prompt_row(draft: Draft, source: str) -> Record:
-    """One row of the table of prompts; rejected when the draft has an error or is too long."""
+    """One row of the table of prompts; rejected if the draft has an error or can't be used."""
     draft = _storable(draft)
     graph = draft.graph.to_dict() if draft.graph is not None else None
-    error = draft.error or _fault(draft)
+    error = draft.error or _problem(draft)
     line = f" (line {draft.line})" if error and draft.line else ""
     key = [draft.prompt, graph] if draft.prompt else [draft.prompt, graph, error, draft.line]
     return {
@@ -86,7 +89,7 @@ def prompt_row(draft: Draft, source: str) -> Record:
 
 
 def _storable(draft: Draft) -> Draft:
-    """Escapes of JSON may stand for half a character, which no table can hold."""
+    """The draft, or an error for half a surrogate pair, which JSON allows and no table can hold."""
     try:
         (draft.prompt or "").encode()
         if draft.graph is not None:
@@ -96,7 +99,7 @@ def _storable(draft: Draft) -> Draft:
     return draft
 
 
-def _fault(draft: Draft) -> str | None:
+def _problem(draft: Draft) -> str | None:
     if not draft.prompt or not draft.prompt.strip():
         return "no prompt text"
     if len(draft.prompt) > MAX_CHARACTERS:
@@ -106,11 +109,11 @@ def _fault(draft: Draft) -> str | None:
 
 
 def split_group(prompt: str | None, graph: SceneGraph | None) -> str:
-    """A key that every wording of one composition shares, so that none lies in two splits.
+    """A key that all wordings of one composition share, so that no composition is in two splits.
 
-    With a graph: its kinds of objects with their numbers, and its facts, whichever way round they
-    are told. Without one: the text but for case and blanks.
+    With a graph: its kinds of objects with their numbers, and its facts, in whichever direction
+    they are stated. Without a graph: the text without case and repeated blanks.
     """
     if graph is None or graph.problems():
-        return content_id("text", " ".join((prompt or "").casefold().split()))
+        return content_id("text", fold(prompt or ""))
     return content_id("graph", sorted(graph.phrases().values()), sorted(graph.facts()))

@@ -1,9 +1,8 @@
-"""`file`: prompts of a text file or of a table, with the scene graphs that stand beside them.
+"""`file`: prompts of a text file or a table, with the scene graphs beside them.
 
-The file may lie behind an address that fsspec knows, such as s3://, hf:// or https://.
-
-The file's ending decides: `.jsonl`, `.csv`, `.json` and `.parquet` are read as such, all others as
-text with one prompt a line. Records may have a `graph`, be LAION-SG's, or GenEval's.
+The file is a path here or a URL that fsspec knows, such as s3://, hf:// or https://. Its ending
+decides: `.jsonl`, `.csv`, `.json` and `.parquet` are read as such, all others as text with one
+prompt a line. Records may have a `graph`, or be those of LAION-SG or GenEval.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.reader import BESIDE, Reader
+from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft, PromptSource
+from invdpo.curate.prompts.reader import GRAPH_COLUMNS, PromptReader
 from invdpo.curate.storage.object_store import content
 from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError
@@ -29,7 +28,7 @@ FORMATS = "text with one prompt a line, .jsonl, .csv, .parquet, or LAION-SG .jso
 
 
 @PROMPT_SOURCES.register("file")
-class FileSource:
+class FileSource(PromptSource):
     """Prompts of one file. Raises `ConfigError` without a path, `DataError` for a bad file."""
 
     name = "file"
@@ -40,10 +39,10 @@ class FileSource:
         self._config = config
         self._path = to_path(config.path)
         self._data = _read(self._path)
-        self._reader = Reader(config)
+        self._reader = PromptReader(config)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The file's content counts, not where it lies; seed and split play no part."""
+        """The content of the file, not its path; seed and split have no effect."""
         return {
             "source": self.name,
             "num_prompts": self._config.num_prompts,
@@ -51,12 +50,12 @@ class FileSource:
         } | self._reader.fingerprint()
 
     def counts(self) -> Counts:
-        """What asking a model for graphs has cost since it was last asked for."""
+        """What asking a model for graphs cost since the last call of this method."""
         return self._reader.counts()
 
     def __call__(self) -> Iterator[Draft]:
-        """The prompts in the file's order; those that can't be used with an error."""
-        return self._reader.filled(self._drafts())
+        """The prompts in the file's order; those that can't be used have an error."""
+        return self._reader.add_graphs(self._drafts())
 
     def _drafts(self) -> Iterator[Draft]:
         if self._path.suffix.lower() == ".parquet":
@@ -86,14 +85,14 @@ def _text(path: Path, data: bytes) -> str:
         raise DataError(text) from None
 
 
-def _lines(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
+def _lines(path: Path, text: str, reader: PromptReader) -> Iterator[Draft]:
     # Not str.splitlines, which also cuts at characters that may stand inside a prompt.
     for number, line in enumerate(text.split("\n"), start=1):
         if prompt := line.strip():
-            yield reader.line(prompt, number)
+            yield reader.read_line(prompt, number)
 
 
-def _json_lines(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
+def _json_lines(path: Path, text: str, reader: PromptReader) -> Iterator[Draft]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -102,21 +101,21 @@ def _json_lines(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
         except (ValueError, RecursionError):
             yield Draft(None, error="not JSON", line=number)
         else:
-            yield reader.record(record, number)
+            yield reader.read_record(record, number)
 
 
-def _csv(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
+def _csv(path: Path, text: str, reader: PromptReader) -> Iterator[Draft]:
     csv.field_size_limit(max(len(text), 131_072))
     rows = csv.DictReader(io.StringIO(text, newline=""))
     reader.column(list(rows.fieldnames or ()), str(path))
     try:
         for record in rows:
-            yield reader.record(record, rows.line_num)
+            yield reader.read_record(record, rows.line_num)
     except csv.Error as error:
         raise DataError(f"{path}: line {rows.line_num}: not CSV: {error}.") from None
 
 
-def _json(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
+def _json(path: Path, text: str, reader: PromptReader) -> Iterator[Draft]:
     try:
         records = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -124,10 +123,10 @@ def _json(path: Path, text: str, reader: Reader) -> Iterator[Draft]:
     if not isinstance(records, list) or not records:
         raise DataError(f"{path}: expected a list of LAION-SG records or of {{'prompt': ...}}.")
     for number, record in enumerate(records, start=1):
-        yield reader.record(record, number)
+        yield reader.read_record(record, number)
 
 
-def _parquet(path: Path, data: bytes, reader: Reader) -> Iterator[Draft]:
+def _parquet(path: Path, data: bytes, reader: PromptReader) -> Iterator[Draft]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -135,18 +134,18 @@ def _parquet(path: Path, data: bytes, reader: Reader) -> Iterator[Draft]:
         with pq.ParquetFile(pa.BufferReader(data)) as file:
             names = file.schema_arrow.names
             column = reader.column(names, str(path))
-            kept = [name for name in names if name == column or name in BESIDE]
+            kept = [name for name in names if name == column or name in GRAPH_COLUMNS]
             number = 0
             for batch in file.iter_batches(1_000, columns=kept):
                 for record in batch.to_pylist():
                     number += 1
-                    yield reader.record(record, number)
+                    yield reader.read_record(record, number)
     except (pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise DataError(f"{path}: damaged, or no Parquet file ({first}).") from None
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: damaged, or no Parquet file ({reason}).") from None
 
 
-READERS: Mapping[str, Callable[[Path, str, Reader], Iterator[Draft]]] = {
+READERS: Mapping[str, Callable[[Path, str, PromptReader], Iterator[Draft]]] = {
     ".jsonl": _json_lines,
     ".csv": _csv,
     ".json": _json,

@@ -1,4 +1,4 @@
-"""`hub`: prompts of a column of a data set on the Hub, or of a folder in its form."""
+"""`hub`: prompts in a column of a dataset on the Hub, or of a folder with such a dataset."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft
-from invdpo.curate.prompts.reader import BESIDE, Reader
+from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft, PromptSource
+from invdpo.curate.prompts.reader import GRAPH_COLUMNS, PromptReader
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.io.hub import hub_failure, hub_failures
@@ -19,8 +19,8 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @PROMPT_SOURCES.register("hub")
-class HubSource:
-    """Streams; only columns that are no pictures are read. Raises `ConfigError` without a name."""
+class HubSource(PromptSource):
+    """Streams the columns of prompts and graphs only. Raises `ConfigError` without a name."""
 
     name = "hub"
 
@@ -29,10 +29,10 @@ class HubSource:
             raise ConfigError("prompts.path: missing; the source `hub` needs OWNER/NAME.")
         self._path = config.path
         self._config = config
-        self._reader = Reader(config)
+        self._reader = PromptReader(config)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Name, commit and split, and what reads them. Raises `DataError` without the Hub."""
+        """Name, commit, split and parser. Raises `DataError` if the Hub can't be reached."""
         return {
             "source": self.name,
             "num_prompts": self._config.num_prompts,
@@ -43,19 +43,19 @@ class HubSource:
 
     @cached_property
     def _commit(self) -> str | None:
-        """What the branch or tag means now, lest it means something else later; a folder has none.
+        """The commit of the branch or tag now, since it may move later; None for a folder.
 
-        A commit is taken at its word.
+        A commit that is configured is not looked up.
         """
-        asked = self._config.hub_revision
-        if Path(self._path).exists() or (asked and COMMIT.fullmatch(asked)):
-            return asked
+        revision = self._config.hub_revision
+        if Path(self._path).exists() or (revision and COMMIT.fullmatch(revision)):
+            return revision
         from huggingface_hub import HfApi
 
         try:
-            return str(HfApi().dataset_info(self._path, revision=asked, timeout=20).sha)
+            return str(HfApi().dataset_info(self._path, revision=revision, timeout=20).sha)
         except hub_failures(ValueError) as error:
-            text = hub_failure(error, self._path, "dataset", asked)
+            text = hub_failure(error, self._path, "dataset", revision)
             text = f"{text}\nIf it was fetched before, name its commit by --hub-revision."
             raise DataError(text) from None
 
@@ -77,15 +77,15 @@ class HubSource:
         if names is None:
             return dataset
         column = self._reader.column(names, self._path)
-        kept = {column, *BESIDE}
+        kept = {column, *GRAPH_COLUMNS}
         return dataset.select_columns([name for name in names if name in kept])
 
     def counts(self) -> Counts:
-        """What asking a model for graphs has cost since it was last asked for."""
+        """What asking a model for graphs cost since the last call of this method."""
         return self._reader.counts()
 
     def __call__(self) -> Iterator[Draft]:
-        """The prompts in the data set's order."""
+        """The prompts in the dataset's order."""
         rows = enumerate(self._rows, start=1)
-        drafts = (self._reader.record(record, number, self._path) for number, record in rows)
-        return self._reader.filled(drafts)
+        drafts = (self._reader.read_record(record, number, self._path) for number, record in rows)
+        return self._reader.add_graphs(drafts)

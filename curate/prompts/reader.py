@@ -1,4 +1,4 @@
-"""From one line, or one record of a table, to a prompt with its graph."""
+"""From one line of a file, or one record of a table, to a prompt with its scene graph."""
 
 from __future__ import annotations
 
@@ -10,72 +10,73 @@ from typing import Any
 from invdpo.curate.batching import Failure
 from invdpo.curate.prompts import geneval
 from invdpo.curate.prompts.base import Draft, prompt_row
-from invdpo.curate.prompts.vlm_parser import PromptReader
+from invdpo.curate.prompts.vlm_parser import VlmParser
 from invdpo.curate.scene_graphs import grammar
+from invdpo.curate.scene_graphs.records import parse_graph
 from invdpo.curate.shapes import world
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.io.text import Counts
 from invdpo.schemas.tables import OK
 
-COLUMNS = ("prompt", "caption_ori", "caption")
-"""Where prompts stand when no column is named; the first that is there."""
-BESIDE = frozenset({"graph", "items", "relations", "include"})
+PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
+"""Columns of prompts if none is configured; the first that is there is taken."""
+GRAPH_COLUMNS = frozenset({"graph", "items", "relations", "include"})
 """Columns in which graphs may stand beside the prompts."""
 
 
-class Reader:
-    """Reads prompts as the configuration says."""
+class PromptReader:
+    """Reads prompts, with the column and the parser of the configuration."""
 
     def __init__(self, config: PromptsConfig) -> None:
         self._config = config
-        self._model = PromptReader(config) if config.parser == "vlm" else None
+        self._vlm = VlmParser(config) if config.parser == "vlm" else None
 
     def fingerprint(self) -> dict[str, Any]:
-        """What of the configuration decides prompts and graphs."""
+        """The part of the configuration that decides prompts and graphs."""
         rules = "" if self._config.parser == "none" else f" {grammar.REVISION}"
-        revision = f" {self._model.revision}" if self._model else rules
+        revision = f" {self._vlm.revision}" if self._vlm else rules
         return {"column": self._config.column, "parser": f"{self._config.parser}{revision}"}
 
     def counts(self) -> Counts:
-        """What asking a model has cost since it was last asked for."""
-        return self._model.counts() if self._model else {}
+        """What asking a model cost since the last call of this method."""
+        return self._vlm.counts() if self._vlm else {}
 
-    def filled(self, drafts: Iterable[Draft]) -> Iterator[Draft]:
-        """The same drafts, with the graphs that a model reads where the parser is one.
+    def add_graphs(self, drafts: Iterable[Draft]) -> Iterator[Draft]:
+        """The same drafts, with graphs read by a model if the parser is one.
 
-        A prompt of which it can make nothing comes with the reason. Raises as `PromptReader`.
+        A prompt that the model can't read gets the reason as its error. Raises as `VlmClient`.
         """
-        if self._model is None:
+        if self._vlm is None:
             yield from drafts
             return
         source = iter(drafts)
         while batch := list(islice(source, self._config.vlm_concurrency)):
-            lacking = [d for d in batch if d.graph is None and prompt_row(d, "")["status"] == OK]
-            graphs = self._model.graphs([str(draft.prompt) for draft in lacking])
-            completed = {id(d): _with(d, graph) for d, graph in zip(lacking, graphs, strict=True)}
+            missing = [d for d in batch if d.graph is None and prompt_row(d, "")["status"] == OK]
+            graphs = self._vlm.graphs([str(draft.prompt) for draft in missing])
+            completed = {id(d): _add(d, graph) for d, graph in zip(missing, graphs, strict=True)}
             yield from (completed.get(id(draft), draft) for draft in batch)
 
-    def column(self, columns: Mapping[str, Any] | list[str], where: str) -> str:
+    def column(self, columns: Mapping[str, Any] | list[str], source: str) -> str:
         """The column with the prompts. Raises `DataError` naming those that are there."""
-        wanted = (self._config.column,) if self._config.column else COLUMNS
+        wanted = (self._config.column,) if self._config.column else PROMPT_COLUMNS
         for name in wanted:
             if name in columns:
                 return name
         names = ", ".join(sorted(columns)) or "none"
         expected = " or ".join(f"`{name}`" for name in wanted)
-        raise DataError(f"{where}: no column {expected}; found: {names}. Name one by --column.")
+        raise DataError(f"{source}: no column {expected}; found: {names}. Name one by --column.")
 
-    def line(self, text: str, number: int) -> Draft:
-        """A prompt without anything beside it."""
-        return Draft(text, self.parse(text), line=number)
+    def read_line(self, text: str, number: int) -> Draft:
+        """A prompt with nothing beside it."""
+        return Draft(text, self._parse(text), line=number)
 
-    def record(self, record: object, number: int, where: str = "the record") -> Draft:
+    def read_record(self, record: object, number: int, source: str = "the record") -> Draft:
         """A record with a prompt, and perhaps a graph, in LAION-SG's form or GenEval's."""
         if not isinstance(record, dict):
             return Draft(None, error="not a record with a `prompt`", line=number)
         try:
-            prompt = record[self.column(record, where)]
+            prompt = record[self.column(record, source)]
         except DataError as error:
             return Draft(None, error=str(error), line=number)
         if not isinstance(prompt, str):
@@ -88,44 +89,23 @@ class Reader:
 
     def _graph(self, prompt: str, record: dict[str, Any]) -> SceneGraph | None:
         graph = record.get("graph")
-        if isinstance(graph, str) and graph.strip():
-            return SceneGraph.from_json(graph)
-        if isinstance(graph, dict):
-            return SceneGraph.from_dict(given(graph))
+        if isinstance(graph, dict) or (isinstance(graph, str) and graph.strip()):
+            return parse_graph(graph)
         if geneval.is_geneval(record):
             return geneval.graph_of(record)
         if isinstance(record.get("items"), list):
-            return SceneGraph.from_dict(given(record))
-        return self.parse(prompt)
+            return parse_graph(record)
+        return self._parse(prompt)
 
-    def parse(self, prompt: str) -> SceneGraph | None:
-        """The graph by the configured parser; None where it can't tell."""
+    def _parse(self, prompt: str) -> SceneGraph | None:
+        """The graph by the configured rules; None if they don't understand the prompt."""
         if self._config.parser in ("none", "vlm"):
             return None
-        ours = world.parse(prompt) if self._config.parser == "auto" else None
-        return ours or grammar.parse(prompt)
+        graph = world.parse(prompt) if self._config.parser == "auto" else None
+        return graph or grammar.parse(prompt)
 
 
-def _with(draft: Draft, graph: SceneGraph | Failure) -> Draft:
+def _add(draft: Draft, graph: SceneGraph | Failure) -> Draft:
     if isinstance(graph, Failure):
         return replace(draft, error=graph.reason)
     return replace(draft, graph=graph) if graph.items else draft
-
-
-def given(record: dict[str, Any]) -> dict[str, Any]:
-    """Items and relations without what is null: tables have every field in every row."""
-    lists = {name: record.get(name) for name in ("items", "relations")}
-    present = {
-        name: [_stated(part) for part in values]
-        for name, values in lists.items()
-        if isinstance(values, list)
-    }
-    return {
-        name: value for name, value in record.items() if lists.get(name, "") is not None
-    } | present
-
-
-def _stated(part: object) -> object:
-    if not isinstance(part, dict):
-        return part
-    return {name: value for name, value in part.items() if value is not None}

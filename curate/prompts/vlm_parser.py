@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from invdpo.curate.batching import Failure
-from invdpo.curate.clients.graph_schema import FORM, read, schema
+from invdpo.curate.clients.graph_schema import FORM, graph_schema, read_graph
 from invdpo.curate.clients.questions import Question, VlmClient
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
@@ -22,31 +22,31 @@ SYSTEM = (
 NAME_LENGTH = 12
 
 
-class PromptReader:
-    """Asks for the graphs of many prompts. Raises as `Consultant`."""
+class VlmParser:
+    """Asks a model for the graphs of many prompts. Raises as `VlmClient`."""
 
     def __init__(self, config: PromptsConfig) -> None:
         self._config = config
-        self._consultant = VlmClient(config, "prompts")
+        self._client = VlmClient(config, "prompts")
 
     @property
     def revision(self) -> str:
         """Model, settings and instructions."""
         config = self._config
-        rest = content_id(SYSTEM, schema(None), config.vlm_temperature, config.vlm_max_tokens)
+        rest = content_id(SYSTEM, graph_schema(None), config.vlm_temperature, config.vlm_max_tokens)
         return f"{config.vlm_model} {rest[:8]}"
 
     def graphs(self, prompts: Sequence[str]) -> list[SceneGraph | Failure]:
         """The graph of each prompt, or why there is none."""
-        return self._consultant.answer([_question(prompt) for prompt in prompts])
+        return self._client.answer([_question(prompt) for prompt in prompts])
 
     def counts(self) -> Counts:
-        """What was spent since it was last asked for."""
-        return self._consultant.new_counts()
+        """What was spent since the last call of this method."""
+        return self._client.new_counts()
 
 
 def _question(prompt: str) -> Question[SceneGraph]:
     name = content_id(prompt)[:NAME_LENGTH]
     quoted = json.dumps(prompt, ensure_ascii=False)
     text = f'The id of this prompt is "{name}". The prompt, as a JSON string: {quoted}'
-    return Question(SYSTEM, text, schema(None), lambda answer: read(answer, name, None))
+    return Question(SYSTEM, text, graph_schema(None), lambda answer: read_graph(answer, name, None))

@@ -13,7 +13,7 @@ from invdpo.curate.scene_graphs.wording import (
     fact_texts,
     facts_hold,
     observed_objects,
-    readable,
+    parse_valid_graph,
 )
 from invdpo.schemas.tables import SIDES, Record
 
@@ -99,10 +99,10 @@ def _pair_view(
 ) -> PairView:
     pair = data.pairs[row]
     prompt = data.prompts.get(pair["prompt_id"], {})
-    text, intended = prompt.get("prompt") or "", readable(prompt.get("graph"))
+    text, intended = prompt.get("prompt") or "", parse_valid_graph(prompt.get("graph"))
     ids = [pair[f"{side}_id"] for side in SIDES]
     rows = [candidates.get(candidate_id, {}) for candidate_id in ids]
-    observed = [readable(candidate.get("graph")) for candidate in rows]
+    observed = [parse_valid_graph(candidate.get("graph")) for candidate in rows]
     sides = tuple(
         _side(
             name,

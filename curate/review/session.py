@@ -11,7 +11,12 @@ from typing import Any
 
 from invdpo.curate.review.decisions import Decisions
 from invdpo.curate.review.queue import ReviewPairs, number_or_none
-from invdpo.curate.scene_graphs.wording import fact_texts, facts_hold, observed_objects, readable
+from invdpo.curate.scene_graphs.wording import (
+    fact_texts,
+    facts_hold,
+    observed_objects,
+    parse_valid_graph,
+)
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.tables import Record
 
@@ -56,7 +61,7 @@ class Session:
     def pair(self, number: int) -> Json:
         """One pair for the page; with the answer when it is decided, or sides are shown."""
         row, entry = self.pairs.record(number), self.pairs.entries[number]
-        intended = readable(row.get("graph"))
+        intended = parse_valid_graph(row.get("graph"))
         decision = self.decisions.decision_on(entry)
         facts = [{"kind": f.kind, "text": f.text} for f in fact_texts(intended)] if intended else []
         answered = self.show_sides or decision is not None
@@ -71,7 +76,7 @@ class Session:
     def answer(self, number: int) -> Json:
         """Which picture was chosen, the scores of both, and which facts hold in each."""
         row = self.pairs.record(number)
-        intended = readable(row.get("graph"))
+        intended = parse_valid_graph(row.get("graph"))
         sides = self._sides(number)
         scores = [
             {"name": name, **dict(zip(POSITIONS, (by_side[side] for side in sides), strict=True))}
@@ -134,7 +139,7 @@ class Session:
 
 def _shown(row: Record, side: str, intended: SceneGraph | None) -> Json:
     """What is known of one picture: which facts hold, and the boxes of observed objects."""
-    observed = readable(row.get(f"{side}_graph"))
+    observed = parse_valid_graph(row.get(f"{side}_graph"))
     if observed is None:
         return {"holds": None, "boxes": []}
     boxes = [

@@ -1,8 +1,8 @@
-"""The facts an intended scene graph states, and which of them an observed one satisfies.
+"""The facts that an intended scene graph states, and which of them hold in an observed one.
 
 A fact is one object, one attribute of an object, one relation, the number of objects with one
-label, or the number of objects altogether. Attributes and relations that the annotator says it
-can't tell are no facts to judge. Strings match exactly, as in LAION-SG. Each intended object is
+label, or the number of all objects. Attributes and relations that the annotator reports as
+unknown to it are not judged. Strings match exactly, as in LAION-SG. Each intended object is
 assigned to at most one observed object with its label, so that the most facts hold.
 """
 
@@ -18,12 +18,12 @@ from invdpo.schemas import SceneGraph
 
 Kind = Literal["object", "attribute", "relation", "count", "total"]
 Assignment = dict[int, int]
-"""Intended item id to observed item id; an intended item without counterpart is absent."""
+"""Intended item id -> observed item id; intended items without a counterpart are absent."""
 
-LIMIT = 5000
-"""How many assignments are tried one by one; beyond it a local search decides."""
-EFFORT = 1_000_000
-"""How many facts are looked up at most to find the assignment; a second or two."""
+MAX_TRIED = 5000
+"""Assignments that are tried one by one; if there are more, a local search decides."""
+MAX_LOOKUPS = 1_000_000
+"""Facts that are looked up at most to find the assignment; that takes a second or two."""
 
 
 class Fact(NamedTuple):
@@ -32,25 +32,25 @@ class Fact(NamedTuple):
     kind: Kind
     holds: bool
     items: tuple[int, ...] = ()
-    """The intended items it speaks of."""
+    """Ids of the intended items that it is about."""
     detail: str = ""
     """Attribute, predicate or label."""
 
 
 class _Scene(NamedTuple):
-    """The intended facts that depend on the assignment, and the observed ones to look up."""
+    """The intended facts that depend on the assignment, and the observed facts by item."""
 
     attributes: list[tuple[int, str]]
     relations: list[tuple[int, str, int]]
-    bound: set[tuple[int | None, str]]
-    linked: set[tuple[int | None, str, int | None]]
+    observed_attributes: set[tuple[int | None, str]]
+    observed_relations: set[tuple[int | None, str, int | None]]
 
 
 def facts(intended: SceneGraph, observed: SceneGraph) -> tuple[list[Fact], Assignment]:
     """Every intended fact, and the assignment by which it was judged.
 
-    An intended object counts as there when it has a counterpart; an object observed but not asked
-    for makes the counts wrong. So a picture is exactly right when every fact holds.
+    An intended object is there if it has a counterpart; an observed object without one makes the
+    counts wrong. So a picture is exactly right if every fact holds.
     """
     scene = _scene(intended, observed)
     chosen = _assign(intended, observed, scene)
@@ -58,8 +58,14 @@ def facts(intended: SceneGraph, observed: SceneGraph) -> tuple[list[Fact], Assig
     seen = Counter(item.label for item in observed.items)
     judged = chain(
         (Fact("object", i.item_id in chosen, (i.item_id,)) for i in intended.items),
-        (Fact("attribute", _bound(scene, chosen, i, a), (i,), a) for i, a in scene.attributes),
-        (Fact("relation", _linked(scene, chosen, *r), (r[0], r[2]), r[1]) for r in scene.relations),
+        (
+            Fact("attribute", _has_attribute(scene, chosen, i, a), (i,), a)
+            for i, a in scene.attributes
+        ),
+        (
+            Fact("relation", _has_relation(scene, chosen, *r), (r[0], r[2]), r[1])
+            for r in scene.relations
+        ),
         (Fact("count", seen[label] == n, (), label) for label, n in asked.items()),
         (Fact("total", seen.total() == asked.total()),),
     )
@@ -82,27 +88,31 @@ def _scene(intended: SceneGraph, observed: SceneGraph) -> _Scene:
     )
 
 
-def _bound(scene: _Scene, chosen: Mapping[int, int], item: int, attribute: str) -> bool:
-    return (chosen.get(item), attribute) in scene.bound
+def _has_attribute(scene: _Scene, chosen: Mapping[int, int], item: int, attribute: str) -> bool:
+    return (chosen.get(item), attribute) in scene.observed_attributes
 
 
-def _linked(scene: _Scene, chosen: Mapping[int, int], first: int, name: str, second: int) -> bool:
-    return (chosen.get(first), name, chosen.get(second)) in scene.linked
+def _has_relation(
+    scene: _Scene, chosen: Mapping[int, int], first: int, name: str, second: int
+) -> bool:
+    return (chosen.get(first), name, chosen.get(second)) in scene.observed_relations
 
 
 def _gain(scene: _Scene, chosen: Mapping[int, int]) -> tuple[int, int]:
-    """Facts that hold, and among them attributes, which decide between equally good ones."""
-    attributes = sum(_bound(scene, chosen, *fact) for fact in scene.attributes)
-    return attributes + sum(_linked(scene, chosen, *fact) for fact in scene.relations), attributes
+    """The number of facts that hold, then of attributes, which decides between equals."""
+    attributes = sum(_has_attribute(scene, chosen, *fact) for fact in scene.attributes)
+    return attributes + sum(
+        _has_relation(scene, chosen, *fact) for fact in scene.relations
+    ), attributes
 
 
 def _assign(intended: SceneGraph, observed: SceneGraph, scene: _Scene) -> Assignment:
-    """The assignment with the greatest gain, the first one of equals."""
+    """The assignment with the greatest gain, the first of equals."""
     groups = list(_groups(intended, observed))
     tries = math.prod(math.perm(max(len(a), len(b)), min(len(a), len(b))) for a, b in groups)
     if tries == 1:
         return dict(chain.from_iterable(zip(a, b, strict=True) for a, b in groups))
-    if tries > LIMIT or tries * (len(scene.attributes) + len(scene.relations)) > EFFORT:
+    if tries > MAX_TRIED or tries * (len(scene.attributes) + len(scene.relations)) > MAX_LOOKUPS:
         return _search(groups, scene)
     options = (_join(choice) for choice in product(*(_matchings(a, b) for a, b in groups)))
     return max(options, key=lambda chosen: _gain(scene, chosen))
@@ -119,7 +129,7 @@ def _groups(intended: SceneGraph, observed: SceneGraph) -> Iterator[tuple[list[i
 
 
 def _matchings(a: list[int], b: list[int]) -> list[Assignment]:
-    """Every way to give as many of `a` as possible a partner of their own in `b`."""
+    """All ways to assign as many of `a` as possible to different items of `b`."""
     if len(a) <= len(b):
         return [dict(zip(a, chosen, strict=True)) for chosen in permutations(b, len(a))]
     return [dict(zip(chosen, b, strict=True)) for chosen in permutations(a, len(b))]
@@ -130,19 +140,19 @@ def _join(parts: Iterable[Assignment]) -> Assignment:
 
 
 def _search(groups: list[tuple[list[int], list[int]]], scene: _Scene) -> Assignment:
-    """Best by attributes alone (Hungarian method), then exchanges while they gain anything.
+    """The best by attributes alone (Hungarian method), then exchanges as long as they gain.
 
-    Of an exchange only the facts about the items in it are looked up, and no more than `EFFORT`.
+    Only facts about the exchanged items are looked up, at most `MAX_LOOKUPS` of them in all.
     """
     chosen = _join(_by_attributes(a, b, scene) for a, b in groups)
-    about = _about(scene)
-    left, improved = EFFORT, True
+    by_item = _facts_by_item(scene)
+    left, improved = MAX_LOOKUPS, True
     while improved and left > 0:
         improved = False
         for items, option in chain.from_iterable(_exchanges(a, b, chosen) for a, b in groups):
-            touched = _touched(scene, about, items)
-            left -= len(touched.attributes) + len(touched.relations) + 1
-            if _gain(touched, option) > _gain(touched, chosen):
+            affected = _facts_about(scene, by_item, items)
+            left -= len(affected.attributes) + len(affected.relations) + 1
+            if _gain(affected, option) > _gain(affected, chosen):
                 chosen, improved = option, True
                 break
             if left <= 0:
@@ -150,9 +160,11 @@ def _search(groups: list[tuple[list[int], list[int]]], scene: _Scene) -> Assignm
     return chosen
 
 
-def _about(scene: _Scene) -> Mapping[int, _Scene]:
-    """The facts about every intended item."""
-    scenes: dict[int, _Scene] = defaultdict(lambda: _Scene([], [], scene.bound, scene.linked))
+def _facts_by_item(scene: _Scene) -> Mapping[int, _Scene]:
+    """Intended item id -> the facts about it."""
+    scenes: dict[int, _Scene] = defaultdict(
+        lambda: _Scene([], [], scene.observed_attributes, scene.observed_relations)
+    )
     for attribute in scene.attributes:
         scenes[attribute[0]].attributes.append(attribute)
     for relation in scene.relations:
@@ -161,12 +173,12 @@ def _about(scene: _Scene) -> Mapping[int, _Scene]:
     return scenes
 
 
-def _touched(scene: _Scene, about: Mapping[int, _Scene], items: Iterable[int]) -> _Scene:
+def _facts_about(scene: _Scene, by_item: Mapping[int, _Scene], items: Iterable[int]) -> _Scene:
     """The facts about any of these items, each once."""
-    parts = [about[item] for item in items]
+    parts = [by_item[item] for item in items]
     attributes = list(chain.from_iterable(part.attributes for part in parts))
     relations = list(dict.fromkeys(chain.from_iterable(part.relations for part in parts)))
-    return _Scene(attributes, relations, scene.bound, scene.linked)
+    return _Scene(attributes, relations, scene.observed_attributes, scene.observed_relations)
 
 
 def _by_attributes(a: list[int], b: list[int], scene: _Scene) -> Assignment:
@@ -175,7 +187,9 @@ def _by_attributes(a: list[int], b: list[int], scene: _Scene) -> Assignment:
     wanted = defaultdict(list)
     for item, name in scene.attributes:
         wanted[item].append(name)
-    gain = [[sum((j, name) in scene.bound for name in wanted[i]) for j in b] for i in a]
+    gain = [
+        [sum((j, name) in scene.observed_attributes for name in wanted[i]) for j in b] for i in a
+    ]
     rows, columns = linear_sum_assignment(gain, maximize=True)
     return {a[i]: b[j] for i, j in zip(rows, columns, strict=True)}
 
@@ -183,16 +197,16 @@ def _by_attributes(a: list[int], b: list[int], scene: _Scene) -> Assignment:
 def _exchanges(
     a: list[int], b: list[int], chosen: Assignment
 ) -> Iterator[tuple[tuple[int, ...], Assignment]]:
-    """Two of `a` trade partners, or one takes a free partner of `b`: who, and what comes of it."""
+    """The items of `a` that swap partners, or one that takes a free item of `b`; the new result."""
     for first, second in combinations(a, 2):
-        traded = {**chosen}
-        traded.pop(first, None)
-        traded.pop(second, None)
+        swapped = {**chosen}
+        swapped.pop(first, None)
+        swapped.pop(second, None)
         if second in chosen:
-            traded[first] = chosen[second]
+            swapped[first] = chosen[second]
         if first in chosen:
-            traded[second] = chosen[first]
-        yield (first, second), traded
+            swapped[second] = chosen[first]
+        yield (first, second), swapped
     taken = set(chosen.values())
     for first, free in product(a, (j for j in b if j not in taken)):
         yield (first,), {**chosen, first: free}

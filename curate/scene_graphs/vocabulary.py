@@ -1,11 +1,14 @@
-"""The words of prompts, read from YAML: ours (`words.yaml`) or a user's own file of that form."""
+"""The words of prompts, read from YAML: ours (`words.yaml`) or a user's own file of that form.
+
+`Alternatives` sorts the attributes by kind, for annotators that choose among those of one kind.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,59 +18,59 @@ from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.io.redact import without_secrets
 
-if TYPE_CHECKING:
-    pass
-
-
 OURS = Path(__file__).with_name("words.yaml")
+WordList = Annotated[tuple[str, ...], Field(min_length=1)]
 
-Words = Annotated[tuple[str, ...], Field(min_length=1)]
 
-
-class _Part(BaseModel):
+class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Sampling(_Part):
+class Sampling(_Model):
     """What prompts are sampled from."""
 
-    animate: Words
-    animate_attributes: Words
+    animate: WordList
+    animate_attributes: WordList
     """Adjectives that suit them, of whatever kind."""
-    things: Words
-    attributes: dict[str, Words]
+    things: WordList
+    attributes: dict[str, WordList]
     """Kind -> adjectives."""
-    spatial: Words
+    spatial: WordList
     """Predicates, which must stand among the relations."""
-    activities: Words
+    activities: WordList
     """What animate objects do to things."""
     counts: Annotated[tuple[Annotated[int, Field(ge=2, le=10)], ...], Field(min_length=1)]
 
 
-class Vocabulary(_Part):
-    """All words, as `words.yaml` lays them out."""
+class Vocabulary(_Model):
+    """All words, in the form of `words.yaml`."""
 
-    attributes: dict[str, Words]
-    synonyms: tuple[Words, ...] = ()
-    """Attributes that mean the same; none of them stands against another."""
+    attributes: dict[str, WordList]
+    synonyms: tuple[WordList, ...] = ()
+    """Attributes that mean the same, so none of them is an alternative to another."""
     numbers: dict[str, int]
     plurals: dict[str, str]
     unchanged: tuple[str, ...]
     function_words: tuple[str, ...]
     openings: tuple[str, ...]
     portions: tuple[str, ...] = ()
-    """What there can be of something: a slice of pizza is one object."""
+    """Words such as `slice`: a slice of pizza is one object."""
     ing_names: tuple[str, ...] = ()
-    """Names that look like verbs; others that end so are none."""
+    """Names in -ing that look like verbs; other words in -ing are no names."""
     no_objects: tuple[str, ...] = ()
-    """Names of places in a picture, moods and the like: nothing that stands there."""
+    """Nouns that name no object: parts of a picture, moods and the like."""
     stances: tuple[str, ...] = ()
-    """Verbs that may stand before a relation and add nothing to it; those in -ed do anyway."""
+    """Verbs that may precede a relation and add nothing to it; all verbs in -ed do so."""
     ed_names: tuple[str, ...] = ()
     """Names that look like verbs in -ed."""
     relations: dict[str, tuple[str, ...]]
     activities: tuple[str, ...]
     sampling: Sampling
+
+
+def fold(text: str) -> str:
+    """The text in the form in which words are compared: without case and repeated blanks."""
+    return " ".join(text.casefold().split())
 
 
 def read_vocabulary(path: str | None = None) -> Vocabulary:
@@ -78,34 +81,36 @@ def read_vocabulary(path: str | None = None) -> Vocabulary:
 @cache
 def _read(path: Path) -> Vocabulary:
     try:
-        loaded = yaml.safe_load(content(path).decode("utf-8"))
-        made = Vocabulary.model_validate(loaded)
+        vocabulary = Vocabulary.model_validate(yaml.safe_load(content(path).decode("utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        first = without_secrets(str(error)).splitlines()[0]
-        raise DataError(f"{path}: can't be read as a vocabulary: {first}.") from None
+        reason = without_secrets(str(error)).splitlines()[0]
+        raise DataError(f"{path}: can't be read as a vocabulary: {reason}.") from None
     except ValidationError as error:
-        first_one = error.errors()[0]
-        key = ".".join(str(part) for part in first_one["loc"]) or "the file"
-        raise DataError(f"{path}: {key}: {first_one['msg']}. See {OURS.name}.") from None
-    unknown = [name for name in made.sampling.spatial if not made.relations.get(name)]
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(f"{path}: {key}: {first['msg']}. See {OURS.name}.") from None
+    unknown = [name for name in vocabulary.sampling.spatial if not vocabulary.relations.get(name)]
     if unknown:
         raise DataError(f"{path}: sampling.spatial: {unknown[0]!r} has no phrase in `relations`.")
-    return made
+    return vocabulary
 
 
 class AttributeChoice(NamedTuple):
-    """A question about one thing: which of these words suits it."""
+    """A question about one object: which of these words describes it?"""
 
     label: str
     words: tuple[str, ...]
 
 
 class Alternatives:
-    """The words of a vocabulary by kind, as far as `kinds` names it. Raises `DataError`."""
+    """The attributes of a vocabulary, of the given kinds. Raises `DataError`.
 
-    def __init__(self, path: str | None, kinds: Iterable[str]) -> None:
+    Without `kinds`, of all kinds.
+    """
+
+    def __init__(self, path: str | None, kinds: Iterable[str] | None = None) -> None:
         self.words: Vocabulary = read_vocabulary(path)
-        wanted = {*kinds}
+        wanted = {*(self.words.attributes if kinds is None else kinds)}
         self._kind = {
             word: kind
             for kind, group in self.words.attributes.items()
@@ -114,33 +119,28 @@ class Alternatives:
         }
 
     def choices(self, graph: SceneGraph) -> dict[str, list[AttributeChoice]]:
-        """Label -> what can be asked of things of that name, by what the prompt says of them."""
-        said: dict[str, dict[str, set[str]]] = {}
+        """Label -> questions about objects of that name, one for each kind the graph mentions."""
+        mentioned: dict[str, dict[str, set[str]]] = {}
         for item in graph.items:
             for word in item.attributes:
-                if kind := self._kind.get(_folded(word)):
-                    said.setdefault(item.label, {}).setdefault(kind, set()).add(word)
+                if kind := self._kind.get(fold(word)):
+                    mentioned.setdefault(item.label, {}).setdefault(kind, set()).add(word)
         return {
             label: [
-                AttributeChoice(label, self._against(kind, words)) for kind, words in kinds.items()
+                AttributeChoice(label, self._with_alternatives(kind, words))
+                for kind, words in kinds.items()
             ]
-            for label, kinds in said.items()
+            for label, kinds in mentioned.items()
         }
 
     def unknown(self, graph: SceneGraph) -> list[str]:
-        """The attributes of a graph that are of no kind that is judged."""
+        """The attributes of a graph that are of none of the kinds."""
         words = dict.fromkeys(word for item in graph.items for word in item.attributes)
-        return [word for word in words if _folded(word) not in self._kind]
+        return [word for word in words if fold(word) not in self._kind]
 
-    def _against(self, kind: str, said: set[str]) -> tuple[str, ...]:
-        """The prompt's own words, and all others of their kind that don't mean the same."""
-        plain = {_folded(word) for word in said}
-        same = {
-            word for synonyms in self.words.synonyms if plain & {*synonyms} for word in synonyms
-        }
-        alternatives = [word for word in self.words.attributes[kind] if word not in plain | same]
-        return (*sorted(said), *alternatives)
-
-
-def _folded(word: str) -> str:
-    return " ".join(word.casefold().split())
+    def _with_alternatives(self, kind: str, mentioned: set[str]) -> tuple[str, ...]:
+        """The graph's own words, and all others of their kind that don't mean the same."""
+        folded = {fold(word) for word in mentioned}
+        synonyms = {word for group in self.words.synonyms if folded & {*group} for word in group}
+        others = [word for word in self.words.attributes[kind] if word not in folded | synonyms]
+        return (*sorted(mentioned), *others)

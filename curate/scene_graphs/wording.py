@@ -1,4 +1,4 @@
-"""Two graphs in words: each intended fact, and what was seen, numbered as on the picture."""
+"""Scene graphs in words: intended facts, and observed objects with their numbers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from invdpo.curate.scene_graphs.matching import Fact, facts
 from invdpo.schemas import DataError, SceneGraph
+from invdpo.schemas.graph import Box
 
 KINDS = ("object", "attribute", "relation", "count", "total")
 
@@ -19,17 +20,18 @@ class FactText(NamedTuple):
 
 
 class ObservedObject(NamedTuple):
-    """One observed object: its number on the picture, and its box in fractions, if it has one."""
+    """One observed object."""
 
     number: int
+    """As on the picture."""
     phrase: str
-    box: tuple[float, float, float, float] | None
+    box: Box | None
     asked: bool
-    """Whether it stands for an intended object."""
+    """Whether it is the counterpart of an intended object."""
 
 
-def readable(text: str | None) -> SceneGraph | None:
-    """The graph, or None where there is none that could be shown."""
+def parse_valid_graph(text: str | None) -> SceneGraph | None:
+    """The graph in JSON text; None if there is none, or one that can't be shown."""
     if text is None:
         return None
     try:
@@ -40,17 +42,19 @@ def readable(text: str | None) -> SceneGraph | None:
 
 
 def fact_texts(intended: SceneGraph) -> list[FactText]:
-    """Every intended fact, in the order of `hold`."""
-    return [FactText(fact.kind, _words(intended, fact)) for fact in _judged(intended, SceneGraph())]
+    """Every intended fact, in the order of `facts_hold`."""
+    return [
+        FactText(fact.kind, _text(intended, fact)) for fact in _sorted_facts(intended, SceneGraph())
+    ]
 
 
 def facts_hold(intended: SceneGraph, observed: SceneGraph) -> list[bool]:
-    """Whether each fact of `tell` holds in what was seen."""
-    return [fact.holds for fact in _judged(intended, observed)]
+    """Whether each of the `fact_texts` holds in the observed graph."""
+    return [fact.holds for fact in _sorted_facts(intended, observed)]
 
 
 def observed_objects(intended: SceneGraph | None, observed: SceneGraph) -> list[ObservedObject]:
-    """What was seen, in the annotator's order, numbered from 1."""
+    """The observed objects, in the annotator's order, numbered from 1."""
     used = set(facts(intended, observed)[1].values()) if intended else set()
     return [
         ObservedObject(number, item.phrase, item.box, intended is None or item.item_id in used)
@@ -58,8 +62,8 @@ def observed_objects(intended: SceneGraph | None, observed: SceneGraph) -> list[
     ]
 
 
-def _judged(intended: SceneGraph, observed: SceneGraph) -> list[Fact]:
-    """Facts of one object stand together, then relations, then counts."""
+def _sorted_facts(intended: SceneGraph, observed: SceneGraph) -> list[Fact]:
+    """The facts of each object together, then relations, then counts."""
     judged, _ = facts(intended, observed)
     position = {item.item_id: n for n, item in enumerate(intended.items)}
     return sorted(judged, key=lambda fact: _order(fact, position))
@@ -71,12 +75,12 @@ def _order(fact: Fact, position: dict[int, int]) -> tuple[int, int, int]:
     return (0, position[fact.items[0]], kind) if of_one else (1, kind, 0)
 
 
-def _words(intended: SceneGraph, fact: Fact) -> str:
+def _text(intended: SceneGraph, fact: Fact) -> str:
     return " ".join(_parts(intended, fact))
 
 
 def _parts(intended: SceneGraph, fact: Fact) -> Iterator[str]:
-    """Wording by kind: `circle`, `circle is red`, `red circle above blue square`, `2 circles`."""
+    """By kind: `circle`; `circle is red`; `red circle above blue square`; `2 × circle`."""
     if fact.kind == "total":
         count = len(intended.items)
         yield f"{count} object{'' if count == 1 else 's'} in all"

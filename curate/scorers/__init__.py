@@ -1,6 +1,6 @@
-"""Scorers, one small file each; importing this package enters them into `SCORERS`.
+"""Scorers, one small file each; importing this package registers them in `SCORERS`.
 
-To add one, write a file with a class of the `Scorer` protocol and name it here.
+To add one, write a file with a class derived from `Scorer` and name the file here.
 """
 
 from invdpo.curate.candidate import Candidate

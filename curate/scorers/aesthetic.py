@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from invdpo.curate.candidate import IMAGE, Candidate
 from invdpo.curate.checkpoints import open_clip
+from invdpo.curate.checkpoints.load_once import LoadOnce
 from invdpo.curate.checkpoints.weights import DIGITS, read_tensors
-from invdpo.curate.devices import torch_device
-from invdpo.curate.scorers.base import SCORERS, Judged
-from invdpo.curate.scorers.embeddings import OpenClip
+from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.files import hash_file
@@ -23,23 +21,21 @@ if TYPE_CHECKING:
 
 HEAD = "sac+logos+ava1-l14-linearMSE.pth"
 LAYER_INDICES = (0, 2, 4, 6, 7)
-"""Of the linear layers among the released ones; dropouts stand between, activations nowhere."""
-
+"""Indices of the linear layers in the released module; between them are dropouts only."""
 Layers = list[tuple["torch.Tensor", "torch.Tensor"]]
 """Weight (out×in) and bias (out) of each layer."""
 
 
 @SCORERS.register("aesthetic")
-class AestheticScorer:
+class AestheticScorer(Scorer):
     """About 1..10, whatever the prompt."""
 
     name = "aesthetic"
     needs: Sequence[str] = (IMAGE,)
-    higher_is_better = True
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
-        self._lock = Lock()
+        self._clip = LoadOnce(lambda: open_clip.load_encoder(self._source, config.device))
 
     @cached_property
     def revision(self) -> str:
@@ -65,49 +61,38 @@ class AestheticScorer:
         return open_clip.find(self._config.aesthetic_clip, tag)
 
     @cached_property
-    def _clip(self) -> OpenClip:
-        device = torch_device(self._config.device)
-        return OpenClip(open_clip.load(self._source, device), device)
-
-    @cached_property
     def _layers(self) -> Layers:
-        layers = read_head(self._file)
-        return [(w.to(self._clip.device), b.to(self._clip.device)) for w, b in layers]
+        device = self._clip().device
+        return [(weight.to(device), bias.to(device)) for weight, bias in read_head(self._file)]
 
     def prepare(self, candidate: Candidate) -> torch.Tensor:
         """The picture as CLIP takes it."""
-        with self._lock:
-            clip = self._clip
-        return clip.pixels(candidate.image)
+        return self._clip().pixels(candidate.image)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
-        """One score a case."""
+        """One score a candidate."""
         import torch
-        from torch.nn.functional import linear
 
-        ready = [candidate.prepared.pop(self.name, None) for candidate in candidates]
-        pixels = [
-            self.prepare(c) if r is None else r for c, r in zip(candidates, ready, strict=True)
-        ]
+        clip = self._clip()
+        pixels = torch.stack(self.take_prepared(candidates))
         with torch.inference_mode():
-            hidden = self._clip.images(torch.stack(pixels).to(self._clip.device))
-            _check_width(hidden, self._layers, self._config)
-            for weight, bias in self._layers:
-                hidden = linear(hidden, weight, bias)
-        return [Judged(value) for value in hidden[:, 0].double().tolist()]
+            embeddings = clip.images(pixels.to(clip.device))
+            _check_width(embeddings, self._layers, self._config)
+            scores = apply_layers(self._layers, embeddings)
+        return [Judged(score) for score in scores.double().tolist()]
 
 
 def read_head(path: Path) -> Layers:
-    """The layers of a released head. Raises `ModelError` when it is none."""
+    """The layers of a released head. Raises `ModelError` if the file is not one."""
     return head_layers(read_tensors(path), path)
 
 
 def head_layers(tensors: Mapping[str, torch.Tensor], path: Path) -> Layers:
-    """The same of tensors that were read from `path`; ImageReward's head has this form, too."""
+    """The layers among tensors read from `path`; ImageReward's head has the same form."""
     names = {f"layers.{index}.{kind}" for index in LAYER_INDICES for kind in ("weight", "bias")}
     if names != tensors.keys():
-        names_found = ", ".join(sorted(tensors)[:4])
-        raise ModelError(f"{path}: no head of five layers; found {names_found}.")
+        first = ", ".join(sorted(tensors)[:4])
+        raise ModelError(f"{path}: no head of five layers; found {first}.")
     layers = [
         (tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float())
         for p in LAYER_INDICES
@@ -116,6 +101,16 @@ def head_layers(tensors: Mapping[str, torch.Tensor], path: Path) -> Layers:
     if any(w.shape[1] != before for (w, _), before in zip(layers[1:], widths, strict=False)):
         raise ModelError(f"{path}: the layers don't fit each other.")
     return layers
+
+
+def apply_layers(layers: Layers, embeddings: torch.Tensor) -> torch.Tensor:
+    """The head's output, n×d to n; there is no activation between the layers."""
+    from torch.nn.functional import linear
+
+    hidden = embeddings
+    for weight, bias in layers:
+        hidden = linear(hidden, weight, bias)
+    return hidden[:, 0]
 
 
 def _check_width(embedding: torch.Tensor, layers: Layers, config: ScoreConfig) -> None:

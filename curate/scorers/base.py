@@ -1,12 +1,11 @@
-"""What a scorer is, what it is given, and what it says."""
+"""The base class of scorers, what a scorer answers, and the registry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from invdpo.curate.batching import Failure
+from invdpo.curate.batching import Model
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.plugins import Registry
@@ -16,31 +15,19 @@ __all__ = ["GRAPH", "IMAGE", "OBSERVED", "PROMPT", "SCORERS", "Candidate", "Judg
 
 @dataclass(frozen=True)
 class Judged:
-    """A raw score on the scorer's own scale, and the figures it was made of."""
+    """A raw score on the scorer's own scale, and the figures that it was computed from."""
 
     score: float
     components: Mapping[str, float] = field(default_factory=dict)
 
 
-class Scorer(Protocol):
-    """Judges candidates; made from the configuration alone, loads its model in the first call."""
+class Scorer(Model[Judged]):
+    """Gives each candidate a score; `Model` states what a subclass defines.
 
-    name: str
-    needs: Sequence[str]
-    """Which of image, prompt, graph and observed_graph must be there; others come out rejected."""
-    higher_is_better: bool
+    Of a candidate it may need the image, the prompt, the prompt's graph and the observed graph.
+    """
 
-    @property
-    def revision(self) -> str:
-        """Which weights or rules give these scores."""
-        ...
-
-    def __call__(self, candidates: Sequence[Candidate], /) -> Sequence[Judged | Failure]:
-        """One verdict a candidate, in order; the same whatever it is batched with.
-
-        A candidate that this scorer can't judge comes back as a `Failure` with the reason.
-        """
-        ...
+    higher_is_better: bool = True
 
 
 SCORERS: Registry[Callable[[ScoreConfig], Scorer]] = Registry("scorer")

@@ -1,7 +1,7 @@
-"""BLIP as ImageReward was released: a ViT, and a BERT that looks at it, in transformers' classes.
+"""BLIP as ImageReward was released: a ViT, and a BERT that attends to it, in transformers' classes.
 
-The released names of the tensors are translated; every tensor is used or knowingly left out.
-B pictures or texts, P patches and the class token, L tokens, W the text encoder's width.
+The released names of the tensors are translated; every tensor is used, or named in `UNUSED`.
+Legend: B pictures or texts, P patches and the class token, L tokens, W the text encoder's width.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 VISION, TEXT = "blip.visual_encoder.", "blip.text_encoder."
 HEAD = "mlp."
 UNUSED = re.compile(r"blip\.(vision|text)_proj\.|.*position_ids$")
-"""Tensors of the checkpoint that play no part in the score."""
-RENAMED = (
+"""Tensors of the checkpoint that don't affect the score."""
+TRANSLATION = (
     ("cls_token", "embeddings.class_embedding"),
     ("pos_embed", "embeddings.position_embedding"),
     ("patch_embed.proj", "embeddings.patch_embedding"),
@@ -38,48 +38,52 @@ HEAD_WIDTH = 64
 
 
 class Blip(NamedTuple):
-    """Both networks, and the side of the pictures that the first one takes."""
+    """Both networks, and the side of the pictures that the ViT takes."""
 
     vision: Any
     text: Any
     size: int
 
-    def look(self, pixels: torch.Tensor) -> torch.Tensor:
-        """What the ViT sees, B×3×size×size to B×P×width."""
-        seen: torch.Tensor = self.vision(pixel_values=pixels).last_hidden_state
-        return seen
+    def encode_images(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The ViT's last hidden state, B×3×size×size to B×P×width."""
+        states: torch.Tensor = self.vision(pixel_values=pixels).last_hidden_state
+        return states
 
-    def read(self, tokens: Mapping[str, torch.Tensor], seen: torch.Tensor) -> torch.Tensor:
-        """The first token of each text after reading it in sight of its picture, B×W."""
+    def encode_texts(
+        self, tokens: Mapping[str, torch.Tensor], image_states: torch.Tensor
+    ) -> torch.Tensor:
+        """The first token of each text, encoded with attention to its picture, B×W."""
         import torch
 
-        everywhere = torch.ones(seen.shape[:-1], dtype=torch.long, device=seen.device)
+        image_mask = torch.ones(
+            image_states.shape[:-1], dtype=torch.long, device=image_states.device
+        )
         output = self.text(
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],
-            encoder_hidden_states=seen,
-            encoder_attention_mask=everywhere,
+            encoder_hidden_states=image_states,
+            encoder_attention_mask=image_mask,
         )
         first: torch.Tensor = output.last_hidden_state[:, 0]
         return first
 
 
 def build(tensors: Mapping[str, torch.Tensor], text_config: Path, source: Path) -> Blip:
-    """The networks with the tensors of a checkpoint, read from `source`.
+    """The networks with the tensors of a checkpoint that was read from `source`.
 
-    Sizes are read off the tensors and the released `med_config.json`. Raises `ModelError` naming
-    what is missing, too much, or of another size.
+    Sizes follow from the tensors and the released `med_config.json`. Raises `ModelError` naming
+    what is missing, unexpected, or of another size.
     """
-    vision = _vision(tensors, source)
+    vision = _build_vision(tensors, source)
     other = [n for n in tensors if not n.startswith((VISION, TEXT, HEAD)) and not UNUSED.match(n)]
     check_loaded(source, {"missing_keys": (), "unexpected_keys": other})
-    fill(vision, {_renamed(n): v for n, v in _below(tensors, VISION).items()}, source)
-    text = _text(text_config, vision.config.hidden_size)
-    fill(text, _below(tensors, TEXT), source)
+    fill(vision, {_translate(n): v for n, v in _with_prefix(tensors, VISION).items()}, source)
+    text = _build_text(text_config, vision.config.hidden_size)
+    fill(text, _with_prefix(tensors, TEXT), source)
     return Blip(vision.eval(), text.eval(), vision.config.image_size)
 
 
-def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {
         name.removeprefix(prefix): value
         for name, value in tensors.items()
@@ -87,13 +91,13 @@ def _below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.
     }
 
 
-def _renamed(name: str) -> str:
-    for old, new in RENAMED:
+def _translate(name: str) -> str:
+    for old, new in TRANSLATION:
         name = name.replace(old, new)
     return re.sub(r"^norm\.", "post_layernorm.", name)
 
 
-def _vision(tensors: Mapping[str, torch.Tensor], source: Path) -> Any:
+def _build_vision(tensors: Mapping[str, torch.Tensor], source: Path) -> Any:
     from transformers import BlipVisionConfig, BlipVisionModel
 
     try:
@@ -116,7 +120,7 @@ def _vision(tensors: Mapping[str, torch.Tensor], source: Path) -> Any:
     return BlipVisionModel(config)
 
 
-def _text(path: Path, vision_width: int) -> Any:
+def _build_text(path: Path, vision_width: int) -> Any:
     from transformers import BlipTextConfig, BlipTextModel
 
     try:

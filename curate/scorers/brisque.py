@@ -8,13 +8,13 @@ from importlib.metadata import version
 from typing import Any
 
 from invdpo.curate.candidate import IMAGE, Candidate
-from invdpo.curate.scorers.base import SCORERS, Judged
+from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.plugins import require
 
 
 @SCORERS.register("brisque")
-class BrisqueScorer:
+class BrisqueScorer(Scorer):
     """About 0..100, lower is better. Raises `PluginError` without the extra `quality`."""
 
     name = "brisque"
@@ -22,11 +22,11 @@ class BrisqueScorer:
     higher_is_better = False
 
     def __init__(self, config: ScoreConfig) -> None:
-        """Nothing of the configuration plays a part."""
+        """It has no options."""
 
     @cached_property
     def revision(self) -> str:
-        """The package that carries the weights."""
+        """The package that contains the weights."""
         for module in ("brisque", "cv2"):
             require(module, "quality", "the scorer brisque")
         return f"brisque {version('brisque')}"
@@ -36,19 +36,17 @@ class BrisqueScorer:
         from brisque import BRISQUE
 
         measure = BRISQUE(url=False)
-        scaled = measure.scale_features
-        # the package's features are arrays of one number, which numpy 2.4 no longer takes for one
-        measure.scale_features = lambda features: scaled([_number(value) for value in features])
+        scale = measure.scale_features
+        # the package's features are arrays of one number, which numpy 2.4 no longer converts
+        measure.scale_features = lambda features: scale([_number(value) for value in features])
         return measure
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
-        """One score a case."""
+        """One score a candidate."""
         import numpy as np
 
-        return [
-            Judged(float(self._measure.score(np.asarray(candidate.image))))
-            for candidate in candidates
-        ]
+        images = [np.asarray(candidate.image) for candidate in candidates]
+        return [Judged(float(self._measure.score(image))) for image in images]
 
 
 def _number(value: Any) -> float:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 
 from invdpo.curate.checkpoints import open_clip
-from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
-from invdpo.curate.scorers.embeddings import CosineScorer, OpenClip
+from invdpo.curate.scorers.embeddings import CosineScorer
 
 
 @SCORERS.register("clip")
 class ClipScorer(CosineScorer):
-    """CLIP score, -1..1. Raises `ModelError` in the first call when the model can't be loaded."""
+    """CLIP score, -1..1. Raises `ModelError` in the first call if the model can't be loaded."""
 
     name = "clip"
 
@@ -25,7 +24,6 @@ class ClipScorer(CosineScorer):
     def _source(self) -> open_clip.Source:
         return open_clip.find(self._config.clip_model, self._config.clip_pretrained)
 
-    def load(self) -> OpenClip:
+    def load(self) -> open_clip.OpenClip:
         """The configured model."""
-        device = torch_device(self._config.device)
-        return OpenClip(open_clip.load(self._source, device), device)
+        return open_clip.load_encoder(self._source, self._config.device)

@@ -10,7 +10,7 @@ from invdpo.curate.checkpoints import open_clip
 from invdpo.curate.checkpoints.weights import DIGITS, fill, find_file, read_tensors
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
-from invdpo.curate.scorers.embeddings import CosineScorer, OpenClip
+from invdpo.curate.scorers.embeddings import CosineScorer
 from invdpo.schemas.io.files import hash_file
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class HpsScorer(CosineScorer):
         file = FILES[self._config.hpsv2_version]
         return find_file(self._config.hpsv2_checkpoint, REPOSITORY, file, "score.hpsv2_checkpoint")
 
-    def load(self) -> OpenClip:
+    def load(self) -> open_clip.OpenClip:
         """The checkpoint in the architecture it was released for."""
         device = torch_device(self._config.device)
         model = open_clip.blank(self._config.hpsv2_architecture)
@@ -45,13 +45,13 @@ class HpsScorer(CosineScorer):
         size = model.network.visual.image_size
         preprocess = Letterbox(size if isinstance(size, int) else size[0])
         model = model._replace(network=model.network.to(device).eval(), preprocess=preprocess)
-        return OpenClip(model, device)
+        return open_clip.OpenClip(model, device)
 
 
 class Letterbox:
-    """The released transform: the whole picture, resized as a tensor, with black at the sides.
+    """The released transform: the whole picture, resized as a tensor, with black bars.
 
-    Bicubic with antialiasing, as torchvision does by default since 0.17; earlier ones left it out.
+    Bicubic with antialiasing, torchvision's default since 0.17; earlier versions did without.
     """
 
     def __init__(self, size: int) -> None:
@@ -61,16 +61,18 @@ class Letterbox:
         """An RGB picture to 3×size×size."""
         from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
         from torchvision.transforms import InterpolationMode
-        from torchvision.transforms import functional as change
+        from torchvision.transforms import functional as transform
 
-        pixels: Any = change.to_tensor(image)
+        pixels: Any = transform.to_tensor(image)
         scale = self._size / max(pixels.shape[1:])
         inner = [max(1, round(side * scale)) for side in pixels.shape[1:]]
         if scale != 1:
-            pixels = change.resize(pixels, inner, InterpolationMode.BICUBIC, antialias=True)
+            pixels = transform.resize(pixels, inner, InterpolationMode.BICUBIC, antialias=True)
         # the release leaves the bars out where nothing is resized, and then fails at the model
         down, right = (self._size - side for side in inner)
         sides = [right // 2, down // 2, right - right // 2, down - down // 2]
-        pixels = change.pad(pixels, sides)
-        made: torch.Tensor = change.normalize(pixels, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD)
-        return made
+        pixels = transform.pad(pixels, sides)
+        normalized: torch.Tensor = transform.normalize(
+            pixels, OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
+        )
+        return normalized

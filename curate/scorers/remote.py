@@ -1,4 +1,4 @@
-"""`remote`: a scorer behind HTTP, for what needs an environment of its own.
+"""`remote`: a scorer behind HTTP, for models that need an environment of their own.
 
 docs/scorers.md states the contract; tools/remote_scorer.py is a server of it.
 """
@@ -13,19 +13,19 @@ from typing import Any
 
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
-from invdpo.curate.clients.http import AnswerError, Endpoint, check_url, shown
-from invdpo.curate.scorers.base import SCORERS, Judged
+from invdpo.curate.clients.http import AnswerError, Endpoint, check_url, redact_url
+from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.score import ScoreConfig
 
 PROTOCOL = 1
-LONGEST = 200
+MAX_REASON = 200
 """Characters of a reason that are kept."""
 
 
 @SCORERS.register("remote")
-class RemoteScorer:
-    """Whatever the server says. Raises `ConfigError` without an address, `AnswerError` later."""
+class RemoteScorer(Scorer):
+    """The scores of a server. Raises `ConfigError` without a URL, `AnswerError` later."""
 
     name = "remote"
 
@@ -39,36 +39,34 @@ class RemoteScorer:
 
     @cached_property
     def revision(self) -> str:
-        """Name and revision that the server gives itself."""
+        """Name and revision that the server states."""
         if self._url is None:
             raise ConfigError("score.remote_url: missing; the scorer `remote` needs a server.")
         check_url(self._url, "score.remote_url")
-        answer = self._endpoint.get()
-        names = (
-            [answer.get(key) for key in ("scorer", "revision")] if isinstance(answer, dict) else []
-        )
+        url, answer = redact_url(self._url), self._endpoint.get()
+        keys = ("scorer", "revision")
+        names = [answer.get(key) for key in keys] if isinstance(answer, dict) else []
         if not names or not all(isinstance(name, str) and name for name in names):
-            raise AnswerError(f"{shown(self._url)}: no scorer; expected `scorer` and `revision`.")
-        if answer.get("protocol") != PROTOCOL:
-            protocol = answer.get("protocol")
-            raise AnswerError(f"{shown(self._url)}: protocol {protocol!r}; this is {PROTOCOL}.")
+            raise AnswerError(f"{url}: no scorer; expected `scorer` and `revision`.")
+        if (protocol := answer.get("protocol")) != PROTOCOL:
+            raise AnswerError(f"{url}: protocol {protocol!r}; this is {PROTOCOL}.")
         return f"{names[0]}@{names[1]}"
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged | Failure]:
-        """One verdict a case."""
-        sent = {str(n): self._question(candidate) for n, candidate in enumerate(candidates)}
-        question = {"protocol": PROTOCOL, "cases": [{"id": n} | c for n, c in sent.items()]}
-        answer = self._endpoint.post(question)
+        """One score a candidate."""
+        cases = {str(n): self._payload(candidate) for n, candidate in enumerate(candidates)}
+        request = {"protocol": PROTOCOL, "cases": [{"id": n} | c for n, c in cases.items()]}
+        url, answer = redact_url(self._url or ""), self._endpoint.post(request)
         rows = answer.get("scores") if isinstance(answer, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise AnswerError(f"{shown(self._url or '')}: no list `scores` in the answer.")
+            raise AnswerError(f"{url}: no list `scores` in the answer.")
         by_id = {row.get("id"): row for row in rows if isinstance(row.get("id"), str)}
-        if len(by_id) != len(rows) or not by_id.keys() <= sent.keys():
-            raise AnswerError(f"{shown(self._url or '')}: answers to what was not asked.")
-        return [_verdict(by_id.get(n)) for n in sent]
+        if len(by_id) != len(rows) or not by_id.keys() <= cases.keys():
+            raise AnswerError(f"{url}: answers to what was not asked.")
+        return [_judged(by_id.get(n)) for n in cases]
 
-    def _question(self, candidate: Candidate) -> dict[str, Any]:
-        """What the server is told of a case: what `remote_needs` names, and no more."""
+    def _payload(self, candidate: Candidate) -> dict[str, Any]:
+        """The part of a candidate that is sent: what `remote_needs` names, and no more."""
         parts: dict[str, Callable[[], Any]] = {
             IMAGE: lambda: base64.b64encode(candidate.image_bytes).decode(),
             PROMPT: lambda: candidate.prompt,
@@ -78,19 +76,19 @@ class RemoteScorer:
         return {name: parts[name]() for name in self.needs}
 
 
-def _verdict(row: Mapping[str, Any] | None) -> Judged | Failure:
+def _judged(row: Mapping[str, Any] | None) -> Judged | Failure:
     if row is None:
         return Failure("the server gave no score")
     if row.get("error"):
-        return Failure(str(row["error"])[:LONGEST])
+        return Failure(str(row["error"])[:MAX_REASON])
     score, components = row.get("score"), row.get("components") or {}
-    if not _number(score) or not isinstance(components, dict):
+    if not _is_number(score) or not isinstance(components, dict):
         return Failure("the server gave no finite number")
-    if not all(_number(value) for value in components.values()):
+    if not all(_is_number(value) for value in components.values()):
         return Failure("the server gave a component that is no finite number")
     return Judged(float(row["score"]), {str(name): float(v) for name, v in components.items()})
 
 
-def _number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     plain = isinstance(value, int | float) and not isinstance(value, bool)
     return plain and math.isfinite(float(value))  # type: ignore[arg-type]

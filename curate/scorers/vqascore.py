@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
+from invdpo.curate.checkpoints.load_once import LoadOnce
 from invdpo.curate.checkpoints.weights import Weights, find_weights
 from invdpo.curate.devices import torch_device
-from invdpo.curate.scorers.base import SCORERS, Judged
+from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.logs import quiet_libraries
@@ -38,22 +38,20 @@ class _Model(NamedTuple):
 
 
 def question(prompt: str) -> str:
-    """What is asked; the prompt is put in as it is, whatever stands in it."""
+    """The question; the prompt is inserted unchanged, whatever characters it holds."""
     return 'Does this figure show "' + prompt + '"? Please answer yes or no.'
 
 
 @SCORERS.register("vqascore")
-class VqaScorer:
+class VqaScorer(Scorer):
     """0..1. Raises `ModelError` or `PluginError` in the first call if the model can't be loaded."""
 
     name = "vqascore"
     needs: Sequence[str] = (IMAGE, PROMPT)
-    higher_is_better = True
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
-        self._lock = Lock()
-        self._loaded: _Model | None = None
+        self._model = LoadOnce(self._load)
 
     @cached_property
     def revision(self) -> str:
@@ -63,13 +61,6 @@ class VqaScorer:
     @cached_property
     def _weights(self) -> Weights:
         return find_weights(self._config.vqascore_model, "score.vqascore_model")
-
-    @property
-    def _model(self) -> _Model:
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = self._load()
-            return self._loaded
 
     def _load(self) -> _Model:
         import torch
@@ -93,75 +84,72 @@ class VqaScorer:
             raise ModelError(text) from error
         network, info = loaded
         check_loaded(self._weights.name, info)
-        # an answer that goes on with the question needs all questions to end at the same place;
-        # for an encoder the text must stay beside the picture
+        # A decoder continues the question, so all questions must end at the same position; for an
+        # encoder the text must follow the picture directly.
         processor.tokenizer.padding_side = "left" if _decoder_start(network) is None else "right"
         answer = processor.tokenizer(ANSWER, add_special_tokens=False)["input_ids"][0]
         device = torch_device(self._config.device)
         return _Model(network.to(device).eval(), processor, device, answer)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged | Failure]:
-        """One chance a case; prompts with the model's word for a picture can't be asked about."""
-        word = str(getattr(self._model.processor, "image_token", None) or "")
-        clear = [candidate for candidate in candidates if not (word and word in candidate.prompt)]
-        chances = iter(self._chances(clear) if clear else ())
-        held = Failure(f"the prompt holds {word!r}, this model's word for a picture")
-        kept = {id(candidate) for candidate in clear}
-        return [
-            Judged(next(chances)) if id(candidate) in kept else held for candidate in candidates
-        ]
+        """One probability a candidate; a `Failure` if the prompt has the model's image token."""
+        word = str(getattr(self._model().processor, "image_token", None) or "")
+        refused = [bool(word) and word in candidate.prompt for candidate in candidates]
+        accepted = [c for c, is_refused in zip(candidates, refused, strict=True) if not is_refused]
+        chances = iter(self._chances(accepted) if accepted else ())
+        failure = Failure(f"the prompt holds {word!r}, this model's word for a picture")
+        return [failure if is_refused else Judged(next(chances)) for is_refused in refused]
 
     def _chances(self, candidates: Sequence[Candidate]) -> list[float]:
         import torch
 
-        model = self._model
-        given = model.processor(
+        model = self._model()
+        inputs = model.processor(
             images=[candidate.image for candidate in candidates],
-            text=[self._asked(candidate.prompt) for candidate in candidates],
+            text=[self._conversation(candidate.prompt) for candidate in candidates],
             padding=True,
             return_tensors="pt",
         ).to(model.device)
-        given = {
+        inputs = {
             name: value.to(model.network.dtype) if value.is_floating_point() else value
-            for name, value in given.items()
+            for name, value in inputs.items()
         }
         with torch.inference_mode():
-            chances = self._first_token(given).float().softmax(dim=-1)[:, model.answer]
+            chances = self._first_token(inputs).float().softmax(dim=-1)[:, model.answer]
         values: list[float] = chances.double().tolist()
         return values
 
-    def _asked(self, prompt: str) -> str:
-        """The question as the model was taught to be asked."""
-        model = self._model
+    def _conversation(self, prompt: str) -> str:
+        """The question in the form that the model was trained on."""
+        model = self._model()
         if not getattr(model.processor, "chat_template", None):
             return f"{self._image_word()}{question(prompt)}"
         content = [{"type": "image"}, {"type": "text", "text": question(prompt)}]
         turns = [{"role": "user", "content": content}]
-        asked: str = model.processor.apply_chat_template(turns, add_generation_prompt=True)
-        return asked
+        return str(model.processor.apply_chat_template(turns, add_generation_prompt=True))
 
     def _image_word(self) -> str:
-        """The word that stands for the picture, where the processor does not put it in itself."""
-        processor = self._model.processor
+        """The word that stands for the picture, if the processor does not insert it itself."""
+        processor = self._model().processor
         word = getattr(processor, "image_token", None)
         return f"{word}\n" if word and not hasattr(processor, "num_query_tokens") else ""
 
-    def _first_token(self, given: dict[str, Any]) -> torch.Tensor:
+    def _first_token(self, inputs: dict[str, Any]) -> torch.Tensor:
         """Logits of the answer's first token, n×vocabulary."""
         import torch
 
-        network = self._model.network
+        network = self._model().network
         start = _decoder_start(network)
         if start is None:
-            logits: torch.Tensor = network(**given).logits[:, -1]
+            logits: torch.Tensor = network(**inputs).logits[:, -1]
             return logits
-        begun = torch.full((len(given["input_ids"]), 1), start, device=self._model.device)
-        first: torch.Tensor = network(**given, decoder_input_ids=begun).logits[:, -1]
+        start_ids = torch.full((len(inputs["input_ids"]), 1), start, device=self._model().device)
+        first: torch.Tensor = network(**inputs, decoder_input_ids=start_ids).logits[:, -1]
         return first
 
 
 def _decoder_start(network: Any) -> int | None:
-    """The token that a decoder of its own begins with; None for models that go on with the text."""
+    """The first token of a separate decoder; None for models that continue the text."""
     parts = (network.config.get_text_config(), network.config)
     if not any(getattr(part, "is_encoder_decoder", False) for part in parts):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from invdpo.schemas.io.redact import without_secrets
 
@@ -34,6 +34,15 @@ def format_seconds(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def add_counts(parts: Iterable[Mapping[str, float]]) -> Counts:
+    """The counts of several parts, added up."""
+    total: Counts = {}
+    for counts in parts:
+        for name, number in counts.items():
+            total[name] = total.get(name, 0) + number
+    return total
 
 
 def format_counts(counts: Mapping[str, float]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from invdpo.curate.annotate import Annotate
-from invdpo.curate.annotators import ANNOTATORS
+from invdpo.curate.annotators import ANNOTATORS, Annotator
 from invdpo.curate.candidate import Candidate
 from invdpo.curate.images import encode
 from invdpo.curate.shapes import world
@@ -50,7 +50,7 @@ def test_every_candidate_has_its_row() -> None:
     assert rows[3]["error"] == "candidate rejected: a reason"
 
 
-class Moody:
+class Moody(Annotator):
     """Fails on pictures that are 1 pixel wide."""
 
     name, revision = "moody", "1"
@@ -58,10 +58,10 @@ class Moody:
 
     def __init__(self, config: AnnotateConfig) -> None: ...
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[SceneGraph]:
-        if any(case.image.width == 1 for case in cases):
+    def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph]:
+        if any(candidate.image.width == 1 for candidate in candidates):
             raise ValueError("too thin")
-        return [SceneGraph() for _ in cases]
+        return [SceneGraph() for _ in candidates]
 
 
 def test_failing_annotator_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,6 +69,16 @@ def test_failing_annotator_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> Non
     thin, wide = (encode(np.zeros((4, width, 3), dtype=np.uint8)) for width in (1, 4))
     rows = list(Annotate("moody", CONFIG)([candidate("a", wide), candidate("b", thin)]))
     assert [row["error"] for row in rows] == [None, "ValueError: too thin"]
+
+
+def test_preparing_and_counting_are_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Moody` has neither, and its stage has both."""
+    monkeypatch.setitem(ANNOTATORS._entries, "moody", Moody)
+    stage = Annotate("moody", CONFIG)
+    wide = candidate("a", encode(np.zeros((4, 4, 3), dtype=np.uint8)))
+    stage.prepare(wide)
+    assert [row["status"] for row in stage([wide])] == ["ok"]
+    assert stage.counts() == {}
 
 
 def test_unknown_annotator() -> None:

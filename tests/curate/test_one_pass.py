@@ -14,7 +14,7 @@ from PIL import Image
 from invdpo.curate import steps
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.score import Score
-from invdpo.curate.scorers import SCORERS, Candidate, Judged
+from invdpo.curate.scorers import SCORERS, Candidate, Judged, Scorer
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ModelError
@@ -26,27 +26,26 @@ OPTIONS = RunOptions(part_size=3, progress=False)
 NAMES = ("first", "second")
 
 
-class Width:
+class Width(Scorer):
     """The picture's width; prepared ahead; gives up at the case of that number."""
 
     needs: Sequence[str] = ("image",)
-    higher_is_better = True
     revision = "1"
 
     def __init__(self, name: str, fatal: int | None = None) -> None:
         self.name, self.fatal = name, fatal
         self.seen, self.unprepared = 0, False
 
-    def prepare(self, given: Candidate) -> int:
+    def prepare(self, candidate: Candidate) -> int:
         if self.unprepared:
             raise ModelError("no weights")
-        return given.image.width
+        return candidate.image.width
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
-        self.seen += len(cases)
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
+        self.seen += len(candidates)
         if self.fatal is not None and self.seen > self.fatal:
             raise ModelError("out of order")
-        ready = [each.prepared.get(self.name) or self.prepare(each) for each in cases]
+        ready = [each.prepared.get(self.name) or self.prepare(each) for each in candidates]
         return [Judged(float(width)) for width in ready]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from invdpo.curate.engines import ENGINES
+from invdpo.curate.engines import ENGINES, Stage
 from invdpo.curate.runner import Goal, RunOptions, StepResult
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.schemas import PluginError, WorkspaceError
@@ -36,7 +36,7 @@ class Numbers:
         return [{"n": 3 * self.index + k} for k in range(3)]
 
 
-class Square:
+class Square(Stage):
     """Squares; rejects multiples of five; dies at `fatal`."""
 
     name = "square"
@@ -46,11 +46,6 @@ class Square:
 
     def __init__(self, fatal: int | None = None) -> None:
         self._fatal = fatal
-
-    def prepare(self, row: Record) -> None: ...
-
-    def counts(self) -> dict[str, float]:
-        return {}
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from invdpo.curate.score import Score
-from invdpo.curate.scorers import SCORERS, Candidate, Judged
+from invdpo.curate.scorers import SCORERS, Candidate, Judged, Scorer
 from invdpo.schemas import Item, PluginError, SceneGraph
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.tables import SCORES
@@ -37,21 +37,22 @@ def row(name: str, **changes: Any) -> Candidate:
     return Candidate(good | changes)
 
 
-class Fixed:
-    """Says what it is told to say; counts the pictures it sees."""
+class Fixed(Scorer):
+    """Gives the scores that it was made with; counts its candidates."""
 
     name = "fixed"
     needs: Sequence[str] = ("image",)
-    higher_is_better = True
     revision = "7"
 
     def __init__(self, values: Sequence[float]) -> None:
         self.values = iter(values)
         self.batches: list[int] = []
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
-        self.batches.append(len(cases))
-        return [Judged(next(self.values)) for case in cases if case.image.mode == "RGB"]
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
+        self.batches.append(len(candidates))
+        return [
+            Judged(next(self.values)) for candidate in candidates if candidate.image.mode == "RGB"
+        ]
 
 
 @pytest.fixture
@@ -133,14 +134,14 @@ def test_unknown_scorer_is_refused_at_once() -> None:
 
 def test_a_scorer_that_fails_on_one_row_costs_that_row(fixed: Fixed) -> None:
     class Picky(Fixed):
-        def __call__(self, cases: Sequence[Candidate]) -> list[Judged]:
-            return [Judged(1 / (case.image.width - 5)) for case in cases]
+        def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
+            return [Judged(1 / (candidate.image.width - 5)) for candidate in candidates]
 
     SCORERS.register("fixed")(lambda config: Picky([]))
     file = io.BytesIO()
     Image.new("RGB", (5, 5)).save(file, "PNG")
-    odd = row("1", image={"bytes": file.getvalue(), "path": None})
-    out = list(Score("fixed", ScoreConfig())([row("0"), odd, row("2")]))
+    narrow = row("1", image={"bytes": file.getvalue(), "path": None})
+    out = list(Score("fixed", ScoreConfig())([row("0"), narrow, row("2")]))
     assert [r["score"] for r in out] == [-1.0, None, -1.0]
     assert out[1]["error"] == "ZeroDivisionError: division by zero"
 

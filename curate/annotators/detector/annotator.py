@@ -1,24 +1,24 @@
-"""`detector`: looks for what the prompt names, by a zero-shot detector of transformers.
+"""`detector`: looks for the objects of the prompt's graph, by a zero-shot detector of transformers.
 
-Objects and their numbers are what it finds; attributes are chosen by open_clip among the
-alternatives of their kind; relations follow from the boxes. What none of them can tell (activities,
-depth, attributes of other kinds) is left out, and named under `unknown` of the graph.
+The detector gives objects and their numbers; open_clip chooses attributes among the alternatives of
+their kind; relations follow from the boxes. What none of these can decide (activities, depth,
+attributes of other kinds) is left out, and listed under `unknown` of the graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from invdpo.curate.annotators.base import ANNOTATORS
+from invdpo.curate.annotators.base import ANNOTATORS, Annotator
 from invdpo.curate.annotators.detector.attributes import AttributeClassifier
 from invdpo.curate.annotators.detector.boxes import Detection, DetectionQuery, Detector, detections
 from invdpo.curate.annotators.detector.load import THRESHOLDS, kind_of, load
-from invdpo.curate.annotators.detector.relations import Predicates
+from invdpo.curate.annotators.detector.relations import RelationDetector
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import GRAPH, IMAGE, Candidate
+from invdpo.curate.checkpoints.load_once import LoadOnce
 from invdpo.curate.checkpoints.weights import Weights, find_weights
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scene_graphs.vocabulary import Alternatives
@@ -35,8 +35,8 @@ LABEL = "{label}"
 
 
 @ANNOTATORS.register("detector")
-class DetectorAnnotator:
-    """Nothing found is an empty graph. Raises `ModelError` when a model can't be loaded."""
+class DetectorAnnotator(Annotator):
+    """The graph is empty if nothing is detected. Raises `ModelError` if a model can't load."""
 
     name = "detector"
     needs: Sequence[str] = (IMAGE, GRAPH)
@@ -44,10 +44,12 @@ class DetectorAnnotator:
     def __init__(self, config: AnnotateConfig) -> None:
         self._config = config
         self._alternatives = Alternatives(config.alternatives, config.detector_attributes)
-        self._predicates = Predicates(self._alternatives.words.relations)
+        self._relations = RelationDetector(self._alternatives.words.relations)
         self._classifier = AttributeClassifier(config)
-        self._lock = Lock()
-        self._loaded: Detector | None = None
+        self._detector = LoadOnce(self._load)
+
+    def _load(self) -> Detector:
+        return load(self._weights, torch_device(self._config.device))
 
     @cached_property
     def revision(self) -> str:
@@ -69,97 +71,77 @@ class DetectorAnnotator:
 
     @cached_property
     def _threshold(self) -> float:
-        given = self._config.detector_threshold
-        return THRESHOLDS[kind_of(self._weights)] if given is None else given
-
-    @property
-    def _detector(self) -> Detector:
-        """The model, loaded once whichever thread asks first."""
-        with self._lock:
-            if self._loaded is None:
-                self._loaded = load(self._weights, torch_device(self._config.device))
-            return self._loaded
+        threshold = self._config.detector_threshold
+        return THRESHOLDS[kind_of(self._weights)] if threshold is None else threshold
 
     def prepare(self, candidate: Candidate) -> torch.Tensor:
         """The picture as the model takes it."""
-        return self._detector.pixels(candidate.image)
+        return self._detector().pixels(candidate.image)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:
-        """One graph a case; no graph where the detector can't be asked for a name."""
-        graphs: list[SceneGraph | Failure | None] = [
-            self._refused(candidate) for candidate in candidates
-        ]
-        fit = [
-            candidate
-            for candidate, failure in zip(candidates, graphs, strict=True)
-            if failure is None
-        ]
-        seen = iter(self._graphs(fit)) if fit else iter(())
-        return [next(seen) if failure is None else failure for failure in graphs]
+        """One graph a candidate; none if the detector can't look for one of its labels."""
+        failures = [self._failure(candidate) for candidate in candidates]
+        pairs = zip(candidates, failures, strict=True)
+        accepted = [candidate for candidate, failure in pairs if failure is None]
+        graphs = iter(self._graphs(accepted) if accepted else ())
+        return [next(graphs) if failure is None else failure for failure in failures]
 
-    def _refused(self, candidate: Candidate) -> Failure | None:
+    def _failure(self, candidate: Candidate) -> Failure | None:
         for label in _labels(candidate.graph):
-            if problem := self._detector.problem(self._query(label)):
+            if problem := self._detector().problem(self._phrase(label)):
                 return Failure(f"object {label[:40]!r}: {problem}")
         return None
 
-    def _query(self, label: str) -> str:
-        """Put in as it is, whatever stands in it."""
+    def _phrase(self, label: str) -> str:
+        """What to look for; the label is inserted unchanged, whatever characters it holds."""
         return self._config.detector_query.replace(LABEL, label)
 
     def _graphs(self, candidates: Sequence[Candidate]) -> Iterator[SceneGraph]:
-        asked = [self._asked(candidate) for candidate in candidates]
-        for candidate, raw in zip(candidates, self._detector.look(asked), strict=True):
+        queries = [
+            DetectionQuery(
+                pixels, candidate.image.size, tuple(map(self._phrase, _labels(candidate.graph)))
+            )
+            for candidate, pixels in zip(candidates, self.take_prepared(candidates), strict=True)
+        ]
+        for candidate, raw in zip(candidates, self._detector().detect(queries), strict=True):
             labels = _labels(candidate.graph)
-            seen = detections(raw, labels, self._threshold, self._config.detector_nms)
-            yield self._graph(candidate, seen)
+            kept = detections(raw, labels, self._threshold, self._config.detector_nms)
+            yield self._graph(candidate, kept)
 
-    def _asked(self, candidate: Candidate) -> DetectionQuery:
-        ready = candidate.prepared.pop(self.name, None)
-        pixels = self.prepare(candidate) if ready is None else ready
-        return DetectionQuery(
-            pixels, candidate.image.size, tuple(map(self._query, _labels(candidate.graph)))
-        )
-
-    def _graph(self, candidate: Candidate, seen: Sequence[Detection]) -> SceneGraph:
-        asked = candidate.graph
+    def _graph(self, candidate: Candidate, objects: Sequence[Detection]) -> SceneGraph:
+        intended, size = candidate.graph, candidate.image.size
         record: dict[str, Any] = {
-            "items": self._items(candidate, seen),
-            "relations": list(self._predicates.relations(asked, seen, candidate.image.size)),
+            "items": self._items(candidate, objects),
+            "relations": list(self._relations.relations(intended, objects, size)),
         }
         unknown = {
-            "attributes": self._alternatives.unknown(asked),
-            "relations": self._predicates.unknown(asked),
+            "attributes": self._alternatives.unknown(intended),
+            "relations": self._relations.unknown(intended),
         }
         if any(unknown.values()):
             record["unknown"] = {kind: words for kind, words in unknown.items() if words}
         return SceneGraph.from_dict(record)
 
-    def _items(self, candidate: Candidate, seen: Sequence[Detection]) -> list[dict[str, Any]]:
-        choices = self._alternatives.choices(candidate.graph)
-        asked = [
-            (n, choice)
-            for n, detection in enumerate(seen)
-            for choice in choices.get(detection.label, [])
-        ]
-        words = self._classifier.choose(
-            candidate.image, [(seen[n].box, choice) for n, choice in asked]
-        )
-        attributes: dict[int, list[str]] = {n: [] for n in range(len(seen))}
-        for (n, _), word in zip(asked, words, strict=True):
+    def _items(self, candidate: Candidate, objects: Sequence[Detection]) -> list[dict[str, Any]]:
+        by_label = self._alternatives.choices(candidate.graph)
+        choices = [(n, c) for n, item in enumerate(objects) for c in by_label.get(item.label, [])]
+        boxes = [(objects[n].box, choice) for n, choice in choices]
+        attributes: dict[int, list[str]] = {n: [] for n in range(len(objects))}
+        words = self._classifier.choose(candidate.image, boxes)
+        for (n, _), word in zip(choices, words, strict=True):
             attributes[n].append(word)
         return [
             {
                 "item_id": n,
-                "label": detection.label,
+                "label": item.label,
                 "attributes": attributes[n],
-                "box": detection.box,
-                "confidence": detection.confidence,
+                "box": item.box,
+                "confidence": item.confidence,
             }
-            for n, detection in enumerate(seen)
+            for n, item in enumerate(objects)
         ]
 
 
 def _labels(graph: SceneGraph) -> list[str]:
-    """The distinct names of a graph's objects."""
+    """The distinct labels of a graph's objects."""
     return list(dict.fromkeys(item.label for item in graph.items))

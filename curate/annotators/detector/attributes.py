@@ -1,6 +1,6 @@
-"""Which attribute a cut-out shows, of the alternatives of its kind, by open_clip.
+"""Chooses the attribute of a detected object among the alternatives of its kind, by open_clip.
 
-Legend: n cut-outs, m alternatives, d the width of the joint embedding.
+Legend: n crops, m alternatives, d the width of the joint embedding.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from invdpo.curate.checkpoints import open_clip
-from invdpo.curate.devices import torch_device
+from invdpo.curate.checkpoints.load_once import LoadOnce
 from invdpo.curate.scene_graphs.vocabulary import AttributeChoice
-from invdpo.curate.scorers.embeddings import OpenClip
 from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.graph import Box
 
@@ -21,54 +20,53 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-
-REMEMBERED = 1024
+MAX_CACHED_CHOICES = 1024
 
 
 class AttributeClassifier:
-    """The open_clip model that chooses; loaded at the first question, `ModelError` if it can't."""
+    """The configured open_clip model. Raises `ModelError` at the first choice if it can't load."""
 
     def __init__(self, config: AnnotateConfig) -> None:
         self._config = config
-        self._texts = lru_cache(REMEMBERED)(self._encoded)
+        self._clip = LoadOnce(lambda: open_clip.load_encoder(self.source, config.device))
+        self._texts = lru_cache(MAX_CACHED_CHOICES)(self._encode)
 
     @cached_property
     def source(self) -> open_clip.Source:
-        """What the configuration names. Raises `ModelError`."""
+        """Where the configured model comes from. Raises `ModelError`."""
         config = self._config
         return open_clip.find(config.detector_clip_model, config.detector_clip_pretrained)
 
-    @cached_property
-    def _towers(self) -> OpenClip:
-        device = torch_device(self._config.device)
-        return OpenClip(open_clip.load(self.source, device), device)
-
-    def choose(self, image: Image.Image, asked: Sequence[tuple[Box, AttributeChoice]]) -> list[str]:
-        """The word that suits best, for each box and its question."""
+    def choose(
+        self, image: Image.Image, choices: Sequence[tuple[Box, AttributeChoice]]
+    ) -> list[str]:
+        """The word that describes the object best, for each box and its choice."""
         import torch
 
-        if not asked:
+        if not choices:
             return []
-        boxes = list(dict.fromkeys(box for box, _ in asked))
-        pixels = torch.stack([self._towers.pixels(_cropped(image, box)) for box in boxes])
+        clip = self._clip()
+        boxes = list(dict.fromkeys(box for box, _ in choices))
+        pixels = torch.stack([clip.pixels(_crop(image, box)) for box in boxes])
         with torch.inference_mode():
-            seen = self._towers.images(pixels.to(self._towers.device))
-        shown: Mapping[Box, torch.Tensor] = dict(zip(boxes, seen, strict=True))
+            embeddings = clip.images(pixels.to(clip.device))
+        crops: Mapping[Box, torch.Tensor] = dict(zip(boxes, embeddings, strict=True))
         return [
-            choice.words[int((self._texts(choice) @ shown[box]).argmax())] for box, choice in asked
+            choice.words[int((self._texts(choice) @ crops[box]).argmax())]
+            for box, choice in choices
         ]
 
-    def _encoded(self, choice: AttributeChoice) -> torch.Tensor:
+    def _encode(self, choice: AttributeChoice) -> torch.Tensor:
         """Unit embeddings of a phrase for each word, m×d."""
         import torch
 
         texts = [f"a photo of a {word} {choice.label}" for word in choice.words]
         with torch.inference_mode():
-            return self._towers.texts(texts)
+            return self._clip().texts(texts)
 
 
-def _cropped(image: Image.Image, box: Box) -> Image.Image:
-    """What lies in a box; at least one pixel."""
+def _crop(image: Image.Image, box: Box) -> Image.Image:
+    """The part of the image in a box; at least one pixel."""
     width, height = image.size
     left, top = min(floor(box[0] * width), width - 1), min(floor(box[1] * height), height - 1)
     right, bottom = max(ceil(box[2] * width), left + 1), max(ceil(box[3] * height), top + 1)

@@ -1,4 +1,4 @@
-"""What a detector is asked and what it sees: boxes with names, thinned out."""
+"""What a detector is asked, and its answer: boxes with labels, without duplicates."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
-MOST = 40
-"""Sightings of a picture that are kept, the surest ones."""
+MAX_DETECTIONS = 40
+"""Detections of a picture that are kept, the most confident ones."""
 DIGITS = 6
 
 
 class DetectionQuery(NamedTuple):
-    """One picture, made ready, and what to look for in it."""
+    """One prepared picture, and what to look for in it."""
 
     pixels: torch.Tensor
     """3×H×W, as the model takes it."""
     size: tuple[int, int]
     """Width and height of the picture."""
-    queries: tuple[str, ...]
+    phrases: tuple[str, ...]
 
 
 class RawBoxes(NamedTuple):
-    """All boxes of a picture before anything is thrown away: n of them, k queries."""
+    """All boxes of a picture before any is dropped: n boxes, k phrases."""
 
     boxes: torch.Tensor
     """n×4: x0, y0, x1, y1 as fractions of the picture's sides; may reach beyond it."""
     logits: torch.Tensor
-    """n×k; minus infinity where a box was not compared with a query."""
+    """n×k; minus infinity where a box was not compared with a phrase."""
 
 
 class Detector(Protocol):
-    """A loaded model that looks for what it is told in words."""
+    """A loaded model that finds what phrases name."""
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """An RGB picture as the model takes it, 3×H×W; may be called from several threads."""
         ...
 
-    def problem(self, query: str) -> str | None:
-        """Why it can't look for this, or None when it can."""
+    def problem(self, phrase: str) -> str | None:
+        """Why it can't look for this phrase; None if it can."""
         ...
 
-    def look(self, asked: Sequence[DetectionQuery]) -> list[RawBoxes]:
-        """What it sees, in order; the same for a picture whatever it is batched with."""
+    def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
+        """All boxes of each query, in order; the same whatever a picture is batched with."""
         ...
 
 
 class Detection(NamedTuple):
-    """One thing that was found."""
+    """One object that was found."""
 
     label: str
     box: Box
@@ -63,9 +63,9 @@ class Detection(NamedTuple):
 def detections(
     raw: RawBoxes, labels: Sequence[str], threshold: float, nms: float
 ) -> list[Detection]:
-    """Each box under its likeliest label, above the threshold, without doubles; surest first.
+    """Boxes above the threshold under their likeliest labels, the most confident first.
 
-    Of boxes with one label that overlap by more than `nms`, the surest stays.
+    Of boxes with one label that overlap by more than `nms`, the most confident one stays.
     """
     from torchvision.ops import batched_nms
 
@@ -74,7 +74,7 @@ def detections(
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     kept = ((scores > threshold) & (area > 0)).nonzero()[:, 0]
     boxes, scores, names = boxes[kept], scores[kept], names[kept]
-    order = batched_nms(boxes, scores, names, nms)[:MOST].tolist()
+    order = batched_nms(boxes, scores, names, nms)[:MAX_DETECTIONS].tolist()
     return [_detection(boxes[n].tolist(), scores[n].item(), labels[int(names[n])]) for n in order]
 
 

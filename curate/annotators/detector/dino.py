@@ -1,6 +1,6 @@
-"""Grounding DINO: all queries stand in one text, and boxes point at its tokens.
+"""Grounding DINO: several phrases stand in one text, and boxes point at its tokens.
 
-Legend: k queries of a picture, q boxes of a picture, t tokens of a text.
+Legend: k phrases of a picture, q boxes of a picture, t tokens of a text.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 class _Text(NamedTuple):
-    """Some of a picture's queries in one text, each ended by a full stop."""
+    """Some of a picture's phrases in one text, each ended by a full stop."""
 
-    owner: int
-    """Number of the picture."""
+    query: int
+    """Index of the picture's query."""
     text: str
     tokens: Mapping[int, tuple[int, ...]]
-    """Number of a query -> where its tokens stand."""
+    """Index of a phrase -> positions of its tokens."""
 
 
 class Dino(NamedTuple):
@@ -34,112 +34,114 @@ class Dino(NamedTuple):
     device: str
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
-        """By the model's own transform; the shape of the picture is kept."""
-        prepared = self.processor.image_processor(image, return_tensors="pt")
-        made: torch.Tensor = prepared["pixel_values"][0]
-        return made
+        """By the model's own transform; the aspect ratio of the picture is kept."""
+        inputs = self.processor.image_processor(image, return_tensors="pt")
+        pixels: torch.Tensor = inputs["pixel_values"][0]
+        return pixels
 
-    def problem(self, query: str) -> str | None:
-        """Full stops and question marks end a query, so they can't stand in one."""
-        length = self._length(plain(query))
+    def problem(self, phrase: str) -> str | None:
+        """A phrase needs a token, and its length is limited."""
+        length = self._length(normalize(phrase))
         if not length:
             return "without a word that the detector reads"
-        return f"longer than {self._room} tokens" if length > self._room else None
+        return f"longer than {self._max_tokens} tokens" if length > self._max_tokens else None
 
-    def look(self, asked: Sequence[DetectionQuery]) -> list[RawBoxes]:
-        """All boxes of every picture; a call takes pictures of one shape, and fills up texts."""
+    def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
+        """All boxes of every picture; each call of the network takes pictures of one shape."""
         groups: dict[Any, list[_Text]] = defaultdict(list)
-        for n, image in enumerate(asked):
-            for text in self._texts(n, [plain(query) for query in image.queries]):
-                groups[image.pixels.shape].append(text)
+        for n, query in enumerate(queries):
+            for text in self._texts(n, [normalize(phrase) for phrase in query.phrases]):
+                groups[query.pixels.shape].append(text)
         boxes: dict[int, list[RawBoxes]] = defaultdict(list)
         for texts in groups.values():
-            for text, raw in zip(texts, self._seen(texts, asked), strict=True):
-                boxes[text.owner].append(raw)
-        return [_joined(boxes[n]) for n in range(len(asked))]
+            for text, raw in zip(texts, self._run(texts, queries), strict=True):
+                boxes[text.query].append(raw)
+        return [_concatenate(boxes[n]) for n in range(len(queries))]
 
     @property
-    def _room(self) -> int:
+    def _max_tokens(self) -> int:
         """Tokens of a text beside those that begin and end it."""
         return int(self.network.config.max_text_len) - 2
 
-    def _length(self, query: str) -> int:
-        """Tokens of a query with its full stop; 0 for one without a token of its own."""
-        tokens = self.processor.tokenizer(query, add_special_tokens=False)["input_ids"]
+    def _length(self, phrase: str) -> int:
+        """Tokens of a phrase with its full stop; 0 for one without a token of its own."""
+        tokens = self.processor.tokenizer(phrase, add_special_tokens=False)["input_ids"]
         return len(tokens) + 1 if tokens else 0
 
-    def _texts(self, owner: int, queries: Sequence[str]) -> Iterator[_Text]:
-        """As few texts as hold all queries."""
+    def _texts(self, query: int, phrases: Sequence[str]) -> Iterator[_Text]:
+        """As few texts as hold all phrases."""
         batch: list[int] = []
-        room = self._room
-        for n, query in enumerate(queries):
-            length = self._length(query)
+        room = self._max_tokens
+        for n, phrase in enumerate(phrases):
+            length = self._length(phrase)
             if batch and length > room:
-                yield self._text(owner, queries, batch)
-                batch, room = [], self._room
+                yield self._text(query, phrases, batch)
+                batch, room = [], self._max_tokens
             batch.append(n)
             room -= length
-        yield self._text(owner, queries, batch)
+        yield self._text(query, phrases, batch)
 
-    def _text(self, owner: int, queries: Sequence[str], numbers: Sequence[int]) -> _Text:
+    def _text(self, query: int, phrases: Sequence[str], batch: Sequence[int]) -> _Text:
         text, spans = "", {}
-        for n in numbers:
+        for n in batch:
             begin = len(text)
-            text += queries[n]
+            text += phrases[n]
             spans[n] = range(begin, len(text))
             text += ". "
-        given = self.processor.tokenizer(text.rstrip(), return_offsets_mapping=True)
-        offsets = given["offset_mapping"]
+        inputs = self.processor.tokenizer(text.rstrip(), return_offsets_mapping=True)
+        offsets = inputs["offset_mapping"]
         tokens = {
             n: tuple(t for t, (begin, end) in enumerate(offsets) if begin in span and end > begin)
             for n, span in spans.items()
         }
-        return _Text(owner, text.rstrip(), tokens)
+        return _Text(query, text.rstrip(), tokens)
 
-    def _seen(self, texts: Sequence[_Text], asked: Sequence[DetectionQuery]) -> list[RawBoxes]:
-        """Boxes q×4 and logits q×k: the greatest of each query's tokens."""
+    def _run(self, texts: Sequence[_Text], queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
+        """Boxes q×4 and logits q×k: the greatest logit of each phrase's tokens."""
         import torch
         from transformers.image_transforms import center_to_corners_format
 
-        pixels = torch.stack([asked[text.owner].pixels for text in texts])
-        given = self.processor.tokenizer(
+        pixels = torch.stack([queries[text.query].pixels for text in texts])
+        inputs = self.processor.tokenizer(
             [text.text for text in texts],
             padding=True,
             return_token_type_ids=True,
             return_tensors="pt",
         ).to(self.device)
         with torch.inference_mode():
-            seen = self.network(pixel_values=pixels.to(self.device), **given)
-            boxes: Any = center_to_corners_format(seen.pred_boxes.float())
-            logits = seen.logits.float().cpu()
+            output = self.network(pixel_values=pixels.to(self.device), **inputs)
+            boxes: Any = center_to_corners_format(output.pred_boxes.float())
+            logits = output.logits.float().cpu()
+        counts = [len(queries[text.query].phrases) for text in texts]
         return [
-            RawBoxes(
-                boxes[n].cpu(), _by_query(logits[n], text.tokens, len(asked[text.owner].queries))
-            )
-            for n, text in enumerate(texts)
+            RawBoxes(boxes[n].cpu(), _phrase_logits(logits[n], text.tokens, count))
+            for n, (text, count) in enumerate(zip(texts, counts, strict=True))
         ]
 
 
-def plain(query: str) -> str:
-    """A query in small letters and on one line, without what would end it."""
-    return " ".join(query.lower().replace(".", " ").replace("?", " ").split())
+def normalize(phrase: str) -> str:
+    """The phrase in lower case and on one line, without full stops and question marks.
+
+    These would end the phrase.
+    """
+    return " ".join(phrase.lower().replace(".", " ").replace("?", " ").split())
 
 
-def _by_query(
+def _phrase_logits(
     logits: torch.Tensor, tokens: Mapping[int, tuple[int, ...]], count: int
 ) -> torch.Tensor:
-    """From q×t to q×k; minus infinity for the queries of other texts."""
+    """From q×t to q×k; minus infinity for phrases of other texts."""
     import torch
 
-    scores = torch.full((len(logits), count), -torch.inf)
+    by_phrase = torch.full((len(logits), count), -torch.inf)
     for n, positions in tokens.items():
         if positions:
-            scores[:, n] = logits[:, list(positions)].max(dim=1).values
-    return scores
+            by_phrase[:, n] = logits[:, list(positions)].max(dim=1).values
+    return by_phrase
 
 
-def _joined(parts: Sequence[RawBoxes]) -> RawBoxes:
-    """What was seen of one picture by several texts."""
+def _concatenate(parts: Sequence[RawBoxes]) -> RawBoxes:
+    """The boxes of one picture by several texts."""
     import torch
 
     return RawBoxes(

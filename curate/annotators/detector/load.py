@@ -1,4 +1,4 @@
-"""Finds and loads zero-shot detectors of transformers: OWL-ViT, OWLv2 and Grounding DINO."""
+"""Loads zero-shot detectors of transformers: OWL-ViT, OWLv2 and Grounding DINO."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
 
 THRESHOLDS = {"owlvit": 0.1, "owlv2": 0.1, "grounding-dino": 0.25, "mm-grounding-dino": 0.25}
-"""Kinds of models that are known, with the least score that transformers itself takes."""
+"""Known `model_type`s, each with the default threshold of transformers."""
 
 
 def kind_of(weights: Weights) -> str:
-    """Which architecture. Raises `ModelError` for one that is no zero-shot detector of these."""
+    """The `model_type`. Raises `ModelError` if it is not one of `THRESHOLDS`."""
     from transformers import AutoConfig
 
     try:

@@ -1,7 +1,4 @@
-"""OWL-ViT and OWLv2: each query is compared with each patch on its own.
-
-Legend: b pictures, k queries of a picture, m the most of them, p patches.
-"""
+"""OWL-ViT and OWLv2: each phrase is compared with each patch on its own."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Owl(NamedTuple):
-    """A loaded model; `square`: pictures are filled up to a square at the right and below."""
+    """A loaded model; `square`: pictures are padded to a square at the right and at the bottom."""
 
     network: Any
     processor: Any
@@ -25,49 +22,48 @@ class Owl(NamedTuple):
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         """By the model's own transform; all pictures come out in one size."""
-        made: torch.Tensor = self.processor.image_processor(image, return_tensors="pt")[
-            "pixel_values"
-        ][0]
-        return made
+        inputs = self.processor.image_processor(image, return_tensors="pt")
+        pixels: torch.Tensor = inputs["pixel_values"][0]
+        return pixels
 
-    def problem(self, query: str) -> str | None:
-        """It reads so many tokens of a query and no more."""
-        if len(self.processor.tokenizer(query)["input_ids"]) > self._longest:
-            return f"longer than the {self._longest} tokens that the detector reads"
+    def problem(self, phrase: str) -> str | None:
+        """The length of a phrase is limited."""
+        if len(self.processor.tokenizer(phrase)["input_ids"]) > self._max_tokens:
+            return f"longer than the {self._max_tokens} tokens that the detector reads"
         return None
 
-    def look(self, asked: Sequence[DetectionQuery]) -> list[RawBoxes]:
+    def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
         """All patches of every picture."""
         import torch
         from transformers.image_transforms import center_to_corners_format
 
-        most = max(len(query.queries) for query in asked)
-        # The model wants equally many queries a picture; those that only fill up are not read.
-        texts = [(query.queries + query.queries[:1] * most)[:most] for query in asked]
+        most = max(len(query.phrases) for query in queries)
+        # The model wants equally many phrases a picture; the results of the padding are dropped.
+        padded = [(query.phrases + query.phrases[:1] * most)[:most] for query in queries]
         with torch.inference_mode():
-            seen = self.network(
-                pixel_values=torch.stack([query.pixels for query in asked]).to(self.device),
-                **self._tokens([text for queries in texts for text in queries]),
+            output = self.network(
+                pixel_values=torch.stack([query.pixels for query in queries]).to(self.device),
+                **self._tokens([phrase for phrases in padded for phrase in phrases]),
             )
-            boxes: Any = center_to_corners_format(seen.pred_boxes.float())
-            logits = seen.logits.float().cpu()
+            boxes: Any = center_to_corners_format(output.pred_boxes.float())
+            logits = output.logits.float().cpu()
         return [
-            RawBoxes(boxes[n].cpu() * self._stretch(query), logits[n, :, : len(query.queries)])
-            for n, query in enumerate(asked)
+            RawBoxes(boxes[n].cpu() * self._scale(query), logits[n, :, : len(query.phrases)])
+            for n, query in enumerate(queries)
         ]
 
     def _tokens(self, texts: list[str]) -> dict[str, torch.Tensor]:
         tokens = self.processor.tokenizer(
-            texts, padding="max_length", max_length=self._longest, return_tensors="pt"
+            texts, padding="max_length", max_length=self._max_tokens, return_tensors="pt"
         ).to(self.device)
         return {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
     @property
-    def _longest(self) -> int:
+    def _max_tokens(self) -> int:
         return int(self.network.config.text_config.max_position_embeddings)
 
-    def _stretch(self, query: DetectionQuery) -> torch.Tensor:
-        """From fractions of what the model was shown to fractions of the picture's own sides."""
+    def _scale(self, query: DetectionQuery) -> torch.Tensor:
+        """From fractions of the padded picture's sides to fractions of the picture's own sides."""
         import torch
 
         if not self.square:

@@ -1,4 +1,4 @@
-"""Graphs from files: joined by id or picture, and every fault told in its row."""
+"""Graphs from files: joined by id or picture, and every fault reported in its row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CAT = {"items": [{"item_id": 0, "label": "cat"}], "relations": []}
 DANGLING = {"items": [], "relations": [{"item1": 0, "relation": "on", "item2": 1}]}
 
 
-def case(name: str, data: bytes = b"picture") -> Candidate:
+def candidate(name: str, data: bytes = b"picture") -> Candidate:
     return Candidate({"candidate_id": name, "image": {"bytes": data}})
 
 
@@ -33,10 +33,10 @@ def annotator(path: Path | None) -> Any:
     return ANNOTATORS["import"](AnnotateConfig(import_path=str(path) if path else None))
 
 
-def told(path: Path, cases: Sequence[Candidate]) -> list[Any]:
+def labels_or_reasons(path: Path, candidates: Sequence[Candidate]) -> list[Any]:
     return [
-        found.reason if isinstance(found, Failure) else found.items[0].label
-        for found in annotator(path)(cases)
+        graph.reason if isinstance(graph, Failure) else graph.items[0].label
+        for graph in annotator(path)(candidates)
     ]
 
 
@@ -59,10 +59,10 @@ def test_joined_by_id_and_by_picture(tmp_path: Path) -> None:
     names = ("candidate_id", "image_sha256", "graph")
     table = pa.table({name: [row.get(name) for row in rows] for name in names})
     pq.write_table(table, tmp_path / "g.parquet")
-    cases = [case("b"), case("a"), case("c", b"other"), case("d")]
+    candidates = [candidate("b"), candidate("a"), candidate("c", b"other"), candidate("d")]
     for name in ("g.jsonl", "g.json", "g.parquet"):
         expected = ["dog", "cat", "cat", f"no graph in {name}"]
-        assert told(tmp_path / name, cases) == expected
+        assert labels_or_reasons(tmp_path / name, candidates) == expected
 
 
 def test_faults_of_a_record_are_its_own(tmp_path: Path) -> None:
@@ -75,16 +75,16 @@ def test_faults_of_a_record_are_its_own(tmp_path: Path) -> None:
         {"candidate_id": "e", "graph": CAT},
     ]
     (tmp_path / "g.json").write_text(json.dumps(records))
-    found = told(tmp_path / "g.json", [case(name) for name in "abcde"])
-    assert "which does not exist" in found[0]
-    assert found[1] == "stands twice in the file"
-    assert found[2].startswith("scene graph: ")
-    assert found[3].startswith("scene graph: ")
-    assert found[4] == "cat"
+    results = labels_or_reasons(tmp_path / "g.json", [candidate(name) for name in "abcde"])
+    assert "which does not exist" in results[0]
+    assert results[1] == "stands twice in the file"
+    assert results[2].startswith("scene graph: ")
+    assert results[3].startswith("scene graph: ")
+    assert results[4] == "cat"
 
 
 @pytest.mark.parametrize(
-    ("name", "data", "said"),
+    ("name", "data", "message"),
     [
         ("g.json", b"{}", "expected a list"),
         ("g.json", b"[]", "no records"),
@@ -94,10 +94,10 @@ def test_faults_of_a_record_are_its_own(tmp_path: Path) -> None:
         ("g.parquet", b"PAR1", "damaged"),
     ],
 )
-def test_files_that_are_none(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+def test_files_that_are_none(tmp_path: Path, name: str, data: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=said):
-        annotator(tmp_path / name)([case("a")])
+    with pytest.raises(DataError, match=message):
+        annotator(tmp_path / name)([candidate("a")])
 
 
 def test_no_file(tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def test_ten_thousand_relations(tmp_path: Path) -> None:
     relations = [{"item1": n % 100, "relation": "near", "item2": n // 100} for n in range(10_000)]
     graph = {"items": items, "relations": relations}
     (tmp_path / "g.json").write_text(json.dumps([{"candidate_id": "a", "graph": graph}]))
-    (found,) = annotator(tmp_path / "g.json")([case("a")])
-    assert isinstance(found, SceneGraph)
-    assert len(found.relations) == 10_000
+    (result,) = annotator(tmp_path / "g.json")([candidate("a")])
+    assert isinstance(result, SceneGraph)
+    assert len(result.relations) == 10_000
 
 
 def test_tables_with_every_field_in_every_row(tmp_path: Path) -> None:
@@ -138,8 +138,8 @@ def test_tables_with_every_field_in_every_row(tmp_path: Path) -> None:
         None,
     ]
     pq.write_table(pa.table({"candidate_id": [*"abc"], "graph": graphs}), tmp_path / "g.parquet")
-    found = told(tmp_path / "g.parquet", [case(name) for name in "abc"])
-    assert found == ["cat", "dog", "scene graph: none in its record"]
+    results = labels_or_reasons(tmp_path / "g.parquet", [candidate(name) for name in "abc"])
+    assert results == ["cat", "dog", "scene graph: none in its record"]
 
 
 def test_half_a_character_costs_its_row(tmp_path: Path) -> None:
@@ -151,5 +151,5 @@ def test_half_a_character_costs_its_row(tmp_path: Path) -> None:
     (tmp_path / "g.jsonl").write_text("\n".join(lines))
     stage = Annotate("import", AnnotateConfig(import_path=str(tmp_path / "g.jsonl")))
     picture = encode(np.zeros((4, 4, 3), dtype=np.uint8))
-    rows = list(stage([case("a", picture), case("b", picture)]))
+    rows = list(stage([candidate("a", picture), candidate("b", picture)]))
     assert [row["error"] for row in rows] == ["half a character (a lone surrogate)", None]

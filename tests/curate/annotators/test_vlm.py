@@ -13,17 +13,24 @@ import pytest
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.candidate import Candidate
 from invdpo.curate.clients.graph_schema import (
-    MOST_ITEMS,
-    MOST_RELATIONS,
+    MAX_ITEMS,
+    MAX_RELATIONS,
     AllowedWords,
-    read,
-    schema,
+    graph_schema,
+    read_graph,
 )
-from invdpo.curate.clients.questions import FaultError
+from invdpo.curate.clients.questions import UnusableAnswerError
 from invdpo.curate.images import encode
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
-from tests.curate.clients.server import Answer, drawn, name_of, said, serving, words_of
+from tests.curate.clients.server import (
+    Answer,
+    graph_reply,
+    question_id,
+    question_text,
+    reply,
+    serving,
+)
 
 GRAPH = {
     "items": [
@@ -62,9 +69,9 @@ def stage(tmp_path: Path) -> Callable[..., Annotate]:
 
 
 def test_graphs_come_over_the_wire(stage: Callable[..., Annotate]) -> None:
-    def behave(asked: dict[str, Any], n: int) -> Answer:
+    def behave(request: dict[str, Any], n: int) -> Answer:
         cats = [{"item_id": k, "label": "cat", "attributes": ["Black"]} for k in range(n + 1)]
-        return said(drawn(asked, items=cats))
+        return reply(graph_reply(request, items=cats))
 
     with serving(behave) as server:
         made = stage(server.url)
@@ -77,32 +84,32 @@ def test_graphs_come_over_the_wire(stage: Callable[..., Annotate]) -> None:
 
 
 def test_closed_vocabulary_names_the_words_and_no_more(stage: Callable[..., Annotate]) -> None:
-    with serving(lambda asked, _: said(drawn(asked, "Cat"))) as server:
+    with serving(lambda request, _: reply(graph_reply(request, "Cat"))) as server:
         list(stage(server.url)([candidate(1)]))
-    (asked,) = server.asked
-    lists = json.loads(words_of(asked).partition("instructions: ")[2])
+    (request,) = server.requests
+    lists = json.loads(question_text(request).partition("instructions: ")[2])
     assert lists["labels"] == ["Cat", 'a "{dog}"\n%s']
     assert {"grey", "black", "red", "shy"} <= {*lists["attributes"]}
     assert not {"gray", "wooden", "big"} & {*lists["attributes"]}
     assert {"to the left of", "right of", "behind", "chasing", "holding"} <= {*lists["relations"]}
     assert "left of" not in lists["relations"]
-    items = asked["response_format"]["json_schema"]["schema"]["properties"]["items"]
+    items = request["response_format"]["json_schema"]["schema"]["properties"]["items"]
     assert items["items"]["properties"]["label"]["enum"] == lists["labels"]
 
 
-def test_open_vocabulary_needs_no_graph_and_tells_none(stage: Callable[..., Annotate]) -> None:
-    with serving(lambda asked, _: said(drawn(asked, "giraffe"))) as server:
+def test_open_vocabulary_needs_no_graph_and_sends_none(stage: Callable[..., Annotate]) -> None:
+    with serving(lambda request, _: reply(graph_reply(request, "giraffe"))) as server:
         (row,) = stage(server.url, vlm_vocabulary="open")([candidate(1)])
         list(stage(server.url, vlm_vocabulary="open")([candidate(2, None)]))
         (closed,) = stage(server.url)([candidate(1, None)])
     assert json.loads(row["graph"])["items"][0]["label"] == "giraffe"
     assert closed["error"] == "no intended scene graph"
-    assert len(server.asked) == 2
-    assert "chasing" not in json.dumps(server.asked)
+    assert len(server.requests) == 2
+    assert "chasing" not in json.dumps(server.requests)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "fault"),
+    ("wrong", "problem"),
     [
         ({"id": "another"}, "about something else"),
         ({"items": None}, "it has no list `items`"),
@@ -121,40 +128,42 @@ def test_open_vocabulary_needs_no_graph_and_tells_none(stage: Callable[..., Anno
     ],
 )
 def test_wrong_graphs_are_mended_once_then_rejected(
-    stage: Callable[..., Annotate], wrong: dict[str, Any], fault: str
+    stage: Callable[..., Annotate], wrong: dict[str, Any], problem: str
 ) -> None:
-    def mends(asked: dict[str, Any], n: int) -> Answer:
-        return said(drawn(asked, "Cat", **(wrong if n == 0 else {})))
+    def mends(request: dict[str, Any], n: int) -> Answer:
+        return reply(graph_reply(request, "Cat", **(wrong if n == 0 else {})))
 
     with serving(mends) as server:
         (row,) = stage(server.url)([candidate(1)])
         assert row["status"] == "ok"
-        assert fault in server.asked[1]["messages"][3]["content"]
-    with serving(lambda asked, _: said(drawn(asked, "Cat", **wrong))) as server:
+        assert problem in server.requests[1]["messages"][3]["content"]
+    with serving(lambda request, _: reply(graph_reply(request, "Cat", **wrong))) as server:
         (row,) = stage(server.url)([candidate(2)])
         assert (row["status"], row["graph"]) == ("rejected", None)
         assert row["error"].startswith("no usable answer, twice: ")
-        assert fault in row["error"]
-        assert len(server.asked) == 2
+        assert problem in row["error"]
+        assert len(server.requests) == 2
 
 
-def test_an_answer_for_another_picture_is_told_by_its_id(stage: Callable[..., Annotate]) -> None:
+def test_an_answer_for_another_picture_is_recognised_by_its_id(
+    stage: Callable[..., Annotate],
+) -> None:
     """The server mixes two pictures up, then answers rightly."""
     names: list[str] = []
 
-    def mixes(asked: dict[str, Any], n: int) -> Answer:
-        names.append(name_of(asked))
-        return said(drawn(asked, "Cat", id=names[0] if n == 1 else names[n]))
+    def mixes(request: dict[str, Any], n: int) -> Answer:
+        names.append(question_id(request))
+        return reply(graph_reply(request, "Cat", id=names[0] if n == 1 else names[n]))
 
     with serving(mixes) as server:
         rows = list(stage(server.url)([candidate(1), candidate(2)]))
     assert [row["status"] for row in rows] == ["ok", "ok"]
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
     assert names[0] != names[1]
 
 
 def test_nothing_in_the_picture_is_an_answer(stage: Callable[..., Annotate]) -> None:
-    with serving(lambda asked, _: said(drawn(asked))) as server:
+    with serving(lambda request, _: reply(graph_reply(request))) as server:
         (row,) = stage(server.url)([candidate(1)])
     assert (row["status"], json.loads(row["graph"])) == ("ok", {"items": [], "relations": []})
 
@@ -191,22 +200,21 @@ def test_every_field_of_the_schema_is_required_and_closed() -> None:
         if part.get("type") == "array":
             check(part["items"])
 
-    check(schema(WORDS))
-    check(schema(None))
-    assert schema(AllowedWords(("cat",), (), ()))["properties"]["relations"]["items"]["properties"][
-        "relation"
-    ] == {"type": "string"}
+    check(graph_schema(WORDS))
+    check(graph_schema(None))
+    link = graph_schema(AllowedWords(("cat",), (), ()))["properties"]["relations"]["items"]
+    assert link["properties"]["relation"] == {"type": "string"}
 
 
-def test_half_a_character_is_a_fault() -> None:
+def test_half_a_character_is_a_problem() -> None:
     item = {"item_id": 0, "label": "\ud800", "attributes": []}
-    with pytest.raises(FaultError, match="lone surrogate"):
-        read({"id": "x", "items": [item], "relations": []}, "x", None)
+    with pytest.raises(UnusableAnswerError, match="lone surrogate"):
+        read_graph({"id": "x", "items": [item], "relations": []}, "x", None)
 
 
 def test_what_was_not_asked_for_is_left_out() -> None:
     item = {"item_id": 0, "label": "cat", "attributes": [], "mood": "shy", "box": "no"}
-    graph = read({"id": "x", "items": [item], "relations": [], "more": 1}, "x", None)
+    graph = read_graph({"id": "x", "items": [item], "relations": [], "more": 1}, "x", None)
     assert graph.to_dict() == {
         "items": [{"item_id": 0, "label": "cat", "attributes": []}],
         "relations": [],
@@ -214,19 +222,19 @@ def test_what_was_not_asked_for_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    "found", [[], "x", None, 3, {"id": "x"}, {"id": "x", "items": [3], "relations": []}]
+    "answer", [[], "x", None, 3, {"id": "x"}, {"id": "x", "items": [3], "relations": []}]
 )
-def test_what_is_no_graph_is_a_fault(found: Any) -> None:
+def test_what_is_no_graph_is_a_problem(answer: Any) -> None:
     for words in (None, WORDS):
-        with pytest.raises(FaultError):
-            read(found, "x", words)
+        with pytest.raises(UnusableAnswerError):
+            read_graph(answer, "x", words)
 
 
 def test_limits_are_taken() -> None:
-    items = [{"item_id": n, "label": "cat", "attributes": []} for n in range(MOST_ITEMS)]
-    links = [{"item1": 0, "relation": "near", "item2": 1}] * MOST_RELATIONS
-    graph = read({"id": "x", "items": items, "relations": links}, "x", WORDS)
-    assert (len(graph.items), len(graph.relations)) == (MOST_ITEMS, MOST_RELATIONS)
-    more = [*items, {"item_id": MOST_ITEMS, "label": "cat"}]
-    with pytest.raises(FaultError, match="101 items, and at most 100"):
-        read({"id": "x", "items": more, "relations": links}, "x", WORDS)
+    items = [{"item_id": n, "label": "cat", "attributes": []} for n in range(MAX_ITEMS)]
+    links = [{"item1": 0, "relation": "near", "item2": 1}] * MAX_RELATIONS
+    graph = read_graph({"id": "x", "items": items, "relations": links}, "x", WORDS)
+    assert (len(graph.items), len(graph.relations)) == (MAX_ITEMS, MAX_RELATIONS)
+    more = [*items, {"item_id": MAX_ITEMS, "label": "cat"}]
+    with pytest.raises(UnusableAnswerError, match="101 items, and at most 100"):
+        read_graph({"id": "x", "items": more, "relations": links}, "x", WORDS)

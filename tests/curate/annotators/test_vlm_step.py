@@ -12,7 +12,7 @@ from invdpo.curate.clients.budget import BudgetError
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
-from tests.curate.clients.server import SECRET, drawn, said, serving
+from tests.curate.clients.server import SECRET, graph_reply, reply, serving
 from tests.curate.tiny import tiny_config
 
 OPTIONS = RunOptions(part_size=3, progress=False)
@@ -37,17 +37,17 @@ def test_a_run_that_is_out_of_money_goes_on(
     """12 pictures in two parts at 110 tokens each; 900 tokens are enough for 8 of them."""
     monkeypatch.setenv("INVDPO_VLM_KEY", SECRET)
     ws, cache = Workspace(tmp_path / "work"), tmp_path / "cache"
-    with serving(lambda asked, _: said(drawn(asked, "cat"))) as server:
+    with serving(lambda request, _: reply(graph_reply(request, "cat"))) as server:
         poor = config(tiny_model, server.url, cache, vlm_budget_tokens=900)
         steps.make_prompts(ws, poor, OPTIONS)
         steps.generate(ws, poor, OPTIONS)
         (planned,) = steps.annotate(ws, poor, RunOptions(progress=False, dry_run=True))
-        assert (planned.planned, len(server.asked)) == (12, 0)
+        assert (planned.planned, len(server.requests)) == (12, 0)
         with pytest.raises(BudgetError, match=r"900 tokens is spent \(8 questions"):
             steps.annotate(ws, poor, OPTIONS)
         assert len(ws.iter_parts(ws.annotations_dir("vlm"))) == 1
         (result,) = steps.annotate(ws, poor, OPTIONS)
-        assert (result.made, result.resumed, len(server.asked)) == (6, 6, 12)
+        assert (result.made, result.resumed, len(server.requests)) == (6, 6, 12)
         assert result.notes == (
             "2 answers from the cache, 4 questions, 400 tokens in, 40 tokens out",
         )

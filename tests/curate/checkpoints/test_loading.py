@@ -20,7 +20,7 @@ from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
 from tests.curate.annotators.detector.detectors import save_owl
 from tests.curate.scorers import released_blip, small_models
-from tests.curate.scorers.vlms import made
+from tests.curate.scorers.vlms import save_model
 
 COMPUTED = "embeddings.position_ids"
 
@@ -84,7 +84,7 @@ def test_scorers_and_detectors(tmp_path: Path) -> None:
     for name in ("clip", "owl", "vlm"):
         (tmp_path / name).mkdir()
     pick, owl = small_models.pickscore(tmp_path / "clip"), save_owl(tmp_path / "owl")
-    llava = made("llava", tmp_path / "vlm")
+    llava = save_model("llava", tmp_path / "vlm")
     loaders: dict[Path, Callable[[str], object]] = {
         pick: lambda name: (
             scorer("pickscore", pickscore_model=name, pickscore_processor=str(pick)).towers

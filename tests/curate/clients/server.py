@@ -1,4 +1,4 @@
-"""A model's server on loopback that behaves as it is told, well or badly."""
+"""A model's server on loopback whose behaviour a test defines, good or bad."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRET = "s3cret-k3y-0123456789"
 
 
 class Answer:
-    """What comes back over the wire; `slowly` a byte at a time, `cut` before it is whole."""
+    """An HTTP answer; `slowly`: seconds between its bytes, `cut`: it ends before it is complete."""
 
     def __init__(
         self,
@@ -34,21 +34,21 @@ class Answer:
         self.slowly, self.cut, self.wait, self.endless = slowly, cut, wait, endless
 
 
-Behave = Callable[[dict[str, Any], int], Answer]
-"""From the request's JSON, and how many came before it, to what comes back."""
+Behaviour = Callable[[dict[str, Any], int], Answer]
+"""From the JSON of a request and the number of requests before it to the answer."""
 
 
 class Server(ThreadingHTTPServer):
-    """Remembers what was asked of it."""
+    """Records requests, their keys and their paths."""
 
     daemon_threads = True
 
-    def __init__(self, behave: Behave) -> None:
-        self.behave = behave
-        self.asked: list[dict[str, Any]] = []
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.behaviour = behaviour
+        self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.paths: list[str] = []
-        self.most_at_once = self.at_once = 0
+        self.most_open_requests = self.open_requests = 0
         self.lock, self.closing = Lock(), Event()
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -62,21 +62,21 @@ class _Handler(BaseHTTPRequestHandler):
         server: Any = self.server
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with server.lock:
-            number = len(server.asked)
-            server.asked.append(json.loads(body) if body else {})
+            number = len(server.requests)
+            server.requests.append(json.loads(body) if body else {})
             server.keys.append(self.headers.get("Authorization"))
             server.paths.append(self.path)
-            server.at_once += 1
-            server.most_at_once = max(server.most_at_once, server.at_once)
+            server.open_requests += 1
+            server.most_open_requests = max(server.most_open_requests, server.open_requests)
         try:
-            answer = server.behave(server.asked[number], number)
+            answer = server.behaviour(server.requests[number], number)
             server.closing.wait(answer.wait)
             self._send(answer, server.closing)
         except (BrokenPipeError, ConnectionResetError):
             pass
         finally:
             with server.lock:
-                server.at_once -= 1
+                server.open_requests -= 1
 
     def _send(self, answer: Answer, closing: Event) -> None:
         self.send_response(answer.status)
@@ -105,9 +105,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(behave: Behave) -> Iterator[Server]:
+def serving(behaviour: Behaviour) -> Iterator[Server]:
     """A server at work."""
-    server = Server(behave)
+    server = Server(behaviour)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield server
@@ -117,24 +117,24 @@ def serving(behave: Behave) -> Iterator[Server]:
         server.server_close()
 
 
-def in_turn(*answers: Answer | Behave) -> Behave:
-    """Answers one after another, the last one for ever."""
+def in_turn(*answers: Answer | Behaviour) -> Behaviour:
+    """Gives the answers one after another, and then always the last one."""
 
-    def behave(asked: dict[str, Any], number: int) -> Answer:
-        found = answers[min(number, len(answers) - 1)]
-        return found if isinstance(found, Answer) else found(asked, number)
+    def behaviour(request: dict[str, Any], number: int) -> Answer:
+        answer = answers[min(number, len(answers) - 1)]
+        return answer if isinstance(answer, Answer) else answer(request, number)
 
-    return behave
+    return behaviour
 
 
-def said(
+def reply(
     text: str | dict[str, Any],
     *,
     usage: tuple[int, int] | None = (100, 10),
     ended: str = "stop",
     **more: Any,
 ) -> Answer:
-    """The envelope of an OpenAI-compatible server around what a model says."""
+    """The answer of an OpenAI-compatible server with the text of a model."""
     content = json.dumps(text) if isinstance(text, dict) else text
     body: dict[str, Any] = {
         "choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": ended}]
@@ -144,19 +144,19 @@ def said(
     return Answer(body, **more)
 
 
-def words_of(asked: dict[str, Any]) -> str:
-    """The text of the first question of a request."""
-    content = asked["messages"][1]["content"]
+def question_text(request: dict[str, Any]) -> str:
+    """The text of the question in a request."""
+    content = request["messages"][1]["content"]
     return str(content if isinstance(content, str) else content[0]["text"])
 
 
-def name_of(asked: dict[str, Any]) -> str:
-    """The id that a request asks to be given back."""
-    found = re.search(r'is "([0-9a-f]{12})"', words_of(asked))
-    return found[1] if found else ""
+def question_id(request: dict[str, Any]) -> str:
+    """The id that the answer to a request must repeat."""
+    match = re.search(r'is "([0-9a-f]{12})"', question_text(request))
+    return match[1] if match else ""
 
 
-def drawn(asked: dict[str, Any], *labels: str, **more: Any) -> dict[str, Any]:
-    """A right answer: things of these names."""
+def graph_reply(request: dict[str, Any], *labels: str, **more: Any) -> dict[str, Any]:
+    """A correct answer: objects with these labels."""
     items = [{"item_id": n, "label": label, "attributes": []} for n, label in enumerate(labels)]
-    return {"id": name_of(asked), "items": items, "relations": []} | more
+    return {"id": question_id(request), "items": items, "relations": []} | more

@@ -1,4 +1,4 @@
-"""Asking a model behind a real server on loopback that misbehaves in every way we know of."""
+"""A client of a real server on loopback that misbehaves in every way we know of."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import pytest
 
 from invdpo.curate.clients import http
 from invdpo.curate.clients.http import AnswerError
-from invdpo.curate.clients.questions import PATIENCE
-from tests.curate.clients.server import SECRET, Answer, in_turn, said, serving, words_of
-from tests.curate.clients.vlm_questions import GOOD, Consult, echo, many, question
+from invdpo.curate.clients.questions import MAX_FAILURES_IN_A_ROW
+from tests.curate.clients.server import SECRET, Answer, in_turn, question_text, reply, serving
+from tests.curate.clients.vlm_questions import GOOD, Connect, echo, numbered, question
 
 
 def test_passwords_of_this_machine_stay_here(
-    consultant: Consult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with serving(in_turn(GOOD)) as server:
-        consultant(server.url).answer([question()])
+        connect(server.url).answer([question()])
         monkeypatch.delenv("INVDPO_VLM_KEY")
-        consultant(server.url).answer([question("another")])
+        connect(server.url).answer([question("another")])
     assert server.keys == [f"Bearer {SECRET}", None]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
 def test_this_machine_is_asked_without_a_proxy(
-    consultant: Consult, waits: list[float], monkeypatch: pytest.MonkeyPatch, host: str
+    connect: Connect, waits: list[float], monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     """A proxy would be told pictures and key, and another machine's loopback is not this one's."""
     for name in ("no_proxy", "NO_PROXY"):
@@ -43,10 +43,10 @@ def test_this_machine_is_asked_without_a_proxy(
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.server_port}")
             monkeypatch.setenv(name.upper(), f"http://127.0.0.1:{proxy.server_port}")
         url = f"http://{host}:{server.server_port}/v1"
-        assert consultant(url).answer([question()]) == [7]
-        assert (len(server.asked), proxy.asked) == (1, [])
-        consultant("http://model.invalid/v1").answer([question("another")])
-        assert len(proxy.asked) == 1
+        assert connect(url).answer([question()]) == [7]
+        assert (len(server.requests), proxy.requests) == (1, [])
+        connect("http://model.invalid/v1").answer([question("another")])
+        assert len(proxy.requests) == 1
 
 
 class Noon(datetime):
@@ -58,7 +58,7 @@ class Noon(datetime):
 
 
 def test_busy_servers_are_asked_again(
-    consultant: Consult, waits: list[float], monkeypatch: pytest.MonkeyPatch
+    connect: Connect, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http, "datetime", Noon)
     soon = format_datetime(Noon.now(UTC) + timedelta(seconds=30), usegmt=True)
@@ -71,7 +71,7 @@ def test_busy_servers_are_asked_again(
             GOOD,
         )
     ) as server:
-        assert consultant(server.url).answer([question()]) == [7]
+        assert connect(server.url).answer([question()]) == [7]
     assert waits[0] == 7
     assert 1.5 <= waits[1] <= 2.5
     assert waits[2] == 30
@@ -79,7 +79,7 @@ def test_busy_servers_are_asked_again(
 
 
 @pytest.mark.parametrize(
-    ("answer", "said_of_it"),
+    ("answer", "message"),
     [
         (Answer(status=429), "status 429, 5 times in a row"),
         (Answer("<!doctype html>"), r"not JSON \(HTML\)"),
@@ -92,114 +92,118 @@ def test_busy_servers_are_asked_again(
         (Answer({"choices": [{}]}, cut=True), r"no connection \(\w+\), 5 times"),
     ],
 )
-def test_useless_servers_are_told(
-    consultant: Consult,
+def test_useless_servers_are_reported(
+    connect: Connect,
     waits: list[float],
     answer: Answer,
-    said_of_it: str,
+    message: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with serving(in_turn(answer)) as server, pytest.raises(AnswerError, match=said_of_it) as error:
-        consultant(server.url).answer(many(3))
+    with serving(in_turn(answer)) as server, pytest.raises(AnswerError, match=message) as error:
+        connect(server.url).answer(numbered(3))
     assert str(error.value).startswith(f"{server.url}/chat/completions: ")
     assert SECRET[:6] not in str(error.value)
     assert SECRET not in caplog.text
 
 
-def test_server_that_never_answers(consultant: Consult, waits: list[float]) -> None:
-    told = r"no answer within 0\.05 s, 2 times in a row"
+def test_server_that_never_answers(connect: Connect, waits: list[float]) -> None:
+    message = r"no answer within 0\.05 s, 2 times in a row"
     silent = in_turn(Answer(wait=60))
-    with serving(silent) as server, pytest.raises(AnswerError, match=told):
-        consultant(server.url, vlm_timeout=0.05, vlm_tries=2).answer([question()])
+    with serving(silent) as server, pytest.raises(AnswerError, match=message):
+        connect(server.url, vlm_timeout=0.05, vlm_tries=2).answer([question()])
 
 
 def test_server_that_drips(
-    consultant: Consult, waits: list[float], monkeypatch: pytest.MonkeyPatch
+    connect: Connect, waits: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each byte comes in time, the whole never would."""
     minutes = count(0, 60)  # at every look at the clock one is over
     monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: next(minutes)))
     slow = in_turn(Answer(" " * 1_000_000, slowly=0.02))
-    told = r"no whole answer within 300 s, 1 times in a row"
-    with serving(slow) as server, pytest.raises(AnswerError, match=told):
-        consultant(server.url, vlm_timeout=60, vlm_tries=1).answer([question()])
+    message = r"no whole answer within 300 s, 1 times in a row"
+    with serving(slow) as server, pytest.raises(AnswerError, match=message):
+        connect(server.url, vlm_timeout=60, vlm_tries=1).answer([question()])
 
 
-def test_slow_server_is_waited_for(consultant: Consult) -> None:
-    with serving(in_turn(said({"n": 7}, wait=0.1))) as server:
-        assert consultant(server.url).answer([question()]) == [7]
+def test_slow_server_is_waited_for(connect: Connect) -> None:
+    with serving(in_turn(reply({"n": 7}, wait=0.1))) as server:
+        assert connect(server.url).answer([question()]) == [7]
 
 
-def test_endless_answers_are_not_read(consultant: Consult, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LARGEST", 200_000)
+def test_endless_answers_are_not_read(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "MAX_BYTES", 200_000)
     endless = in_turn(Answer(endless=True))
     with serving(endless) as server, pytest.raises(AnswerError, match="over 200,000 bytes"):
-        consultant(server.url).answer([question()])
+        connect(server.url).answer([question()])
 
 
-def test_no_server(consultant: Consult, waits: list[float]) -> None:
+def test_no_server(connect: Connect, waits: list[float]) -> None:
     with serving(in_turn(GOOD)) as server:
         pass
     with pytest.raises(AnswerError, match=r"no connection \(ConnectionError\), 5 times"):
-        consultant(server.url).answer([question()])
+        connect(server.url).answer([question()])
 
 
-def test_servers_that_know_no_schema(consultant: Consult) -> None:
+def test_servers_that_know_no_schema(connect: Connect) -> None:
     """They are asked for JSON, then for an answer of any form; and from then on for that."""
     refuse = Answer({"error": {"message": "unknown response_format"}}, 400)
     with serving(in_turn(refuse, refuse, GOOD, GOOD)) as server:
-        assert consultant(server.url).answer(many(2)) == [7, 7]
-    forms = [asked.get("response_format", {}).get("type") for asked in server.asked]
+        assert connect(server.url).answer(numbered(2)) == [7, 7]
+    forms = [request.get("response_format", {}).get("type") for request in server.requests]
     assert forms == ["json_schema", "json_object", None, None]
 
 
-def test_newer_models_call_the_limit_otherwise(consultant: Consult) -> None:
+def test_newer_models_call_the_limit_otherwise(connect: Connect) -> None:
     text = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
     with serving(in_turn(Answer({"error": {"message": text}}, 400), GOOD)) as server:
-        assert consultant(server.url, vlm_temperature=None).answer(many(2)) == [7, 7]
-    assert [asked.get("max_completion_tokens") for asked in server.asked] == [None, 2048, 2048]
-    assert all("response_format" in asked for asked in server.asked)
-    assert "temperature" not in server.asked[0]
+        assert connect(server.url, vlm_temperature=None).answer(numbered(2)) == [7, 7]
+    assert [request.get("max_completion_tokens") for request in server.requests] == [
+        None,
+        2048,
+        2048,
+    ]
+    assert all("response_format" in request for request in server.requests)
+    assert "temperature" not in server.requests[0]
 
 
-def test_one_bad_question_costs_itself(consultant: Consult, waits: list[float]) -> None:
+def test_one_bad_question_costs_only_itself(connect: Connect, waits: list[float]) -> None:
     """Where others are answered, it is not the server."""
 
-    def picky(asked: dict[str, Any], n: int) -> Answer:
-        if words_of(asked) == "number 2":
+    def picky(request: dict[str, Any], n: int) -> Answer:
+        if question_text(request) == "number 2":
             return Answer({"error": {"message": "picture too odd"}}, 400)
-        return Answer(status=500) if words_of(asked) == "number 3" else echo(asked, n)
+        return Answer(status=500) if question_text(request) == "number 3" else echo(request, n)
 
     with serving(picky) as server:
-        found = consultant(server.url).answer(many(5))
-    assert [found[0], found[1], found[4]] == [0, 1, 4]
-    assert "status 400 (picture too odd)" in found[2].reason
-    assert "status 500, 5 times in a row" in found[3].reason
+        results = connect(server.url).answer(numbered(5))
+    assert [results[0], results[1], results[4]] == [0, 1, 4]
+    assert "status 400 (picture too odd)" in results[2].reason
+    assert "status 500, 5 times in a row" in results[3].reason
 
 
-def test_server_that_breaks_down_rejects_nobody(consultant: Consult, waits: list[float]) -> None:
-    def dying(asked: dict[str, Any], n: int) -> Answer:
-        return echo(asked, n) if n < 2 else Answer(status=500)
+def test_server_that_breaks_down_rejects_nobody(connect: Connect, waits: list[float]) -> None:
+    def dying(request: dict[str, Any], n: int) -> Answer:
+        return echo(request, n) if n < 2 else Answer(status=500)
 
     with serving(dying) as server, pytest.raises(AnswerError, match="500, 5 times in a row"):
-        consultant(server.url).answer(many(PATIENCE + 4))
+        connect(server.url).answer(numbered(MAX_FAILURES_IN_A_ROW + 4))
 
 
-def test_wrong_key_stops_at_once(consultant: Consult) -> None:
+def test_wrong_key_stops_at_once(connect: Connect) -> None:
     revoked = in_turn(GOOD, Answer(status=401))
     with serving(revoked) as server, pytest.raises(AnswerError, match="status 401"):
-        consultant(server.url).answer(many(20))
-    assert len(server.asked) == 2
+        connect(server.url).answer(numbered(20))
+    assert len(server.requests) == 2
 
 
 def test_interruption_does_not_wait_for_the_server(
-    consultant: Consult,
+    connect: Connect,
 ) -> None:
     import os
     import signal
 
-    def behave(asked: dict[str, Any], n: int) -> Answer:
+    def behave(request: dict[str, Any], n: int) -> Answer:
         os.kill(os.getpid(), signal.SIGINT)
         return Answer(wait=60)
 
@@ -208,7 +212,7 @@ def test_interruption_does_not_wait_for_the_server(
     try:
         with serving(behave) as server:
             with pytest.raises(KeyboardInterrupt):
-                consultant(server.url).answer([question()])
-            assert server.at_once == 1, "the server has not answered yet"
+                connect(server.url).answer([question()])
+            assert server.open_requests == 1, "the server has not answered yet"
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""Asking a model: answers that are wrong, kept, counted, and within a budget."""
+"""Answers of a model: wrong ones, cached ones, their counts, and the budget."""
 
 from __future__ import annotations
 
@@ -11,114 +11,126 @@ import pytest
 from invdpo.curate.batching import Failure
 from invdpo.curate.clients.budget import BudgetError
 from invdpo.schemas import ConfigError
-from tests.curate.clients.server import SECRET, Answer, in_turn, said, serving
-from tests.curate.clients.vlm_questions import GOOD, Consult, echo, many, question
+from tests.curate.clients.server import SECRET, Answer, in_turn, reply, serving
+from tests.curate.clients.vlm_questions import GOOD, Connect, echo, numbered, question
 
 
-def test_question_goes_out_as_the_protocol_has_it(consultant: Consult) -> None:
-    picture = b"\x89PNG and so on"
+def test_question_goes_out_as_the_protocol_has_it(connect: Connect) -> None:
+    image = b"\x89PNG and so on"
     with serving(in_turn(GOOD)) as server:
-        assert consultant(server.url + "/").answer([question(picture=picture)]) == [7]
-    (asked,) = server.asked
+        assert connect(server.url + "/").answer([question(image=image)]) == [7]
+    (request,) = server.requests
     assert server.paths == ["/v1/chat/completions"]
     assert server.keys == [f"Bearer {SECRET}"]
-    system, user = asked["messages"]
+    system, user = request["messages"]
     assert (system["role"], system["content"]) == ("system", "Count.")
     assert user["content"] == [
         {"type": "text", "text": "how many?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORyBhbmQgc28gb24="}},
     ]
-    assert (asked["model"], asked["max_tokens"], asked["temperature"]) == ("m", 2048, 0.0)
-    form = asked["response_format"]
+    assert (request["model"], request["max_tokens"], request["temperature"]) == ("m", 2048, 0.0)
+    form = request["response_format"]
     assert form["type"] == "json_schema"
     assert form["json_schema"] == {"name": "answer", "strict": True, "schema": {"type": "object"}}
 
 
-def test_many_at_a_time_and_in_order(consultant: Consult) -> None:
+def test_many_at_a_time_and_in_order(connect: Connect) -> None:
     four = Barrier(4)
 
-    def meet(asked: dict[str, Any], n: int) -> Answer:
+    def meet(request: dict[str, Any], n: int) -> Answer:
         if n < 4:  # answered when all four are here
             four.wait(240)
-        return echo(asked, n)
+        return echo(request, n)
 
     with serving(meet) as server:
-        assert consultant(server.url, vlm_concurrency=4).answer(many(12)) == [*range(12)]
-    assert server.most_at_once == 4
+        assert connect(server.url, vlm_concurrency=4).answer(numbered(12)) == [*range(12)]
+    assert server.most_open_requests == 4
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [said('{"n": 7'), said({"m": 7}), said("seven"), said(""), said("[7]"), said('{"n": "7"}')],
+    [
+        reply('{"n": 7'),
+        reply({"m": 7}),
+        reply("seven"),
+        reply(""),
+        reply("[7]"),
+        reply('{"n": "7"}'),
+    ],
 )
-def test_wrong_answers_are_repaired_once(consultant: Consult, wrong: Answer) -> None:
+def test_wrong_answers_are_repaired_once(connect: Connect, wrong: Answer) -> None:
     with serving(in_turn(wrong, GOOD)) as server:
-        assert consultant(server.url).answer([question()]) == [7]
-    first, second = server.asked
+        assert connect(server.url).answer([question()]) == [7]
+    first, second = server.requests
     assert second["messages"][:2] == first["messages"]
     assert [message["role"] for message in second["messages"][2:]] == ["assistant", "user"]
     assert "That answer can't be used: " in second["messages"][3]["content"]
 
 
-def test_wrong_answers_are_rejected_in_the_end(consultant: Consult) -> None:
-    with serving(in_turn(said({"m": 7}))) as server:
-        asker = consultant(server.url)
-        found = asker.answer([question()])
-        assert found == [Failure("no usable answer, twice: it has no number n")]
-        assert len(server.asked) == 2
-        asker.answer([question()])  # wrong answers are not kept
-        assert len(server.asked) == 4
+def test_wrong_answers_are_rejected_in_the_end(connect: Connect) -> None:
+    with serving(in_turn(reply({"m": 7}))) as server:
+        client = connect(server.url)
+        results = client.answer([question()])
+        assert results == [Failure("no usable answer, twice: it has no number n")]
+        assert len(server.requests) == 2
+        client.answer([question()])  # wrong answers are not kept
+        assert len(server.requests) == 4
 
 
-def test_cut_off_and_fenced_and_refused(consultant: Consult) -> None:
-    cut = said('{"n": ', ended="length")
-    with serving(in_turn(cut, said('```json\n{"n": 5}\n```'))) as server:
-        assert consultant(server.url).answer([question()]) == [5]
-    assert "cut off" in server.asked[1]["messages"][3]["content"]
+def test_cut_off_and_fenced_and_refused(connect: Connect) -> None:
+    cut = reply('{"n": ', ended="length")
+    with serving(in_turn(cut, reply('```json\n{"n": 5}\n```'))) as server:
+        assert connect(server.url).answer([question()]) == [5]
+    assert "cut off" in server.requests[1]["messages"][3]["content"]
     refusal = {"choices": [{"message": {"content": None, "refusal": "no"}}]}
     with serving(in_turn(Answer(refusal))) as server:
-        found = consultant(server.url).answer([question("other")])
-    assert found == [Failure("the model refuses to answer")]
+        results = connect(server.url).answer([question("other")])
+    assert results == [Failure("the model refuses to answer")]
 
 
-def test_answers_are_kept_by_content(consultant: Consult) -> None:
+def test_answers_are_kept_by_content(connect: Connect) -> None:
     with serving(in_turn(GOOD)) as server:
-        one, two = (b"\x89PNG" + name for name in (b"one", b"two"))
-        asked = [question("a", one), question("a", two), question("b", one), question("a")]
-        assert consultant(server.url).answer(asked) == [7] * 4
-        assert len(server.asked) == 4
-        again = consultant(server.url, vlm_timeout=3, vlm_price_input=1)
-        assert again.answer(asked) == [7] * 4
-        assert len(server.asked) == 4
+        first, second = (b"\x89PNG" + name for name in (b"one", b"two"))
+        questions = [
+            question("a", first),
+            question("a", second),
+            question("b", first),
+            question("a"),
+        ]
+        assert connect(server.url).answer(questions) == [7] * 4
+        assert len(server.requests) == 4
+        again = connect(server.url, vlm_timeout=3, vlm_price_input=1)
+        assert again.answer(questions) == [7] * 4
+        assert len(server.requests) == 4
         assert again.new_counts() == {"answers from the cache": 4}
         assert again.new_counts() == {"answers from the cache": 0}
-        consultant(server.url, vlm_model="other").answer(asked[:1])
-        consultant(server.url, vlm_temperature=0.5).answer(asked[:1])
-        assert len(server.asked) == 6
+        connect(server.url, vlm_model="other").answer(questions[:1])
+        connect(server.url, vlm_temperature=0.5).answer(questions[:1])
+        assert len(server.requests) == 6
 
 
-def test_damaged_cache_is_asked_again(consultant: Consult, tmp_path: Path) -> None:
+def test_damaged_cache_is_asked_again(connect: Connect, tmp_path: Path) -> None:
     with serving(in_turn(GOOD)) as server:
-        consultant(server.url).answer([question()])
+        connect(server.url).answer([question()])
         (kept,) = (tmp_path / "cache").rglob("*.json")
         for damage in ("", "[]", '{"answer": 3}', '{"answer": "{\\"m\\": 1}"}'):
             kept.write_text(damage)
-            assert consultant(server.url).answer([question()]) == [7]
-    assert len(server.asked) == 5
+            assert connect(server.url).answer([question()]) == [7]
+    assert len(server.requests) == 5
 
 
-def test_the_key_is_in_no_file(consultant: Consult, tmp_path: Path) -> None:
+def test_the_key_is_in_no_file(connect: Connect, tmp_path: Path) -> None:
     with serving(in_turn(GOOD)) as server:
-        consultant(server.url).answer([question()])
+        connect(server.url).answer([question()])
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or SECRET not in path.read_text()
 
 
-def test_tokens_and_money_are_counted(consultant: Consult) -> None:
+def test_tokens_and_money_are_counted(connect: Connect) -> None:
     with serving(echo) as server:
-        asker = consultant(server.url, vlm_price_input=2.5, vlm_price_output=10)
-        asker.answer(many(4))
-        assert asker.new_counts() == {
+        client = connect(server.url, vlm_price_input=2.5, vlm_price_output=10)
+        client.answer(numbered(4))
+        assert client.new_counts() == {
             "questions": 4,
             "tokens in": 400,
             "tokens out": 40,
@@ -135,29 +147,29 @@ def test_tokens_and_money_are_counted(consultant: Consult) -> None:
     ],
 )
 def test_budget_stops_and_keeps_what_is_done(
-    consultant: Consult, budget: dict[str, Any], done: int
+    connect: Connect, budget: dict[str, Any], done: int
 ) -> None:
     """110 tokens, or 0.00015, a question; the first one, of unknown cost, is asked alone."""
     with serving(echo) as server:
         with pytest.raises(BudgetError, match=r"The budget of .* is spent") as error:
-            consultant(server.url, vlm_concurrency=3, **budget).answer(many(20))
-        assert len(server.asked) == done
+            connect(server.url, vlm_concurrency=3, **budget).answer(numbered(20))
+        assert len(server.requests) == done
         assert f"{done} questions" in str(error.value)
-        assert consultant(server.url, vlm_concurrency=3).answer(many(20)) == [*range(20)]
-        assert len(server.asked) == 20
+        assert connect(server.url, vlm_concurrency=3).answer(numbered(20)) == [*range(20)]
+        assert len(server.requests) == 20
 
 
-def test_budget_needs_counts_and_prices(consultant: Consult) -> None:
-    with serving(in_turn(said({"n": 7}, usage=None))) as server:
-        assert consultant(server.url).answer([question("x")]) == [7]
-        with pytest.raises(BudgetError, match="doesn't tell tokens"):
-            consultant(server.url, vlm_budget_tokens=1000).answer([question("y")])
+def test_budget_needs_counts_and_prices(connect: Connect) -> None:
+    with serving(in_turn(reply({"n": 7}, usage=None))) as server:
+        assert connect(server.url).answer([question("x")]) == [7]
+        with pytest.raises(BudgetError, match="doesn't report tokens"):
+            connect(server.url, vlm_budget_tokens=1000).answer([question("y")])
     with pytest.raises(ConfigError, match="vlm_budget_cost: needs vlm_price_input"):
-        consultant("http://127.0.0.1", vlm_budget_cost=1.0)
+        connect("http://127.0.0.1", vlm_budget_cost=1.0)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"vlm_url": None}, r"annotate\.vlm_url: missing"),
         ({"vlm_model": None}, r"annotate\.vlm_model: missing"),
@@ -167,9 +179,9 @@ def test_budget_needs_counts_and_prices(consultant: Consult) -> None:
     ],
 )
 def test_options_that_name_no_model(
-    consultant: Consult, options: dict[str, Any], told: str
+    connect: Connect, options: dict[str, Any], message: str
 ) -> None:
     given = {"vlm_url": "http://127.0.0.1:1/v1"} | options
-    with pytest.raises(ConfigError, match=told) as error:
-        consultant(given.pop("vlm_url"), **given)
+    with pytest.raises(ConfigError, match=message) as error:
+        connect(given.pop("vlm_url"), **given)
     assert SECRET not in str(error.value)

@@ -1,34 +1,34 @@
-"""Questions with numbers for answers."""
+"""Questions whose answers are numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from invdpo.curate.clients.questions import FaultError, Question
-from tests.curate.clients.server import Answer, said, words_of
+from invdpo.curate.clients.questions import Question, UnusableAnswerError
+from tests.curate.clients.server import Answer, question_text, reply
 
-Consult = Callable[..., Any]
-"""Makes a consultant for an address, as the fixture `consultant` does."""
-
-
-def read(found: Any) -> int:
-    if not isinstance(found, dict) or not isinstance(found.get("n"), int):
-        raise FaultError("it has no number n")
-    return int(found["n"])
+Connect = Callable[..., Any]
+"""Makes a client of a URL, as the fixture `connect` does."""
 
 
-def question(text: str = "how many?", picture: bytes | None = None) -> Question[int]:
-    return Question("Count.", text, {"type": "object"}, read, picture)
+def read(answer: Any) -> int:
+    if not isinstance(answer, dict) or not isinstance(answer.get("n"), int):
+        raise UnusableAnswerError("it has no number n")
+    return int(answer["n"])
 
 
-def many(count: int) -> list[Question[int]]:
+def question(text: str = "how many?", image: bytes | None = None) -> Question[int]:
+    return Question("Count.", text, {"type": "object"}, read, image)
+
+
+def numbered(count: int) -> list[Question[int]]:
     return [question(f"number {n}") for n in range(count)]
 
 
-def echo(asked: dict[str, Any], _: int) -> Answer:
-    """The number in the question."""
-    return said({"n": int(words_of(asked).split()[-1])})
+def echo(request: dict[str, Any], _: int) -> Answer:
+    """Answers with the number in the question."""
+    return reply({"n": int(question_text(request).split()[-1])})
 
 
-GOOD = said({"n": 7})
+GOOD = reply({"n": 7})

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from invdpo.curate import steps
-from invdpo.curate.engines import OnDevices
+from invdpo.curate.engines import OnDevices, Stage
 from invdpo.curate.runner import Goal, RunOptions, StepResult
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
@@ -30,7 +30,7 @@ QUIET = RunOptions(progress=False)
 
 
 @dataclass
-class Tell:
+class Tell(Stage):
     """Tells which process worked on a row; or fails, dies or dawdles."""
 
     ill: str = ""
@@ -38,11 +38,6 @@ class Tell:
     schema = SCHEMA
     needs: Sequence[str] = ()
     chunk = 2
-
-    def prepare(self, row: Record) -> None: ...
-
-    def counts(self) -> dict[str, float]:
-        return {}
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:

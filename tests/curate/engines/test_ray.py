@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from invdpo.curate import steps
+from invdpo.curate.engines import Stage
 from invdpo.curate.runner import Goal, RunOptions
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
@@ -85,7 +86,7 @@ def test_an_error_in_an_actor_is_told_as_it_is(
 
 
 @dataclass
-class Dying:
+class Dying(Stage):
     """Kills its process, once, or each time."""
 
     mark: str
@@ -94,11 +95,6 @@ class Dying:
     schema = SCHEMA
     needs: Sequence[str] = ()
     chunk = None
-
-    def prepare(self, row: Record) -> None: ...
-
-    def counts(self) -> dict[str, float]:
-        return {}
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:

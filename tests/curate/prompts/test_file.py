@@ -125,13 +125,13 @@ def test_laion_sg_file(tmp_path: Path) -> None:
         read(tmp_path, "laion.json", "[{]")
 
 
-def test_fingerprint_follows_the_content_not_the_place(tmp_path: Path) -> None:
-    prints = []
+def test_fingerprint_follows_the_content_not_the_path(tmp_path: Path) -> None:
+    fingerprints = []
     for name, text in [("a.txt", "a cat"), ("b.txt", "a cat"), ("c.txt", "a dog")]:
         (tmp_path / name).write_text(text)
         config = PromptsConfig(source="file", path=str(tmp_path / name))
-        prints.append(FileSource(config).fingerprint())
-    assert prints[0] == prints[1] != prints[2]
+        fingerprints.append(FileSource(config).fingerprint())
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
 
 
 def test_no_file_and_unknown_source(tmp_path: Path) -> None:
@@ -167,11 +167,11 @@ def test_parser_by_option(tmp_path: Path) -> None:
     for parser, count in (("none", 0), ("rules", 2), ("auto", 2)):
         graphs = [row["graph"] for row in collected(tmp_path / "p.txt", parser=parser)]
         assert sum(graph is not None for graph in graphs) == count
-    prints = {
+    fingerprints = {
         str(FileSource(settings(tmp_path / "p.txt", parser=parser)).fingerprint())
         for parser in ("none", "rules", "auto")
     }
-    assert len(prints) == 3
+    assert len(fingerprints) == 3
 
 
 def test_genevals_lines(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_ten_thousand_relations(tmp_path: Path) -> None:
     assert len(json.loads(row["graph"])["relations"]) == 10_000
 
 
-ODD = (
+UNUSUAL_LINES = (
     '{"prompt": "a\\ndog says \\"no\\", {x} {{y}} {% z %} %s"}',
     '{"prompt": "赤い猫 и синяя собака, قطة حمراء 🐈"}',
     '{"prompt": "a cat \\u0000"}',
@@ -204,11 +204,11 @@ ODD = (
 
 def test_prompts_hold_whatever_they_hold(tmp_path: Path) -> None:
     """Any script, line breaks, quotes and braces come back from the table as they were."""
-    rows, _ = read(tmp_path, "p.jsonl", "\n".join(ODD))
+    rows, _ = read(tmp_path, "p.jsonl", "\n".join(UNUSUAL_LINES))
     path = tmp_path / "prompts.parquet"
     pq.write_table(pa.Table.from_pylist(rows, PROMPTS), path)
-    found = pq.read_table(path)["prompt"].to_pylist()
-    assert found == [json.loads(line)["prompt"] for line in ODD]
+    stored = pq.read_table(path)["prompt"].to_pylist()
+    assert stored == [json.loads(line)["prompt"] for line in UNUSUAL_LINES]
     assert {row["status"] for row in rows} == {"ok"}
 
 
@@ -255,7 +255,7 @@ def test_graphs_in_the_columns_of_a_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("graph", "said"),
+    ("graph", "message"),
     [
         (
             {"items": [{"item_id": 1, "label": "cat"}, {"item_id": 1, "label": "dog"}]},
@@ -270,25 +270,11 @@ def test_graphs_in_the_columns_of_a_table(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_graphs_that_contradict_themselves(tmp_path: Path, graph: object, said: str) -> None:
+def test_graphs_that_contradict_themselves(tmp_path: Path, graph: object, message: str) -> None:
     line = json.dumps({"prompt": "a cat", "graph": graph})
     rows, _ = read(tmp_path, "p.jsonl", f'{line}\n{{"prompt": "a dog"}}')
     assert [row["status"] for row in rows] == ["rejected", "ok"]
-    assert rows[0]["error"] == f"scene graph: {said} (line 1)"
-
-
-def test_a_data_set_in_the_hubs_form(tmp_path: Path) -> None:
-    table = pa.table({"caption": ["a red cat", "two dogs"], "image": [b"x", b"y"]})
-    (tmp_path / "data").mkdir()
-    pq.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
-    config = PromptsConfig(source="hub", path=str(tmp_path))
-    rows, _ = collect(PROMPT_SOURCES["hub"](config)(), "hub", 10)
-    assert [row["prompt"] for row in rows] == ["a red cat", "two dogs"]
-    wrong = config.model_copy(update={"hub_split": "test"})
-    with pytest.raises(DataError, match="split 'test' can't be opened"):
-        list(PROMPT_SOURCES["hub"](wrong)())
-    with pytest.raises(ConfigError, match=r"prompts\.path: missing"):
-        PROMPT_SOURCES["hub"](PromptsConfig(source="hub"))
+    assert rows[0]["error"] == f"scene graph: {message} (line 1)"
 
 
 def settings(path: Path, **more: Any) -> PromptsConfig:

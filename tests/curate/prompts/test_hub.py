@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from invdpo.curate.prompts import PROMPT_SOURCES, collect
+from invdpo.schemas import ConfigError, DataError
+from invdpo.schemas.config.prompts import PromptsConfig
 from tests.hub_server import running
 
 READ = """
@@ -21,17 +25,17 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config import PromptsConfig
 def source(**more):
     return PROMPT_SOURCES["hub"](PromptsConfig(source="hub", **more))
-found = source(path="alice/prompts", column="text")
-rows, _ = collect(found(), "hub", 10)
-told = {"revision": found.fingerprint()["revision"], "rows": rows, "errors": []}
+prompts = source(path="alice/prompts", column="text")
+rows, _ = collect(prompts(), "hub", 10)
+result = {"revision": prompts.fingerprint()["revision"], "rows": rows, "errors": []}
 for more in ({"path": "alice/gone"}, {"path": "alice/prompts", "hub_revision": "v9"},
              {"path": "alice/prompts", "column": "prompt"}):
     try:
         made = source(**more)
         made.fingerprint(), list(made())
     except DataError as error:
-        told["errors"].append(str(error))
-print(json.dumps(told))
+        result["errors"].append(str(error))
+print(json.dumps(result))
 """
 
 
@@ -56,13 +60,27 @@ def test_a_column_of_a_data_set_and_its_commit(tmp_path: Path) -> None:
             env=os.environ | hub.environment(home=tmp_path / "hf"),
         )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["revision"] == repo.branches["main"]
-    assert [row["prompt"] for row in told["rows"]] == ["two red cats", "赤い猫 {x}"]
-    assert len(json.loads(told["rows"][0]["graph"])["items"]) == 2
-    gone, revision, column = told["errors"]
+    result = json.loads(done.stdout)
+    assert result["revision"] == repo.branches["main"]
+    assert [row["prompt"] for row in result["rows"]] == ["two red cats", "赤い猫 {x}"]
+    assert len(json.loads(result["rows"][0]["graph"])["items"]) == 2
+    gone, revision, column = result["errors"]
     assert gone.startswith(
         "alice/gone: no such file or folder here, and no such data set on the Hub"
     )
     assert revision.startswith("alice/prompts: has no revision")
     assert "no column `prompt`; found: image, text" in column
+
+
+def test_a_folder_in_the_hubs_form(tmp_path: Path) -> None:
+    table = pa.table({"caption": ["a red cat", "two dogs"], "image": [b"x", b"y"]})
+    (tmp_path / "data").mkdir()
+    pq.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
+    config = PromptsConfig(source="hub", path=str(tmp_path))
+    rows, _ = collect(PROMPT_SOURCES["hub"](config)(), "hub", 10)
+    assert [row["prompt"] for row in rows] == ["a red cat", "two dogs"]
+    wrong = config.model_copy(update={"hub_split": "test"})
+    with pytest.raises(DataError, match="split 'test' can't be opened"):
+        list(PROMPT_SOURCES["hub"](wrong)())
+    with pytest.raises(ConfigError, match=r"prompts\.path: missing"):
+        PROMPT_SOURCES["hub"](PromptsConfig(source="hub"))

@@ -24,8 +24,8 @@ def drafts(split: str, count: int, **more: object) -> list[Draft]:
     return list(islice(PROMPT_SOURCES["scenes"](config)(), count))
 
 
-def graphs(found: list[Draft]) -> list[SceneGraph]:
-    return [draft.graph for draft in found if draft.graph is not None]
+def graphs(drawn: list[Draft]) -> list[SceneGraph]:
+    return [draft.graph for draft in drawn if draft.graph is not None]
 
 
 def combinations(graph: SceneGraph) -> set[tuple[str, ...]]:
@@ -35,16 +35,16 @@ def combinations(graph: SceneGraph) -> set[tuple[str, ...]]:
     made |= {(str(n), label) for label, n in numbers.items() if n > 1}
     labels = {item.item_id: item.label for item in graph.items}
     for r in graph.relations:
-        one, relation, other = one_way((labels[r.item1], r.relation, labels[r.item2]))
-        made.add((relation, *sorted((one, other))))
+        subject, relation, target = one_way((labels[r.item1], r.relation, labels[r.item2]))
+        made.add((relation, *sorted((subject, target))))
     return made
 
 
 def test_distinct_and_repeatable() -> None:
-    found = drafts("train", 300)
-    assert len({draft.prompt for draft in found}) == 300
-    assert found == drafts("train", 300)
-    assert found != drafts("train", 300, seed=1)
+    sampled = drafts("train", 300)
+    assert len({draft.prompt for draft in sampled}) == 300
+    assert sampled == drafts("train", 300)
+    assert sampled != drafts("train", 300, seed=1)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -62,49 +62,49 @@ def test_splits_share_no_combination() -> None:
         set().union(*(combinations(graph) for graph in graphs(drafts(split, 400))))
         for split in SPLITS
     ]
-    for one, other in [*pairwise(held), (held[0], held[2])]:
-        assert not one & other
+    for first, second in [*pairwise(held), (held[0], held[2])]:
+        assert not first & second
 
 
-def alike(found: Counter[str], among: int, within: float) -> bool:
-    """Whether so many different things were found about equally often."""
-    return len(found) == among and max(found.values()) <= within * min(found.values())
+def about_equal(counts: Counter[str], among: int, within: float) -> bool:
+    """Whether so many different keys were counted about equally often."""
+    return len(counts) == among and max(counts.values()) <= within * min(counts.values())
 
 
-def kinds_of_attributes(found: list[SceneGraph]) -> Counter[str]:
+def kinds_of_attributes(scenes: list[SceneGraph]) -> Counter[str]:
     """Of things; those of people and animals are of whatever kind suits them."""
     words = read_vocabulary().sampling
-    kinds = {w: kind for kind, some in words.attributes.items() for w in some}
-    things = [i for g in found for i in g.items if i.label not in words.animate]
+    kinds = {w: kind for kind, group in words.attributes.items() for w in group}
+    things = [i for g in scenes for i in g.items if i.label not in words.animate]
     return Counter(kinds[item.attributes[0]] for item in things)
 
 
 def test_object_counts_and_kinds_of_relation_take_turns() -> None:
     """Of 720 scenes 180 have each number of objects, and 240 each kind of relation, or none."""
-    found = graphs(drafts("train", 720))
-    assert Counter(len(graph.items) for graph in found) == {1: 180, 2: 180, 3: 180, 4: 180}
+    sampled = graphs(drafts("train", 720))
+    assert Counter(len(graph.items) for graph in sampled) == {1: 180, 2: 180, 3: 180, 4: 180}
     words = read_vocabulary().sampling
-    told = Counter(
+    kinds = Counter(
         "none"
         if not g.relations
         else "activity"
         if g.relations[0].relation in words.activities
         else "spatial"
-        for g in found
+        for g in sampled
     )
-    assert told == {"none": 240, "activity": 240, "spatial": 240}
+    assert kinds == {"none": 240, "activity": 240, "spatial": 240}
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_predicates_and_attribute_kinds_are_balanced_in_every_split(split: str) -> None:
-    found = graphs(drafts(split, 720))
+    sampled = graphs(drafts(split, 720))
     words = read_vocabulary().sampling
-    names = Counter(r.relation for graph in found for r in graph.relations)
+    names = Counter(r.relation for graph in sampled for r in graph.relations)
     spatial = Counter({name: n for name, n in names.items() if name in words.spatial})
-    assert alike(spatial, len(words.spatial), 1.05)
-    assert alike(names - spatial, len(words.activities), 1.05)
-    assert alike(kinds_of_attributes(found), len(words.attributes), 1.15)
-    several = [len(g.items) for g in found if len({item.label for item in g.items}) == 1]
+    assert about_equal(spatial, len(words.spatial), 1.05)
+    assert about_equal(names - spatial, len(words.activities), 1.05)
+    assert about_equal(kinds_of_attributes(sampled), len(words.attributes), 1.15)
+    several = [len(g.items) for g in sampled if len({item.label for item in g.items}) == 1]
     assert {*several} - {1} == {*words.counts}
 
 
@@ -112,14 +112,14 @@ def test_a_vocabulary_of_ones_own(tmp_path: Path) -> None:
     words = yaml.safe_load(OURS.read_text(encoding="utf-8"))
     words["sampling"]["things"] = ["igloo", "yurt", "tent", "hut", "shed", "barn"]
     (tmp_path / "words.yaml").write_text(yaml.safe_dump(words))
-    found = drafts("train", 20, vocabulary=str(tmp_path / "words.yaml"))
-    labels = {item.label for graph in graphs(found) for item in graph.items}
+    sampled = drafts("train", 20, vocabulary=str(tmp_path / "words.yaml"))
+    labels = {item.label for graph in graphs(sampled) for item in graph.items}
     assert labels & {"igloo", "yurt", "tent"}
     assert "car" not in labels
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda w: w["sampling"].pop("things"), r"sampling\.things: Field required"),
         (lambda w: w["sampling"].update(counts=[1]), r"sampling\.counts\.0"),
@@ -127,10 +127,10 @@ def test_a_vocabulary_of_ones_own(tmp_path: Path) -> None:
         (lambda w: w.update(colour=["red"]), "colour: Extra inputs"),
     ],
 )
-def test_a_vocabulary_that_cant_be_used(tmp_path: Path, change: object, said: str) -> None:
+def test_a_vocabulary_that_cant_be_used(tmp_path: Path, change: object, message: str) -> None:
     words = yaml.safe_load(OURS.read_text(encoding="utf-8"))
     assert callable(change)
     change(words)
     (tmp_path / "words.yaml").write_text(yaml.safe_dump(words))
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         drafts("train", 1, vocabulary=str(tmp_path / "words.yaml"))

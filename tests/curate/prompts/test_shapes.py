@@ -36,23 +36,23 @@ def test_splits_share_no_composition() -> None:
     assert not groups["train"] & groups["validation"]
 
 
-def test_one_composition_one_group_however_it_is_told() -> None:
-    told = [
+def test_one_composition_one_group_however_it_is_worded() -> None:
+    prompts = [
         "a red circle to the left of a blue square",
         "a blue square to the right of a red circle",
     ]
-    groups = {split_group(prompt, world.parse(prompt)) for prompt in told}
+    groups = {split_group(prompt, world.parse(prompt)) for prompt in prompts}
     assert len(groups) == 1
-    other = "a blue square to the left of a red circle"
-    assert split_group(other, world.parse(other)) not in groups
+    second = "a blue square to the left of a red circle"
+    assert split_group(second, world.parse(second)) not in groups
     assert split_group("A  Cat", None) == split_group("a cat", None) != split_group("a dog", None)
 
 
 def test_foreign_relations_keep_their_direction() -> None:
     items = (Item(item_id=0, label="man"), Item(item_id=1, label="horse"))
-    one = SceneGraph(items=items, relations=(Relation(item1=0, relation="rides", item2=1),))
-    other = SceneGraph(items=items, relations=(Relation(item1=1, relation="rides", item2=0),))
-    assert split_group("", one) != split_group("", other)
+    first = SceneGraph(items=items, relations=(Relation(item1=0, relation="rides", item2=1),))
+    second = SceneGraph(items=items, relations=(Relation(item1=1, relation="rides", item2=0),))
+    assert split_group("", first) != split_group("", second)
 
 
 def test_path_without_use_is_refused() -> None:

@@ -16,9 +16,9 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.prompts import PromptsConfig
-from tests.curate.clients.server import Answer, drawn, said, serving, words_of
+from tests.curate.clients.server import Answer, graph_reply, question_text, reply, serving
 
-ODD = 'say "no"\\n {0} %s {{x}} красный кот 赤い猫'
+UNUSUAL = 'say "no"\\n {0} %s {{x}} красный кот 赤い猫'
 
 
 def settings(url: str, folder: Path, *lines: str, **more: Any) -> dict[str, Any]:
@@ -35,20 +35,22 @@ def settings(url: str, folder: Path, *lines: str, **more: Any) -> dict[str, Any]
     } | more
 
 
-def drafts(given: dict[str, Any]) -> list[Draft]:
-    return list(PROMPT_SOURCES["file"](PromptsConfig.model_validate(given))())
+def drafts(section: dict[str, Any]) -> list[Draft]:
+    return list(PROMPT_SOURCES["file"](PromptsConfig.model_validate(section))())
 
 
-def last_word(asked: dict[str, Any], _: int) -> Answer:
-    prompt = json.loads(words_of(asked).partition("JSON string: ")[2])
-    return said(drawn(asked, prompt.split()[-1]))
+def last_word(request: dict[str, Any], _: int) -> Answer:
+    prompt = json.loads(question_text(request).partition("JSON string: ")[2])
+    return reply(graph_reply(request, prompt.split()[-1]))
 
 
 def test_prompts_get_graphs_in_order(tmp_path: Path) -> None:
     with serving(last_word) as server:
-        found = drafts(settings(server.url, tmp_path, "a sly fox", ODD, "a cat", vlm_concurrency=2))
-    assert [draft.prompt for draft in found] == ["a sly fox", ODD, "a cat"]
-    labels = [draft.graph.items[0].label for draft in found if draft.graph is not None]
+        parsed = drafts(
+            settings(server.url, tmp_path, "a sly fox", UNUSUAL, "a cat", vlm_concurrency=2)
+        )
+    assert [draft.prompt for draft in parsed] == ["a sly fox", UNUSUAL, "a cat"]
+    labels = [draft.graph.items[0].label for draft in parsed if draft.graph is not None]
     assert labels == ["fox", "赤い猫", "cat"]
 
 
@@ -58,19 +60,21 @@ def test_given_graphs_stay_and_bad_prompts_are_not_asked_about(tmp_path: Path) -
     records = [{"prompt": "a dog", "graph": graph}, {"prompt": "x" * 20_000}, {"prompt": "a cat"}]
     path.write_text("\n".join(map(json.dumps, records)) + '\n{"prompt": "\\ud800"}')
     with serving(last_word) as server:
-        found = drafts(settings(server.url, tmp_path) | {"path": str(path)})
-    assert [d.graph.items[0].label if d.graph else None for d in found] == [
+        parsed = drafts(settings(server.url, tmp_path) | {"path": str(path)})
+    assert [d.graph.items[0].label if d.graph else None for d in parsed] == [
         "given",
         None,
         "cat",
         None,
     ]
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_what_cannot_be_read_is_rejected_and_nothing_is_no_graph(tmp_path: Path) -> None:
-    def behave(asked: dict[str, Any], n: int) -> Answer:
-        return said(drawn(asked)) if "mood" in words_of(asked) else said("who knows")
+    def behave(request: dict[str, Any], n: int) -> Answer:
+        return (
+            reply(graph_reply(request)) if "mood" in question_text(request) else reply("who knows")
+        )
 
     with serving(behave) as server:
         mood, other = drafts(settings(server.url, tmp_path, "a mood", "a cat"))
@@ -81,32 +85,32 @@ def test_what_cannot_be_read_is_rejected_and_nothing_is_no_graph(tmp_path: Path)
 def test_the_step_counts_resumes_and_plans_without_asking(tmp_path: Path) -> None:
     options = RunOptions(progress=False)
     with serving(last_word) as server:
-        given = settings(server.url, tmp_path, "a fox", "a cat", vlm_budget_tokens=200)
-        config = Config.model_validate({"prompts": given})
+        section = settings(server.url, tmp_path, "a fox", "a cat", vlm_budget_tokens=200)
+        config = Config.model_validate({"prompts": section})
         planned = steps.make_prompts(
             Workspace(tmp_path / "work"), config, RunOptions(progress=False, dry_run=True)
         )
-        assert (planned.planned, len(server.asked)) == (2, 0)
+        assert (planned.planned, len(server.requests)) == (2, 0)
         with pytest.raises(BudgetError, match="budget of 200 tokens is spent"):
             steps.make_prompts(Workspace(tmp_path / "work"), config, options)
         made = steps.make_prompts(Workspace(tmp_path / "work"), config, options)
         again = steps.make_prompts(Workspace(tmp_path / "work"), config, options)
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
     counted = "1 answers from the cache, 1 questions, 100 tokens in, 10 tokens out"
     assert counted in made.notes
     assert (made.made, again.made, again.resumed) == (2, 0, 2)
 
 
-def test_the_model_is_part_of_the_fingerprint_and_its_place_is_not(tmp_path: Path) -> None:
+def test_the_model_is_part_of_the_fingerprint_and_its_url_is_not(tmp_path: Path) -> None:
     def fingerprint(**more: Any) -> object:
-        given = settings("http://127.0.0.1:1/v1", tmp_path, "a fox") | more
-        return PROMPT_SOURCES["file"](PromptsConfig.model_validate(given)).fingerprint()
+        section = settings("http://127.0.0.1:1/v1", tmp_path, "a fox") | more
+        return PROMPT_SOURCES["file"](PromptsConfig.model_validate(section)).fingerprint()
 
     assert fingerprint() == fingerprint(vlm_url="http://127.0.0.1:2/v1", vlm_budget_tokens=5)
     assert fingerprint() != fingerprint(vlm_model="n")
     assert fingerprint() != fingerprint(parser="rules")
 
 
-def test_without_a_server_it_is_told(tmp_path: Path) -> None:
+def test_a_missing_server_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"prompts\.vlm_url: missing"):
         drafts(settings("x", tmp_path, "a fox", vlm_url=None))

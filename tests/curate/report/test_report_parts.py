@@ -19,7 +19,12 @@ from invdpo.curate.report.findings import WorstPairs
 from invdpo.curate.report.page import number, setting, share, signed
 from invdpo.curate.report.provenance import made_by, public_name, read_provenance
 from invdpo.curate.report.thumbnails import SIDE, make_thumbnail
-from invdpo.curate.scene_graphs.wording import fact_texts, facts_hold, observed_objects, readable
+from invdpo.curate.scene_graphs.wording import (
+    fact_texts,
+    facts_hold,
+    observed_objects,
+    parse_valid_graph,
+)
 from invdpo.curate.scorers.composition import composition
 from invdpo.schemas import SceneGraph
 from tests.curate.report.report_workspaces import (
@@ -80,7 +85,7 @@ def test_what_was_seen() -> None:
     ],
 )
 def test_graphs_that_cannot_be_shown(text: str | None) -> None:
-    assert readable(text) is None
+    assert parse_valid_graph(text) is None
 
 
 def test_worst_cases_stand_once() -> None:

@@ -13,7 +13,7 @@ from invdpo.curate.scene_graphs.grammar import parse
 from invdpo.schemas import DataError, SceneGraph
 
 
-def told(graph: SceneGraph | None) -> object:
+def phrases_and_relations(graph: SceneGraph | None) -> object:
     """Phrases in order, and relations between them."""
     if graph is None:
         return None
@@ -80,7 +80,7 @@ def told(graph: SceneGraph | None) -> object:
     ],
 )
 def test_understood(prompt: str, phrases: list[str], relations: list[tuple[int, str, int]]) -> None:
-    assert told(parse(prompt)) == (phrases, relations)
+    assert phrases_and_relations(parse(prompt)) == (phrases, relations)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_genevals_metadata_becomes_a_graph() -> None:
         ]
     }
     expected = (["sports ball", "red bed"], [(1, "right of", 0)])
-    assert told(geneval.graph_of(record)) == expected
+    assert phrases_and_relations(geneval.graph_of(record)) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,10 +140,10 @@ def test_metadata_that_makes_no_sense_is_named(entry: object) -> None:
 
 def test_real_prompts_agree_with_their_metadata() -> None:
     """Item by item and relation by relation, whatever the order of the metadata."""
-    place = os.environ.get("INVDPO_PROMPT_DATA")
-    if not place:
+    folder = os.environ.get("INVDPO_PROMPT_DATA")
+    if not folder:
         pytest.skip("needs GenEval's prompts in a folder that INVDPO_PROMPT_DATA names")
-    lines = next(Path(place).rglob("prompts_*.jsonl")).read_text(encoding="utf-8").splitlines()
+    lines = next(Path(folder).rglob("prompts_*.jsonl")).read_text(encoding="utf-8").splitlines()
     wrong = []
     for record in map(json.loads, lines):
         stated, read = geneval.graph_of(record), parse(record["prompt"])

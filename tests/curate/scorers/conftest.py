@@ -47,7 +47,7 @@ def imagereward_folder(tmp_path_factory: Folders) -> Path:
 
 @pytest.fixture(scope="session")
 def vlm_folder(tmp_path_factory: Folders) -> Path:
-    return vlms.made("llava", tmp_path_factory.mktemp("llava"))
+    return vlms.save_model("llava", tmp_path_factory.mktemp("llava"))
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +76,7 @@ def settings(
     address: str,
 ) -> dict[str, dict[str, Any]]:
     """Scorer -> the options that make it judge by a small model; one entry for every scorer."""
-    place = str(pickscore_folder)
+    folder = str(pickscore_folder)
     return {
         "aesthetic": {"aesthetic_head": str(head[0]), "aesthetic_clip": str(clip_folder)},
         "brisque": {},
@@ -88,7 +88,7 @@ def settings(
             "imagereward_tokenizer": str(imagereward_folder / "tokenizer"),
         },
         "nsfw": {},
-        "pickscore": {"pickscore_model": place, "pickscore_processor": place},
+        "pickscore": {"pickscore_model": folder, "pickscore_processor": folder},
         "remote": {"remote_url": address},
         "vqascore": {"vqascore_model": str(vlm_folder)},
     }

@@ -1,4 +1,4 @@
-"""Verdicts as plain numbers."""
+"""Scores as plain numbers."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from invdpo.curate.batching import Failure
 from invdpo.curate.scorers import Judged
 
 
-def values(verdicts: Sequence[Judged | Failure]) -> list[float]:
-    """The scores. Fails when a case could not be judged."""
-    assert all(isinstance(verdict, Judged) for verdict in verdicts), verdicts
-    return [verdict.score for verdict in verdicts if isinstance(verdict, Judged)]
+def values(judged: Sequence[Judged | Failure]) -> list[float]:
+    """The scores. Fails if a candidate has no score."""
+    assert all(isinstance(each, Judged) for each in judged), judged
+    return [each.score for each in judged if isinstance(each, Judged)]

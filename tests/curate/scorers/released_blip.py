@@ -24,7 +24,7 @@ HEAD = ((0, 24, TEXT), (2, 8, 24), (4, 8, 8), (6, 4, 8), (7, 1, 4))
 
 def shapes() -> dict[str, tuple[int, ...]]:
     """Name -> shape of every tensor, in the order in which they are drawn."""
-    found: dict[str, tuple[int, ...]] = {
+    by_name: dict[str, tuple[int, ...]] = {
         "blip.visual_encoder.cls_token": (1, 1, VISION),
         "blip.visual_encoder.pos_embed": (1, PATCHES + 1, VISION),
         "blip.visual_encoder.patch_embed.proj.weight": (VISION, 3, 16, 16),
@@ -32,30 +32,30 @@ def shapes() -> dict[str, tuple[int, ...]]:
     }
     for n in range(2):
         block = f"blip.visual_encoder.blocks.{n}"
-        found |= _pair(f"{block}.norm1", VISION) | _pair(f"{block}.norm2", VISION)
-        found |= _pair(f"{block}.attn.qkv", 3 * VISION, VISION)
-        found |= _pair(f"{block}.attn.proj", VISION, VISION)
-        found |= _pair(f"{block}.mlp.fc1", 4 * VISION, VISION)
-        found |= _pair(f"{block}.mlp.fc2", VISION, 4 * VISION)
-    found |= _pair("blip.visual_encoder.norm", VISION)
+        by_name |= _pair(f"{block}.norm1", VISION) | _pair(f"{block}.norm2", VISION)
+        by_name |= _pair(f"{block}.attn.qkv", 3 * VISION, VISION)
+        by_name |= _pair(f"{block}.attn.proj", VISION, VISION)
+        by_name |= _pair(f"{block}.mlp.fc1", 4 * VISION, VISION)
+        by_name |= _pair(f"{block}.mlp.fc2", VISION, 4 * VISION)
+    by_name |= _pair("blip.visual_encoder.norm", VISION)
     words = "blip.text_encoder.embeddings"
-    found |= {f"{words}.word_embeddings.weight": (66, TEXT)}
-    found |= {f"{words}.position_embeddings.weight": (LONGEST, TEXT)}
-    found |= _pair(f"{words}.LayerNorm", TEXT)
+    by_name |= {f"{words}.word_embeddings.weight": (66, TEXT)}
+    by_name |= {f"{words}.position_embeddings.weight": (LONGEST, TEXT)}
+    by_name |= _pair(f"{words}.LayerNorm", TEXT)
     for n in range(2):
         layer = f"blip.text_encoder.encoder.layer.{n}"
         for kind, width in (("attention", TEXT), ("crossattention", VISION)):
-            found |= _pair(f"{layer}.{kind}.self.query", TEXT, TEXT)
-            found |= _pair(f"{layer}.{kind}.self.key", TEXT, width)
-            found |= _pair(f"{layer}.{kind}.self.value", TEXT, width)
-            found |= _pair(f"{layer}.{kind}.output.dense", TEXT, TEXT)
-            found |= _pair(f"{layer}.{kind}.output.LayerNorm", TEXT)
-        found |= _pair(f"{layer}.intermediate.dense", INNER, TEXT)
-        found |= _pair(f"{layer}.output.dense", TEXT, INNER)
-        found |= _pair(f"{layer}.output.LayerNorm", TEXT)
-    for place, out, into in HEAD:
-        found |= _pair(f"mlp.layers.{place}", out, into)
-    return found
+            by_name |= _pair(f"{layer}.{kind}.self.query", TEXT, TEXT)
+            by_name |= _pair(f"{layer}.{kind}.self.key", TEXT, width)
+            by_name |= _pair(f"{layer}.{kind}.self.value", TEXT, width)
+            by_name |= _pair(f"{layer}.{kind}.output.dense", TEXT, TEXT)
+            by_name |= _pair(f"{layer}.{kind}.output.LayerNorm", TEXT)
+        by_name |= _pair(f"{layer}.intermediate.dense", INNER, TEXT)
+        by_name |= _pair(f"{layer}.output.dense", TEXT, INNER)
+        by_name |= _pair(f"{layer}.output.LayerNorm", TEXT)
+    for index, out, into in HEAD:
+        by_name |= _pair(f"mlp.layers.{index}", out, into)
+    return by_name
 
 
 def _pair(name: str, *weight: int) -> dict[str, tuple[int, ...]]:
@@ -65,8 +65,8 @@ def _pair(name: str, *weight: int) -> dict[str, tuple[int, ...]]:
 def tensors() -> dict[str, torch.Tensor]:
     """Drawn in order from one generator, standard deviation .2; and what the score leaves out."""
     draw = torch.Generator().manual_seed(5)
-    found = {name: 0.2 * torch.randn(shape, generator=draw) for name, shape in shapes().items()}
-    return found | {
+    drawn = {name: 0.2 * torch.randn(shape, generator=draw) for name, shape in shapes().items()}
+    return drawn | {
         "blip.text_encoder.embeddings.position_ids": torch.arange(LONGEST)[None],
         "blip.vision_proj.weight": torch.zeros(2, VISION),
         "blip.text_proj.weight": torch.zeros(2, TEXT),

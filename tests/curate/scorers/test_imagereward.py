@@ -31,7 +31,7 @@ def config(folder: Path) -> ScoreConfig:
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Candidate]:
+def candidates(pictures: list[bytes]) -> list[Candidate]:
     return [
         Candidate({"prompt": f"a {'red ' * (n % 5)}cat", "image": {"bytes": data}})
         for n, data in enumerate(pictures)
@@ -50,8 +50,8 @@ def test_rewards_are_those_of_the_released_code(folder: Path) -> None:
         [[2, 5, 6, 7, 3, 0, 0, 0], [2, 9, 10, 11, 12, 13, 3, 0], [2, 40, 3, 0, 0, 0, 0, 0]]
     )
     with torch.no_grad():
-        seen = blip.look(pixels)
-        first = blip.read({"input_ids": ids, "attention_mask": (ids > 0).long()}, seen)
+        seen = blip.encode_images(pixels)
+        first = blip.encode_texts({"input_ids": ids, "attention_mask": (ids > 0).long()}, seen)
     assert seen.mean().item() == pytest.approx(0.0057468, abs=1e-5)
     assert seen.std().item() == pytest.approx(0.3089844, abs=1e-5)
     expected = [
@@ -69,7 +69,7 @@ def test_rewards_are_those_of_the_released_code(folder: Path) -> None:
 
 
 def test_pictures_and_prompts_are_judged_as_the_package_judges_them(
-    folder: Path, cases: list[Candidate]
+    folder: Path, candidates: list[Candidate]
 ) -> None:
     """The numbers were printed by `score` of image-reward 1.5, given the same small networks."""
     printed = {
@@ -79,37 +79,41 @@ def test_pictures_and_prompts_are_judged_as_the_package_judges_them(
         18: -0.20414589,
         31: -0.20907746,
     }
-    found = values(SCORERS["imagereward"](config(folder))([cases[n] for n in printed]))
-    assert found == pytest.approx([*printed.values()], abs=1e-6)
+    rewards = values(SCORERS["imagereward"](config(folder))([candidates[n] for n in printed]))
+    assert rewards == pytest.approx([*printed.values()], abs=1e-6)
 
 
 def test_the_prompt_plays_a_part(folder: Path, pictures: list[bytes]) -> None:
     image = {"bytes": pictures[0]}
     given = [Candidate({"prompt": text, "image": image}) for text in ("a cat", "a red picture")]
-    one, other = values(SCORERS["imagereward"](config(folder))(given))
-    assert one != pytest.approx(other, abs=1e-6)
+    first, second = values(SCORERS["imagereward"](config(folder))(given))
+    assert first != pytest.approx(second, abs=1e-6)
 
 
 def test_long_prompts_are_cut_at_35_tokens(folder: Path, pictures: list[bytes]) -> None:
     image = {"bytes": pictures[0]}
     given = [Candidate({"prompt": "cat " * n, "image": image}) for n in (33, 500)]
-    one, other = values(SCORERS["imagereward"](config(folder))(given))
-    assert one == pytest.approx(other, abs=1e-6)
+    first, second = values(SCORERS["imagereward"](config(folder))(given))
+    assert first == pytest.approx(second, abs=1e-6)
 
 
-def test_missing_tensor_is_told(folder: Path, tmp_path: Path, cases: list[Candidate]) -> None:
+def test_missing_tensor_is_reported(
+    folder: Path, tmp_path: Path, candidates: list[Candidate]
+) -> None:
     save(tmp_path)
     state = tensors()
     del state["blip.text_encoder.encoder.layer.1.crossattention.self.key.bias"]
     torch.save(state, tmp_path / "ImageReward.pt")
     bad = config(folder).model_copy(update={"imagereward_folder": str(tmp_path)})
     with pytest.raises(ModelError, match=r"lacks encoder\.layer\.1\.crossattention\.self\.key"):
-        SCORERS["imagereward"](bad)(cases[:1])
+        SCORERS["imagereward"](bad)(candidates[:1])
 
 
-def test_another_checkpoint_is_told(folder: Path, tmp_path: Path, cases: list[Candidate]) -> None:
+def test_another_checkpoint_is_reported(
+    folder: Path, tmp_path: Path, candidates: list[Candidate]
+) -> None:
     save(tmp_path)
     torch.save({"weight": torch.zeros(2)}, tmp_path / "ImageReward.pt")
     bad = config(folder).model_copy(update={"imagereward_folder": str(tmp_path)})
     with pytest.raises(ModelError, match="no ImageReward checkpoint; it lacks"):
-        SCORERS["imagereward"](bad)(cases[:1])
+        SCORERS["imagereward"](bad)(candidates[:1])

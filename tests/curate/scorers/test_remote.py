@@ -13,8 +13,8 @@ import pytest
 
 from invdpo.curate.batching import Failure
 from invdpo.curate.clients import http
-from invdpo.curate.clients.http import AnswerError, Endpoint, shown
-from invdpo.curate.scorers import SCORERS, Candidate, Judged
+from invdpo.curate.clients.http import AnswerError, Endpoint, redact_url
+from invdpo.curate.scorers import SCORERS, Candidate, Judged, Scorer
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.score import ScoreConfig
 from tests.curate.scorers.judged_images import values
@@ -39,7 +39,7 @@ class Scripted(ThreadingHTTPServer):
     """Gives prepared answers one after another, the last one for ever; remembers what was asked."""
 
     def __init__(self, *answers: Answer) -> None:
-        self.answers, self.asked = list(answers), list[dict[str, Any]]()
+        self.answers, self.requests = list(answers), list[dict[str, Any]]()
         super().__init__(("127.0.0.1", 0), _Handler)
 
 
@@ -47,7 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _reply(self) -> None:
         server: Any = self.server
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        server.asked.append({"key": self.headers.get("Authorization"), "body": body})
+        server.requests.append({"key": self.headers.get("Authorization"), "body": body})
         answers = server.answers
         status, headers, content = answers.pop(0) if len(answers) > 1 else answers[0]
         self.send_response(status)
@@ -84,62 +84,64 @@ def scorer(url: str, **more: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Candidate]:
+def candidates(pictures: list[bytes]) -> list[Candidate]:
     return [
         Candidate({"prompt": f"picture {n}", "image": {"bytes": data}})
         for n, data in enumerate(pictures[:3])
     ]
 
 
-class Length:
+class Length(Scorer):
     """A scorer that can't judge prompts that end in 1."""
 
     name, revision = "length", "4"
     needs: Sequence[str] = ("prompt", "image")
-    higher_is_better = True
 
-    def __call__(self, cases: Sequence[Candidate]) -> list[Judged | Failure]:
+    def __call__(self, candidates: Sequence[Candidate]) -> list[Judged | Failure]:
         return [
             Failure("not this one")
-            if case.prompt.endswith("1")
-            else Judged(case.image.width + len(case.prompt) / 100, {"width": case.image.width})
-            for case in cases
+            if candidate.prompt.endswith("1")
+            else Judged(
+                candidate.image.width + len(candidate.prompt) / 100,
+                {"width": candidate.image.width},
+            )
+            for candidate in candidates
         ]
 
 
-def test_scores_come_over_the_wire(cases: list[Candidate]) -> None:
+def test_scores_come_over_the_wire(candidates: list[Candidate]) -> None:
     with running(serve(Length(), 0)) as url:
         remote = scorer(url)
         assert remote.revision == "length@4"
-        first, second, third = remote(cases)
+        first, second, third = remote(candidates)
     assert first == third == Judged(40.09, {"width": 40.0})
     assert second == Failure("not this one")
 
 
-def test_a_scorer_of_ours_says_the_same_over_there(cases: list[Candidate]) -> None:
+def test_a_scorer_of_ours_says_the_same_over_there(candidates: list[Candidate]) -> None:
     ours = SCORERS["clip"](ScoreConfig(device="cpu"))
     with running(serve(ours, 0)) as url:
-        assert values(scorer(url)(cases)) == pytest.approx(values(ours(cases)), abs=1e-6)
+        assert values(scorer(url)(candidates)) == pytest.approx(values(ours(candidates)), abs=1e-6)
 
 
-def test_busy_servers_are_asked_again(cases: list[Candidate], waits: list[float]) -> None:
+def test_busy_servers_are_asked_again(candidates: list[Candidate], waits: list[float]) -> None:
     server = Scripted(
         (429, {"Retry-After": "7"}, b""), (503, {}, b"<html>"), good({"id": "0", "score": 2})
     )
     with running(server) as url:
-        assert values(scorer(url)(cases[:1])) == [2.0]
+        assert values(scorer(url)(candidates[:1])) == [2.0]
     assert waits[0] == 7
     assert 1.5 <= waits[1] <= 2.5
 
 
-def test_patience_ends(cases: list[Candidate], waits: list[float]) -> None:
+def test_the_number_of_tries_is_limited(candidates: list[Candidate], waits: list[float]) -> None:
     with running(Scripted((500, {}, b""))) as url, pytest.raises(AnswerError, match="5 times in a"):
-        scorer(url)(cases)
+        scorer(url)(candidates)
     assert len(waits) == 4
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         ((200, {}, b"<!doctype html>"), "not JSON (HTML)"),
         ((200, {}, b"[1, 2]"), "no list `scores`"),
@@ -149,42 +151,46 @@ def test_patience_ends(cases: list[Candidate], waits: list[float]) -> None:
         ((302, {"Location": "http://elsewhere.invalid/"}, b""), "redirects are not followed"),
     ],
 )
-def test_bad_answers_are_told(cases: list[Candidate], answer: Answer, said: str) -> None:
+def test_bad_answers_are_reported(
+    candidates: list[Candidate], answer: Answer, message: str
+) -> None:
     with running(Scripted(answer)) as url, pytest.raises(AnswerError) as error:
-        scorer(url)(cases)
-    assert said in str(error.value)
+        scorer(url)(candidates)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("score", [None, "5", True, "NaN"])
-def test_what_is_no_number_is_no_score(cases: list[Candidate], score: Any) -> None:
+def test_what_is_no_number_is_no_score(candidates: list[Candidate], score: Any) -> None:
     text = json.dumps({"scores": [{"id": "0", "score": score}]}).replace('"NaN"', "NaN")
     with running(Scripted((200, {}, text.encode()))) as url:
-        found = scorer(url)(cases[:2])
-    assert found == [
+        judged = scorer(url)(candidates[:2])
+    assert judged == [
         Failure("the server gave no finite number"),
         Failure("the server gave no score"),
     ]
 
 
-def test_huge_answers_are_not_read(cases: list[Candidate], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "LARGEST", 1000)
+def test_huge_answers_are_not_read(
+    candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "MAX_BYTES", 1000)
     answer: Answer = (200, {}, b" " * 100_000)
     with running(Scripted(answer)) as url, pytest.raises(AnswerError, match="over 1,000 bytes"):
-        scorer(url)(cases)
+        scorer(url)(candidates)
 
 
 def test_key_is_sent_and_never_shown(
-    cases: list[Candidate], monkeypatch: pytest.MonkeyPatch, waits: list[float]
+    candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
     monkeypatch.setenv("MY_KEY", SECRET)
     server = Scripted((403, {}, SECRET.encode()))
     with running(server) as url:
         remote = scorer(f"{url}/score?key={SECRET}", remote_key_variable="MY_KEY")
         with pytest.raises(AnswerError) as error:
-            remote(cases)
+            remote(candidates)
     assert SECRET not in str(error.value)
     assert "/score: status 403" in str(error.value)
-    assert server.asked[0]["key"] == f"Bearer {SECRET}"
+    assert server.requests[0]["key"] == f"Bearer {SECRET}"
 
 
 @pytest.mark.parametrize("url", [f"http://me:{SECRET}@here", f"https://here/?key={SECRET}"])
@@ -195,20 +201,20 @@ def test_no_key_may_stand_in_an_address(url: str) -> None:
     assert SECRET not in str(ScoreConfig(remote_url=url).fingerprint())
 
 
-def test_server_that_is_not_there(cases: list[Candidate], waits: list[float]) -> None:
+def test_server_that_is_not_there(candidates: list[Candidate], waits: list[float]) -> None:
     with running(Scripted(good())) as url:
         pass
     with pytest.raises(AnswerError, match=r"no connection \(ConnectionError\), 5 times in a row"):
-        scorer(url)(cases)
+        scorer(url)(candidates)
 
 
-def test_server_that_never_answers(cases: list[Candidate], waits: list[float]) -> None:
+def test_server_that_never_answers(candidates: list[Candidate], waits: list[float]) -> None:
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(AnswerError, match=r"no answer within 0\.05 s, 5 times"):
-            scorer(url, remote_timeout=0.05)(cases)
+            scorer(url, remote_timeout=0.05)(candidates)
 
 
 @pytest.mark.parametrize("url", [None, "file:///etc/passwd", "localhost:80"])
@@ -217,5 +223,5 @@ def test_addresses_that_are_none(url: str | None) -> None:
         _ = scorer(url).revision  # type: ignore[arg-type]
 
 
-def test_shown() -> None:
-    assert shown("https://me:pw@a.b:81/c/d?key=1#x") == "https://a.b:81/c/d"
+def test_redact_url() -> None:
+    assert redact_url("https://me:pw@a.b:81/c/d?key=1#x") == "https://a.b:81/c/d"

@@ -16,16 +16,16 @@ from invdpo.curate.scorers.vqascore import question
 from invdpo.schemas import ModelError, PluginError
 from invdpo.schemas.config.score import ScoreConfig
 from tests.curate.scorers.judged_images import values
-from tests.curate.scorers.vlms import MAKE, WORDS, made
+from tests.curate.scorers.vlms import MAKE, WORDS, save_model
 
 
 @pytest.fixture(scope="module", params=MAKE)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(request.param, tmp_path_factory.mktemp(request.param))
+    return save_model(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.fixture(scope="module")
-def cases(pictures: list[bytes]) -> list[Candidate]:
+def candidates(pictures: list[bytes]) -> list[Candidate]:
     return [
         Candidate({"prompt": f"a {'red ' * (n % 4)}cat", "image": {"bytes": data}})
         for n, data in enumerate(pictures)
@@ -36,7 +36,7 @@ def scorer(model: Path) -> Any:
     return SCORERS["vqascore"](ScoreConfig(device="cpu", vqascore_model=str(model)))
 
 
-def test_is_the_models_own_chance_of_yes(model: Path, cases: list[Candidate]) -> None:
+def test_is_the_models_own_chance_of_yes(model: Path, candidates: list[Candidate]) -> None:
     """One picture at a time, without padding, by the model's own class."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -44,31 +44,31 @@ def test_is_the_models_own_chance_of_yes(model: Path, cases: list[Candidate]) ->
     processor: Any = AutoProcessor.from_pretrained(model)
     decoder = "T5" in type(getattr(network, "language_model", network)).__name__
     expected = []
-    for case in cases[:6]:
-        asked = question(case.prompt)
+    for candidate in candidates[:6]:
+        asked = question(candidate.prompt)
         text = asked if decoder else f"USER: <image>\n{asked} ASSISTANT:"
-        given = processor(images=case.image, text=text, return_tensors="pt")
+        given = processor(images=candidate.image, text=text, return_tensors="pt")
         more = {"decoder_input_ids": torch.zeros(1, 1, dtype=torch.long)} if decoder else {}
         with torch.no_grad():
             logits = network(**given, **more).logits[0, -1]
         expected.append(logits.softmax(dim=-1)[WORDS.index("Yes")].item())
-    assert values(scorer(model)(cases[:6])) == pytest.approx(expected, abs=1e-5)
+    assert values(scorer(model)(candidates[:6])) == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 7) for value in expected}) > 3
 
 
-def test_batch_and_order_do_not_matter(model: Path, cases: list[Candidate]) -> None:
+def test_batch_and_order_do_not_matter(model: Path, candidates: list[Candidate]) -> None:
     judge = scorer(model)
-    together = values(judge(cases))
-    alone = [values(judge([case]))[0] for case in cases]
+    together = values(judge(candidates))
+    alone = [values(judge([candidate]))[0] for candidate in candidates]
     assert together == pytest.approx(alone, abs=1e-5)
-    assert values(judge(cases[::-1]))[::-1] == pytest.approx(together, abs=1e-5)
+    assert values(judge(candidates[::-1]))[::-1] == pytest.approx(together, abs=1e-5)
 
 
 def test_the_prompt_is_put_into_the_question_as_it_is(model: Path, pictures: list[bytes]) -> None:
-    odd = ["{0} %s {", 'say "no"\nplease', "красный кот 赤い猫"]
-    given = [Candidate({"prompt": text, "image": {"bytes": pictures[0]}}) for text in odd]
+    unusual = ["{0} %s {", 'say "no"\nplease', "красный кот 赤い猫"]
+    given = [Candidate({"prompt": text, "image": {"bytes": pictures[0]}}) for text in unusual]
     assert all(0 < value < 1 for value in values(scorer(model)(given)))
-    assert question(odd[0]) == 'Does this figure show "{0} %s {"? Please answer yes or no.'
+    assert question(unusual[0]) == 'Does this figure show "{0} %s {"? Please answer yes or no.'
 
 
 def test_a_prompt_with_the_models_word_for_pictures_is_a_rejected_row(
@@ -85,9 +85,9 @@ def test_a_prompt_with_the_models_word_for_pictures_is_a_rejected_row(
     )
 
 
-def test_a_model_of_another_kind_is_told(pickled: Path, cases: list[Candidate]) -> None:
+def test_a_model_of_another_kind_is_reported(pickled: Path, candidates: list[Candidate]) -> None:
     with pytest.raises(ModelError, match="no image-text-to-text model"):
-        scorer(pickled)(cases[:1])
+        scorer(pickled)(candidates[:1])
 
 
 @pytest.fixture
@@ -96,9 +96,11 @@ def pickled(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_tokenizer_that_needs_the_extra_names_it(cases: list[Candidate], tmp_path: Path) -> None:
+def test_a_tokenizer_that_needs_the_extra_names_it(
+    candidates: list[Candidate], tmp_path: Path
+) -> None:
     """Of SentencePiece's file alone; transformers itself would advise another package."""
-    folder = made("llava", tmp_path)
+    folder = save_model("llava", tmp_path)
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer.model").write_bytes(b"\x0a\x05nothing")
     config = json.loads((folder / "tokenizer_config.json").read_text())
@@ -107,4 +109,4 @@ def test_a_tokenizer_that_needs_the_extra_names_it(cases: list[Candidate], tmp_p
     if importlib.util.find_spec("sentencepiece") is not None:
         pytest.skip("needs SentencePiece to be absent")
     with pytest.raises(PluginError, match=r"the tokenizer of model needs .*invdpo\[vlm\]"):
-        scorer(folder)(cases[:1])
+        scorer(folder)(candidates[:1])

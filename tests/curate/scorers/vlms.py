@@ -152,7 +152,7 @@ def _blip2(folder: Path) -> None:
 MAKE = {"llava": _llava, "blip2": _blip2}
 
 
-def made(kind: str, folder: Path) -> Path:
+def save_model(kind: str, folder: Path) -> Path:
     """One of them in a folder of its own, with the same weights each time."""
     import torch
 

@@ -51,11 +51,11 @@ def save_owl(folder: Path, kind: str = "Owlv2") -> Path:
         projection_dim=16,
     )
     network = getattr(parts, f"{kind}ForObjectDetection")(config)
-    _liven(network)
+    _randomize(network)
     network.save_pretrained(folder)
     square = {"height": 32, "width": 32}
     images = getattr(parts, f"{kind}ImageProcessor")(size=square)
-    getattr(parts, f"{kind}Processor")(images, _letters(folder)).save_pretrained(folder)
+    getattr(parts, f"{kind}Processor")(images, _letter_tokenizer(folder)).save_pretrained(folder)
     return folder
 
 
@@ -96,21 +96,21 @@ def save_dino(folder: Path) -> Path:
         decoder_n_points=2,
     )
     network: Any = GroundingDinoForObjectDetection(config)
-    _liven(network)
+    _randomize(network)
     network.save_pretrained(folder)
     images = GroundingDinoImageProcessor(size={"shortest_edge": 128, "longest_edge": 192})
-    GroundingDinoProcessor(images, _pieces()).save_pretrained(folder)
+    GroundingDinoProcessor(images, _word_tokenizer()).save_pretrained(folder)
     return folder
 
 
-def _liven(network: Any) -> None:
+def _randomize(network: Any) -> None:
     """Heads start at zero, which would put every box in one place."""
     with torch.no_grad():
         for value in network.parameters():
             value += 0.05 * torch.randn_like(value)
 
 
-def _letters(folder: Path) -> Any:
+def _letter_tokenizer(folder: Path) -> Any:
     from transformers import CLIPTokenizer
 
     tokens = ["!", "<|startoftext|>", "<|endoftext|>"]  # OWL takes 0 for no query
@@ -120,7 +120,7 @@ def _letters(folder: Path) -> Any:
     return CLIPTokenizer.from_pretrained(str(folder), model_max_length=16)
 
 
-def _pieces() -> Any:
+def _word_tokenizer() -> Any:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""The annotator `detector`: what becomes of what is seen, and of what the prompt asks."""
+"""The annotator `detector`: graphs from detections and from the prompt's graph."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def picture(left: str = "red", right: str = "blue") -> Image.Image:
     return image
 
 
-class Staged:
+class FakeDetector:
     """Sees a circle on the left and a square on the right, or nothing in a dark picture."""
 
-    asked: Sequence[DetectionQuery] = ()
+    queries: Sequence[DetectionQuery] = ()
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
         return torch.tensor(0.0 if image.getbbox() is None else 1.0)
@@ -53,19 +53,19 @@ class Staged:
     def problem(self, query: str) -> str | None:
         return "too strange" if "strange" in query else None
 
-    def look(self, asked: Sequence[DetectionQuery]) -> list[RawBoxes]:
-        self.asked = asked
+    def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
+        self.queries = queries
         left, right, double = (0.05, 0.3, 0.43, 0.7), (0.55, 0.3, 0.93, 0.7), (0.04, 0.3, 0.4, 0.7)
         boxes = torch.tensor([left, right, double])
         logits = torch.tensor([[3.0, -5], [-5, 2], [1, -5]])
-        return [RawBoxes(boxes, logits if one.pixels > 0 else logits - 10) for one in asked]
+        return [RawBoxes(boxes, logits if query.pixels > 0 else logits - 10) for query in queries]
 
 
 @pytest.fixture
-def staged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Staged:
-    found = Staged()
-    monkeypatch.setattr(module, "load", lambda *_: found)
-    return found
+def detector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeDetector:
+    detector = FakeDetector()
+    monkeypatch.setattr(module, "load", lambda *_: detector)
+    return detector
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +94,14 @@ def candidate(image: Image.Image, graph: object = GRAPH) -> Candidate:
     )
 
 
-def annotate(owl: Path, *cases: Candidate, **more: Any) -> list[dict[str, Any]]:
+def annotate(owl: Path, *candidates: Candidate, **more: Any) -> list[dict[str, Any]]:
     stage = Annotate("detector", config(owl, **more))
-    for case in cases:
-        stage.prepare(case)
-    return list(stage(cases))
+    for each in candidates:
+        stage.prepare(each)
+    return list(stage(candidates))
 
 
-def test_objects_attributes_and_relations(staged: Staged, owl: Path) -> None:
+def test_objects_attributes_and_relations(detector: FakeDetector, owl: Path) -> None:
     """Colours are chosen by the bundled CLIP among ours."""
     (row,) = annotate(owl, candidate(picture()))
     graph = SceneGraph.from_json(row["graph"])
@@ -125,51 +125,51 @@ def test_objects_attributes_and_relations(staged: Staged, owl: Path) -> None:
         "relations": [{"item1": 0, "relation": "to the left of", "item2": 1}],
         "unknown": {"attributes": ["shy"], "relations": ["chasing"]},
     }
-    assert staged.asked[0].queries == ("circle", "square")
+    assert detector.queries[0].phrases == ("circle", "square")
 
 
-def test_attributes_are_seen_not_believed(staged: Staged, owl: Path) -> None:
+def test_attributes_are_seen_not_believed(detector: FakeDetector, owl: Path) -> None:
     rows = annotate(owl, candidate(picture("blue", "yellow")), candidate(picture("green", "red")))
     seen = [[i.attributes for i in SceneGraph.from_json(row["graph"]).items] for row in rows]
     assert seen == [[("blue",), ("yellow",)], [("green",), ("red",)]]
 
 
-def test_finding_nothing_is_an_answer(staged: Staged, owl: Path) -> None:
+def test_finding_nothing_is_an_answer(detector: FakeDetector, owl: Path) -> None:
     """An empty graph, of whose facts `composition` finds none."""
     (row,) = annotate(owl, candidate(Image.new("RGB", (64, 64))))
     assert row["status"] == "ok"
     assert SceneGraph.from_json(row["graph"]).items == ()
-    case = {**candidate(picture())._row, "observed_graph": row["graph"]}
-    (score,) = Score("composition", ScoreConfig())([Candidate(case)])
+    row_with_graph = {**candidate(picture())._row, "observed_graph": row["graph"]}
+    (score,) = Score("composition", ScoreConfig())([Candidate(row_with_graph)])
     assert (score["status"], score["score"]) == ("ok", 0.0)
 
 
-def test_what_was_not_judged_does_not_count(staged: Staged, owl: Path) -> None:
+def test_what_was_not_judged_does_not_count(detector: FakeDetector, owl: Path) -> None:
     """2 objects, their numbers, the total, 2 colours of which one is right, and the place."""
     (row,) = annotate(owl, candidate(picture("red", "green")))
-    case = {**candidate(picture())._row, "observed_graph": row["graph"]}
-    (score,) = Score("composition", ScoreConfig())([Candidate(case)])
+    row_with_graph = {**candidate(picture())._row, "observed_graph": row["graph"]}
+    (score,) = Score("composition", ScoreConfig())([Candidate(row_with_graph)])
     assert score["score"] == pytest.approx(7 / 8)
     seen = SceneGraph.from_json(row["graph"])
     assert [*seen.unknown("attributes"), *seen.unknown("relations")] == ["shy", "chasing"]
 
 
-def test_without_a_graph_there_is_nothing_to_look_for(staged: Staged, owl: Path) -> None:
+def test_without_a_graph_there_is_nothing_to_look_for(detector: FakeDetector, owl: Path) -> None:
     rows = annotate(owl, candidate(picture(), None), candidate(picture()))
     assert [row["error"] for row in rows] == ["no intended scene graph", None]
 
 
-def test_names_that_cannot_be_asked_cost_their_row(staged: Staged, owl: Path) -> None:
+def test_names_that_cannot_be_asked_cost_their_row(detector: FakeDetector, owl: Path) -> None:
     strange = {"items": [{"item_id": 0, "label": "strange"}]}
     rows = annotate(owl, candidate(picture(), strange), candidate(picture()))
     assert [row["error"] for row in rows] == ["object 'strange': too strange", None]
 
 
-def test_labels_are_put_into_the_query_as_they_are(staged: Staged, owl: Path) -> None:
+def test_labels_are_put_into_the_query_as_they_are(detector: FakeDetector, owl: Path) -> None:
     label = 'a {label} {0} %s "x"\nкот'
     graph = {"items": [{"item_id": 0, "label": label}, {"item_id": 1, "label": "b"}]}
     annotate(owl, candidate(picture(), graph), detector_query="one {label} here")
-    assert staged.asked[0].queries == (f"one {label} here", "one b here")
+    assert detector.queries[0].phrases == (f"one {label} here", "one b here")
 
 
 def test_revision_holds_what_decides(owl: Path) -> None:
@@ -193,18 +193,18 @@ def test_revision_holds_what_decides(owl: Path) -> None:
 
 def test_real_detector_through_the_stage(owl: Path) -> None:
     """Whatever random weights see: rows of graphs without problems, whatever the batch."""
-    cases = [candidate(picture(), GRAPH), candidate(picture("green"), GRAPH)]
-    rows = annotate(owl, *cases, detector_threshold=0.3)
+    candidates = [candidate(picture(), GRAPH), candidate(picture("green"), GRAPH)]
+    rows = annotate(owl, *candidates, detector_threshold=0.3)
     alone = annotate(owl, candidate(picture("green"), GRAPH), detector_threshold=0.3)
     graphs = [SceneGraph.from_json(row["graph"]) for row in (*rows, *alone)]
     assert not any(graph.problems() for graph in graphs)
     assert len(graphs[1].items) == len(graphs[2].items) > 0
-    for one, other in zip(graphs[1].items, graphs[2].items, strict=True):
-        assert (one.label, one.attributes) == (other.label, other.attributes)
-        assert one.box == pytest.approx(other.box, abs=1e-5)
+    for first, second in zip(graphs[1].items, graphs[2].items, strict=True):
+        assert (first.label, first.attributes) == (second.label, second.attributes)
+        assert first.box == pytest.approx(second.box, abs=1e-5)
 
 
-def test_model_that_is_not_there_is_told(owl: Path) -> None:
+def test_a_missing_model_is_reported(owl: Path) -> None:
     wrong = AnnotateConfig(device="cpu", detector_model="nowhere", detector_clip_model="embedded")
     with pytest.raises(ModelError, match=r"annotate\.detector_model: found 'nowhere'"):
         _ = Annotate("detector", wrong).revision
@@ -222,7 +222,7 @@ def test_query_must_hold_a_place_for_the_name() -> None:
 
 
 def test_alternatives_leave_out_what_means_the_same() -> None:
-    found = Alternatives(None, ("colour", "shape"))
+    alternatives = Alternatives(None, ("colour", "shape"))
     graph = SceneGraph.from_dict(
         {
             "items": [
@@ -231,14 +231,14 @@ def test_alternatives_leave_out_what_means_the_same() -> None:
             ],
         }
     )
-    choices = found.choices(graph)
+    choices = alternatives.choices(graph)
     colour, shape = choices["car"]
     assert choices.keys() == {"car"}
     assert colour == AttributeChoice("car", ("Grey", "red", *colour.words[2:]))
     assert not {"gray", "grey"} & {*colour.words[2:]}
     assert {"blue", "black"} <= {*colour.words}
     assert "circular" not in shape.words
-    assert found.unknown(graph) == ["big", "old"]
+    assert alternatives.unknown(graph) == ["big", "old"]
 
 
 def test_alternatives_of_ones_own(tmp_path: Path) -> None:
@@ -248,5 +248,5 @@ def test_alternatives_of_ones_own(tmp_path: Path) -> None:
     text = OURS.read_text().replace("  age: [young, old]\n", "  mood: [shy, merry]\n")
     path.write_text(text)
     graph = SceneGraph.from_dict(GRAPH)
-    found = Alternatives(str(path), ("mood",)).choices(graph)
-    assert found == {"square": [AttributeChoice("square", ("shy", "merry"))]}
+    choices = Alternatives(str(path), ("mood",)).choices(graph)
+    assert choices == {"square": [AttributeChoice("square", ("shy", "merry"))]}

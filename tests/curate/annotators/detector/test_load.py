@@ -10,7 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from invdpo.curate.annotators.detector.boxes import MOST, DetectionQuery, RawBoxes, detections
+from invdpo.curate.annotators.detector.boxes import (
+    MAX_DETECTIONS,
+    DetectionQuery,
+    RawBoxes,
+    detections,
+)
 from invdpo.curate.annotators.detector.load import load
 from invdpo.curate.checkpoints.weights import find_weights
 from invdpo.schemas import ModelError
@@ -46,29 +51,29 @@ def pictures() -> list[Image.Image]:
     return made
 
 
-def asked(detector: Any, pictures: list[Image.Image]) -> list[DetectionQuery]:
+def queries_for(detector: Any, pictures: list[Image.Image]) -> list[DetectionQuery]:
     pairs = zip(pictures, QUERIES, strict=True)
     return [DetectionQuery(detector.pixels(image), image.size, queries) for image, queries in pairs]
 
 
 @pytest.fixture(scope="module")
 def together(detector: Any, pictures: list[Image.Image]) -> list[RawBoxes]:
-    found: list[RawBoxes] = detector.look(asked(detector, pictures))
-    return found
+    boxes: list[RawBoxes] = detector.detect(queries_for(detector, pictures))
+    return boxes
 
 
 def test_batch_and_order_do_not_matter(
     detector: Any, pictures: list[Image.Image], together: list[RawBoxes]
 ) -> None:
-    given = asked(detector, pictures)
-    turned = detector.look(given[::-1])[::-1]
+    queries = queries_for(detector, pictures)
+    reversed_order = detector.detect(queries[::-1])[::-1]
     assert len({round(raw.logits.max().item(), 5) for raw in together}) == len(pictures)
     assert all(raw.logits.shape[1] == len(q) for raw, q in zip(together, QUERIES, strict=True))
-    for n, (raw, other) in enumerate(zip(together, turned, strict=True)):
-        (alone,) = detector.look([given[n]]) if n < 2 else (raw,)
-        for found in (alone, other):
-            torch.testing.assert_close(found.boxes, raw.boxes, atol=1e-5, rtol=0)
-            scores = found.logits.sigmoid(), raw.logits.sigmoid()
+    for n, (raw, second) in enumerate(zip(together, reversed_order, strict=True)):
+        (alone,) = detector.detect([queries[n]]) if n < 2 else (raw,)
+        for result in (alone, second):
+            torch.testing.assert_close(result.boxes, raw.boxes, atol=1e-5, rtol=0)
+            scores = result.logits.sigmoid(), raw.logits.sigmoid()
             torch.testing.assert_close(*scores, atol=1e-5, rtol=0)
 
 
@@ -92,24 +97,24 @@ def test_is_what_transformers_says(
             ends = [n for n in range(seen.logits.shape[-1]) if n not in named]
             seen.logits[..., ends] = -torch.inf
         more = {"text_threshold": 0.0, "input_ids": given["input_ids"]} if dino else {}
-        (told,) = processor.post_process_grounded_object_detection(
+        (expected,) = processor.post_process_grounded_object_detection(
             seen, threshold=-1.0, target_sizes=[image.size[::-1]], **more
         )
         scale = torch.tensor(image.size * 2)
-        torch.testing.assert_close(raw.boxes * scale, told["boxes"], atol=1e-3, rtol=0)
+        torch.testing.assert_close(raw.boxes * scale, expected["boxes"], atol=1e-3, rtol=0)
         logits, names = raw.logits.max(dim=1)
-        torch.testing.assert_close(logits.sigmoid(), told["scores"], atol=1e-5, rtol=0)
+        torch.testing.assert_close(logits.sigmoid(), expected["scores"], atol=1e-5, rtol=0)
         if dino:
             assert all(w in queries[n].split() for w, n in zip(best, names.tolist(), strict=True))
         else:
-            assert names.tolist() == told["labels"].tolist()
+            assert names.tolist() == expected["labels"].tolist()
 
 
 def test_many_names_make_several_texts(detector: Any, pictures: list[Image.Image]) -> None:
     """Grounding DINO's text holds 16 tokens here; each name is then judged in a text of its own."""
     names = ("car", "dog", "cat", "bench", "red car", "blue dog", "red cat", "blue bench")
     pixels, size = detector.pixels(pictures[0]), pictures[0].size
-    (raw,) = detector.look([DetectionQuery(pixels, size, names)])
+    (raw,) = detector.detect([DetectionQuery(pixels, size, names)])
     assert raw.logits.shape[1] == len(names)
     assert torch.isfinite(raw.logits.max(dim=0).values).all()
 
@@ -117,7 +122,7 @@ def test_many_names_make_several_texts(detector: Any, pictures: list[Image.Image
 @pytest.mark.parametrize("text", ['say "no"\nplease', "{0} %s {label}", "красный кот", "赤い猫"])
 def test_whatever_stands_in_a_name(detector: Any, pictures: list[Image.Image], text: str) -> None:
     if detector.problem(text) is None:
-        (raw,) = detector.look(
+        (raw,) = detector.detect(
             [DetectionQuery(detector.pixels(pictures[0]), (48, 48), (text, "cat"))]
         )
         assert not raw.logits.isnan().any()
@@ -145,24 +150,24 @@ RAW = RawBoxes(
 )
 
 
-def test_doubles_and_faint_boxes_are_left_out() -> None:
-    found = detections(RAW, ["cat", "dog"], threshold=0.1, nms=0.5)
-    assert [one.label for one in found] == ["cat", "dog", "dog"]
-    assert [one.confidence for one in found] == pytest.approx([0.9, 0.7, 0.5])
-    assert found[2].box == pytest.approx((0.6, 0.6, 1.0, 1.0))
+def test_duplicates_and_faint_boxes_are_left_out() -> None:
+    kept = detections(RAW, ["cat", "dog"], threshold=0.1, nms=0.5)
+    assert [detection.label for detection in kept] == ["cat", "dog", "dog"]
+    assert [detection.confidence for detection in kept] == pytest.approx([0.9, 0.7, 0.5])
+    assert kept[2].box == pytest.approx((0.6, 0.6, 1.0, 1.0))
     kept = detections(RAW, ["cat", "dog"], threshold=0.1, nms=0.95)
-    assert [one.label for one in kept] == ["cat", "cat", "dog", "dog"]
+    assert [detection.label for detection in kept] == ["cat", "cat", "dog", "dog"]
 
 
 def test_nothing_to_see_and_too_much_of_it() -> None:
     assert detections(RAW, ["cat", "dog"], threshold=0.95, nms=0.5) == []
-    rows = torch.arange(MOST + 10) / 100
+    rows = torch.arange(MAX_DETECTIONS + 10) / 100
     boxes = torch.stack([rows, rows, rows + 0.005, rows + 0.005], dim=1)
     many = detections(RawBoxes(boxes, torch.zeros(len(rows), 1)), ["cat"], threshold=0.1, nms=0.5)
-    assert len(many) == MOST
+    assert len(many) == MAX_DETECTIONS
 
 
-def test_weights_that_lack_a_tensor_are_told(folder: Path, tmp_path: Path) -> None:
+def test_weights_that_lack_a_tensor_are_reported(folder: Path, tmp_path: Path) -> None:
     import shutil
 
     from safetensors.torch import load_file, save_file
@@ -191,7 +196,7 @@ def test_pickled_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     ("text", "said"),
     [('{"model_type": "bert"}', "kind 'bert'; expected owlvit, owlv2"), ("{", "can't be read")],
 )
-def test_other_models_are_told(tmp_path: Path, text: str, said: str) -> None:
+def test_other_models_are_reported(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ModelError, match=said):
         load(find_weights(str(tmp_path), "x"), "cpu")
