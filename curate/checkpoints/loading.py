@@ -48,12 +48,12 @@ def _networks(folder: Path, options: dict[str, Any]) -> dict[str, Any]:
     """The components with weights; a pipeline that loads them itself can't say what they lack."""
     networks = {}
     for name, (library, kind) in components(folder).items():
-        network, place = _network_class(library, kind), folder / name
-        if network is not None and place.is_dir():
+        network, path = _network_class(library, kind), folder / name
+        if network is not None and path.is_dir():
             networks[name], info = network.from_pretrained(
-                place, output_loading_info=True, **options
+                path, output_loading_info=True, **options
             )
-            check_loaded(place, info, networks[name])
+            check_loaded(path, info, networks[name])
     return networks
 
 
@@ -64,9 +64,9 @@ def _network_class(library: str, name: str) -> Any:
     from diffusers import pipelines
 
     own: Any = {"diffusers": diffusers, "transformers": transformers}
-    found = getattr(own.get(library) or getattr(pipelines, library, None), name, None)
+    member = getattr(own.get(library) or getattr(pipelines, library, None), name, None)
     bases: Any = (diffusers.ModelMixin, transformers.PreTrainedModel)
-    return found if inspect.isclass(found) and issubclass(found, bases) else None
+    return member if inspect.isclass(member) and issubclass(member, bases) else None
 
 
 def _unnamed(folder: Path) -> str | None:

@@ -70,8 +70,8 @@ def peft_settings(path: Path) -> dict[str, Any] | None:
         raise ModelError(f"{file}: can't be read ({describe_error(error)}).") from error
     kind, start = settings["peft_type"], settings.get("init_lora_weights")
     if kind != "LORA" or start not in PLAIN_STARTS:
-        found = f"init_lora_weights {start!r}" if kind == "LORA" else f"peft_type {kind!s}"
-        raise ModelError(f"{file}: found {found}; only a plain LoRA can be applied. Convert it.")
+        setting = f"init_lora_weights {start!r}" if kind == "LORA" else f"peft_type {kind!s}"
+        raise ModelError(f"{file}: found {setting}; only a plain LoRA can be applied. Convert it.")
     return {f"{PEFT_PREFIX}.{key}": value for key, value in settings.items()}
 
 

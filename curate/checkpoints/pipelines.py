@@ -81,8 +81,8 @@ def _hub_lora(name: str) -> Path:
         if isinstance(cached, str) and not isinstance(error, RepositoryNotFoundError):
             return Path(cached)
         raise ModelError(hub_failure(error, name, "model")) from None
-    found = ", ".join(weights) or "none"
-    text = f"{name}: no {LORA}; .safetensors files there: {found}."
+    names = ", ".join(weights) or "none"
+    text = f"{name}: no {LORA}; .safetensors files there: {names}."
     raise ModelError(f"{text} Download the one you want and give its path.")
 
 
@@ -97,8 +97,8 @@ def absent(folder: Path) -> dict[str, None]:
 def read_index(folder: Path) -> dict[str, Any]:
     """The index of a folder that was checked; empty where there is none, as for Hub ids."""
     path = folder / INDEX
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    index = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return index if isinstance(index, dict) else {}
 
 
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
@@ -161,8 +161,8 @@ def components(folder: Path) -> dict[str, tuple[str, str]]:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         entries = {k: v for k, v in index.items() if isinstance(v, list) and v and v[0]}
     except FileNotFoundError:
-        found = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        text = f"{folder}: no {INDEX}, so no diffusers folder; found: {found}."
+        names = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+        text = f"{folder}: no {INDEX}, so no diffusers folder; found: {names}."
         raise ModelError(text) from None
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / INDEX}: can't be read: {error}.") from None

@@ -66,8 +66,8 @@ def _load(pipeline: Any, adapter: LoraSpec, name: str) -> tuple[list[str], int]:
 
     def load(weights: Any, name: str) -> None:
         if settings is not None:
-            found = (getattr(pipeline, denoiser, None) for denoiser in DENOISERS)
-            next(filter(None, found)).load_lora_adapter(
+            denoisers = (getattr(pipeline, denoiser, None) for denoiser in DENOISERS)
+            next(filter(None, denoisers)).load_lora_adapter(
                 weights, prefix=PEFT_PREFIX, metadata=dict(settings), adapter_name=name
             )
             return
@@ -90,11 +90,11 @@ def _used(pipeline: Any, shapes: Shapes, load: Callable[[dict[str, Any], str], N
         number_of = dict(zip(keys[begin:], NUMBERS, strict=False))
         known = {*number_of.values(), OTHER}
         load(_copy(shapes, number_of), COPY)
-        found: dict[str, list[set[float]]] = {}
+        values: dict[str, list[set[float]]] = {}
         for layer, parameter in _parameters(pipeline, COPY):
-            found.setdefault(layer, []).append(_values(parameter) & known)
+            values.setdefault(layer, []).append(_values(parameter) & known)
         # a parameter without any was made up by the library: the file has half of its layer
-        whole = set().union(*(set().union(*sets) for sets in found.values() if all(sets)))
+        whole = set().union(*(set().union(*sets) for sets in values.values() if all(sets)))
         used |= {key for key, number in number_of.items() if number in whole}
         pipeline.delete_adapters(COPY)
     return used

@@ -132,7 +132,7 @@ class ImageGenerator:
         device = torch_device(self._config.device)
         if self._config.compile:
             denoisers = (getattr(pipeline, name, None) for name in DENOISERS)
-            next(found for found in denoisers if found is not None).compile()
+            next(denoiser for denoiser in denoisers if denoiser is not None).compile()
         if not self._config.offload:
             return pipeline.to(device)
         if device == "cpu":
@@ -164,7 +164,7 @@ def _answers(output: Any, count: int) -> list[Picture | Failure]:
 
 def _marked(value: Any, count: int) -> list[int]:
     """The images for which a field of the output says yes."""
-    several = isinstance(value, list | tuple) or getattr(value, "ndim", 0)
+    several = isinstance(value, list | tuple) or getattr(value, "ndim", None)
     answers = value if several else [value] * count  # one answer is about the whole batch
     return [n for n, answer in enumerate(answers) if _says_yes(answer)]
 

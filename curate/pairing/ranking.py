@@ -33,10 +33,10 @@ class Ranking(NamedTuple):
 
     def without(self, name: str) -> Floats:
         """The weighted mean of all ranked scorers but one, n."""
-        weights = {other: abs(w) for other, w in self.weights.items() if other != name}
+        weights = {scorer: abs(w) for scorer, w in self.weights.items() if scorer != name}
         mean = np.zeros(len(self.combined))
-        for other, weight in weights.items():
-            mean += weight / sum(weights.values()) * self.scores[other]
+        for scorer, weight in weights.items():
+            mean += weight / sum(weights.values()) * self.scores[scorer]
         return mean
 
 

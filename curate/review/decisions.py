@@ -54,8 +54,8 @@ class Decisions:
             if not self._mine:
                 return None
             row, rows = self._mine[-1], self._load()
-            indices = [n for n, other in enumerate(rows) if other == row]
-            self._save([other for n, other in enumerate(rows) if n not in indices[-1:]])
+            indices = [n for n, kept in enumerate(rows) if kept == row]
+            self._save([kept for n, kept in enumerate(rows) if n not in indices[-1:]])
             return self._mine.pop()
 
     def decision_on(self, entry: PairEntry) -> str | None:

@@ -54,12 +54,12 @@ class Grammar:
         self._relations = {text: name for name, group in words.relations.items() for text in group}
         self._relations |= {text: text for text in words.activities}
         spatial = [text for group in words.relations.values() for text in group]
-        places, activities = _any_of(spatial), _any_of(words.activities)
+        positions, activities = _any_of(spatial), _any_of(words.activities)
         stances, names = _any_of(words.stances), _any_of(words.ed_names)
         stance = rf"(?:\s+(?:{stances}|(?!(?:{names})\s)[a-z]{{3,}}ed))?(?!\s+with\s)"
         self._clause = re.compile(
             rf"(?P<subject>.+?){_COPULA}(?:\s+(?P<activity>{activities})|(?:{stance}|(?=\s+with\s))"
-            rf"\s+(?P<place>{places}))\s+(?P<object>.+)"
+            rf"\s+(?P<place>{positions}))\s+(?P<object>.+)"
         )
         attributes = _any_of(self._kinds)
         self._joined_attributes = re.compile(rf"\b({attributes}) and ((?:{attributes}) [a-z])")

@@ -75,8 +75,8 @@ def build(tensors: Mapping[str, torch.Tensor], text_config: Path, source: Path) 
     what is missing, unexpected, or of another size.
     """
     vision = _build_vision(tensors, source)
-    other = [n for n in tensors if not n.startswith((VISION, TEXT, HEAD)) and not UNUSED.match(n)]
-    check_loaded(source, {"missing_keys": (), "unexpected_keys": other})
+    unknown = [n for n in tensors if not n.startswith((VISION, TEXT, HEAD)) and not UNUSED.match(n)]
+    check_loaded(source, {"missing_keys": (), "unexpected_keys": unknown})
     fill(vision, {_translate(n): v for n, v in _with_prefix(tensors, VISION).items()}, source)
     text = _build_text(text_config, vision.config.hidden_size)
     fill(text, _with_prefix(tensors, TEXT), source)

@@ -135,9 +135,9 @@ def list_parts(folder: Path) -> list[Path]:
 
 def maker(path: Path) -> str:
     """The command whose result `path` is, or lies in."""
-    for place in (path, *path.parents):
-        if place.name in MAKERS:
-            return f"invdpo curate {MAKERS[place.name]} {shlex.quote(str(place.parent))}"
+    for folder in (path, *path.parents):
+        if folder.name in MAKERS:
+            return f"invdpo curate {MAKERS[folder.name]} {shlex.quote(str(folder.parent))}"
     return "the command that made it, with"
 
 

@@ -72,11 +72,11 @@ def check_same_dataset(repo_id: str, local: LocalDataset, remote: Remote, force:
         _check_same_files(repo_id, local, old)
 
 
-def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
+def _differences(published: dict[str, Any], local: dict[str, Any]) -> str:
     """The first differences of two ancestries, one a line."""
     from invdpo.curate.storage.parts import differences
 
-    lines = differences(there, here)
+    lines = differences(published, local)
     words = [
         line.replace("in the workspace", "there").replace("asked for", "here")
         for line in lines[:SHOWN]

@@ -9,7 +9,7 @@ import pytest
 from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.checkpoints.pipelines import find_model
 from invdpo.curate.generate import Generate, remake
-from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture
+from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.io.images import decode
@@ -104,11 +104,11 @@ def test_values_not_finite_are_rejected(
 ) -> None:
     call = ImageGenerator.__call__
 
-    def spoil(self: ImageGenerator, shots: list[ImageRequest]) -> list[Picture]:
-        pictures = call(self, shots)
+    def spoil(self: ImageGenerator, requests: list[ImageRequest]) -> list[Any]:
+        pictures: list[Any] = call(self, requests)
         return [
             p * np.nan if prompt == "a red circle" else p
-            for p, (prompt, _, _) in zip(pictures, shots, strict=True)
+            for p, (prompt, _, _) in zip(pictures, requests, strict=True)
         ]
 
     monkeypatch.setattr(ImageGenerator, "__call__", spoil)

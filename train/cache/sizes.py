@@ -117,10 +117,10 @@ def trajectories_per_call(config: TrainConfig, kept: int, shape: Shape) -> int:
     return max(1, min(config.unet_batch_size // halves, fitting))
 
 
-def _bytes(rows: int, at_once: int, one: Conditioning, latent: int = 0) -> int:
+def _bytes(rows: int, at_once: int, sample: Conditioning, latent: int = 0) -> int:
     """Bytes of rows that hold conditioning, of which `one` row is given, and `latent` bytes."""
-    row = sum(value.nbytes for value in one.values()) + latent
-    return _total(rows, row, at_once, len(one) + (1 if latent else 0))
+    row = sum(value.nbytes for value in sample.values()) + latent
+    return _total(rows, row, at_once, len(sample) + (1 if latent else 0))
 
 
 def _total(rows: int, row: int, at_once: int, tensors: int) -> int:
