@@ -1,17 +1,35 @@
-"""The one door through which pictures of others come in: what is read, how large, which way up.
+"""The one door through which pictures of others come in: what is read, how large, and how.
 
-A file is read only in the `FORMATS` and up to the sizes below, and is turned as its EXIF data say.
+The whole product reads a picture by one rule, which is what a viewer shows on a white page:
+
+- **Formats**: those of `SUFFIXES`, up to the sizes below. Others are refused, for Pillow reads some
+  by starting other programs.
+- **Pixels**: all of them, or none: a file that is cut short is refused.
+- **Animations, several pages**: the first picture.
+- **Way up**: as EXIF in the file's head says.
+- **Colours**: sRGB. An embedded ICC profile is applied by LittleCMS (perceptual intent); one that
+  is broken or meant for other channels is ignored, and so are PNG's gAMA, cHRM and sRGB chunks.
+  Without a profile, RGB and grey are sRGB, and CMYK goes by Pillow's plain formula. A PNG whose
+  cICP chunk names other colours, such as those of HDR, is refused.
+- **Depth**: eight bits a channel. Grey of 16 bits is v/257, rounded; colours of 16 bits give their
+  upper byte. Grey of 32 bits is v/257 for whole numbers up to 65,535, and v * 255 for fractions
+  between 0 and 1; other values have no agreed white and are refused.
+- **Transparency**: laid on white.
+
+A picture of eight bits without profile and transparency is passed on bit for bit.
 """
 
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.colours import is_plain, to_srgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,29 +37,69 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 """(width, height) in pixels."""
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""What is read. Pillow knows more, some by starting other programs."""
+SUFFIXES = {
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""What is read, and the endings of its files; the first is the one that we write."""
+FORMATS = tuple(SUFFIXES)
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
+UNREAD_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("avif", "avifs", "dib", "exr", "heic", "heif", "j2k", "jp2", "jpx", "jxl"),
+        *("pbm", "pgm", "pnm", "ppm", "psd", "qoi", "svg", "tga"),
+    )
+)
+"""Endings of pictures that are not read. They are fetched from the Hub only to be counted."""
 MAX_PIXELS = 64_000_000
 """A picture with more is refused before it is unpacked: it would fill the memory."""
 MAX_SIDE = 32_768
 """Anything wider or higher is no picture, however few pixels it has."""
 ORIENTATION = 0x0112
 """EXIF's tag: 1 is upright, 2 to 4 are mirrored or upside down, 5 to 8 lie on a side."""
+SRGB_CODES = (b"\x01\x01", b"\x01\x0d")
+"""Primaries of sRGB in cICP, with the transfer of video (BT.709) or of sRGB."""
+VIEWED_ALIKE = ("JPEG", "PNG", "WEBP")
+"""Formats that browsers and other programs read too."""
 
 
 def decode(content: bytes | None) -> Image.Image:
-    """The picture as RGB, the way up it is shown. Raises `DataError` with the reason."""
-    from PIL import ImageOps
-
+    """The picture as RGB by the rule above. Raises `DataError` with the reason."""
     with open_image(content) as image:
-        upright = image if orientation(image) == 1 else ImageOps.exif_transpose(image)
-        return upright.convert("RGB")
+        return to_srgb(upright(image))
 
 
 def shown_size(content: bytes) -> Size:
     """Width and height as shown, from the header alone. Raises `DataError` when there is none."""
     with open_image(content) as image:
-        return (image.height, image.width) if orientation(image) >= 5 else image.size
+        # Pillow has the sides of a turned TIFF exchanged already
+        turned = image.format != "TIFF" and orientation(image) >= 5
+        return (image.height, image.width) if turned else image.size
+
+
+def image_suffix(content: bytes) -> str | None:
+    """`png` and the like, by an image's header; None for what is no image, or too large."""
+    try:
+        with open_image(content) as image:
+            return SUFFIXES[format_of(image)][0][1:]
+    except DataError:
+        return None
+
+
+def viewed_alike(content: bytes) -> str | None:
+    """`png`, `jpeg` or `webp` where any program shows a picture as `decode` does, else None.
+
+    Raises `DataError` for what is no picture; its pixels are not read.
+    """
+    with open_image(content) as image:
+        single = getattr(image, "n_frames", 1) == 1 and orientation(image) == 1
+        alike = single and image.format in VIEWED_ALIKE and image.mode in ("L", "RGB")
+        return str(image.format).lower() if alike and is_plain(image) else None
 
 
 @contextmanager
@@ -61,6 +119,7 @@ def open_image(content: bytes | None) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 check_size(image.width, image.height)
+                _complete(image, content)
                 yield image
     except (DataError, MemoryError):
         raise
@@ -70,6 +129,21 @@ def open_image(content: bytes | None) -> Iterator[Image.Image]:
         raise DataError(f"image can't be decoded: over {MAX_PIXELS:,} pixels") from None
     except Exception as error:  # noqa: BLE001 - a damaged file makes Pillow raise any kind
         raise DataError(f"image can't be decoded: {error}") from None
+
+
+def format_of(image: Image.Image) -> str:
+    """The one of `FORMATS`; a JPEG with more pictures behind it is `MPO` to Pillow."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture turned as EXIF says, its pixels read."""
+    from PIL import ImageOps
+
+    if orientation(image) == 1 or image.format == "TIFF":
+        image.load()  # which turns a TIFF
+        return image
+    return ImageOps.exif_transpose(image)
 
 
 def orientation(image: Image.Image) -> int:
@@ -93,3 +167,24 @@ def check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         text = f"image can't be decoded: {width}x{height} is over {MAX_PIXELS:,} pixels"
         raise DataError(text)
+
+
+def _complete(image: Image.Image, content: bytes) -> None:
+    """Adds what Pillow leaves out of `info`, and mends what it gets wrong there."""
+    if image.format == "BMP" and content[14:18] == b"\x7c\0\0\0" and content[70:74] == b"DEBM":
+        start, size = struct.unpack_from("<II", content, 14 + 112)
+        image.info["icc_profile"] = content[14 + start : 14 + start + size]
+    head = content[: content.find(b"IDAT")]
+    if image.format == "PNG" and b"cICP" in head:
+        code = head[head.find(b"cICP") + 4 :][:2]
+        if code not in SRGB_CODES:
+            text = f"colours of cICP {code[0]}, {code[1]}; only sRGB's are read"
+            raise DataError(f"image can't be decoded: {text}")
+    key = image.info.get("transparency")
+    if image.format != "PNG" or isinstance(key, bytes | None) or not image.tile:
+        return
+    stored = image.tile[0][3]  # as Pillow names the bits of the file, such as `RGB;16B`
+    if stored in ("L;2", "L;4"):
+        image.info["transparency"] = key * (85 if stored == "L;2" else 17)
+    elif isinstance(key, tuple) and stored == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in key)
