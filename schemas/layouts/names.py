@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from invdpo.schemas.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation_unique", "validation", "valid", "val", "dev"),
@@ -16,7 +18,6 @@ UNUSED_SPLITS = ("test_unique", "testing", "test", "evaluation", "eval")
 """Splits that are never trained on."""
 FOLDER_PAIRS = (("chosen", "rejected"), ("winner", "loser"), ("win", "lose"))
 """Folders of the better and of the worse images."""
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 _SPLIT_NAMES = sorted(
     (*SPLITS["train"], *SPLITS["validation"], *UNUSED_SPLITS), key=len, reverse=True
@@ -48,10 +49,14 @@ def side_folders(split: str) -> Iterator[tuple[str, str]]:
 
 
 def images_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Image files by their names without suffix, in order; hidden and other files are left out."""
+    """Image files by their names without suffix, in order; also those in formats we don't read.
+
+    Hidden and other files are left out.
+    """
     images = defaultdict[str, list[Path]](list)
     for path in sorted(paths):
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+        image = path.suffix.lower() in IMAGE_SUFFIXES | UNREAD_SUFFIXES
+        if image and not path.name.startswith("."):
             images[path.stem].append(path)
     return images
 

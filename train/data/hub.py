@@ -6,11 +6,21 @@ from pathlib import Path
 
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
+from invdpo.schemas.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from invdpo.schemas.io.logs import quiet_hub
-from invdpo.schemas.layouts.names import IMAGE_SUFFIXES
 
-READ_PATTERNS = ["*.parquet", "*.txt", *(f"*{suffix}" for suffix in sorted(IMAGE_SUFFIXES))]
-"""All that a layout reads; the patterns reach into every folder."""
+
+def _any_case(text: str) -> str:
+    """As a pattern: the Hub's client tells `.PNG` from `.png`."""
+    return "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in text)
+
+
+READ_PATTERNS = [
+    "*.parquet",
+    "*.txt",
+    *(f"*.{_any_case(suffix[1:])}" for suffix in sorted(IMAGE_SUFFIXES | UNREAD_SUFFIXES)),
+]
+"""All that a layout reads or counts; the patterns reach into every folder."""
 IGNORED_PATTERNS = ["workspace/*.parquet"]
 """Tables of the workspace, which a data set of ours may have beside it."""
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from invdpo.train.data import open_dataset
 from tests.train.data.dataset_folders import write_file
@@ -33,6 +35,37 @@ def test_two_pictures_of_one_name_are_ambiguous(side: str, tmp_path: Path) -> No
     pair(tmp_path, "a")
     write_file(tmp_path / side / "a.webp", png(9))
     assert open_dataset(tmp_path).pairs("train").skipped == {"two pictures of one name": 1}
+
+
+def test_nothing_of_a_folder_is_left_out_without_a_count(tmp_path: Path) -> None:
+    """Pictures of every ending are pairs, or a row that says why they are none."""
+    kinds = {
+        "gif": "GIF",
+        "jfif": "JPEG",
+        "jpe": "JPEG",
+        "PNG": "PNG",
+        "webp": "WEBP",
+        "TIF": "TIFF",
+    }
+    for number, (suffix, kind) in enumerate([*kinds.items(), ("avif", "PNG"), ("heic", "PNG")]):
+        for side, colour in (("chosen", "red"), ("rejected", "blue")):
+            file = io.BytesIO()
+            Image.new("RGB", (8, 8), colour).save(file, kind)
+            write_file(tmp_path / side / f"{number}.{suffix}", file.getvalue())
+        write_file(tmp_path / "chosen" / f"{number}.txt", f"picture {number}".encode())
+    pair(tmp_path, "half")
+    (tmp_path / "rejected" / "half.png").rename(tmp_path / "rejected" / "half.avif")
+    pair(tmp_path, "source")
+    write_file(tmp_path / "chosen" / "source.psd", b"beside the picture that was made from it")
+    write_file(tmp_path / "chosen" / "gone.txt", b"a caption alone")
+    write_file(tmp_path / "chosen" / "more" / "x.png", png(1))
+    pairs = open_dataset(tmp_path).pairs("train")
+    assert len(pairs.pairs) == len(kinds) + 1
+    assert pairs.skipped == {
+        "picture format is not read": 3,
+        "image missing": 1,
+        "folder inside is not searched": 1,
+    }
 
 
 @pytest.mark.parametrize(

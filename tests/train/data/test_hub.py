@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -143,6 +144,10 @@ def hub_is(monkeypatch: pytest.MonkeyPatch, outcome: Path | Exception) -> Downlo
     return download
 
 
+def allowed(name: str, patterns: list[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def test_name_revision_and_what_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     structs(tmp_path)
     download = hub_is(monkeypatch, tmp_path)
@@ -150,7 +155,9 @@ def test_name_revision_and_what_is_fetched(tmp_path: Path, monkeypatch: pytest.M
     ((name, options),) = download.asked
     assert (dataset.name, name) == ("alice/pairs", "alice/pairs")
     assert (options["repo_type"], options["revision"]) == ("dataset", "v1")
-    assert {"*.parquet", "*.txt", "*.png", "*.jpg"} <= {*options["allow_patterns"]}
+    wanted = ["data/x.parquet", "a/b.txt", "a/b.png", "b.PNG", "c.Gif", "d.jfif", "e.avif", "f.jp2"]
+    assert not [name for name in wanted if not allowed(name, options["allow_patterns"])]
+    assert not allowed("model.safetensors", options["allow_patterns"])
     assert not any("py" in pattern for pattern in options["allow_patterns"])
 
 
