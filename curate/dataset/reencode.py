@@ -12,7 +12,7 @@ import pyarrow as pa
 from invdpo.curate.dataset.exif import holds_metadata, without_metadata
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
-from invdpo.schemas.io.images import decode
+from invdpo.schemas.io.images import decode, image_suffix
 from invdpo.schemas.tables import IMAGE, SIDES, Record
 
 KEEP = "keep"
@@ -21,8 +21,9 @@ KEEP = "keep"
 def reencode_images(table: pa.Table, config: DatasetConfig) -> pa.Table:
     """The table with both sides' images in the format of `config`.
 
-    Bytes that are kept lose EXIF and comments, if there are any; else the table is the same.
-    Raises `DataError` naming the pair of an image that can't be decoded.
+    Bytes that are kept lose what stands beside their pixels, if anything does; else the table is
+    the same. Images in another format are sRGB without a profile, as `decode` reads them. Raises
+    `DataError` naming the pair of an image that can't be decoded.
     """
     if config.image_format == KEEP:
         return _without_metadata(table)
@@ -41,15 +42,27 @@ def _without_metadata(table: pa.Table) -> pa.Table:
         column = table[side]
         buffers = (value.as_buffer() for chunk in column.chunks for value in chunk.field("bytes"))
         if any(data is not None and holds_metadata(memoryview(data)) for data in buffers):
-            images = [image and _strip(image) for image in column.to_pylist()]
+            ids = table["pair_id"].to_pylist()
+            images = [
+                i and _strip(i, name) for i, name in zip(column.to_pylist(), ids, strict=True)
+            ]
             index = table.schema.get_field_index(side)
             table = table.set_column(index, side, pa.array(images, IMAGE))
     return table
 
 
-def _strip(image: Record) -> Record:
-    content = image["bytes"]
-    return image | {"bytes": content if content is None else without_metadata(content)}
+def _strip(image: Record, pair_id: str) -> Record:
+    content, path = image["bytes"], image["path"]
+    if content is None:
+        return image
+    try:
+        clean = without_metadata(content)
+    except DataError as error:
+        raise DataError(f"pair {pair_id}: {error}") from None
+    suffix = image_suffix(clean)
+    if path and suffix != image_suffix(content):
+        path = str(PurePosixPath(path).with_suffix(f".{suffix}"))
+    return {"bytes": clean, "path": path}
 
 
 def _encode(image: Record | None, pair_id: str, config: DatasetConfig) -> Record:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -12,7 +11,9 @@ from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
 from invdpo.curate.exchange.base import EXPORTS, ExchangeResult
 from invdpo.curate.exchange.ours import SourceDataset
 from invdpo.curate.storage.atomic import replacing_folder
+from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.layouts.rows import UNREADABLE
 
 KEPT = (
     "license",
@@ -31,21 +32,31 @@ def export_dataset(
 ) -> ExchangeResult:
     """Write the pairs of a data set to a new folder; images keep their bytes unless asked.
 
+    Rows with an image that can't be read are left out and counted.
+
     Args:
         dataset: Folder of the data set, or of its workspace.
         layout: A name of `EXPORTS`.
         output: A folder that does not exist yet, or is empty.
         config: Format of images.
 
-    Raises `PluginError` for an unknown layout, `DataError` when there is no data set, when the
-    output holds something, and for a damaged file.
+    Raises `PluginError` for an unknown layout, `DataError` when there is no data set, or no pair in
+    it, when the output holds something, and for a damaged file.
     """
     export = EXPORTS[layout]
     folder = DatasetFolder.find(dataset)
+    source, result = SourceDataset(folder, config), ExchangeResult(output)
     with replacing_folder(output, ours=()) as new:
-        export(SourceDataset(folder, config), new)
+        result.pairs.update({s: n for s in SPLITS if (n := folder.count_pairs(s))})
+        for (split, path), rows in source.unreadable.items():
+            result.pairs[split] -= len(rows)
+            for row in sorted(rows):
+                result.skip(UNREADABLE, f"data/{path.name} row {row}")
+        if result.skipped and not result.pairs.total():
+            raise DataError(f"{dataset}: no pair in it ({UNREADABLE}: {result.skipped.total()}).")
+        export(source, new)
         (new / CARD).write_text(_card(folder, layout, new), encoding="utf-8")
-    return ExchangeResult(output, Counter({s: n for s in SPLITS if (n := folder.count_pairs(s))}))
+    return result
 
 
 def _card(folder: DatasetFolder, layout: str, new: Path) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from invdpo.curate.exchange.base import EXPORTS
-from invdpo.curate.exchange.names import file_stem, image_suffix
+from invdpo.curate.exchange.names import file_stem
 from invdpo.curate.exchange.ours import SourceDataset
+from invdpo.schemas.io.images import image_suffix
 from invdpo.schemas.tables import SIDES
 
 
@@ -19,5 +20,5 @@ def export(source: SourceDataset, folder: Path) -> None:
             for side in SIDES:
                 target, content = folder / split / side, row[side]["bytes"]
                 target.mkdir(parents=True, exist_ok=True)
-                (target / f"{stem}.{image_suffix(content) or 'bin'}").write_bytes(content)
+                (target / f"{stem}.{image_suffix(content)}").write_bytes(content)
                 (target / f"{stem}.txt").write_text(row["prompt"], encoding="utf-8", newline="")

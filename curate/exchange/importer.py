@@ -13,12 +13,12 @@ from invdpo.curate.dataset.exif import without_metadata
 from invdpo.curate.dataset.folder import CARD, DatasetFolder
 from invdpo.curate.dataset.write import file_metadata, write_splits
 from invdpo.curate.exchange.base import ExchangeResult
-from invdpo.curate.exchange.names import image_suffix
 from invdpo.curate.exchange.ours import BATCH_ROWS, SplitTables
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import content_id, image_id
+from invdpo.schemas.io.images import decode, image_suffix
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.names import SPLITS
 from invdpo.schemas.layouts.recognise import LAYOUTS, Layout, recognise
@@ -95,18 +95,19 @@ def _record(row: Row) -> Record | str:
     if row.skip_reason:
         return row.skip_reason
     images = (row.chosen or b"", row.rejected or b"")
-    suffixes = [image_suffix(content) for content in images]
-    if None in suffixes:
+    try:
+        for content in images:
+            decode(content)  # a header alone is no picture
+        clean = [without_metadata(content) for content in images]
+    except DataError:
         return UNREADABLE
     hashes = [image_id(content) for content in images]
     # the id by which the trainer knows a pair that has none
     pair_id = _text(row.pair_id) or _text(row.exported_id) or content_id(row.prompt, *hashes)
     record: dict[str, Any] = {"pair_id": pair_id, "prompt": row.prompt}
     record |= dict(zip(("model", "rejected_model"), map(_text, row.models), strict=True))
-    for side, content, suffix, name, stored_id in zip(
-        SIDES, images, suffixes, hashes, row.image_ids, strict=True
-    ):
-        record[side] = {"bytes": without_metadata(content), "path": f"{name}.{suffix}"}
+    for side, content, name, stored_id in zip(SIDES, clean, hashes, row.image_ids, strict=True):
+        record[side] = {"bytes": content, "path": f"{name}.{image_suffix(content)}"}
         record[f"{side}_id"] = _text(stored_id) or name
     return record
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,8 +17,9 @@ from invdpo.curate.dataset.write import write_splits
 from invdpo.curate.storage.columns import hub_metadata
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.io.images import decode
 from invdpo.schemas.layouts.parquet import iter_batches, read_schema
-from invdpo.schemas.tables import IMAGE
+from invdpo.schemas.tables import IMAGE, SIDES, Record
 
 SplitTables = Iterator[tuple[str, pa.Table]]
 """A split and some of its rows, again and again."""
@@ -28,28 +31,59 @@ NEEDED = {"pair_id": pa.string(), "prompt": pa.string(), "chosen": IMAGE, "rejec
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """A data set of ours, its images encoded anew if that is asked for."""
+    """The pairs of a data set of ours, their images encoded anew if that is asked for.
+
+    Rows with an image that can't be read are left out.
+    """
 
     folder: DatasetFolder
     config: DatasetConfig
 
     def tables(self) -> SplitTables:
         """All rows, validation last. Raises `DataError` for files that are damaged or of others."""
-        for split, path in self._files():
-            _check(path)
-            for batch in iter_batches(path, batch_rows=BATCH_ROWS):
-                yield split, reencode_images(pa.Table.from_batches([batch]), self.config)
+        for split, table in self._tables():
+            yield split, reencode_images(table, self.config)
 
     def prompt_counts(self) -> Counter[str]:
         """Prompt -> pairs."""
         counts = Counter[str]()
-        for _, path in self._files():
-            for batch in iter_batches(path, ["prompt"], BATCH_ROWS):
-                counts.update(batch["prompt"].to_pylist())
+        for _, table in self._tables(["prompt"]):
+            counts.update(table["prompt"].to_pylist())
         return counts
+
+    @cached_property
+    def unreadable(self) -> dict[tuple[str, Path], set[int]]:
+        """Split and file -> rows with an image that can't be read; all images are decoded once."""
+        found = {}
+        with ThreadPoolExecutor() as pool:
+            for split, path in self._files():
+                _check(path)
+                batches = iter_batches(path, SIDES, BATCH_ROWS)
+                good = [ok for b in batches for ok in pool.map(_is_readable, b.to_pylist())]
+                found[split, path] = {row for row, ok in enumerate(good) if not ok}
+        return found
+
+    def _tables(self, columns: Sequence[str] | None = None) -> SplitTables:
+        for (split, path), left_out in self.unreadable.items():
+            first = 0
+            for batch in iter_batches(path, columns, BATCH_ROWS):
+                kept = [row for row in range(len(batch)) if first + row not in left_out]
+                first += len(batch)
+                if kept:
+                    table = pa.Table.from_batches([batch])
+                    yield split, table if len(kept) == len(batch) else table.take(kept)
 
     def _files(self) -> list[tuple[str, Path]]:
         return [(split, path) for split in SPLITS for path in self.folder.shards(split)]
+
+
+def _is_readable(row: Record) -> bool:
+    try:
+        for side in SIDES:
+            decode((row[side] or {}).get("bytes"))
+    except DataError:
+        return False
+    return True
 
 
 def _check(path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from invdpo.curate.dataset.shards import SHARD_BYTES
 from invdpo.curate.exchange.base import EXPORTS
-from invdpo.curate.exchange.names import file_stem, image_suffix
+from invdpo.curate.exchange.names import file_stem
 from invdpo.curate.exchange.ours import SourceDataset
+from invdpo.schemas.io.images import image_suffix
 from invdpo.schemas.tables import SIDES, Record
 
 
@@ -38,7 +39,7 @@ def _files(row: Record) -> dict[str, bytes]:
     files = {"txt": row["prompt"].encode(), "json": text.encode()}
     for side in SIDES:
         content = row[side]["bytes"]
-        files[f"{side}.{image_suffix(content) or 'bin'}"] = content
+        files[f"{side}.{image_suffix(content)}"] = content
     return files
 
 

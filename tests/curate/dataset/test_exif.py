@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from PIL.PngImagePlugin import PngInfo
 from invdpo.curate import images
 from invdpo.curate.dataset.exif import holds_metadata, without_metadata
 from invdpo.curate.dataset.reencode import reencode_images
+from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.tables import IMAGE
+from tests.schemas.io import icc
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
 SECRET = b"at home, 52.1 N"
-PROFILE = b"profile" * 20
+PROFILE = icc.display_p3()
 
 
 def written(kind: str, orientation: int = 1, **more: Any) -> bytes:
@@ -67,7 +70,7 @@ def test_it_goes_and_the_pixels_stay(kind: str) -> None:
     assert without_metadata(clean) is clean
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_what_holds_nothing_is_the_same_bytes(kind: str) -> None:
     data = plain(kind)
     assert without_metadata(data) is data
@@ -75,13 +78,15 @@ def test_what_holds_nothing_is_the_same_bytes(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_a_picture_that_is_turned_is_put_upright(kind: str) -> None:
-    clean = without_metadata(written(kind, orientation=6))
+    data = written(kind, orientation=6, **({"lossless": True} if kind == "WEBP" else {}))
+    clean = without_metadata(data)
     assert SECRET not in clean
     after = opened(clean)
     assert after.format == kind
     assert after.size == (24, 32)
-    if kind == "PNG":
-        assert (np.asarray(after) == np.rot90(NOISE, -1)).all()
+    assert after.info["icc_profile"] == PROFILE
+    difference = np.abs(np.asarray(after).astype(int) - np.rot90(opened(data), -1)).max()
+    assert difference <= (40 if kind == "JPEG" else 0)  # noise is the worst for JPEG
 
 
 def test_what_we_write_carries_nothing() -> None:
@@ -90,8 +95,10 @@ def test_what_we_write_carries_nothing() -> None:
 
 @settings(deadline=None)
 @given(st.sampled_from(["JPEG", "PNG", "WEBP"]), st.integers(0, 400), st.binary(max_size=8))
-def test_damaged_files_never_raise(kind: str, cut: int, more: bytes) -> None:
-    without_metadata(written(kind)[:cut] + more)
+def test_damaged_files_are_refused(kind: str, cut: int, more: bytes) -> None:
+    """Or written anew; nothing but `DataError` comes of them."""
+    with suppress(DataError):
+        assert SECRET not in without_metadata(written(kind)[:cut] + more)
 
 
 def test_the_data_set_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:

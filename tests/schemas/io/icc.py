@@ -38,13 +38,14 @@ def _profile(space: bytes, connection: bytes, kind: bytes, tags: Mapping[bytes, 
     return head + table + body
 
 
-def display_p3(gamma: float = 2.2) -> bytes:
+def display_p3(gamma: float = 2.2, filler: bytes = b"") -> bytes:
     """RGB with P3's primaries."""
     tags = {
         name: _xyz(values) for name, values in zip((b"rXYZ", b"gXYZ", b"bXYZ"), P3, strict=True)
     }
     tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), _gamma(gamma))
-    return _profile(b"RGB ", b"XYZ ", b"mntr", tags)
+    more = {b"fill": b"data\0\0\0\0" + filler} if filler else {}
+    return _profile(b"RGB ", b"XYZ ", b"mntr", tags | more)
 
 
 def grey(gamma: float = 1.0) -> bytes:
