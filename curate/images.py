@@ -1,9 +1,11 @@
-"""Pictures that we make: encoding them, and a hash that near-equal ones share."""
+"""Pictures for others: encoded, and as we read them; and a hash that near-equal ones share."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from invdpo.schemas.io.images import decode, viewed_alike
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +19,27 @@ def encode(picture: NDArray[np.uint8]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
+
+
+class Shown(NamedTuple):
+    """A picture for a browser or a model's server."""
+
+    kind: str
+    """`png`, `jpeg` or `webp`."""
+    content: bytes
+
+
+def for_viewers(content: bytes) -> Shown:
+    """The bytes themselves where every program shows them as `decode` does, else PNG of that.
+
+    Raises `DataError` for what is no picture, or cut short.
+    """
+    import numpy as np
+
+    pixels = decode(content)
+    if kind := viewed_alike(content):
+        return Shown(kind, content)
+    return Shown("png", encode(np.asarray(pixels)))
 
 
 def perceptual_hash(picture: NDArray[np.uint8]) -> str:

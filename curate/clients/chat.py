@@ -18,8 +18,6 @@ FORMAT_REFUSED = (400, 404, 415, 422, 501)
 """Statuses of servers that may not know the response format in the request."""
 NEW_LIMIT = "max_completion_tokens"
 """The name that newer models of OpenAI want in place of `max_tokens`, and state in their error."""
-IMAGE_FORMATS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif", b"RIFF": "webp"}
-"""First bytes of a file -> its format."""
 
 
 class Reply(NamedTuple):
@@ -93,21 +91,12 @@ def _response_formats(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def image_part(data: bytes) -> Message:
-    """An image file as part of a message; any unusual format is converted to PNG."""
-    kind = next((name for start, name in IMAGE_FORMATS.items() if data.startswith(start)), None)
-    if kind is None:
-        data, kind = _to_png(data), "png"
-    text = base64.b64encode(data).decode()
-    return {"type": "image_url", "image_url": {"url": f"data:image/{kind};base64,{text}"}}
+    """An image file as part of a message, as we read it ourselves."""
+    from invdpo.curate.images import for_viewers
 
-
-def _to_png(data: bytes) -> bytes:
-    import numpy as np
-
-    from invdpo.curate.images import encode
-    from invdpo.schemas.io.images import decode
-
-    return encode(np.asarray(decode(data)))
+    shown = for_viewers(data)
+    text = base64.b64encode(shown.content).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/{shown.kind};base64,{text}"}}
 
 
 def _parse_reply(envelope: Any, url: str) -> Reply:

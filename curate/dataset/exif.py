@@ -19,8 +19,6 @@ from invdpo.schemas import DataError
 from invdpo.schemas.io.colours import clean_profile
 from invdpo.schemas.io.images import decode, format_of, open_image, orientation, upright
 
-PROFILES = (b"ICC_PROFILE\0", b"iCCP", b"ICCP")
-"""One of them stands in every JPEG, PNG or WebP file that has a profile."""
 WRITTEN: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "PNG": {},
@@ -57,17 +55,11 @@ def without_metadata(data: bytes) -> bytes:
 def _kept(data: memoryview, *, unpack: bool = False) -> bytes | None:
     """The file without what is dropped; None when that can't be told without its pixels."""
     try:
-        return b"".join(kept_parts(data, _profile(data), unpack=unpack))
+        with open_image(bytes(data)) as image:
+            profile = clean_profile(image.info.get("icc_profile"))
+        return b"".join(kept_parts(data, profile, unpack=unpack))
     except (DataError, IndexError, ValueError, struct.error, zlib.error):
         return None
-
-
-def _profile(data: memoryview) -> bytes | None:
-    content = bytes(data)
-    if not any(name in content for name in PROFILES):
-        return None  # nearly always, and much faster than to ask Pillow
-    with open_image(content) as image:
-        return clean_profile(image.info.get("icc_profile"))
 
 
 def _written_anew(data: bytes) -> bytes:

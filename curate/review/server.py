@@ -6,7 +6,6 @@ points here, and have the token in its path; the page loads nothing from anywher
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import secrets
@@ -15,9 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 
+from invdpo.curate.images import for_viewers
 from invdpo.curate.review.session import InvalidDecision, Session
 from invdpo.schemas import ConfigError, DataError, InvdpoError
-from invdpo.schemas.io.images import decode
 
 MAX_BODY = 10_000
 """Bytes of a request that are read."""
@@ -39,11 +38,6 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-}
-CONTENT_TYPES = {
-    b"\x89PNG\r\n\x1a\n": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
 }
 
 
@@ -185,16 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _picture(data: bytes) -> tuple[str, bytes]:
-    """Content type and bytes; pictures of rare types become PNG. Raises `RequestError`."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp", data
-    for magic, content_type in CONTENT_TYPES.items():
-        if data.startswith(magic):
-            return content_type, data
+    """Content type and bytes, as they are trained on. Raises `RequestError`."""
     try:
-        picture = decode(data)
+        shown = for_viewers(data)
     except DataError as error:
         raise RequestError(404, str(error)) from None
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return "image/png", buffer.getvalue()
+    return f"image/{shown.kind}", shown.content

@@ -14,6 +14,7 @@ from typing import Any
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
 from invdpo.curate.clients.http import AnswerError, Endpoint, check_url, redact_url
+from invdpo.curate.images import for_viewers
 from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.score import ScoreConfig
@@ -68,7 +69,7 @@ class RemoteScorer(Scorer):
     def _payload(self, candidate: Candidate) -> dict[str, Any]:
         """The part of a candidate that is sent: what `remote_needs` names, and no more."""
         parts: dict[str, Callable[[], Any]] = {
-            IMAGE: lambda: base64.b64encode(candidate.image_bytes).decode(),
+            IMAGE: lambda: base64.b64encode(for_viewers(candidate.image_bytes).content).decode(),
             PROMPT: lambda: candidate.prompt,
             GRAPH: lambda: candidate.graph.to_dict(),
             OBSERVED: lambda: candidate.observed_graph.to_dict(),

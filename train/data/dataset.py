@@ -10,7 +10,7 @@ from pathlib import Path
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.ids import content_id, image_id
 from invdpo.schemas.io.hub import is_hub_id
-from invdpo.schemas.io.images import shown_size
+from invdpo.schemas.io.images import reading, shown_size
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.recognise import AUTO, LAYOUTS, check_format, recognise
 from invdpo.schemas.layouts.rows import Row
@@ -101,7 +101,9 @@ def _pair(row: Row) -> Pair | None:
     chosen, rejected = row.chosen or b"", row.rejected or b""
     try:
         sizes = shown_size(chosen), shown_size(rejected)
+        readings = reading(chosen), reading(rejected)
     except DataError:
         return None
     prompt, ids = str(row.prompt), (image_id(chosen), image_id(rejected))
-    return Pair(row.pair_id or content_id(prompt, *ids), prompt, *ids, row.where, sizes)
+    pair_id = row.pair_id or content_id(prompt, *ids)
+    return Pair(pair_id, prompt, *ids, row.where, sizes, readings=readings)

@@ -28,6 +28,8 @@ class Pair:
     """(width, height) of chosen and rejected in pixels, as they are shown."""
     bucket: Size = (0, 0)
     """What both are fitted to."""
+    readings: tuple[int, int] = (1, 1)
+    """The rule by which chosen and rejected are read: caches of an older rule are not for them."""
 
     @property
     def images(self) -> tuple[str, str]:
@@ -36,8 +38,12 @@ class Pair:
 
     @property
     def pictures(self) -> tuple[str, str]:
-        """Ids of both images as they are fitted to the bucket."""
-        return content_id(self.chosen, self.bucket), content_id(self.rejected, self.bucket)
+        """Ids of both images as they are read and fitted to the bucket."""
+        chosen, rejected = (
+            content_id(image, self.bucket, *([reading] if reading > 1 else []))
+            for image, reading in zip(self.images, self.readings, strict=True)
+        )
+        return chosen, rejected
 
 
 @dataclass

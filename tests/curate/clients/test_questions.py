@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -13,20 +14,22 @@ from invdpo.curate.clients.budget import BudgetError
 from invdpo.schemas import ConfigError
 from tests.curate.clients.server import SECRET, Answer, in_turn, reply, serving
 from tests.curate.clients.vlm_questions import GOOD, Connect, echo, numbered, question
+from tests.curate.dataset_files import png
 
 
 def test_question_goes_out_as_the_protocol_has_it(connect: Connect) -> None:
-    image = b"\x89PNG and so on"
+    image = png(1)
     with serving(in_turn(GOOD)) as server:
         assert connect(server.url + "/").answer([question(image=image)]) == [7]
     (request,) = server.requests
     assert server.paths == ["/v1/chat/completions"]
     assert server.keys == [f"Bearer {SECRET}"]
+    encoded = base64.b64encode(image).decode()
     system, user = request["messages"]
     assert (system["role"], system["content"]) == ("system", "Count.")
     assert user["content"] == [
         {"type": "text", "text": "how many?"},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORyBhbmQgc28gb24="}},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{encoded}"}},
     ]
     assert (request["model"], request["max_tokens"], request["temperature"]) == ("m", 2048, 0.0)
     form = request["response_format"]
@@ -90,7 +93,7 @@ def test_cut_off_and_fenced_and_refused(connect: Connect) -> None:
 
 def test_answers_are_kept_by_content(connect: Connect) -> None:
     with serving(in_turn(GOOD)) as server:
-        first, second = (b"\x89PNG" + name for name in (b"one", b"two"))
+        first, second = png(1), png(2)
         questions = [
             question("a", first),
             question("a", second),

@@ -146,7 +146,7 @@ def test_decisions_and_back(server: ReviewServer, work: Path) -> None:
 
 
 def test_rare_kinds_of_pictures_are_shown_as_png(work: Path) -> None:
-    kinds = {"BMP": b"\x89PNG", "WEBP": b"RIFF", "JPEG": b"\xff\xd8\xff", "GIF": b"GIF8"}
+    kinds = {"BMP": b"\x89PNG", "WEBP": b"RIFF", "JPEG": b"\xff\xd8\xff", "GIF": b"\x89PNG"}
     path = work / "dataset/data/train-00000-of-00001.parquet"
     for kind, magic in kinds.items():
         buffer = io.BytesIO()

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.ids import content_id
 from invdpo.train.data import image_id, open_dataset
+from tests.schemas.io import icc
 from tests.train.tiny import png, row, write_pairs
 
 
@@ -48,3 +52,14 @@ def test_a_truncated_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=path.name):
         open_dataset(tmp_path).pairs("train")
+
+
+def test_caches_of_pictures_that_were_read_wrongly_are_not_used(tmp_path: Path) -> None:
+    """The ids of all others stay, so what was computed for them is found."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(png(2))).save(file, "PNG", icc_profile=icc.display_p3())
+    write_pairs(tmp_path, "train", [row(0, png(1), file.getvalue())])
+    (pair,) = open_dataset(tmp_path).pairs("train").pairs
+    assert pair.readings == (1, 2)
+    assert pair.pictures[0] == content_id(pair.chosen, pair.bucket)
+    assert pair.pictures[1] != content_id(pair.rejected, pair.bucket)
