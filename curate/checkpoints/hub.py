@@ -9,10 +9,10 @@ from invdpo.schemas import ModelError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.hub import hub_failure, hub_failures
+from invdpo.schemas.io.model_folder import INDEX
 
 DECISIVE = {".safetensors", ".json", ".txt", ".model"}
 """Endings of the files that decide what a pipeline draws."""
-INDEX = "model_index.json"
 
 
 class Source(NamedTuple):

@@ -17,6 +17,8 @@ from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
+from invdpo.schemas.io.model_folder import PICKLES, find_folder
+from invdpo.schemas.io.redact import show_name
 
 EMBEDDED = "embedded"
 
@@ -26,19 +28,14 @@ LORA = "pytorch_lora_weights.safetensors"
 
 def find_model(model: str, revision: str | None = None) -> Source:
     """What a configured name means. Raises `ModelError` or `ConfigError` saying what is allowed."""
-    path = bundle.model_path() if model == EMBEDDED else Path(model)
-    if model != EMBEDDED and is_hub_id(model) and not path.exists():
+    if model == EMBEDDED and not bundle.model_path().is_dir():
+        raise ModelError("The embedded model is missing from this installation. Install it anew.")
+    path = find_folder(str(bundle.model_path()) if model == EMBEDDED else model)
+    if path is None:
         return Source(model, model, commit_of(model, revision))
     if revision is not None:
         text = f"generate.revision: found {revision!r}; only models of the Hub have one."
         raise ConfigError(text)
-    if model == EMBEDDED and not path.is_dir():
-        raise ModelError("The embedded model is missing from this installation. Install it anew.")
-    if not path.exists():
-        raise ModelError(
-            f"Unknown model {model!r}. Allowed: `{EMBEDDED}`, an existing diffusers folder, "
-            "or a Hub id such as `organisation/name`."
-        )
     check_pipeline(path)
     name = EMBEDDED if model == EMBEDDED else path.resolve().name
     return Source(name, str(path), folder_revision(path))
@@ -51,7 +48,10 @@ def find_lora(lora: str) -> Source:
         file = _hub_lora(lora)
         return Source(lora, str(file), lora_revision(file))
     if not path.exists():
-        raise ModelError(f"{lora}: no such LoRA. Give a folder, a .safetensors file, or a Hub id.")
+        shown = show_name(lora)
+        raise ModelError(
+            f"{shown!r}: no such LoRA. Give a folder, a .safetensors file, or a Hub id."
+        )
     files = [path] if path.is_file() else sorted(path.iterdir())
     weights = [file for file in files if file.suffix == ".safetensors"]
     if not weights:
@@ -101,8 +101,6 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index if isinstance(index, dict) else {}
 
 
-PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
-
 VOCABULARIES = {"tokenizer.json", "vocab.json", "vocab.txt"}
 
 SPELLED = {".model", ".tiktoken"}
@@ -114,9 +112,6 @@ def check_pipeline(folder: Path) -> None:
 
     Some libraries would make a tokenizer without words of a folder that lacks its vocabulary.
     """
-    if not folder.is_dir():
-        kind = "a pickle, which can run code, is refused" if folder.suffix in PICKLES else "a file"
-        raise ModelError(f"{folder}: {kind}. Give a diffusers folder with safetensors.")
     for name, (library, kind) in components(folder).items():
         part = folder / name
         if not part.is_dir():
@@ -160,10 +155,6 @@ def components(folder: Path) -> dict[str, tuple[str, str]]:
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         entries = {k: v for k, v in index.items() if isinstance(v, list) and v and v[0]}
-    except FileNotFoundError:
-        names = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        text = f"{folder}: no {INDEX}, so no diffusers folder; found: {names}."
-        raise ModelError(text) from None
     except (OSError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / INDEX}: can't be read: {error}.") from None
     return {name: (str(entry[0]), str(entry[-1])) for name, entry in entries.items()}

@@ -14,6 +14,7 @@ from invdpo.curate.checkpoints.hub import Source
 from invdpo.curate.checkpoints.pipelines import find_lora, find_model
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.io.redact import is_address
 
 LARGEST_SCALE = 100.0
 
@@ -91,7 +92,7 @@ def distinct(specs: Sequence[ModelSpec]) -> None:
 
 
 def _model_spec(text: str, common: tuple[LoraSpec, ...]) -> ModelSpec:
-    if Path(text).exists():  # a folder may be called anything
+    if is_address(text) or Path(text).exists():  # a folder may be called anything
         return ModelSpec(text, None, common)
     model, *adapters = text.split("+")
     name, at, revision = model.partition("@")
@@ -104,7 +105,7 @@ def _model_spec(text: str, common: tuple[LoraSpec, ...]) -> ModelSpec:
 def _lora_spec(text: str) -> LoraSpec:
     """`PATH` or `PATH=SCALE`; a path that is there may hold an equals sign."""
     path, equals, number = text.strip().rpartition("=")
-    if not equals or Path(text.strip()).exists():
+    if not equals or is_address(text) or Path(text.strip()).exists():
         return LoraSpec(text.strip())
     try:
         scale = float(number)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from invdpo.schemas.io.redact import without_secrets
+
 
 @dataclass(frozen=True)
 class Output:
@@ -21,10 +23,11 @@ class Output:
 
     def note(self, text: str) -> None:
         """Something useful to know that is not the result."""
-        print(text, file=sys.stderr, flush=True)
+        print(without_secrets(text), file=sys.stderr, flush=True)
 
     def error(self, text: str, kind: str) -> None:
         """Why the command failed, and what to do."""
+        text = without_secrets(text)
         if self.as_json:
             print(_json({"error": {"kind": kind, "text": text}}))
         print(f"Error: {text}", file=sys.stderr, flush=True)

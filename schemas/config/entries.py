@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from invdpo.schemas.io.redact import is_address
+
 
 def split_list(value: Any) -> list[Any]:
     """The entries of a list, or of a text at its commas; anything else as the only entry."""
@@ -18,16 +20,21 @@ def split_list(value: Any) -> list[Any]:
 def split_names(value: Any, marks: str) -> list[Any]:
     """As `split_list`; nothing for one name without any of these `marks`, or for no name.
 
-    Nothing for a path on this machine either: it may hold commas and the like.
+    Nothing for a path on this machine or an address either: they may hold commas and the like.
     """
-    if isinstance(value, str) and (not set(marks) & set(value) or os.path.exists(value)):
+    if isinstance(value, str) and (not set(marks) & set(value) or _is_whole(value)):
         return []
     return split_list(value) if isinstance(value, str | list | tuple) else []
 
 
 def split_revision(model: str) -> tuple[str, str | None]:
-    """`MODEL@REVISION` as two; a path on this machine may hold an @."""
+    """`MODEL@REVISION` as two; a path on this machine or an address may hold an @."""
     name, _, revision = model.partition("@")
-    if not name or not revision or os.path.exists(model):
+    if not name or not revision or _is_whole(model):
         return model, None
     return name, revision
+
+
+def _is_whole(name: str) -> bool:
+    """Never cut: half of an address could show its password where all of it would not."""
+    return is_address(name) or os.path.exists(name)

@@ -12,7 +12,12 @@ from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
-ADDRESS = re.compile(r"(?P<scheme>\b[A-Za-z][\w+.-]*://)(?:[^\s/?#'\"<>]*@)?(?P<rest>[^\s'\"<>]*)")
+ADDRESS = re.compile(
+    r"(?P<scheme>\b(?:[A-Za-z][\w+.-]*://|https?:/))(?:[^\s/?#'\"<>]*@)?(?P<rest>[^\s'\"<>]*)"
+)
+"""One slash is what a path makes of two."""
+LOGIN = re.compile(r"^[^\s/:@]+:[^\s/]+@")
+"""`USER:PASSWORD@` at the beginning of an address without a scheme."""
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{6,}")
 """A token of the Hub as it is made today; older ones have other forms."""
 SHORTEST = 8
@@ -41,6 +46,17 @@ def _bare_address(match: re.Match[str]) -> str:
     rest, mark, _ = match["rest"].partition("?")
     rest = rest if mark else rest.partition("#")[0]
     return f"{match['scheme']}{rest}{'?…' if mark else ''}"
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address, which holds a password perhaps, and no path or Hub id."""
+    return bool(ADDRESS.match(name.strip()) or LOGIN.match(name.strip()))
+
+
+def show_name(name: str) -> str:
+    """A model's or LoRA's name as an error may show it, should it be an address."""
+    bare = without_secrets(name.strip())
+    return bare if ADDRESS.match(bare) else LOGIN.sub("", bare, count=1)
 
 
 def holds_secrets(url: str) -> bool:

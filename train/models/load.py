@@ -9,6 +9,7 @@ import torch
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError, PluginError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
+from invdpo.schemas.io.model_folder import INDEX, find_folder
 from invdpo.train.models import sdxl, stable_diffusion
 from invdpo.train.models.base import FAMILIES, ModelAdapter
 from invdpo.train.models.components import read_json
@@ -24,12 +25,8 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
     Raises `ModelError` for a folder without pipeline or without safetensors, and for a pipeline
     class without an adapter.
     """
-    local = Path(config.model).is_dir()
-    folder = Path(config.model) if local else _download(config.model, config.revision)
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise ModelError(f"{folder}: no model_index.json. Give a folder in diffusers layout.")
-    name = str(read_json(index).get("_class_name"))
+    folder = find_folder(config.model) or _download(config.model, config.revision)
+    name = str(read_json(folder / INDEX).get("_class_name"))
     try:
         family = FAMILIES[name]
     except PluginError:

@@ -1,0 +1,56 @@
+"""Which model a name means: a diffusers folder here, or a repository on the Hub; nothing else.
+
+Every command that takes a model asks here first, so that all of them answer alike.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invdpo.schemas.errors import ModelError
+from invdpo.schemas.io.hub import is_hub_id
+from invdpo.schemas.io.redact import show_name
+
+INDEX = "model_index.json"
+PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
+SINGLE_FILES = {".safetensors", ".sft", ".gguf", *PICKLES}
+LISTED = 8
+"""Files that an error names."""
+WAY_OUT = (
+    "Give a diffusers folder with safetensors. Of one file, diffusers makes it: "
+    "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER), with "
+    "StableDiffusionXLPipeline for SDXL."
+)
+
+
+def find_folder(model: str) -> Path | None:
+    """The folder that a name means; None for `OWNER/NAME`, which is on the Hub.
+
+    Raises `ModelError` for a checkpoint in a single file, a folder without an index, and any other
+    name. The Hub is not asked.
+    """
+    path, shown = Path(model), show_name(model)
+    if path.is_dir():
+        if not (path / INDEX).exists():
+            raise ModelError(_no_index(path))
+        return path
+    if path.suffix.lower() in SINGLE_FILES:
+        pickled = path.suffix.lower() in PICKLES
+        kind = "a pickle, which can run code, is refused" if pickled else "a checkpoint in one file"
+        raise ModelError(f"{shown}: {kind}. {WAY_OUT}")
+    if path.exists():
+        raise ModelError(f"{shown}: a file. {WAY_OUT}")
+    if is_hub_id(model):
+        return None
+    raise ModelError(
+        f"Unknown model {shown!r}. Allowed: `embedded`, an existing diffusers folder, "
+        "or a Hub id such as `organisation/name`."
+    )
+
+
+def _no_index(folder: Path) -> str:
+    names = sorted(path.name for path in folder.iterdir())
+    found = ", ".join(names[:LISTED]) or "nothing"
+    single = any(Path(name).suffix.lower() in SINGLE_FILES for name in names)
+    text = f"{folder}: no {INDEX}, so no diffusers folder; found: {found}."
+    return f"{text} {WAY_OUT}" if single else text
