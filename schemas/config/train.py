@@ -85,6 +85,11 @@ class TrainConfig(Section):
     lora_targets: tuple[str, ...] = Field(
         ("to_q", "to_k", "to_v", "to_out.0"), min_length=1, description="Layers the LoRA adapts."
     )
+    lora_format: Literal["diffusers", "kohya"] = Field(
+        "diffusers",
+        description="Names of the LoRA's tensors; `kohya` for ComfyUI and A1111.",
+        json_schema_extra=RUNTIME,
+    )
     ema_decay: float | None = Field(
         None,
         gt=0,

@@ -21,6 +21,8 @@ from invdpo.schemas.io.files import replace_contents
 from invdpo.train.checkpoint.optimizer_state import gather
 from invdpo.train.distributed import ProcessGroup, shard
 from invdpo.train.models import ModelAdapter
+from invdpo.train.models.lora_format import FILE as LORA_FILE
+from invdpo.train.models.lora_format import save_lora
 
 
 class Tuning(ABC):
@@ -54,7 +56,7 @@ class LoraTuning(Tuning):
         from peft import LoraConfig
 
         unet: Any = adapter.unet
-        self.unet, self.group, self.pipeline = unet, group, adapter.pipeline
+        self.unet, self.group, self.config = unet, group, config
         check_targets(self.unet, config.lora_targets)
         lora = LoraConfig(
             r=config.lora_rank,
@@ -81,17 +83,13 @@ class LoraTuning(Tuning):
 
     def save(self, folder: Path) -> None:
         """`pytorch_lora_weights.safetensors`, which `pipeline.load_lora_weights(folder)` reads."""
-        import diffusers
-        from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
         from peft.utils import get_peft_model_state_dict
 
-        convert: Any = convert_state_dict_to_diffusers  # untyped
         layers = {name: gather(t) for name, t in get_peft_model_state_dict(self.unet).items()}
         if self.group.is_main:
-            save = getattr(diffusers, self.pipeline).save_lora_weights
             replace_contents(
                 folder,
-                lambda fresh: save(fresh, unet_lora_layers=convert(layers)),
+                lambda fresh: save_lora(fresh, layers, self.unet, self.config),
                 stale="model_index.json",
             )
 
@@ -138,7 +136,7 @@ class FullTuning(Tuning):
             self._save_unet(fresh / "unet", weights)
 
         if self.group.is_main:
-            replace_contents(folder, fill, stale="pytorch_lora_weights.safetensors")
+            replace_contents(folder, fill, stale=LORA_FILE)
 
     def _save_unet(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
         from huggingface_hub import save_torch_state_dict
