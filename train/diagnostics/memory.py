@@ -181,6 +181,6 @@ def _all_changes(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, 
         count = now.devices
         if count == 1:
             count = 2 if device_bytes is None else max(2, now.fixed_bytes() // device_bytes + 1)
-        other = "" if now.optimizer == "adamw" else " with optimizer adamw"
+        adamw = "" if now.optimizer == "adamw" else " with optimizer adamw"
         after = replace(now, sharded=True, devices=count, optimizer="adamw")
-        yield f"strategy: fsdp{other} on {count} devices", after
+        yield f"strategy: fsdp{adamw} on {count} devices", after
