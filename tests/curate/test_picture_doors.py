@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from invdpo.curate.candidate import Candidate
-from invdpo.curate.clients.chat import picture
+from invdpo.curate.clients.chat import image_part
 from invdpo.curate.dataset.exif import without_metadata
 from invdpo.curate.dataset.reencode import reencode_images
 from invdpo.curate.evaluation.grid import _scaled
@@ -70,7 +70,7 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
     ),
     "grid": _scaled,
     "review": _picture,
-    "chat": picture,
+    "chat": image_part,
     "remote": for_viewers,
 }
 WITHOUT_PIXELS: dict[str, Callable[[bytes], Any]] = {

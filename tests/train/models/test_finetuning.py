@@ -141,9 +141,10 @@ def test_names_that_comfyui_and_a1111_read() -> None:
 
 
 def test_the_conversion_that_the_docs_name() -> None:
-    from diffusers.utils import convert_all_state_dict_to_peft, convert_state_dict_to_kohya
+    import diffusers.utils
 
-    steps: list[Any] = [convert_all_state_dict_to_peft, convert_state_dict_to_kohya]  # untyped
+    untyped: Any = diffusers.utils
+    steps = [untyped.convert_all_state_dict_to_peft, untyped.convert_state_dict_to_kohya]
     for others in ([], ["ff.net.0.proj"]):
         stem = "mid_block.attentions.0.transformer_blocks.0"
         places = [f"{stem}.{name}" for name in ("attn1.to_q", "attn1.to_out.0", *others)]
