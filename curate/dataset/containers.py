@@ -25,9 +25,9 @@ DROPPED = {*range(0xE0, 0xF0), 0xFE}
 """Of JPEG: what applications add, and comments."""
 ICC_NAME, ICC_SIZE = b"ICC_PROFILE\0", 65_519
 CHUNKS = {
-    b"IHDR": 13, b"PLTE": 768, b"tRNS": 256, b"IDAT": None, b"IEND": 0, b"gAMA": 4, b"cHRM": 32,
-    b"sRGB": 1, b"cICP": 4, b"sBIT": 4, b"bKGD": 6, b"pHYs": 9,
-}  # fmt: skip
+    **{b"IDAT": None, b"IHDR": 13, b"PLTE": 768, b"tRNS": 256, b"IEND": 0},
+    **{b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4, b"sBIT": 4, b"bKGD": 6, b"pHYs": 9},
+}
 """Of PNG: what makes the picture, and how long it may be."""
 PROFILE_NAME = b"ICC Profile\0\0"
 """The name and the kind of compression before a PNG's profile; others may write anything there."""

@@ -43,10 +43,12 @@ def png(*chunks: tuple[bytes, bytes], at: int = 33, data: bytes = b"") -> bytes:
     """A PNG with chunks put in, behind its header unless told otherwise."""
     data = data or saved("PNG")
     more = b"".join(
-        struct.pack(">I", len(content)) + name + content
+        struct.pack(">I", len(content))
+        + name
+        + content
         + struct.pack(">I", zlib.crc32(name + content))
         for name, content in chunks
-    )  # fmt: skip
+    )
     at %= len(data) + 1
     return data[:at] + more + data[at:]
 
@@ -146,9 +148,10 @@ PLACES: dict[str, Callable[[], bytes]] = {
     "TIFF: tags": lambda: saved("TIFF", tiffinfo=tags(), icc_profile=PROFILE),
     "TIFF: turned": lambda: saved("TIFF", exif=exif(6)),
     "TIFF: pages": lambda: animation("TIFF", tiffinfo=tags()),
-    "TIFF: 16 bits": lambda: saved(
-        "TIFF", Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100)
-    ) + SECRET,
+    "TIFF: 16 bits": lambda: (
+        saved("TIFF", Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100))
+        + SECRET
+    ),
     "TIFF: CMYK": lambda: saved(
         "TIFF", PICTURE.convert("CMYK"), tiffinfo=tags(), icc_profile=icc.cmyk()
     ),
@@ -157,7 +160,7 @@ PLACES: dict[str, Callable[[], bytes]] = {
     "GIF: behind the end": lambda: saved("GIF") + SECRET,
     "BMP: behind the end": lambda: saved("BMP") + SECRET,
     "BMP: behind the head": bmp,
-}  # fmt: skip
+}
 LOSSY = {"JPEG: turned", "JPEG: turned CMYK", "JPEG: no end", "JPEG: no marker", "MPO: turned"}
 
 

@@ -263,9 +263,14 @@ def test_endings_are_those_that_pillow_knows_for_the_formats() -> None:
     assert not IMAGE_SUFFIXES & UNREAD_SUFFIXES
     kinds = {kind: image_suffix(saved(Image.fromarray(RGB), kind)) for kind in (*FORMATS, "MPO")}
     assert kinds == {
-        "BMP": "bmp", "GIF": "gif", "JPEG": "jpg", "MPO": "jpg", "PNG": "png", "TIFF": "tif",
+        "BMP": "bmp",
+        "GIF": "gif",
+        "JPEG": "jpg",
+        "MPO": "jpg",
+        "PNG": "png",
+        "TIFF": "tif",
         "WEBP": "webp",
-    }  # fmt: skip
+    }
 
 
 def test_which_pictures_any_program_shows_alike() -> None:
