@@ -70,11 +70,11 @@ def _jpeg(data: memoryview, profile: bytes | None) -> Parts:
             raise ValueError("no segment")
         if kind in SEGMENTS:
             yield data[head:end]
-        elif kind == APP0 and content[:5] == b"JFIF\0" and len(content) >= 14:
+        elif kind == APP0 and bytes(content[:5]) == b"JFIF\0" and len(content) >= 14:
             yield b"\xff\xe0\0\x10" + bytes(content[:12]) + b"\0\0"  # a small picture may follow
-        elif kind == ADOBE and content[:5] == b"Adobe" and len(content) >= 12:
+        elif kind == ADOBE and bytes(content[:5]) == b"Adobe" and len(content) >= 12:
             yield b"\xff\xee\0\x0e" + bytes(content[:12])
-        elif kind == ICC and content[:12] == ICC_NAME and profile:
+        elif kind == ICC and bytes(content[:12]) == ICC_NAME and profile:
             yield from _profile_segments(profile)
             profile = None
         start = end
@@ -172,7 +172,7 @@ def _webp(data: memoryview, profile: bytes | None) -> Parts:
         raise ValueError("no single picture")
     total = sum(8 + len(content) + len(content) % 2 for _, content in chunks)
     yield struct.pack("<4sI4s", RIFF, 4 + total, b"WEBP")
-    for name, content in chunks:
-        yield struct.pack("<4sI", name, len(content))
-        yield content
-        yield b"\0" * (len(content) % 2)
+    for name, chunk in chunks:
+        yield struct.pack("<4sI", name, len(chunk))
+        yield chunk
+        yield b"\0" * (len(chunk) % 2)

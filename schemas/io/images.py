@@ -189,10 +189,10 @@ def _complete(image: Image.Image, content: bytes) -> None:
         if code not in SRGB_CODES:
             text = f"colours of cICP {code[0]}, {code[1]}; only sRGB's are read"
             raise DataError(f"image can't be decoded: {text}")
-    key = image.info.get("transparency")
-    if image.format != "PNG" or isinstance(key, bytes | None) or not image.tile:
+    key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
+    if image.format != "PNG" or isinstance(key, bytes | None) or not tiles:
         return
-    stored = image.tile[0][3]  # as Pillow names the bits of the file, such as `RGB;16B`
+    stored = tiles[0][3]  # as Pillow names the bits of the file, such as `RGB;16B`
     if stored in ("L;2", "L;4"):
         image.info["transparency"] = key * (85 if stored == "L;2" else 17)
     elif isinstance(key, tuple) and stored == "RGB;16B":

@@ -85,7 +85,9 @@ def test_a_picture_that_is_turned_is_put_upright(kind: str) -> None:
     assert after.format == kind
     assert after.size == (24, 32)
     assert after.info["icc_profile"] == PROFILE
-    difference = np.abs(np.asarray(after).astype(int) - np.rot90(opened(data), -1)).max()
+    difference = np.abs(
+        np.asarray(after).astype(int) - np.rot90(np.asarray(opened(data)), -1)
+    ).max()
     assert difference <= (40 if kind == "JPEG" else 0)  # noise is the worst for JPEG
 
 

@@ -188,7 +188,9 @@ CASES: dict[str, Callable[[], tuple[bytes, Pixels]]] = {
     "one transparent grey": transparent_grey,
     "one transparent grey of 16 bits": transparent_wide_grey,
     "one transparent colour of 16 bits": transparent_wide_colour,
-    **{f"animated {kind}": lambda kind=kind: animation(kind) for kind in ("GIF", "PNG", "WEBP")},
+    "animated GIF": lambda: animation("GIF"),
+    "animated PNG": lambda: animation("PNG"),
+    "animated WebP": lambda: animation("WEBP"),
     "pages of a TIFF": lambda: animation("TIFF"),
     "pictures of an MPO": lambda: animation("MPO"),
 }
