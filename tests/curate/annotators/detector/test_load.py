@@ -177,7 +177,7 @@ def test_weights_that_lack_a_tensor_are_reported(folder: Path, tmp_path: Path) -
     tensors = load_file(file)
     lost = sorted(tensors)[-1]
     save_file({name: value for name, value in tensors.items() if name != lost}, file)
-    with pytest.raises(ModelError, match=r"model: the weights lack .* \(1 in all\)") as error:
+    with pytest.raises(ModelError, match=r"model: lacks .* \(1 in all\)") as error:
         load(find_weights(str(tmp_path / "model"), "x"), "cpu")
     assert lost in str(error.value)
 
