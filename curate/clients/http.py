@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.io.proxies import is_loopback
-from invdpo.schemas.io.text import describe_error
+from invdpo.schemas.io.text import describe_error, quote
 
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may be sent again."""
@@ -30,6 +30,8 @@ MAX_WAIT = 60.0
 """Seconds between two tries."""
 EXPLAINED = (400, 404, 413, 415, 422)
 """Statuses whose reason is shown; with others, such as 401, servers may repeat keys in it."""
+OWN_VARIABLES = "INVDPO_"
+"""Only these are sent to a server: a configuration must not name the key of something else."""
 MAX_REASON = 200
 """Characters of a server's reason that are shown."""
 
@@ -155,7 +157,13 @@ class Endpoint:
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def _key(self) -> str:
-        key = os.environ.get(self.key_variable or "", "").strip()
+        variable = self.key_variable or ""
+        if variable and not variable.startswith(OWN_VARIABLES):
+            raise ConfigError(
+                f"{quote(variable)}: no variable whose key may be sent. Put the key into one that "
+                f"begins with {OWN_VARIABLES}, and name that."
+            )
+        key = os.environ.get(variable, "").strip()
         if key and not key.isprintable():
             raise ConfigError(f"{self.key_variable}: the key holds characters that no key has.")
         return key

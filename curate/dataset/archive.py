@@ -26,14 +26,16 @@ from invdpo.curate.dataset.archive_tables import (
 from invdpo.curate.dataset.folder import DatasetFolder, RowLocation, open_shard
 from invdpo.curate.storage.parts import read_part
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas import ConfigError
 from invdpo.schemas.config.load import dump_config, load_config
+from invdpo.schemas.config.trust import portable
 from invdpo.schemas.tables import SIDES
 
 PackedImages = Literal["none", "others", "all"]
 """Images that go with the candidates; `others` are those of no pair."""
 
 REVIEWS = "reviews.parquet"
-PLAIN_FILES = ("pairs.report.json", "invdpo.yaml", REVIEWS)
+PLAIN_FILES = ("pairs.report.json", REVIEWS)
 """Copied as they are when an archive is unpacked."""
 CACHED_GROUPS = 4
 """Row groups in memory: sets are written in the order of candidates, each split in its own."""
@@ -71,7 +73,7 @@ def _dropping_images(ws: Workspace, images: PackedImages) -> Transform:
 
 def _pack_texts(ws: Workspace, folder: Path, redact: Redact) -> list[Path]:
     report = json.loads(ws.need(ws.report_path).read_text(encoding="utf-8"))
-    config = load_config(ws.need(ws.config_path))
+    config, _ = portable(load_config(ws.need(ws.config_path)))
     redacted = type(config).model_validate(redact(config.model_dump(mode="json")))
     texts = {
         ws.report_path.name: json.dumps(redact(report), indent=1, ensure_ascii=False),
@@ -91,11 +93,12 @@ def _pack_reviews(ws: Workspace, folder: Path, redact: Redact) -> list[Path]:
     return [folder / REVIEWS]
 
 
-def unpack_workspace(archive: Path, dataset: DatasetFolder, root: Path) -> None:
+def unpack_workspace(archive: Path, dataset: DatasetFolder, root: Path) -> list[str]:
     """Write the tables packed in the folder `archive` into a workspace at `root`.
 
     Candidates get the images that the data set has; others stay without one, unless they were
-    packed with it. Raises `DataError` for files that are no packed tables.
+    packed with it. Of the configuration comes what decides results; returned is what the user
+    should know of the rest. Raises `DataError` for files that are no packed tables.
     """
     ws = Workspace(root)
     root.mkdir(parents=True, exist_ok=True)
@@ -111,6 +114,20 @@ def unpack_workspace(archive: Path, dataset: DatasetFolder, root: Path) -> None:
     for name in PLAIN_FILES:
         if (archive / name).is_file():
             shutil.copyfile(archive / name, root / name)
+    return _unpack_config(archive / ws.config_path.name, ws)
+
+
+def _unpack_config(packed: Path, ws: Workspace) -> list[str]:
+    """Write what may come from another machine; notes on what was left out."""
+    if not packed.is_file():
+        return []
+    try:
+        config, dropped = portable(load_config(packed))
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"{packed}: ")
+        return [f"{packed.name}: left out, as it can't be used here: {reason}"]
+    ws.save_config(config)
+    return [f"{packed.name}: left out {', '.join(dropped)}, for this machine"] if dropped else []
 
 
 def _packed_files(folder: Path, stem: str) -> list[Path]:

@@ -66,7 +66,8 @@ def pull_set(repo_id: str, output: Path, revision: str | None, note: Note) -> Pu
         note(f"Downloading {len(wanted)} files, {format_bytes(total)}, from {repo.page(revision)}")
         _download(repo, wanted, commit, folder / "files")
         whole = folder / "whole"
-        _assemble(folder / "files", manifest, whole)
+        for text in _assemble(folder / "files", manifest, whole):
+            note(text)
         flush_tree(whole)
         if output.is_dir():
             output.rmdir()
@@ -149,15 +150,16 @@ def _download(
             )
 
 
-def _assemble(files: Path, manifest: Manifest, whole: Path) -> None:
-    """The workspace, or only `dataset/`, from the downloaded files."""
+def _assemble(files: Path, manifest: Manifest, whole: Path) -> list[str]:
+    """The workspace, or only `dataset/`, from the downloaded files; notes on what was left out."""
     for name in (CARD, *manifest.files):
         if not name.startswith("workspace/"):
             target = whole / "dataset" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             os.link(files / name, target)
-    if manifest.workspace:
-        from invdpo.curate.dataset.archive import unpack_workspace
-        from invdpo.curate.dataset.folder import DatasetFolder
+    if not manifest.workspace:
+        return []
+    from invdpo.curate.dataset.archive import unpack_workspace
+    from invdpo.curate.dataset.folder import DatasetFolder
 
-        unpack_workspace(files / "workspace", DatasetFolder(files), whole)
+    return unpack_workspace(files / "workspace", DatasetFolder(files), whole)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Section
+from invdpo.schemas.config.section import OPTIONAL, RUNTIME, TRAVELS, Section
 
 Quality = Annotated[int, Field(ge=1, le=100)]
 
@@ -27,5 +27,5 @@ class DatasetConfig(Section):
     license: str | None = Field(
         None,
         description="Licence on the card, as the Hub names it; that of the models if not given.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | TRAVELS,
     )

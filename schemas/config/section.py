@@ -19,6 +19,8 @@ RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
 OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}
 """Marks a field that was added later: it counts only when used, so older workspaces stay valid."""
+TRAVELS: dict[str, Any] = {"travels": True}
+"""Marks a `RUNTIME` field that goes with a data set to other machines all the same."""
 HIDDEN: dict[str, Any] = {"hidden": True}
 """Marks an older name for what another field says; it works and is not shown in the help."""
 

@@ -16,6 +16,19 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
+MAX_QUOTED = 80
+"""Characters of a value that an error quotes."""
+
+
+def quote(value: object) -> str:
+    """A value as an error shows it: on one line, not too long, and made in no time."""
+    import reprlib
+
+    short = reprlib.Repr(maxstring=MAX_QUOTED, maxother=MAX_QUOTED, maxlevel=3)
+    text = " ".join(short.repr(value).split())
+    return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
+
+
 def format_bytes(size: float) -> str:
     """Bytes in decimal units: `12.3 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -15,6 +15,7 @@ import pytest
 from invdpo.curate.clients import http
 from invdpo.curate.clients.http import AnswerError
 from invdpo.curate.clients.questions import MAX_FAILURES_IN_A_ROW
+from invdpo.schemas import ConfigError
 from tests.curate.clients.server import SECRET, Answer, in_turn, question_text, reply, serving
 from tests.curate.clients.vlm_questions import GOOD, Connect, echo, numbered, question
 
@@ -55,6 +56,17 @@ class Noon(datetime):
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:
         return cls(2030, 1, 1, 12, tzinfo=tz)
+
+
+@pytest.mark.parametrize("variable", ["HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "invdpo_key"])
+def test_keys_of_something_else_are_not_sent(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, SECRET)
+    with serving(in_turn(GOOD)) as server:
+        with pytest.raises(ConfigError, match="begins with INVDPO_"):
+            connect(server.url, vlm_key_variable=variable).answer([question()])
+        assert server.requests == []
 
 
 def test_busy_servers_are_asked_again(

@@ -13,7 +13,8 @@ from invdpo.curate.dataset.folder import DatasetFolder
 from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
-from invdpo.schemas.config import Config
+from invdpo.schemas.config import Config, ScoreConfig, TrainConfig
+from invdpo.schemas.config.load import dump_config, load_config
 from invdpo.schemas.tables import REVIEWS
 from tests.curate.dataset_files import pairs, table, workspace, write
 
@@ -76,3 +77,30 @@ def test_a_data_set_of_others_restores_nothing(work: Workspace, tmp_path: Path) 
     pq.write_table(pq.read_table(shard).drop_columns(["pair_id"]), shard)
     with pytest.raises(DataError, match="no data set of invdpo: column pair_id missing"):
         unpack_workspace(archive, DatasetFolder(work.dataset_dir), tmp_path / "back")
+
+
+def test_what_an_archive_says_of_machines_is_left_out(work: Workspace, tmp_path: Path) -> None:
+    """Else a plain `curate score` of what was pulled sends keys and pictures to its author."""
+    archive, back = tmp_path / "archive", Workspace(tmp_path / "back")
+    archive.mkdir()
+    pack_workspace(work, archive, "none", redact)
+    evil = {"remote_url": "http://127.0.0.1:9/score", "remote_key_variable": "HF_TOKEN"}
+    sections = {"score": ScoreConfig(**evil), "train": TrainConfig(picture_prompts="/etc/passwd")}
+    text = dump_config(Config().model_copy(update=sections))
+    (archive / "invdpo.yaml").write_text(text, encoding="utf-8")
+    notes = unpack_workspace(archive, DatasetFolder(work.dataset_dir), back.root)
+    assert notes == [
+        "invdpo.yaml: left out score.remote_key_variable, score.remote_url, "
+        "train.picture_prompts, for this machine"
+    ]
+    assert load_config(back.config_path) == Config()
+
+
+def test_a_configuration_that_cannot_be_used_is_left_out(work: Workspace, tmp_path: Path) -> None:
+    archive, back = tmp_path / "archive", tmp_path / "back"
+    archive.mkdir()
+    pack_workspace(work, archive, "none", redact)
+    (archive / "invdpo.yaml").write_text("score: {unknown: 1}", encoding="utf-8")
+    (note,) = unpack_workspace(archive, DatasetFolder(work.dataset_dir), back)
+    assert note.startswith("invdpo.yaml: left out, as it can't be used here: ")
+    assert not (back / "invdpo.yaml").exists()

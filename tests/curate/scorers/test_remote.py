@@ -182,10 +182,10 @@ def test_huge_answers_are_not_read(
 def test_key_is_sent_and_never_shown(
     candidates: list[Candidate], monkeypatch: pytest.MonkeyPatch, waits: list[float]
 ) -> None:
-    monkeypatch.setenv("MY_KEY", SECRET)
+    monkeypatch.setenv("INVDPO_MY_KEY", SECRET)
     server = Scripted((403, {}, SECRET.encode()))
     with running(server) as url:
-        remote = scorer(f"{url}/score?key={SECRET}", remote_key_variable="MY_KEY")
+        remote = scorer(f"{url}/score?key={SECRET}", remote_key_variable="INVDPO_MY_KEY")
         with pytest.raises(AnswerError) as error:
             remote(candidates)
     assert SECRET not in str(error.value)
