@@ -24,7 +24,9 @@ def quote(value: object) -> str:
     """A value as an error shows it: on one line, not too long, and made in no time."""
     import reprlib
 
-    short = reprlib.Repr(maxstring=MAX_QUOTED, maxother=MAX_QUOTED, maxlevel=3)
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = MAX_QUOTED
+    short.maxlevel = 3
     text = " ".join(short.repr(value).split())
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 
