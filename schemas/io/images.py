@@ -183,14 +183,14 @@ def _complete(image: Image.Image, content: bytes) -> None:
     if image.format == "BMP" and content[14:18] == b"\x7c\0\0\0" and content[70:74] == b"DEBM":
         start, size = struct.unpack_from("<II", content, 14 + 112)
         image.info["icc_profile"] = content[14 + start : 14 + start + size]
-    head = content[: content.find(b"IDAT")]
-    if image.format == "PNG" and b"cICP" in head:
-        code = head[head.find(b"cICP") + 4 :][:2]
-        if code not in SRGB_CODES:
-            text = f"colours of cICP {code[0]}, {code[1]}; only sRGB's are read"
-            raise DataError(f"image can't be decoded: {text}")
+    if image.format != "PNG":
+        return
+    at = content.find(b"cICP", 0, content.find(b"IDAT"))
+    if at > 0 and (code := content[at + 4 : at + 6]) not in SRGB_CODES:
+        text = f"colours of cICP {code[0]}, {code[1]}; only sRGB's are read"
+        raise DataError(f"image can't be decoded: {text}")
     key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
-    if image.format != "PNG" or isinstance(key, bytes | None) or not tiles:
+    if isinstance(key, bytes | None) or not tiles:
         return
     stored = tiles[0][3]  # as Pillow names the bits of the file, such as `RGB;16B`
     if stored in ("L;2", "L;4"):
