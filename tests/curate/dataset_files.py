@@ -19,8 +19,10 @@ GRAPH = '{"items":[{"item_id":0,"label":"circle"}]}'
 
 
 def png(shade: int) -> bytes:
+    """A picture of its own for each number below 2**24."""
     file = io.BytesIO()
-    Image.new("RGB", (6, 6), (shade, 0, 0)).save(file, "PNG")
+    colour = (shade % 256, shade // 256 % 256, shade // 65536)
+    Image.new("RGB", (6, 6), colour).save(file, "PNG")
     return file.getvalue()
 
 

@@ -16,6 +16,7 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.tables import CANDIDATES, PROMPTS, REVIEWS, SCORES
+from tests.curate.dataset_files import png
 
 COUNT, EACH = 6, 3
 UP: dict[str, Any] = {"prompts": {"source": "hand"}}
@@ -39,7 +40,7 @@ def ws(tmp_path: Path) -> Workspace:
             "seed": k,
             "model": "m",
             "status": "ok",
-            "image": {"bytes": f"{n}{k}".encode(), "path": None},
+            "image": {"bytes": png(n * EACH + k), "path": None},
         }
         for n in range(COUNT)
         for k in range(EACH)

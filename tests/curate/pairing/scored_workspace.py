@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from invdpo.curate.shapes import scenes, world
 from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import CANDIDATES, PROMPTS, SCORES, Record
+from tests.curate.dataset_files import png
 
 SCORERS = ("composition", "clip", "pickscore", "aesthetic", "nsfw")
 PART = "part-00000.parquet"
@@ -59,7 +61,7 @@ def scored_workspace(root: Path, *, prompts: int = 40, seeds: int = 3) -> Worksp
 
 def _candidate(prompt: Record, seed: int, model: str, look: int) -> Record:
     name = f"{prompt['prompt_id'][:12]}-{model}-{seed}"
-    picture = {"bytes": name.encode(), "path": None}
+    picture = {"bytes": png(zlib.crc32(name.encode()) % 2**24), "path": None}
     return {
         "candidate_id": name,
         "prompt_id": prompt["prompt_id"],
