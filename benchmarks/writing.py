@@ -2,8 +2,8 @@
 
     python benchmarks/writing.py [--pictures 1114 11140] [--kilobytes 1000] [--rounds 3]
 
-A workspace is made whose pictures are random bytes, so that no codec can hide their size, two of a
-prompt, all of them in pairs. `copy` copies the files of its candidates a megabyte at a time.
+A workspace is made whose pictures are noise in PNG files, so that no codec can hide their size, two
+of a prompt, all of them in pairs. `copy` copies the files of its candidates a megabyte at a time.
 `write` is `write_dataset`, from candidates, prompts and scores to the data set with its card. Each
 runs in a process of its own, which flushes what it wrote to the disk before its clock stops; both
 find the candidates' files on the disk, not in memory, and alternate. Medians are told, with the
@@ -14,7 +14,9 @@ the share of its bytes in pages that the first one has too. Needs disk for three
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -28,6 +30,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pages import shared
+from PIL import Image
 from report import stamp, table
 
 from invdpo.curate.dataset.write import write_dataset
@@ -58,7 +61,7 @@ def workspace(root: Path, pictures: int, size: int) -> Workspace:
                 "prompt_id": f"p{n // 2:06d}",
                 "seed": n,
                 "model": "m",
-                "image": {"bytes": rng.bytes(size), "path": f"c{n:06d}.png"},
+                "image": {"bytes": noise(rng, size), "path": f"c{n:06d}.png"},
                 "status": "ok",
             }
             for n in numbers
@@ -69,6 +72,14 @@ def workspace(root: Path, pictures: int, size: int) -> Workspace:
             write_part(ws.scores_dir(scorer) / name, pa.Table.from_pylist(scored, SCORES), {})
     write_part(ws.pairs_path, pairs(pictures), {})
     return ws
+
+
+def noise(rng: np.random.Generator, size: int) -> bytes:
+    """A PNG file of at least `size` bytes."""
+    side, file = math.ceil(math.sqrt(size / 3)), io.BytesIO()
+    pixels = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "PNG", compress_level=0)
+    return file.getvalue()
 
 
 def pairs(pictures: int) -> pa.Table:
