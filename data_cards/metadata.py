@@ -9,6 +9,9 @@ from invdpo.data_cards.licences import KEYS, licence_of
 
 Stats = Mapping[str, Any]
 
+CONTENT_HASH = "SHA-256 of the files: "
+"""Before the hash, in the description of a card's default configuration."""
+
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """The Hub's size categories below a million rows."""
 
@@ -16,7 +19,6 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 def dataset_metadata(stats: Stats) -> dict[str, Any]:
     """Licence, task, files and features of a data set."""
     counts = {name: int(stats.get(f"num_{name}", 0)) for name in ("train", "validation")}
-    files = [{"split": name, "path": f"data/{name}-*.parquet"} for name, n in counts.items() if n]
     head: dict[str, Any] = {
         "pretty_name": " ".join(str(stats["name"]).split()),
         **_dataset_licence(stats),
@@ -25,11 +27,46 @@ def dataset_metadata(stats: Stats) -> dict[str, Any]:
         "annotations_creators": ["machine-generated"],
         "size_categories": [_size(sum(counts.values()))],
         "tags": ["preference", "dpo", "scene-graph", "synthetic", "invdpo"],
-        "configs": [{"config_name": "default", "data_files": files}],
+        **files_metadata(stats),
     }
-    if stats.get("features"):
-        head["dataset_info"] = {"features": [dict(feature) for feature in stats["features"]]}
     return head
+
+
+def files_metadata(stats: Stats) -> dict[str, Any]:
+    """Where the splits are, their sizes, and the hash of all files.
+
+    `datasets` keeps what it loaded from a folder by the folder's last name and by these, so that
+    another data set in a folder of that name needs another hash.
+    """
+    sizes = {n: size for n, size in stats.get("splits", {}).items() if size["num_examples"]}
+    names = sizes or [n for n in ("train", "validation") if stats.get(f"num_{n}")]
+    config: dict[str, Any] = {
+        "config_name": "default",
+        "data_files": [{"split": name, "path": f"data/{name}-*.parquet"} for name in names],
+    }
+    if stats.get("content_hash"):
+        config["description"] = f"{CONTENT_HASH}{stats['content_hash']}"
+    info: dict[str, Any] = {}
+    if stats.get("features"):
+        info["features"] = [dict(feature) for feature in stats["features"]]
+    if sizes:
+        info["splits"] = [
+            {"name": n, "num_bytes": size["num_bytes"], "num_examples": size["num_examples"]}
+            for n, size in sizes.items()
+        ]
+        info["download_size"] = sum(size["download_size"] for size in sizes.values())
+        info["dataset_size"] = sum(size["num_bytes"] for size in sizes.values())
+    return {"configs": [config], **({"dataset_info": info} if info else {})}
+
+
+def stored_content_hash(head: Mapping[str, Any]) -> str | None:
+    """The hash of the files for which a card's head was written, if it holds one."""
+    configs = head.get("configs")
+    for config in configs if isinstance(configs, list) else ():
+        text = str(config.get("description", "")) if isinstance(config, Mapping) else ""
+        if text.startswith(CONTENT_HASH):
+            return text.removeprefix(CONTENT_HASH)
+    return None
 
 
 def model_metadata(stats: Stats) -> dict[str, Any]:

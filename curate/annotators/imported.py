@@ -102,7 +102,7 @@ def _parquet(path: Path, data: bytes) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        yield from pq.read_table(pa.BufferReader(data)).to_pylist()
+        yield from pq.read_table(pa.BufferReader(data), page_checksum_verification=True).to_pylist()
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: damaged, or no Parquet file ({reason}).") from None

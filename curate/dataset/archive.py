@@ -169,5 +169,5 @@ class DatasetImages:
 
 
 def _read_group(path: Path, group: int) -> pa.Table:
-    with open_shard(path, page_checksum_verification=True) as file:
+    with open_shard(path) as file:
         return file.read_row_group(group, list(SIDES))

@@ -111,7 +111,7 @@ def dataset_facts(folder: DatasetFolder) -> Facts:
     sources += [("scene graphs", *entry) for entry in notes.get("annotators", {}).items()]
     sources += [("scores", *entry) for entry in notes.get("scorers", {}).items()]
     sources += [("prompts", name, None) for name in notes.get("prompts", ())]
-    return {f"num_{split}": folder.count_pairs(split) for split in SPLITS} | {
+    return file_facts(folder) | {
         "images": _count_images(folder),
         "features": hub_columns(schema),
         "scorers": list(notes.get("scorers", {})),
@@ -121,6 +121,13 @@ def dataset_facts(folder: DatasetFolder) -> Facts:
         "config_hash": metadata.get(CONFIG_HASH, b"").decode(),
         "version": metadata.get(VERSION, b"").decode(),
     }
+
+
+def file_facts(folder: DatasetFolder) -> Facts:
+    """Sizes and hash of the files, of any layout in `data/`."""
+    sizes = {split: folder.split_sizes(split)._asdict() for split in SPLITS}
+    counts = {f"num_{split}": size["num_examples"] for split, size in sizes.items()}
+    return {**counts, "splits": sizes, "content_hash": folder.content_hash()}
 
 
 def origin_notes(ws: Workspace, scorers: Sequence[str], annotator: str | None) -> Facts:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 from invdpo.curate.storage.errors import remote_errors
 from invdpo.curate.storage.object_store import reading
 from invdpo.schemas import DataError
+from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.layouts.parquet import parquet_errors
 from invdpo.schemas.tables import Record
 
@@ -29,6 +31,17 @@ class RowLocation(NamedTuple):
     group: int
     row: int
     """Within its row group."""
+
+
+class SplitSizes(NamedTuple):
+    """How much there is of a split, in the terms of `datasets`."""
+
+    num_examples: int
+    """Rows."""
+    num_bytes: int
+    """In memory."""
+    download_size: int
+    """Bytes of its files."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +80,19 @@ class DatasetFolder:
 
     def count_pairs(self, split: str) -> int:
         """How many pairs of a split there are."""
-        return sum(_count_rows(path) for path in self.shards(split))
+        return self.split_sizes(split).num_examples
+
+    def split_sizes(self, split: str) -> SplitSizes:
+        """How much there is of a split."""
+        sizes = [_sizes(path) for path in self.shards(split)]
+        return SplitSizes(
+            *(sum(column) for column in zip(SplitSizes(0, 0, 0), *sizes, strict=True))
+        )
+
+    def content_hash(self) -> str:
+        """SHA-256 over names and bytes of all shards: another one, and it is another data set."""
+        lines = [f"{path.name} {hash_file(path)}\n" for path in self.shards()]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def read_columns(self, names: Sequence[str]) -> pa.Table:
         """Some columns of all files. Raises `DataError` for a file that is damaged."""
@@ -113,20 +138,23 @@ def _why_no_dataset(path: Path) -> str:
 
 
 @contextmanager
-def open_shard(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
+def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file, local or remote. Raises `DataError` for one that is damaged."""
     with (
         parquet_errors(path, "Write the data set again."),
         remote_errors(path),
         reading(path) as source,
-        pq.ParquetFile(source, **options) as file,
+        pq.ParquetFile(source, page_checksum_verification=True) as file,
     ):
         yield file
 
 
-def _count_rows(path: Path) -> int:
+def _sizes(path: Path) -> SplitSizes:
     with open_shard(path) as file:
-        return int(file.metadata.num_rows)
+        metadata = file.metadata
+        groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+        num_bytes = sum(group.total_byte_size for group in groups)
+        return SplitSizes(metadata.num_rows, num_bytes, path.stat().st_size)
 
 
 def _read_columns(path: Path, names: Sequence[str]) -> pa.Table:

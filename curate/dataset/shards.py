@@ -6,6 +6,7 @@ let an upload send only what changed.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,10 @@ from invdpo.curate.storage.columns import parquet_options
 GROUP_ROWS = 100
 """Rows of a row group, unless their bytes fill it first."""
 GROUP_BYTES = 90_000_000
+CHUNKING = {"min_chunk_size": 256 * 1024, "max_chunk_size": 1024 * 1024, "norm_level": 0}
+"""Bounds of content-defined chunks in bytes, as `datasets` writes them."""
+CHUNKED = "content_defined_chunking"
+"""Key of a file's metadata by which the Hub and `datasets` know such a file."""
 SHARD_BYTES = 480_000_000
 """Just below the 500 MB the Hub recommends, since the size on disk is only known afterwards."""
 
@@ -88,10 +93,13 @@ class ShardWriter:
     def _open_writer(self) -> pq.ParquetWriter:
         if self._writer is None:
             path = self._folder / f"{self._split}-{len(self._paths):05d}.parquet"
-            options = parquet_options(self._schema, checksums=False)  # nobody reads them there
             self._writer = pq.ParquetWriter(
-                path, self._schema, use_content_defined_chunking=True, **options
+                path,
+                self._schema,
+                use_content_defined_chunking=CHUNKING,
+                **parquet_options(self._schema),
             )
+            self._writer.add_key_value_metadata({CHUNKED: json.dumps(CHUNKING)})
             self._paths.append(path)
             self._shard_size = 0
         return self._writer

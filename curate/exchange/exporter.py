@@ -7,6 +7,7 @@ from pathlib import Path
 import yaml
 
 from invdpo import __version__
+from invdpo.curate.dataset.card import file_facts
 from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
 from invdpo.curate.exchange.base import EXPORTS, ExchangeResult
 from invdpo.curate.exchange.ours import SourceDataset
@@ -63,16 +64,12 @@ def _card(folder: DatasetFolder, layout: str, new: Path) -> str:
     """A short one: under which licence, and where it comes from."""
     from invdpo.data_cards.escape import plain
     from invdpo.data_cards.head import split_head
+    from invdpo.data_cards.metadata import files_metadata
 
     head, _ = split_head(folder.read_card() or "", CARD)
     metadata = {key: head[key] for key in KEPT if key in head}
     if (new / "data").is_dir():
-        files = [
-            {"split": split, "path": f"data/{split}-*.parquet"}
-            for split in SPLITS
-            if any((new / "data").glob(f"{split}-*"))
-        ]
-        metadata["configs"] = [{"config_name": "default", "data_files": files}]
+        metadata |= files_metadata(file_facts(DatasetFolder(new)))
     name = plain(head.get("pretty_name") or folder.path.resolve().name)
     text = f"Preference pairs of {name} in the layout `{layout}`, exported by invdpo {__version__}."
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n\n# {name}\n\n{text}\n"

@@ -131,7 +131,7 @@ def _parquet(path: Path, data: bytes, reader: PromptReader) -> Iterator[Draft]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(pa.BufferReader(data)) as file:
+        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             column = reader.column(names, str(path))
             kept = [name for name in names if name == column or name in GRAPH_COLUMNS]

@@ -11,7 +11,7 @@ import pyarrow as pa
 from invdpo.schemas.tables import IMAGE
 
 
-def parquet_options(schema: pa.Schema, *, checksums: bool = True) -> dict[str, Any]:
+def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     """Options of `pq.ParquetWriter`: an index of pages, their checksums, and nothing done in vain.
 
     Pictures are compressed already, so their bytes are stored as they are: without compression,
@@ -24,7 +24,7 @@ def parquet_options(schema: pa.Schema, *, checksums: bool = True) -> dict[str, A
         "use_dictionary": plain,
         "write_statistics": plain,
         "write_page_index": True,
-        "write_page_checksum": checksums,
+        "write_page_checksum": True,
     }
 
 

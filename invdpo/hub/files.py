@@ -11,7 +11,7 @@ from typing import Any
 
 from invdpo.hub.errors import HubError
 from invdpo.schemas import DataError
-from invdpo.schemas.io.files import hash_file
+from invdpo.schemas.io.files import hash_file, hash_git_blob
 from invdpo.schemas.io.redact import redact_file
 
 Content = Path | bytes
@@ -96,8 +96,9 @@ def same_as_listed(content: Content, entry: Any, sha256: str | None = None) -> b
         return False
     if entry.lfs is not None:
         return bool(entry.lfs.sha256 == (sha256 or _hash(content, hashlib.sha256)))
-    size = len(content) if isinstance(content, bytes) else content.stat().st_size
-    git = partial(hashlib.sha1, b"blob %d\0" % size, usedforsecurity=False)
+    if isinstance(content, Path):
+        return bool(entry.blob_id == hash_git_blob(content))
+    git = partial(hashlib.sha1, b"blob %d\0" % len(content), usedforsecurity=False)
     return bool(entry.blob_id == _hash(content, git))
 
 

@@ -50,6 +50,7 @@ def find_dataset(path: Path) -> LocalDataset:
     workspace = Workspace(folder.workspace) if folder.workspace else None
     if workspace is not None:
         _check_same_pairs(workspace, fingerprint, pairs)
+    _check_content(folder, card)
     return LocalDataset(folder.path, workspace, fingerprint, pairs, card)
 
 
@@ -68,6 +69,20 @@ def _read_card(folder: DatasetFolder) -> str:
             f"set again: {AGAIN}"
         )
     return text
+
+
+def _check_content(folder: DatasetFolder, card: str) -> None:
+    """Refuse shards that are not those the card was written for; cards made before have no hash."""
+    from invdpo.data_cards.head import split_head
+    from invdpo.data_cards.metadata import stored_content_hash
+
+    written = stored_content_hash(split_head(card, "")[0])
+    if written and written != folder.content_hash():
+        raise DataError(
+            f"{folder.path / 'data'}: not the files that its card was written for: they are "
+            f"damaged, or were changed. Write the data set again: {AGAIN}\n"
+            "If you changed them yourself, write the card again: invdpo curate card"
+        )
 
 
 def _read_shards(folder: DatasetFolder) -> tuple[dict[str, Any], int]:

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any
@@ -128,6 +129,12 @@ def hash_file(path: Path, algorithm: str | Callable[[], Any] = "sha256") -> str:
     """
     with path.open("rb") as file:
         return str(hashlib.file_digest(file, algorithm).hexdigest())
+
+
+def hash_git_blob(path: Path) -> str:
+    """The hash by which git knows a file's bytes, in hexadecimal."""
+    header = b"blob %d\0" % path.stat().st_size
+    return hash_file(path, partial(hashlib.sha1, header, usedforsecurity=False))
 
 
 @contextmanager

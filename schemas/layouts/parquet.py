@@ -30,7 +30,7 @@ def iter_batches(
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a file, a few at a time. Raises `DataError` for a damaged one."""
     # buffering beforehand would keep the whole file in memory, however few rows are asked for
-    options = {"pre_buffer": False, "buffer_size": BUFFER_BYTES}
+    options = {"pre_buffer": False, "buffer_size": BUFFER_BYTES, "page_checksum_verification": True}
     with parquet_errors(path), pq.ParquetFile(path, **options) as file:
         yield from file.iter_batches(batch_rows, columns=columns)
 
