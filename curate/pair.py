@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,21 +53,23 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     if is_done(ws.pairs_path, fingerprint, options) and ws.dataset_dir.exists():
         rows = read_header(ws.pairs_path).rows
         if earlier := _earlier_report(ws, config, rows):
-            return _result(ws, earlier, begin, resumed=rows)
+            return _result(ws, earlier, begin, options, resumed=rows)
     pairs, report = _read_and_cut(ws, config, list(fingerprint["scores"]))
     if options.dry_run:
-        return _result(ws, report, begin, planned=len(pairs))
+        return _result(ws, report, begin, options, planned=len(pairs))
     remove_stale(ws.root)
     with replacing(ws.report_path) as temporary:
         temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
-    require_target(report, f"All counts, on a page: invdpo report {shlex.quote(str(ws.root))}")
+    if report["shortfall"]:
+        page = f"All counts, on a page: invdpo report {shlex.quote(str(ws.root))}"
+        require_target(report, "\n".join([*_unscored(ws, config, len(pairs)), page]))
     ws.save_config(config)
     annotator = _annotator(ws, config)
     if is_remote(ws.root):  # where the data set changes file by file, and half of it is none
         ws.pairs_path.unlink(missing_ok=True)
     write_dataset(ws, pairs, fingerprint, annotator=annotator, config=config.dataset)
     write_part(ws.pairs_path, pairs, fingerprint)
-    return _result(ws, report, begin, made=len(pairs))
+    return _result(ws, report, begin, options, made=len(pairs))
 
 
 def _earlier_report(ws: Workspace, config: Config, rows: int) -> Report | None:
@@ -104,6 +107,17 @@ def _read_scores(ws: Workspace, name: str) -> pa.Table:
         check_columns(name, table)
         tables.append(table.select(NEEDED))
     return pa.concat_tables(tables)
+
+
+def _unscored(ws: Workspace, config: Config, pairs: int) -> Iterator[str]:
+    """Where no pair came out, why the scorers that decide it gave no score."""
+    for name in sorted(config.pair.weights) if not pairs else ():
+        table = ws.read_table(ws.scores_dir(name))
+        known = table["error"].to_pylist() if "error" in table.column_names else []
+        errors = Counter(filter(None, known))
+        if errors:
+            reasons = "; ".join(f"{count:,} x {reason}" for reason, count in errors.most_common(3))
+            yield f"{name} could not judge {errors.total():,} of {len(table):,}: {reasons}"
 
 
 def _read_reviews(ws: Workspace) -> pa.Table:
@@ -162,6 +176,7 @@ def _result(
     ws: Workspace,
     report: Mapping[str, Any],
     begin: float,
+    options: RunOptions,
     *,
     made: int = 0,
     resumed: int = 0,
@@ -178,15 +193,15 @@ def _result(
         rejected=sum(dropped.values()),
         rejections=dict(dropped),
         seconds=time.monotonic() - begin,
-        notes=tuple(_notes(ws, report)),
+        notes=tuple(_notes(ws, report, options)),
     )
 
 
-def _notes(ws: Workspace, report: Mapping[str, Any]) -> Iterator[str]:
+def _notes(ws: Workspace, report: Mapping[str, Any], options: RunOptions) -> Iterator[str]:
     """A missed target, where the data set is, and a validation split of another size than asked."""
     if report["shortfall"]:
         yield report["shortfall"]
-    if ws.dataset_dir.exists():
+    if ws.dataset_dir.exists() and not options.dry_run:
         yield f"data set in {ws.dataset_dir}"
     split = report.get("split", {})
     if split and abs(split["prompts_held_out"] - split["asked"]) > SPLIT_TOLERANCE * split["asked"]:

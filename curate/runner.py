@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,18 @@ def run_plans(
         _result(plan, made[plan.goal.stage], options, whole if len(plans) == 1 else None)
         for plan in plans
     ]
+
+
+def was_begun(plan: Plan) -> bool:
+    """Whether any of the parts that were to be made is there now."""
+    for output in map(plan.output, plan.wanted):
+        with suppress(WorkspaceError):  # a part of another configuration may be damaged
+            if (
+                exists(output.target)
+                and read_header(output.target).fingerprint == output.fingerprint
+            ):
+                return True
+    return False
 
 
 def _tasks(source: Sequence[InputPart], plans: Sequence[Plan]) -> list[Task]:

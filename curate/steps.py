@@ -16,17 +16,36 @@ from pathlib import Path
 import pyarrow as pa
 
 from invdpo.curate.annotate import Annotate
+from invdpo.curate.annotators.judges import (
+    CLIP,
+    SHAPES,
+    check_judges,
+    require_choice,
+    run_commands,
+    step_commands,
+    unchosen,
+)
 from invdpo.curate.candidate import OBSERVED
 from invdpo.curate.devices import for_each_device
 from invdpo.curate.engines import InputPart, MakeStage, OnDevices
 from invdpo.curate.fingerprints import descendant, fingerprint_of, missing_parts, part_size
 from invdpo.curate.generate import Generate
+from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.inputs import CandidatePart, cut
 from invdpo.curate.pair import pair_workspace
 from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
-from invdpo.curate.runner import Goal, RunOptions, StepResult, is_done, plan_goal, run_plans, tally
+from invdpo.curate.runner import (
+    Goal,
+    RunOptions,
+    StepResult,
+    is_done,
+    plan_goal,
+    run_plans,
+    tally,
+    was_begun,
+)
 from invdpo.curate.score import Score
-from invdpo.curate.storage.parts import Fingerprint, read_header, remove_stale, write_part
+from invdpo.curate.storage.parts import Fingerprint, exists, read_header, remove_stale, write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
@@ -36,6 +55,8 @@ from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record
 
+NO_GRAPH = "a scene graph; the others can't be judged by `composition`"
+
 
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
     """Write the table of prompts. Raises `DataError` when the source has none that can be used."""
@@ -43,7 +64,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     source = PROMPT_SOURCES[config.prompts.source](config.prompts)
     counts: tuple[str, ...] = ()
     fingerprint = {"prompts": source.fingerprint()}
-    with _working(ws, options, first=True):
+    with _working(ws, config, options, "prompts"):
         made = 0
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = _without_asking(config)() if options.dry_run else source()
@@ -83,6 +104,8 @@ def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     doubled = read_header(ws.prompts_path).notes.get("doubled", 0)
     notes = [f"{doubled} doubled prompts dropped"] if doubled else []
     notes += [f"{rows} distinct prompts found, {asked} asked for"] if rows < asked else []
+    graphs = rows - ws.read_table(ws.prompts_path, ["graph"])["graph"].null_count
+    notes += [f"{graphs} of {rows} prompts have {NO_GRAPH}"] if graphs < rows else []
     return StepResult(
         "prompts",
         str(ws.prompts_path),
@@ -94,10 +117,21 @@ def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     )
 
 
+def check(ws: Workspace, config: Config, options: RunOptions, names: Sequence[str]) -> None:
+    """Tell before the first of several steps what would stop a later one; nothing is loaded.
+
+    Raises `ConfigError` for judges that nobody chose for these images, and as `check_judges`.
+    """
+    models = [spec.name for spec in model_specs(config.generate)]
+    left_open = unchosen(config, names, _made(ws, options, names))
+    require_choice(models, left_open, *run_commands(ws.root, models))
+    check_judges(config, names)
+
+
 def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
     """Sample K candidates a prompt. Raises `ModelError` for a model that can't be used."""
     section = config.generate
-    with _working(ws, options):
+    with _working(ws, config, options, "generate"):
         prompts = fingerprint_of(ws, ws.prompts_path)
         stage = Generate(section)
         size = part_size(
@@ -128,8 +162,9 @@ def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepRes
     """Read a scene graph off every candidate, with all annotators in one pass."""
     make = partial(_annotator, config.annotate)
     stages = [make(name) for name in dict.fromkeys(config.annotate.annotators)]
-    with _working(ws, options):
+    with _working(ws, config, options, "annotate"):
         candidates = _candidates(ws)
+        _require_choice(ws, config, options, "annotate")
         goals = [
             Goal(
                 stage.name,
@@ -153,10 +188,11 @@ def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult
     """
     make = partial(_scorer, config.score)
     stages = [make(name) for name in dict.fromkeys(config.score.scorers)]
-    with _working(ws, options):
+    with _working(ws, config, options, "score"):
         upstream, annotations = _candidates(ws), None
         if any(OBSERVED in stage.needs for stage in stages):
             annotations = ws.annotations_dir(config.score.annotator)
+        _require_choice(ws, config, options, "score")
         seen = descendant(ws, annotations, upstream) if annotations else upstream
         goals = [
             Goal(
@@ -177,13 +213,33 @@ def _scorer(config: ScoreConfig, name: str) -> Score:
 
 def pair(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
     """Cut winner/loser pairs and write the data set. Raises `DataError` for too few pairs."""
-    with _working(ws, options):
+    with _working(ws, config, options, "pair", "dataset"):
         return pair_workspace(ws, config, options)
 
 
 def _candidates(ws: Workspace) -> Fingerprint:
     """What made the candidates, once it is sure that they belong to the prompts."""
     return descendant(ws, ws.candidates_dir, fingerprint_of(ws, ws.prompts_path))
+
+
+def _require_choice(ws: Workspace, config: Config, options: RunOptions, step: str) -> None:
+    """Raise `ConfigError` for judges of the embedded world that nobody chose for these images."""
+    if left_open := unchosen(config, [step], _made(ws, options, [step])):
+        models = ws.read_table(ws.candidates_dir, ["model"])["model"].unique().to_pylist()
+        require_choice(models, left_open, *step_commands(ws.root))
+
+
+def _made(ws: Workspace, options: RunOptions, names: Sequence[str]) -> set[str]:
+    """The embedded world's judges of which there are tables that these steps will not replace."""
+    tables = {
+        SHAPES: ("annotate", ws.annotations_dir(SHAPES)),
+        CLIP: ("score", ws.scores_dir(CLIP)),
+    }
+    return {
+        judge
+        for judge, (step, folder) in tables.items()
+        if exists(folder) and not (options.overwrite and step in names)
+    }
 
 
 def _parts(ws: Workspace, annotations: Path | None = None) -> list[CandidatePart]:
@@ -210,7 +266,12 @@ def _run(
     plans = [plan_goal(source, goal, options) for goal in goals]
     if not options.dry_run:
         ws.save_config(config)
-    results = run_plans(make_stage, source, plans, options)
+    try:
+        results = run_plans(make_stage, source, plans, options)
+    except Exception:
+        if any(map(was_begun, plans)):  # what there is now was made by these options
+            ws.accept_config(config, goals[0].step.split()[0])
+        raise
     if goals[0].stage == Generate.name:
         return results
     missing = missing_parts(ws, goals[0].fingerprint)
@@ -219,15 +280,21 @@ def _run(
 
 
 @contextmanager
-def _working(ws: Workspace, options: RunOptions, *, first: bool = False) -> Iterator[None]:
+def _working(ws: Workspace, config: Config, options: RunOptions, *sections: str) -> Iterator[None]:
     """Hold the lock, except on a dry run, which changes nothing.
 
-    All but the first step need a workspace that is there: a mistyped name makes no folder.
+    All but the first step need a workspace that is there: a mistyped name makes no folder. Of a
+    step that fails the workspace keeps no options; `sections` are those that it is done by.
     """
-    if not first:
+    if sections != ("prompts",):
         ws.need(ws.prompts_path)
     if options.dry_run:
         yield
-    else:
-        with ws.lock():
+        return
+    with ws.lock():
+        try:
             yield
+        except Exception:
+            ws.restore_config()
+            raise
+        ws.accept_config(config, *sections)

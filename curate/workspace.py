@@ -17,7 +17,8 @@ from invdpo.curate.storage.parts import exists, list_parts, maker, read_part
 from invdpo.curate.storage.urls import check_writable, is_remote, to_path
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.load import dump_config
+from invdpo.schemas.config.load import dump_config, load_config
+from invdpo.schemas.config.section import Section
 
 
 class Workspace:
@@ -31,6 +32,10 @@ class Workspace:
         check_writable(self.root)
         lock = self.root / ".lock"
         self._lock = RemoteLock(lock) if is_remote(self.root) else FileLock(lock, timeout=0)
+        self._replaced: bytes | None = None
+        """The configuration before the first one that was saved; empty for none."""
+        self._accepted: dict[str, Section] = {}
+        """Sections that a table was made with since."""
 
     @property
     def config_path(self) -> Path:
@@ -100,8 +105,30 @@ class Workspace:
 
     def save_config(self, config: Config) -> None:
         """Write the resolved configuration, whole or not at all."""
+        if self._replaced is None:
+            self._replaced = b"".join(path.read_bytes() for path in self.configs())
         with replacing(self.config_path) as temporary:
             temporary.write_text(dump_config(config), encoding="utf-8")
+
+    def accept_config(self, config: Config, *sections: str) -> None:
+        """Keep these sections whatever fails later: something was made with them."""
+        self._accepted |= {name: getattr(config, name) for name in sections}
+
+    def restore_config(self) -> None:
+        """Put back what `save_config` replaced, but for the sections that were accepted.
+
+        The options of a command that failed would decide the next one otherwise.
+        """
+        if self._replaced is None:
+            return
+        if self._replaced:
+            with replacing(self.config_path) as temporary:
+                temporary.write_bytes(self._replaced)
+        if self._accepted:
+            earlier = load_config(self.config_path) if self._replaced else Config()
+            self.save_config(earlier.model_copy(update=self._accepted))
+        elif not self._replaced:
+            self.config_path.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from typing import Any
 
 
@@ -20,6 +21,12 @@ def content_id(*parts: Any) -> str:
 def text_id(text: str) -> str:
     """32 hexadecimal digits over a text."""
     return image_id(text.encode())
+
+
+def prompt_key(prompt: str) -> str:
+    """16 hexadecimal digits; the same whatever a prompt's case, blanks and Unicode form."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", prompt).casefold())
+    return text_id(" ".join(folded.split()))[:16]
 
 
 def image_id(content: bytes) -> str:

@@ -33,17 +33,21 @@ def pair_table(error: Tensor, batch: Batch, objective: Objective) -> Tensor:
 
 
 def mean_metrics(table: Tensor, sides: int) -> Metrics:
-    """Means over the rows (B, 3) of a table; nothing without rows."""
+    """Means over the rows (B, 3) of a table; nothing without rows.
+
+    A tie, as all pairs are before the first step, counts as half right.
+    """
     if not len(table):
         return {}
     loss, chosen, rejected = table.unbind(1)
     metrics = {"loss": loss.mean().item()}
     if sides == 2:
+        half_wins = (chosen > rejected).int() + (chosen >= rejected).int()
         metrics |= {
             "rewards/chosen": chosen.mean().item(),
             "rewards/rejected": rejected.mean().item(),
             "rewards/margins": (chosen - rejected).mean().item(),
-            "rewards/accuracies": (chosen > rejected).double().mean().item(),
+            "rewards/accuracies": half_wins.double().mean().item() / 2,
         }
     return metrics
 

@@ -25,6 +25,7 @@ from invdpo.train.checkpoint.resume import discard_state, find_state, identity_o
 from invdpo.train.checkpoint.state import TrainState
 from invdpo.train.data import DataSet, Pair, Pairs
 from invdpo.train.diagnostics.memory import advice, out_of_memory
+from invdpo.train.diagnostics.overtraining import small_validation
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.monitoring.validation_images import read_image_prompts
@@ -175,6 +176,8 @@ def _notes(
         notes.append(f"{truncated} prompts were longer than the text encoder takes and were cut.")
     if not splits["validation"].pairs:
         notes.append("No validation pairs: the last step's weights are kept.")
+    elif config.keep == "best" and (small := small_validation(len(splits["validation"].pairs))):
+        notes.append(small)
     if config.objective == "inversion-dpo" and config.residual == "reference":
         notes.append(
             "residual `reference` has exactly zero gradient at the base model, where training "

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.files import write_atomically
 from invdpo.train.batches import BatchSampler
+from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
+from invdpo.train.diagnostics.overtraining import overtraining
 from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
 from invdpo.train.models.finetuning import start_tuning
-from invdpo.train.monitoring.curves import plot_curves
+from invdpo.train.monitoring.curves import plot_curves, read_series
 from invdpo.train.monitoring.trackers import OnStep, track_metrics
 from invdpo.train.monitoring.validation_images import ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
@@ -101,12 +103,13 @@ def train(
             show_progress=setup.show_progress,
             on_step=tracked,
         )
-    sides = loop.objective.sides
-    if sides == 2 and prepared.validation and loop.progress.best_loss >= math.log(2):
-        prepared.note("The validation loss never fell below ln 2: no step beat the base model.")
+    if setup.group.is_main:
+        best_loss = loop.progress.best_loss if prepared.validation else None
+        for text in overtraining(read_series(output / "metrics.jsonl"), best_loss):
+            prepared.note(text)
     result = _result(prepared, loop, metrics)
     if setup.group.is_main:
-        _report(setup, result)
+        _report(setup, data, prepared, result)
     setup.group.wait()
     return result
 
@@ -130,12 +133,22 @@ def _loop(setup: Setup, prepared: Prepared) -> Loop:
     return loop
 
 
-def _report(setup: Setup, result: TrainResult) -> None:
+def _report(setup: Setup, data: DataSet, prepared: Prepared, result: TrainResult) -> None:
     """Write the curves and `training.json` beside the weights."""
+    splits = {"train": prepared.train, "validation": prepared.validation}
     plot_curves(setup.output / "metrics.jsonl", setup.output / "curves.png")
     report = {
         "config": setup.config.model_dump(mode="json"),
         "model": setup.adapter.fingerprint,
+        "pipeline": setup.adapter.pipeline,
+        "data": {
+            "dataset": data.name,
+            "revision": data.revision,
+            "prompts": {
+                name: sorted({prompt_key(pair.prompt) for pair in pairs})
+                for name, pairs in splits.items()
+            },
+        },
         "result": result.to_dict(),
     }
     write_atomically(setup.output / "training.json", json.dumps(report, indent=1).encode())

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from invdpo.curate import steps
+from invdpo.curate.annotators.judges import (
+    check_judges,
+    eval_commands,
+    reads_graphs,
+    require_choice,
+    unchosen,
+)
+from invdpo.curate.evaluation.preparation import COMPOSITION, TrainingPrompts, choose_judges
 from invdpo.curate.evaluation.statistics import Comparison, Interval, compare
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.scorers.composition import wrong_facts
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas import SceneGraph
+from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import Config
 from invdpo.schemas.tables import Record
 
-SCORE = "composition"
-ALL_RIGHT = "composition_all_right"
+log = logging.getLogger("invdpo.curate")
+
+ALL_RIGHT = f"{COMPOSITION}_all_right"
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,11 @@ class EvaluatedModel:
     model: str
     revision: str | None = None
     lora: str | None = None
+
+    @property
+    def location(self) -> str:
+        """What was given for it: the LoRA, or else the model."""
+        return self.lora or self.model
 
 
 @dataclass(frozen=True)
@@ -38,7 +54,9 @@ class Outcome:
     figures: Mapping[str, float]
     """Scores and components, such as `composition_all_right`; empty when rejected."""
     wrong: tuple[str, ...]
-    """Wrong facts in words, or why the picture was rejected."""
+    """Wrong facts in words, or why they are not known."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """Scorer -> why it gave no score."""
 
     @property
     def judged(self) -> bool:
@@ -68,6 +86,8 @@ class Evaluation:
     results: tuple[Result, ...]
     comparisons: Mapping[str, Comparison]
     """By figure: `composition_all_right`, the share of prompts that are exactly right, first."""
+    notes: tuple[str, ...] = ()
+    """What could not be judged and what the prompts are, in plain sentences."""
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a figure, for a table: values with their 95 % intervals."""
@@ -87,20 +107,42 @@ class Evaluation:
 
 
 def evaluate_models(
-    folder: Path, config: Config, base: EvaluatedModel, tuned: EvaluatedModel, options: RunOptions
+    folder: Path,
+    config: Config,
+    base: EvaluatedModel,
+    tuned: EvaluatedModel,
+    options: RunOptions,
+    trained_on: TrainingPrompts | None = None,
 ) -> Evaluation:
     """Run prompts, generate, annotate and score for both models in `folder`/base and /tuned.
 
     `config.eval` sets the number of prompts and the seed; prompts of the embedded world are
-    held-out ones, those of a file its first ones. Resumes like every step, and raises what the
-    steps raise.
+    held-out ones, those of a file its first ones. Judges are checked before anything is drawn, and
+    the tuned model is the first to draw, as it is the likelier one not to fit. Resumes like every
+    step, and raises what the steps raise, and `DataError` when nothing can be judged.
     """
-    outcomes = [
-        evaluate_model(Workspace(folder / name), config, model, options)
-        for name, model in (("base", base), ("tuned", tuned))
-    ]
-    results = tuple(_results(*outcomes))
-    return Evaluation(results, _comparisons(results))
+    require_choice([base.model], unchosen(config, ["score"]), *eval_commands(tuned.location))
+    spaces = {name: Workspace(folder / name) for name in ("tuned", "base")}
+    for ws in spaces.values():
+        steps.make_prompts(ws, _configure(config, base), options)
+    prompts = spaces["base"].read_table(spaces["base"].prompts_path).to_pylist()
+    config, notes = choose_judges(config, base.model, prompts)
+    if trained_on and (leak := trained_on.leak(row["prompt"] or "" for row in prompts)):
+        notes.append(leak)
+    for note in notes:
+        log.warning(note)
+    check_judges(
+        _configure(config, base), ["annotate", "score"] if reads_graphs(config) else ["score"]
+    )
+    in_tuned = evaluate_model(spaces["tuned"], config, tuned, options)
+    in_base = evaluate_model(spaces["base"], config, base, options)
+    results = tuple(_results(in_base, in_tuned))
+    comparisons, unjudged = _comparisons(results), [*_unjudged(results, config.score.scorers)]
+    if not comparisons:
+        raise DataError("\n".join(["No prompt could be judged in the images of both.", *unjudged]))
+    for note in unjudged:
+        log.warning(note)
+    return Evaluation(results, comparisons, (*notes, *unjudged))
 
 
 def _configure(config: Config, model: EvaluatedModel) -> Config:
@@ -115,14 +157,13 @@ def _configure(config: Config, model: EvaluatedModel) -> Config:
         "num_candidates": 1,
         "seed": config.eval.seed,
     }
-    scorers = tuple(dict.fromkeys((SCORE, *config.score.scorers)))
-    annotators = tuple(dict.fromkeys((config.score.annotator, *config.annotate.annotators)))
+    judges = {name: getattr(config.score, name) for name in ("annotator", "clip_model")}
     return config.model_copy(
         update={
             "prompts": config.prompts.model_copy(update=prompts),
             "generate": config.generate.model_copy(update=generate),
-            "annotate": config.annotate.model_copy(update={"annotators": annotators}),
-            "score": config.score.model_copy(update={"scorers": scorers}),
+            "annotate": config.annotate.model_copy(update={"annotators": (judges["annotator"],)}),
+            "score": config.score.model_copy(update=judges),  # which makes them chosen
         }
     )
 
@@ -134,16 +175,19 @@ def evaluate_model(
     config = _configure(config, model)
     steps.make_prompts(ws, config, options)
     steps.generate(ws, config, options)
-    steps.annotate(ws, config, options)
+    observed = {}
+    if reads_graphs(config):
+        steps.annotate(ws, config, options)
+        observed = _by_candidate(ws, ws.annotations_dir(config.score.annotator))
     steps.score(ws, config, options)
     prompts = {row["prompt_id"]: row for row in ws.read_table(ws.prompts_path).to_pylist()}
-    observed = _by_candidate(ws, ws.annotations_dir(config.score.annotator))
     scores = {name: _by_candidate(ws, ws.scores_dir(name)) for name in config.score.scorers}
     outcomes = {}
     for row in ws.read_table(ws.candidates_dir).to_pylist():
         prompt, name = prompts[row["prompt_id"]], row["candidate_id"]
         scored = {scorer: by_candidate[name] for scorer, by_candidate in scores.items()}
-        outcome = _outcome(row, prompt["graph"], observed[name]["graph"], scored)
+        seen = observed.get(name, {}).get("graph")
+        outcome = _outcome(row, prompt["graph"], seen, scored)
         outcomes[row["prompt_id"]] = (prompt["prompt"], outcome)
     return outcomes
 
@@ -156,16 +200,17 @@ def _outcome(
     candidate: Record, graph: str | None, observed: str | None, scores: Mapping[str, Record]
 ) -> Outcome:
     figures: dict[str, float] = {}
+    errors = {n: row["error"] or "no score" for n, row in scores.items() if row["score"] is None}
     for scorer, row in scores.items():
         if row["score"] is not None:
             figures[scorer] = row["score"]
             figures |= {f"{scorer}_{name}": value for name, value in row["components"] or ()}
-    if SCORE in figures and graph and observed:
+    if COMPOSITION in figures and graph and observed:
         wrong = wrong_facts(SceneGraph.from_json(graph), SceneGraph.from_json(observed))
     else:
-        wrong = [scores[SCORE]["error"] or "not judged"]
+        wrong = [errors[COMPOSITION]] if COMPOSITION in errors else []
     image = (candidate["image"] or {}).get("bytes")
-    return Outcome(image, candidate["seed"], figures, tuple(wrong))
+    return Outcome(image, candidate["seed"], figures, tuple(wrong), errors)
 
 
 def _results(
@@ -184,6 +229,17 @@ def _comparisons(results: tuple[Result, ...]) -> dict[str, Comparison]:
             values = [[getattr(r, s).figures[name] for r in both] for s in ("base", "tuned")]
             comparisons[name] = compare(*values)
     return comparisons
+
+
+def _unjudged(results: Sequence[Result], scorers: Sequence[str]) -> Iterator[str]:
+    """For each scorer how many prompts it judged in both images, unless all, and why not more."""
+    for name in scorers:
+        told = [r.tuned.errors.get(name) or r.base.errors.get(name) for r in results]
+        reasons = Counter(error for error in told if error)
+        if reasons:
+            why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
+            judged = len(_judged(results, name))
+            yield f"{name} judged {judged} of {len(results)} prompts in both images: {why}."
 
 
 def _judged(results: Sequence[Result], name: str) -> list[Result]:

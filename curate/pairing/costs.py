@@ -60,9 +60,10 @@ def shortfall(
 ) -> str:
     """Why there are fewer pairs than asked for, in a few sentences a person can act on."""
     size, wanted = len(selection.pairs.prompt), config.wanted
-    lost = {name: n for name, n in selection.prompts.counts().items() if name != NONE}
-    listed = ", ".join(f"{name}: {n}" for name, n in sorted(lost.items(), key=lambda c: -c[1]))
-    text = f"{wanted} pairs were asked for, {size} were found" if wanted else f"{size} pairs found"
+    lost = {n: c for n, c in selection.prompts.counts().items() if n != NONE or not size}
+    listed, left_out = _listed(lost), "" if size else _listed(dict(selection.dropped_candidates))
+    text = f"{size} pairs found" if size else "No pair came out"
+    text = f"{wanted} pairs were asked for, {size} were found" if wanted else text
     text += ", but not in the asked shares." if config.shares and size >= (wanted or 0) else "."
     if target.unfilled:
         short = (f"{key} {n} wanted, {has} there" for key, (n, has) in target.unfilled.items())
@@ -70,6 +71,7 @@ def shortfall(
     elif config.shares:
         text += " The shares of several kinds can't be met together."
     text += f" Prompts lost: {listed}." if listed else " Every prompt gave one."
+    text += f" Candidates left out: {left_out}." if left_out else ""
     if gains := ", ".join(f"{name} {n}" for name, n in cost.items() if n > 0):
         text += f" Pairs that each threshold costs: {gains}."
     if config.shares:
@@ -77,9 +79,14 @@ def shortfall(
     return f"{text} {_advice(config, size, cost, select)}"
 
 
+def _listed(counts: Mapping[str, int]) -> str:
+    """The reasons, the most frequent first."""
+    return ", ".join(f"{name}: {n}" for name, n in sorted(counts.items(), key=lambda c: -c[1]))
+
+
 def _advice(config: PairConfig, size: int, cost: Mapping[str, int], select: Select) -> str:
     """The `min_margin` that would give enough pairs, if one would, or what else would."""
-    wanted = config.wanted or 0
+    wanted = config.wanted or 1
     loose = select(config.model_copy(update={"min_margin": 0.0}))
     margins = np.sort(loose.pairs.margin)
     if len(margins) >= wanted:

@@ -43,11 +43,12 @@ def apply_target(
     `strata` of each pair's prompt are kind -> name, m, and may be empty without shares. Pairs that
     people kept come before all others. Ids are hashes, so this is a random subset that does not
     change the mix of margins, the same on any machine, and without shares a larger target keeps all
-    pairs of a smaller one. When the target can't be met all pairs stay.
+    pairs of a smaller one. When the target can't be met all pairs stay; without one, a single pair
+    meets it.
     """
     size = len(ids)
     if not config.shares and config.wanted is None:
-        return TargetResult(np.ones(size, dtype=bool), BEYOND, {}, size, True)
+        return TargetResult(np.ones(size, dtype=bool), BEYOND, {}, size, size > 0)
     order = _order_by_id(ids, kept_by_review)
     if not config.shares:
         wanted = config.wanted or 0

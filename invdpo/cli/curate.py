@@ -122,6 +122,7 @@ def run(job: Job, work: Work) -> None:
 def _steps(job: Job, work: str, *names: str) -> None:
     """Run some steps and show the result of each."""
     from invdpo.curate.runner import RunOptions
+    from invdpo.curate.steps import check
     from invdpo.curate.workspace import Workspace
 
     ws, common = Workspace(work), job.common
@@ -133,6 +134,8 @@ def _steps(job: Job, work: str, *names: str) -> None:
         engine=common.engine,
         part_size=common.part_size,
     )
+    if len(names) > 1:
+        check(ws, config, options, names)
     results: list[StepResult] = []
     for name in names:
         if options.dry_run and any(result.planned for result in results):
@@ -147,7 +150,7 @@ def _steps(job: Job, work: str, *names: str) -> None:
     if not options.dry_run:
         if names[-1] == "pair":
             job.out.note(f"See what was chosen: invdpo report {shlex.quote(str(work))}")
-        job.out.note(f"Next: {_next_command(names[-1], work)}")
+        job.out.note(f"Next: {_next_command(names[-1], work, config)}")
 
 
 def _step(name: str, ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
@@ -177,12 +180,16 @@ def _summary(results: Sequence[StepResult]) -> str:
     )
 
 
-def _next_command(name: str, work: str) -> str:
+def _next_command(name: str, work: str, config: Config) -> str:
     """The command that follows a step."""
     following = dict(pairwise(ORDER))
     if name in following:
         return f"invdpo curate {following[name]} {shlex.quote(work)}"
-    dataset = shlex.quote(f"{work.rstrip('/')}/dataset")
+    dataset, generate = shlex.quote(f"{work.rstrip('/')}/dataset"), config.generate
+    options = "--output tuned"
+    if "model" not in config.train.model_fields_set and generate.model != "embedded":
+        revision = f"@{generate.revision}" if generate.revision else ""
+        options += f" --model {shlex.quote(generate.model + revision)}"
     if "://" in work:
-        return f"copy {dataset} to this machine, then run: invdpo train dataset --output tuned"
-    return f"invdpo train {dataset} --output tuned"
+        return f"copy {dataset} to this machine, then run: invdpo train dataset {options}"
+    return f"invdpo train {dataset} {options}"

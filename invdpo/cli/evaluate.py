@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,10 +12,13 @@ import typer
 from invdpo.cli.arguments import output_option
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
-from invdpo.schemas import ConfigError, DataError
+from invdpo.schemas import ConfigError, DataError, ModelError
+from invdpo.schemas.config.load import resolve_config
+from invdpo.trained import BaseModel, Training, find_base, read_training
 
 if TYPE_CHECKING:
-    from invdpo.curate.evaluation.compare import EvaluatedModel, Evaluation
+    from invdpo.curate.evaluation.compare import Evaluation
+    from invdpo.schemas.config import Config
 
 GRID = 12
 """Prompts in the grid of images."""
@@ -39,6 +43,8 @@ SAMPLING = (
     "generate.device",
     "score.scorers",
     "score.annotator",
+    "score.clip_model",
+    "score.clip_pretrained",
 )
 """What an evaluation may change; it sets candidates, seeds and LoRA itself."""
 
@@ -57,30 +63,55 @@ def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
     """Compare a tuned model with its base on held-out prompts."""
     from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_models
     from invdpo.curate.evaluation.grid import write_grid
+    from invdpo.curate.evaluation.preparation import TrainingPrompts
     from invdpo.curate.runner import RunOptions
 
-    config = job.config()
-    if config.generate.models:
-        raise ConfigError("generate.model: found several; the base to compare with is one model.")
-    base = EvaluatedModel(config.generate.model, config.generate.revision)
-    tuned_model = _tuned_model(tuned, base)
+    config, is_pipeline, training = job.config(), _is_pipeline(tuned), read_training(tuned)
+    base_model = find_base(tuned, training, _named_base(job, config, training))
+    base = EvaluatedModel(base_model.model, base_model.revision)
+    tuned_model = EvaluatedModel(str(tuned)) if is_pipeline else replace(base, lora=str(tuned))
     folder = output or (tuned if tuned.is_dir() else tuned.parent) / "evaluation"
-    evaluation = evaluate_models(folder, config, base, tuned_model, RunOptions())
+    seen = TrainingPrompts(training.dataset, training.prompts) if training else None
+    if not (seen and seen.keys):
+        job.out.note("The prompts of the training aren't known, so none can be told to be of it.")
+    evaluation = evaluate_models(folder, config, base, tuned_model, RunOptions(), seen)
     write_grid(folder / "grid.png", evaluation.results[:GRID])
-    data = {"folder": str(folder), "grid": str(folder / "grid.png"), "figures": evaluation.rows()}
+    data = {
+        "folder": str(folder),
+        "grid": str(folder / "grid.png"),
+        "base": str(base_model),
+        "figures": evaluation.rows(),
+        "notes": list(evaluation.notes),
+    }
     _write_figures(folder / "evaluation.json", data)
     job.out.result(data, _comparison_table(evaluation, folder))
 
 
-def _tuned_model(path: Path, base: EvaluatedModel) -> EvaluatedModel:
-    """A folder that holds a pipeline is a model; anything else is a LoRA on the base model."""
-    from invdpo.curate.evaluation.compare import EvaluatedModel
+def _named_base(job: Job, config: Config, training: Training | None) -> BaseModel | None:
+    """The base model that a flag or `--config` names; a preset's, where no report tells it."""
+    files = [path for path in [job.common.config] if path]
+    given = resolve_config(files, job.given).generate if training else config.generate
+    if given.models:
+        raise ConfigError("generate.model: found several; the base to compare with is one model.")
+    return BaseModel(given.model, given.revision) if "model" in given.model_fields_set else None
 
-    if not path.exists():
-        raise DataError(f"{path}: no such folder. Give what `invdpo train` wrote to its --output.")
-    if (path / "model_index.json").exists():
-        return EvaluatedModel(str(path))
-    return EvaluatedModel(base.model, base.revision, lora=str(path))
+
+def _is_pipeline(tuned: Path) -> bool:
+    """Whether it is a whole model, and no LoRA. Raises an error for what is neither."""
+    from invdpo.curate.checkpoints.pipelines import check_pipeline, find_lora
+
+    what = "Give what `invdpo train` wrote to its --output."
+    if not tuned.exists():
+        raise DataError(f"{tuned}: no such folder. {what}")
+    is_pipeline = (tuned / "model_index.json").exists()
+    try:
+        if is_pipeline:
+            check_pipeline(tuned)
+        else:
+            find_lora(str(tuned))
+    except ModelError as error:
+        raise ModelError(f"{error} {what}") from None
+    return is_pipeline
 
 
 def _write_figures(path: Path, data: dict[str, Any]) -> None:
@@ -91,10 +122,22 @@ def _write_figures(path: Path, data: dict[str, Any]) -> None:
 
 
 def _comparison_table(evaluation: Evaluation, folder: Path) -> str:
-    header = ("figure", "base", "tuned", "difference", "95 % interval", "better", "worse", "p")
+    header = (
+        "figure",
+        "prompts",
+        "base",
+        "tuned",
+        "difference",
+        "95 % interval",
+        "better",
+        "worse",
+        "p",
+    )
+    counts = {row["figure"]: row["prompts"] for row in evaluation.rows()}
     rows = [
         (
             name,
+            counts[name],
             c.base.value,
             c.tuned.value,
             f"{c.difference.value:+.3f}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.text import format_bytes, format_seconds
+from invdpo.trained import evaluation_command, require_model
 
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
@@ -82,7 +82,11 @@ def train(
     if private and not push_to_hub:
         raise typer.BadParameter("only with --push-to-hub.", param_hint="--private")
     require_local(dataset)
-    config = job.config(Path(dataset).parent / "invdpo.yaml").train
+    record = Path(dataset).parent / "invdpo.yaml"
+    curated = job.config(record)
+    config = curated.train
+    if (left_open := require_model(dataset, curated, output or Path("tuned"))) and IS_MAIN:
+        job.out.note(left_open)
     if check_inversion:
         _check_inversion(job, dataset, _with_model_path(config), check_images)
         return
@@ -99,6 +103,7 @@ def train(
     result = tune(dataset, output, _with_model_path(config), cache_dir=cache_dir, restart=restart)
     if IS_MAIN:
         _finish(job, dataset, config, result, push_to_hub, private)
+        job.out.note(f"Next: {evaluation_command(result.output, curated, record)}")
 
 
 def _check_push(
@@ -126,7 +131,6 @@ def _finish(
     write_model_card(dataset, config, result, repo_id)
     pushed = _push(result.output, repo_id, private) if repo_id else {}
     job.out.result(result.to_dict() | pushed, _result_text(result, **pushed))
-    job.out.note(f"Next: invdpo eval {shlex.quote(str(result.output))}")
 
 
 def _check_inversion(job: Job, dataset: str, config: TrainConfig, images: int) -> None:
@@ -147,9 +151,12 @@ def _estimate(
 
 
 def _with_model_path(config: TrainConfig) -> TrainConfig:
-    """The configuration with the folder of the embedded model in place of its name."""
+    """The configuration with the folder of a model here in full, so that `eval` finds it again."""
     if config.model != EMBEDDED:
-        return config
+        here = Path(config.model).is_dir()
+        return config.model_copy(
+            update={"model": str(Path(config.model).resolve())} if here else {}
+        )
     from invdpo.curate.shapes import bundle
 
     return config.model_copy(update={"model": str(bundle.model_path())})

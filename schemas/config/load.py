@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,7 +37,8 @@ def resolve_config(
 ) -> Config:
     """The defaults, changed key by key by each file in turn, changed by `overrides`.
 
-    Raises `ConfigError` as `load_config` does, each value with the file it came from.
+    `model_fields_set` of a section tells what somebody chose; see `_forget_defaults`. Raises
+    `ConfigError` as `load_config` does, each value with the file it came from.
     """
     layers = [(str(path), _read_yaml(path)) for path in paths]
     layers.append((OPTIONS, {name: dict(values) for name, values in (overrides or {}).items()}))
@@ -54,7 +55,24 @@ def resolve_config(
                 values[section] = given
             origins[str(section), ""] = where
     used = [where for where, layer in layers if layer]
-    return check(Config, values, where=used[-1] if used else OPTIONS, origins=origins)
+    config = check(Config, values, where=used[-1] if used else OPTIONS, origins=origins)
+    _forget_defaults(config, layers[0][1], {key for key, w in origins.items() if w != layers[0][0]})
+    return config
+
+
+def _forget_defaults(config: Config, first: Values, given_later: Set[tuple[str, str]]) -> None:
+    """Take defaults that only the first file gives, as a record of all options, for unchosen.
+
+    A workspace's `invdpo.yaml` holds every option, and not those alone that somebody gave; a file
+    by hand, which holds fewer than half of a section's, does mean what it says.
+    """
+    for name, given in first.items():
+        section = getattr(config, name)
+        fields = type(section).model_fields
+        if isinstance(given, dict) and len(given) > len(fields) / 2:
+            for key in {key for key in given if (name, key) not in given_later} & fields.keys():
+                if getattr(section, key) == fields[key].default:
+                    section.model_fields_set.discard(key)
 
 
 def _kind(name: object) -> type[Section]:

@@ -78,7 +78,7 @@ def save_tokenizer(folder: Path) -> Any:
 
 
 def tiny_config(model: Path, **sections: dict[str, Any]) -> Config:
-    """12 prompts with 2 candidates each, one sampling step, batches of 4."""
+    """12 prompts with 2 candidates each, one sampling step, batches of 4; judges are named."""
     values: dict[str, dict[str, Any]] = {
         "prompts": {"num_prompts": 12},
         "generate": {
@@ -87,7 +87,8 @@ def tiny_config(model: Path, **sections: dict[str, Any]) -> Config:
             "num_inference_steps": 1,
             "batch_size": 4,
         },
-        "score": {"scorers": ["composition"]},
+        "annotate": {"annotators": ["shapes"]},
+        "score": {"scorers": ["composition"], "annotator": "shapes", "clip_model": "embedded"},
     }
     for section, changes in sections.items():
         values.setdefault(section, {}).update(changes)

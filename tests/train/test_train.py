@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
+from invdpo.schemas.ids import prompt_key
 from invdpo.train import TrainResult, train
 from invdpo.train.batches import step_pairs
 from invdpo.train.loop import Loop
@@ -60,6 +61,19 @@ def test_every_objective_trains_and_reports(run: Any, objective: str) -> None:
     assert result.forwards == rows[-1]["forwards"] == samples
     assert any(t.abs().max() > 0 for t in weights(result).values())
     assert json.loads((result.output / "training.json").read_text())["result"]["steps"] == 3
+
+
+def test_the_report_tells_the_base_and_the_prompts(run: Any, dataset: Path) -> None:
+    result = run(keep="best", max_steps=1)
+    report = json.loads((result.output / "training.json").read_text())
+    assert report["pipeline"] == "StableDiffusionPipeline"
+    assert report["data"]["dataset"] == str(dataset)
+    keys = {name: set(keys) for name, keys in report["data"]["prompts"].items()}
+    assert keys["train"] == {prompt_key(row(n)["prompt"]) for n in range(6)}
+    assert keys["validation"] == {prompt_key(row(n)["prompt"]) for n in range(6, 8)}
+    assert any("Only 2 validation pairs" in note for note in result.notes)
+    kept_last = run("last", keep="last", max_steps=1)
+    assert not any("validation pairs" in note for note in kept_last.notes)
 
 
 @pytest.mark.parametrize("residual", ["implied", "endpoint"])

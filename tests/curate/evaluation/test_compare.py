@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from invdpo.curate.evaluation.compare import ALL_RIGHT, EvaluatedModel, evaluate_models
 from invdpo.curate.evaluation.grid import write_grid
+from invdpo.curate.evaluation.preparation import TrainingPrompts
 from invdpo.curate.runner import RunOptions
+from invdpo.schemas import ConfigError, PluginError
+from invdpo.schemas.config import Config
+from invdpo.schemas.ids import prompt_key
 from tests.curate.tiny import tiny_config
 
 OPTIONS = RunOptions(progress=False)
@@ -34,3 +39,59 @@ def test_a_model_against_itself_differs_in_nothing(tiny_model: Path, tmp_path: P
     write_grid(tmp_path / "grid.png", evaluation.results)
     with Image.open(tmp_path / "grid.png") as image:
         assert image.width > 1000
+
+
+NATURAL = ("a red circle", "the sound of silence", "a blue square", "love, actually")
+"""Two of four that the rules read."""
+
+
+def file_of_prompts(folder: Path, *prompts: str) -> dict[str, str]:
+    path = folder / "p.txt"
+    path.write_text("\n".join(prompts))
+    return {"source": "file", "path": str(path)}
+
+
+def test_what_can_not_be_judged_is_not_wrong(tiny_model: Path, tmp_path: Path) -> None:
+    """Each figure is over the prompts that it is known for; the rest is told with the reason."""
+    config = tiny_config(
+        tiny_model,
+        prompts=file_of_prompts(tmp_path, *NATURAL),
+        score={"scorers": ["composition", "clip"], "clip_model": "embedded"},
+    )
+    model = EvaluatedModel(str(tiny_model))
+    evaluation = evaluate_models(tmp_path / "eval", config, model, model, OPTIONS)
+    counts = {row["figure"]: row["prompts"] for row in evaluation.rows()}
+    assert (counts[ALL_RIGHT], counts["composition"], counts["clip"]) == (2, 2, 4)
+    assert evaluation.notes == (
+        "composition judged 2 of 4 prompts in both images: 2 x no intended scene graph.",
+    )
+    assert [result.base.judged for result in evaluation.results] == [True, False, True, False]
+    write_grid(tmp_path / "grid.png", evaluation.results)
+
+
+def test_a_leak_is_told_with_the_number(tiny_model: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny_model, prompts=file_of_prompts(tmp_path, "A Red  circle", "a star"))
+    model = EvaluatedModel(str(tiny_model))
+    seen = TrainingPrompts("work/dataset", {"train": {prompt_key("a red circle")}})
+    found = evaluate_models(tmp_path / "eval", config, model, model, OPTIONS, seen)
+    (leak,) = found.notes
+    assert leak.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
+
+
+def test_what_is_missing_is_told_before_anything_is_drawn(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    config = tiny_config(tiny_model, score={"scorers": ["nsfw"]})
+    model = EvaluatedModel(str(tiny_model))
+    with pytest.raises(PluginError, match="quality"):
+        evaluate_models(tmp_path / "eval", config, model, model, OPTIONS)
+    assert not [*tmp_path.glob("eval/*/candidates")]
+
+
+def test_default_judges_are_refused_for_another_model(tiny_model: Path, tmp_path: Path) -> None:
+    config = Config.model_validate({"generate": {"model": str(tiny_model)}})
+    base, tuned = EvaluatedModel(str(tiny_model)), EvaluatedModel(str(tiny_model), lora="my lora")
+    with pytest.raises(ConfigError, match=r"invdpo eval 'my lora' --scorers composition,clip"):
+        evaluate_models(tmp_path / "eval", config, base, tuned, OPTIONS)
+    assert not [*tmp_path.iterdir()]

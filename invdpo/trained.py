@@ -1,0 +1,179 @@
+"""What a training says of itself in `training.json`: its base model, and the prompts it saw."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from invdpo.schemas import ConfigError, DataError, ModelError
+from invdpo.schemas.config import Config
+from invdpo.schemas.io.hub import is_hub_id
+
+REPORT = "training.json"
+EMBEDDED = "embedded"
+PRESETS = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl"}
+"""Pipeline class -> the preset whose judges and prompts fit its images."""
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A model by name, as `--model` takes it."""
+
+    model: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.revision}" if self.revision else self.model
+
+
+@dataclass(frozen=True)
+class Training:
+    """The report beside tuned weights."""
+
+    base: BaseModel
+    fingerprint: str
+    """Of the base model's files."""
+    pipeline: str
+    """The base model's class; empty in reports of earlier versions."""
+    dataset: str
+    prompts: Mapping[str, frozenset[str]]
+    """Split -> the `prompt_key` of its prompts; empty in reports of earlier versions."""
+
+
+def read_training(tuned: Path) -> Training | None:
+    """The report beside a LoRA, a model, or one of its checkpoints; None without any.
+
+    Raises `DataError` for a file that is no such report.
+    """
+    folder = tuned if tuned.is_dir() else tuned.parent
+    folders = [folder, *([folder.parents[1]] if folder.parent.name == "checkpoints" else [])]
+    path = next((f / REPORT for f in folders if (f / REPORT).is_file()), None)
+    if path is None:
+        return None
+    try:
+        return _training(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        text = f"{path}: no report of a training, so the base model isn't known."
+        raise DataError(f"{text} Train again, or move the file away and give --model.") from None
+
+
+def _training(report: Any) -> Training:
+    config, data = report["config"], report.get("data") or {}
+    base = BaseModel(str(config["model"]), config.get("revision"))
+    prompts = {str(split): frozenset(keys) for split, keys in (data.get("prompts") or {}).items()}
+    dataset = str(data.get("dataset", ""))
+    return Training(base, str(report["model"]), str(report.get("pipeline", "")), dataset, prompts)
+
+
+def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -> BaseModel:
+    """The model that `tuned` was tuned from; `named` is what the user says that it is.
+
+    Raises `ConfigError` where nobody says, and where the named one is another than that of the
+    report; `ModelError` where it is not to be had.
+    """
+    command = f"invdpo eval {shlex.quote(str(tuned))} --model"
+    if training is None:
+        if named is None:
+            text = f"{tuned}: no {REPORT} beside it, so it isn't known which model it was tuned"
+            raise ConfigError(f"{text} from. Name that model: {command} MODEL")
+        return named
+    own = own_base(training)
+    place = f"{command} FOLDER, where it lies now"
+    if named is None:
+        if own.model == EMBEDDED or _fingerprint(own, place) == training.fingerprint:
+            return own
+        raise ConfigError(
+            f"{tuned}: tuned from {own}, whose files are others now than at the training. "
+            f"Name the model as it was: {command} FOLDER"
+        )
+    if _fingerprint(named, f"{command} {own}") != training.fingerprint:
+        raise ConfigError(
+            f"--model: found {named}, but {tuned} was tuned from {own}, which has other weights. "
+            f"Compare with that: {command} {shlex.quote(str(own))}"
+        )
+    return own if own.model == EMBEDDED else named
+
+
+def own_base(training: Training) -> BaseModel:
+    """The base model of the report; the embedded one by its name, wherever it lay."""
+    embedded = BaseModel(EMBEDDED)
+    return embedded if _fingerprint(embedded) == training.fingerprint else training.base
+
+
+def _fingerprint(base: BaseModel, way_out: str = "") -> str:
+    """Of the files that the training depends on, as `training.json` holds it."""
+    import torch
+
+    from invdpo.curate.shapes import bundle
+    from invdpo.schemas.config.train import TrainConfig
+    from invdpo.train.models import load_adapter
+
+    model = str(bundle.model_path()) if base.model == EMBEDDED else base.model
+    config = TrainConfig(model=model, revision=base.revision)
+    try:
+        return load_adapter(config, torch.device("cpu")).fingerprint
+    except ModelError as error:
+        raise ModelError(f"{error}\nThe base model is needed: {way_out}") from None
+
+
+def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
+    """The command that compares a model just tuned with its base.
+
+    Args:
+        tuned: What the training wrote.
+        curated: The configuration by which the data set was made, if `record` is there.
+        record: `invdpo.yaml` of the workspace.
+    """
+    from invdpo.curate.annotators.judges import unchosen
+
+    words, training = ["invdpo", "eval", str(tuned)], read_training(tuned)
+    if training is None or (base := own_base(training)).model == EMBEDDED:
+        return shlex.join(words)
+    if not record.is_file() or curated.score.annotator == "import":
+        return shlex.join([*words, "--preset", PRESETS.get(training.pipeline, "sd15")])
+    words += ["--config", str(record)]
+    drawn_by = curated.generate
+    if drawn_by.models or (drawn_by.model, drawn_by.revision) != (base.model, base.revision):
+        words += ["--model", str(base)]
+    # those of a file are the prompts of the pairs
+    if curated.prompts.source not in ("scenes", "shapes"):
+        words += ["--source", "scenes"]
+    return shlex.join([*words, *" ".join(unchosen(curated, ["score"])).split()])
+
+
+def require_model(dataset: str, curated: Config, output: Path) -> str | None:
+    """What to say of a training that names no model, and so would tune the embedded one.
+
+    Raises `ConfigError` where the images are known to be those of another model.
+    """
+    if "model" in curated.train.model_fields_set:
+        return None
+    models = _generators(Path(dataset), curated)
+    others = sorted(models - {EMBEDDED})
+    if not others:
+        known = models or not (Path(dataset).exists() or is_hub_id(dataset))
+        return None if known else "No --model was given: the embedded one is tuned."
+    command = shlex.join(["invdpo", "train", dataset, "--output", str(output), "--model"])
+    raise ConfigError(
+        f"train.model: not given, and the images of {dataset} are those of {', '.join(others)}; "
+        f"the default is the embedded model. Name one:\n"
+        f"  {command} {shlex.quote(others[0])}\n  {command} {EMBEDDED}"
+    )
+
+
+def _generators(dataset: Path, curated: Config) -> set[str]:
+    """Which models drew the images, as far as workspace or data set tell."""
+    from invdpo.curate.dataset.folder import DatasetFolder
+
+    generate, folder = curated.generate, DatasetFolder(dataset)
+    if {"model", "models"} & generate.model_fields_set:
+        return {name.split("+")[0] for name in generate.models or (generate.model,)}
+    if not folder.shards():
+        return set()
+    columns = {"chosen_model", "rejected_model"} & set(folder.schema().names)
+    table = folder.read_columns(sorted(columns))
+    return {name for column in columns for name in table[column].unique().to_pylist() if name}

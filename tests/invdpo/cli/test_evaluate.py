@@ -1,0 +1,82 @@
+"""`invdpo eval` of a model that was just trained: its base, its prompts, its refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from invdpo.cli import app
+
+SMALL = ["--num-inversion-steps", "2", "--num-points", "1", "--batch-size", "2", "--max-steps", "1"]
+QUICK = ["--num-prompts", "2", "--num-inference-steps", "1", "--batch-size", "2"]
+TOYS = ["--scorers", "composition", "--annotator", "shapes"]
+
+
+def invdpo(*words: object) -> Any:
+    return CliRunner().invoke(app, [*map(str, words)])
+
+
+@pytest.fixture(scope="module")
+def tuned(dataset: Path, pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LoRA of one step."""
+    output = tmp_path_factory.mktemp("tuned") / "tuned"
+    result = invdpo("train", dataset, "--model", pipeline, "--output", output, *SMALL)
+    assert result.exit_code == 0, result.stderr
+    assert f"Next: invdpo eval {output} --preset sd15" in result.stderr
+    return output
+
+
+def test_the_base_is_the_model_of_the_training(tuned: Path, pipeline: Path, tmp_path: Path) -> None:
+    result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK, *TOYS, "--json")
+    assert result.exit_code == 0, result.stderr
+    data = json.loads(result.stdout)
+    assert data["base"] == str(pipeline)
+    assert {row["figure"]: row["prompts"] for row in data["figures"]}["composition"] == 2
+    assert data == json.loads((tmp_path / "eval" / "evaluation.json").read_text())
+
+
+def test_prompts_of_the_training_are_told(tuned: Path, dataset: Path, tmp_path: Path) -> None:
+    """Of these two the first is one of the training's."""
+    (tmp_path / "p.txt").write_text("A  red CIRCLE\na yellow triangle\n")
+    prompts = ["--source", "file", "--path", tmp_path / "p.txt"]
+    result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK, *TOYS, *prompts)
+    assert result.exit_code == 0, result.stderr
+    (note,) = json.loads((tmp_path / "eval" / "evaluation.json").read_text())["notes"]
+    assert note.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
+    assert str(dataset) in note
+
+
+def test_default_judges_are_refused(tuned: Path, tmp_path: Path) -> None:
+    result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK)
+    assert result.exit_code == 1
+    assert f"  invdpo eval {tuned} --scorers composition,clip --annotator detector" in result.stderr
+    assert not (tmp_path / "eval").exists()
+
+
+def test_another_base_is_refused(tuned: Path, pipeline: Path, tmp_path: Path) -> None:
+    """By a flag and by a file; a preset's own model is only the default of a training's."""
+    (tmp_path / "c.yaml").write_text("generate: {model: embedded, guidance_scale: 2}\n")
+    for words in (["--model", "embedded"], ["--config", tmp_path / "c.yaml"]):
+        result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK, *TOYS, *words)
+        assert result.exit_code == 1
+        assert f"found embedded, but {tuned} was tuned from {pipeline}" in result.stderr
+    assert not (tmp_path / "eval").exists()
+
+
+def test_a_folder_of_something_else_is_refused_at_once(
+    tuned: Path, dataset: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    for report in (None, tuned / "training.json"):
+        if report:
+            shutil.copy(report, folder)
+        result = invdpo("eval", folder, *QUICK, *TOYS)
+        assert result.exit_code == 1
+        assert "no LoRA weights" in result.stderr
+        assert "what `invdpo train` wrote" in result.stderr
+    assert not (folder / "evaluation").exists()

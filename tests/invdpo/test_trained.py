@@ -1,0 +1,154 @@
+"""Which base model a tuned one is compared with, by the report beside it; commands that follow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from invdpo.curate.shapes import bundle
+from invdpo.schemas import ConfigError, DataError, ModelError
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import dump_config, load_config, resolve_config
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.train.models import load_adapter
+from invdpo.trained import (
+    BaseModel,
+    evaluation_command,
+    find_base,
+    read_training,
+    require_model,
+)
+from tests.train.conftest import pipeline, xl_pipeline
+from tests.workspaces import build
+
+__all__ = ["pipeline", "xl_pipeline"]
+
+
+def fingerprint(model: Path) -> str:
+    return load_adapter(TrainConfig(model=str(model)), torch.device("cpu")).fingerprint
+
+
+def write_report(folder: Path, model: Path, **more: Any) -> Path:
+    """`training.json` of a training of `model`, and no weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"config": {"model": str(model), "revision": None}, "model": fingerprint(model)}
+    (folder / "training.json").write_text(json.dumps(config | more))
+    return folder
+
+
+def base_of(tuned: Path, named: Path | None = None) -> BaseModel:
+    return find_base(tuned, read_training(tuned), BaseModel(str(named)) if named else None)
+
+
+def test_the_base_is_that_of_the_report(pipeline: Path, tmp_path: Path) -> None:
+    tuned = write_report(tmp_path / "tuned", pipeline)
+    (tuned / "weights.safetensors").touch()
+    checkpoint = tuned / "checkpoints" / "step-000100"
+    checkpoint.mkdir(parents=True)
+    for place in (tuned, tuned / "weights.safetensors", checkpoint):
+        assert base_of(place) == BaseModel(str(pipeline))
+
+
+def test_a_base_that_was_moved_is_named(pipeline: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(pipeline, tmp_path / "old"))
+    tuned = write_report(tmp_path / "tuned", old)
+    new = old.rename(tmp_path / "new")
+    with pytest.raises(ModelError, match="--model FOLDER, where it lies now"):
+        base_of(tuned)
+    assert base_of(tuned, new) == BaseModel(str(new))
+
+
+def test_another_model_is_refused_with_both_named(
+    pipeline: Path, xl_pipeline: Path, tmp_path: Path
+) -> None:
+    tuned = write_report(tmp_path / "tuned", pipeline)
+    with pytest.raises(ConfigError) as error:
+        base_of(tuned, xl_pipeline)
+    assert f"found {xl_pipeline}" in str(error.value)
+    assert f"tuned from {pipeline}" in str(error.value)
+    with pytest.raises(ConfigError, match="found embedded, but"):
+        find_base(tuned, read_training(tuned), BaseModel("embedded"))
+
+
+def test_a_base_whose_files_changed_is_refused(pipeline: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(pipeline, tmp_path / "model"))
+    tuned = write_report(tmp_path / "tuned", model)
+    settings = model / "scheduler" / "scheduler_config.json"
+    settings.write_text(settings.read_text() + "\n")
+    with pytest.raises(ConfigError, match="whose files are others now"):
+        base_of(tuned)
+
+
+def test_the_embedded_model_keeps_its_name_wherever_it_lay(tmp_path: Path) -> None:
+    """As in a report that came from another machine."""
+    tuned = write_report(tmp_path / "tuned", bundle.model_path())
+    report = json.loads((tuned / "training.json").read_text())
+    report["config"]["model"] = "elsewhere/embedded"
+    (tuned / "training.json").write_text(json.dumps(report))
+    assert base_of(tuned) == BaseModel("embedded")
+    assert base_of(tuned, bundle.model_path()) == BaseModel("embedded")
+
+
+def test_without_a_report_the_base_must_be_named(pipeline: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no training\.json beside it.*invdpo eval .* --model"):
+        base_of(tmp_path)
+    assert base_of(tmp_path, pipeline) == BaseModel(str(pipeline))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": 1, "model": "x"}', "[" * 9000])
+def test_a_file_that_is_no_report_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "training.json").write_text(text)
+    with pytest.raises(DataError, match=r"training\.json: no report of a training"):
+        read_training(tmp_path)
+
+
+def test_the_next_command_of_the_embedded_model_is_plain(tmp_path: Path) -> None:
+    tuned = write_report(tmp_path / "tuned", bundle.model_path())
+    assert evaluation_command(tuned, Config(), tmp_path / "none") == f"invdpo eval {tuned}"
+
+
+def test_the_next_command_takes_the_judges_of_the_workspace(pipeline: Path, tmp_path: Path) -> None:
+    """A file's prompts are those of the pairs, so others are taken; toys in use are named."""
+    tuned, record = write_report(tmp_path / "tuned", pipeline), tmp_path / "invdpo.yaml"
+    prompts = {"source": "file", "path": "p.txt"}
+    given = {"prompts": prompts, "generate": {"model": str(pipeline)}}
+    record.write_text(dump_config(Config.model_validate(given)))
+    curated = resolve_config([record])
+    assert evaluation_command(tuned, curated, record) == (
+        f"invdpo eval {tuned} --config {record} --source scenes "
+        "--annotator shapes --clip-model embedded"
+    )
+    other = load_config(None, {"score": {"scorers": ["nsfw"]}, "generate": {"model": "a/b"}})
+    assert evaluation_command(tuned, other, record) == (
+        f"invdpo eval {tuned} --config {record} --model {pipeline}"
+    )
+
+
+def test_without_a_workspace_the_next_command_takes_a_preset(
+    xl_pipeline: Path, tmp_path: Path
+) -> None:
+    tuned = write_report(tmp_path / "tuned", xl_pipeline, pipeline="StableDiffusionXLPipeline")
+    command = evaluation_command(tuned, Config(), tmp_path / "none")
+    assert command == f"invdpo eval {tuned} --preset sdxl"
+
+
+def test_images_of_another_model_want_a_model_by_name(tmp_path: Path) -> None:
+    """Told by the configuration of the workspace, or else by the data set's own columns."""
+    dataset = str(build(tmp_path / "work", model="sd15").dataset_dir)
+    drawn = load_config(None, {"generate": {"models": ["a/b+lora=0.5"]}})
+    for curated, model in ((Config(), "sd15"), (drawn, "a/b")):
+        with pytest.raises(ConfigError) as error:
+            require_model(dataset, curated, Path("out"))
+        lines = str(error.value).splitlines()[1:]
+        command = f"  invdpo train {dataset} --output out --model"
+        assert lines == [f"{command} {model}", f"{command} embedded"]
+    named = load_config(None, {"train": {"model": "embedded"}})
+    assert require_model(dataset, named, Path("out")) is None
+    own = load_config(None, {"generate": {"model": "embedded"}})
+    assert require_model(dataset, own, Path("out")) is None
+    assert "embedded one is tuned" in str(require_model("a/b", Config(), Path("out")))

@@ -1,0 +1,61 @@
+"""Signs that a training went too far or can't be judged, in plain sentences with the number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+FEWEST_PAIRS = 30
+"""Validation pairs to choose weights by. The share of n pairs that is right is uncertain by
+1/√n (twice its standard error, at a half): by 18 points with 30, by 24 with 18."""
+LEAST_LOSS = 0.01
+"""Mean training loss below which pairs are known by heart: each is preferred the right way round
+with 99 % certainty, where ln 2 (50 %) is the start."""
+FALLEN_REWARD = -0.1
+"""Reward of the chosen images from which a fall is told: they have become a tenth less likely."""
+RECENT = 10
+"""Steps over which the last training losses are averaged."""
+
+Series = Mapping[str, tuple[Sequence[int], Sequence[float]]]
+"""Metric -> its steps and its values."""
+
+
+def small_validation(pairs: int) -> str | None:
+    """What to say of a validation set that is too small to choose weights by, if it is."""
+    if not 0 < pairs < FEWEST_PAIRS:
+        return None
+    return (
+        f"Only {pairs} validation pairs to choose the best step by: what they say is uncertain by "
+        f"{100 / math.sqrt(pairs):.0f} points of 100. Hold out {FEWEST_PAIRS} or more, or keep the "
+        "last step's weights (--keep last) and judge them with `invdpo eval`."
+    )
+
+
+def overtraining(series: Series, best_loss: float | None) -> Iterator[str]:
+    """What to say of the metrics of a training of pairs; nothing of an objective without rewards.
+
+    `best_loss` is the least validation loss, None without validation pairs.
+    """
+    if "rewards/chosen" not in series:
+        return
+    if best_loss is not None and best_loss >= math.log(2):
+        yield "The validation loss never fell below ln 2: no step beat the base model."
+    losses = series["loss"][1][-RECENT:]
+    if (loss := _mean(losses)) < LEAST_LOSS:
+        yield (
+            f"Over-trained: the loss of the training pairs is {loss:.2g}, and ln 2 = 0.69 was the "
+            "start: they are known by heart. Train fewer steps, at a lower rate, or on more pairs."
+        )
+    values = series.get("validation/rewards/chosen", series["rewards/chosen"])[1]
+    recent = max(1, len(values) // 3)
+    before, now = values[-2 * recent : -recent], _mean(values[-recent:])
+    if before and now < min(FALLEN_REWARD, _mean(before)):
+        yield (
+            f"Over-trained: the reward of the chosen images is {now:.2g} and falling (it was "
+            f"{_mean(before):.2g} before): the model moves away from the images that it should "
+            "prefer. Train fewer steps, at a lower rate, or compare with `invdpo eval` first."
+        )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
