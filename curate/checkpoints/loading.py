@@ -24,7 +24,7 @@ def load(source: Source, dtype: str) -> Any:
     folder = Path(source.location)
     try:
         with quiet_libraries():
-            if source.location == source.name:  # of the Hub
+            if not folder.is_dir():  # of the Hub
                 of_hub = {"revision": source.revision, "use_safetensors": True}
                 folder = Path(pipelines.download(source.location, **of_hub))
             given = absent(folder) | _networks(folder, options)

@@ -36,7 +36,7 @@ class Weights(NamedTuple):
     @property
     def options(self) -> dict[str, Any]:
         """For `from_pretrained`, beside the place."""
-        return {"revision": self.revision} if self.location == self.name else {}
+        return {} if Path(self.location).is_dir() else {"revision": self.revision}
 
 
 def find_weights(model: str, option: str) -> Weights:

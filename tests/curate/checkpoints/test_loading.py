@@ -66,6 +66,15 @@ def test_parts_of_a_pipeline(tiny_model: Path, tmp_path: Path, part: str, gone: 
     assert f"more/{part}: holds, beside what is wanted, extra.weight (1 in all)" in text
 
 
+def test_a_folder_by_its_bare_name_is_not_looked_for_on_the_hub(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder here has the name that tables record, as a repository does."""
+    monkeypatch.chdir(tiny_model.parent)
+    assert type(pipeline(Path(tiny_model.name))).__name__ == "StableDiffusionPipeline"
+    assert find_weights(tiny_model.name, "x").options == {}
+
+
 def test_what_older_versions_saved_is_no_fault(tiny_model: Path, tmp_path: Path) -> None:
     """As the text encoders of SD 1.5 hold it."""
     (file,) = (shutil.copytree(tiny_model, tmp_path / "old") / "text_encoder").glob("*.safetensors")
