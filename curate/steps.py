@@ -21,9 +21,9 @@ from invdpo.curate.annotators.judges import (
     SHAPES,
     check_judges,
     require_choice,
-    run_commands,
     step_commands,
     unchosen,
+    whole_commands,
 )
 from invdpo.curate.candidate import OBSERVED
 from invdpo.curate.devices import for_each_device
@@ -117,14 +117,16 @@ def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     )
 
 
-def check(ws: Workspace, config: Config, options: RunOptions, names: Sequence[str]) -> None:
+def check(
+    ws: Workspace, config: Config, options: RunOptions, names: Sequence[str], command: str
+) -> None:
     """Tell before the first of several steps what would stop a later one; nothing is loaded.
 
-    Raises `ConfigError` for judges that nobody chose for these images, and as `check_judges`.
+    `command` is what the user typed. Raises `ConfigError` for judges that nobody chose for these images, and as `check_judges`.
     """
     models = [spec.name for spec in model_specs(config.generate)]
-    left_open = unchosen(config, names, _made(ws, options, names))
-    require_choice(models, left_open, *run_commands(ws.root, models))
+    if left_open := unchosen(config, names, _made(ws, options, names)):
+        require_choice(models, left_open, *whole_commands(command, models))
     check_judges(config, names)
 
 

@@ -11,12 +11,11 @@ from typing import Any
 
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.presets import fitting_preset
 from invdpo.schemas.io.hub import is_hub_id
 
 REPORT = "training.json"
 EMBEDDED = "embedded"
-PRESETS = {"StableDiffusionPipeline": "sd15", "StableDiffusionXLPipeline": "sdxl"}
-"""Pipeline class -> the preset whose judges and prompts fit its images."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
     if training is None or (base := own_base(training)).model == EMBEDDED:
         return shlex.join(words)
     if not record.is_file() or curated.score.annotator == "import":
-        return shlex.join([*words, "--preset", PRESETS.get(training.pipeline, "sd15")])
+        return shlex.join([*words, "--preset", fitting_preset(base.model, training.pipeline)])
     words += ["--config", str(record)]
     drawn_by = curated.generate
     if drawn_by.models or (drawn_by.model, drawn_by.revision) != (base.model, base.revision):

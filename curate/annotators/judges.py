@@ -7,15 +7,17 @@ all their scores are wrong, so there somebody must have chosen them.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from invdpo.curate.annotators import ANNOTATORS
+from invdpo.curate.checkpoints.pipelines import check_pipeline, read_index
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.scorers.base import OBSERVED
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.presets import preset_names
+from invdpo.schemas.config.presets import fitting_preset
+from invdpo.schemas.io.model_folder import find_folder
 
 EMBEDDED = "embedded"
 """Name of the model and of the CLIP that know nothing but shapes."""
@@ -80,15 +82,13 @@ def require_choice(models: Collection[str], flags: Collection[str], *commands: s
     `models` drew the images, by the names that tables record.
     """
     others = ", ".join(sorted({*models} - {EMBEDDED}))
-    if not others or not flags:
-        return
-    presets, lines = ", ".join(preset_names()), "\n".join(f"  {command}" for command in commands)
-    raise ConfigError(
-        f"The images are those of {others}, and the default judges read only the coloured shapes "
-        f"of the embedded model. Choose others:\n{lines}\n"
-        f"A preset chooses them as well (--preset, one of {presets}). "
-        f"To use the default ones all the same, name them: {' '.join(flags)}"
-    )
+    if others and flags:
+        lines = "\n".join(f"  {command}" for command in commands)
+        raise ConfigError(
+            f"The images are those of {others}, and the default judges read only the coloured "
+            f"shapes of the embedded model. Choose others:\n{lines}\n"
+            f"To use the default ones all the same, name them: {' '.join(flags)}"
+        )
 
 
 def step_commands(work: Path) -> tuple[str, str]:
@@ -100,13 +100,18 @@ def step_commands(work: Path) -> tuple[str, str]:
     )
 
 
-def run_commands(work: Path, models: Collection[str]) -> tuple[str, str]:
-    """The same for a run of all steps: with these judges, or with a preset."""
-    run = f"invdpo curate run {shlex.quote(str(work))} --model {shlex.quote(','.join(models))}"
-    return f"{run} {ANNOTATE_FLAGS} {SCORE_FLAGS}", f"{run} --preset sdxl"
+def whole_commands(command: str, models: Sequence[str]) -> tuple[str, ...]:
+    """A command of all steps with these judges, and with those of the preset for its models.
 
-
-def eval_commands(tuned: str) -> tuple[str, str]:
-    """The same for the evaluation of a tuned model."""
-    command = f"invdpo eval {shlex.quote(tuned)}"
-    return f"{command} {SCORE_FLAGS}", f"{command} --preset sdxl"
+    Raises `ModelError` for what is no model.
+    """
+    model = next((name for name in models if name != EMBEDDED), None)
+    if model is None:
+        return ()
+    folder, pipeline, added = find_folder(model), "", SCORE_FLAGS
+    if folder:
+        check_pipeline(folder)
+        pipeline = str(read_index(folder).get("_class_name", ""))
+    if command.startswith("invdpo curate run"):
+        added = f"{ANNOTATE_FLAGS} {added}"
+    return f"{command} {added}", f"{command} --preset {fitting_preset(model, pipeline)}"

@@ -12,10 +12,10 @@ from typing import Any
 from invdpo.curate import steps
 from invdpo.curate.annotators.judges import (
     check_judges,
-    eval_commands,
     reads_graphs,
     require_choice,
     unchosen,
+    whole_commands,
 )
 from invdpo.curate.evaluation.preparation import COMPOSITION, TrainingPrompts, choose_judges
 from invdpo.curate.evaluation.statistics import Comparison, Interval, compare
@@ -113,15 +113,19 @@ def evaluate_models(
     tuned: EvaluatedModel,
     options: RunOptions,
     trained_on: TrainingPrompts | None = None,
+    command: str = "invdpo eval",
 ) -> Evaluation:
     """Run prompts, generate, annotate and score for both models in `folder`/base and /tuned.
 
     `config.eval` sets the number of prompts and the seed; prompts of the embedded world are
     held-out ones, those of a file its first ones. Judges are checked before anything is drawn, and
     the tuned model is the first to draw, as it is the likelier one not to fit. Resumes like every
-    step, and raises what the steps raise, and `DataError` when nothing can be judged.
+    step, and raises what the steps raise, and `DataError` when nothing can be judged. `command` is
+    what the user typed, for a refusal.
     """
-    require_choice([base.model], unchosen(config, ["score"]), *eval_commands(tuned.location))
+    if left_open := unchosen(config, ["score"]):
+        models = [base.model]
+        require_choice(models, left_open, *whole_commands(command, models))
     spaces = {name: Workspace(folder / name) for name in ("tuned", "base")}
     for ws in spaces.values():
         steps.make_prompts(ws, _configure(config, base), options)

@@ -17,7 +17,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from invdpo.cli.arguments import optional
-from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, with_headings
+from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, WORDS, with_headings
 from invdpo.cli.output import Output
 from invdpo.options import Flag, flags, overrides
 from invdpo.schemas import InvdpoError
@@ -26,6 +26,7 @@ from invdpo.schemas.config.load import resolve_config
 from invdpo.schemas.config.presets import preset_path
 from invdpo.schemas.io.redact import without_secrets
 
+KEYWORD = inspect.Parameter.KEYWORD_ONLY
 DEBUG = "INVDPO_DEBUG"
 Action = Callable[..., None]
 
@@ -60,6 +61,8 @@ class Job:
     """The flags it shares with others: `CommonOptions` or a class derived from it."""
     given: Mapping[str, Mapping[str, Any]]
     """Section -> field -> text, as flags."""
+    words: str
+    """The call as it was typed, without secrets."""
 
     def config(self, *files: Path) -> Config:
         """Defaults, then `files` that exist, then `--config`, then flags.
@@ -69,6 +72,10 @@ class Job:
         preset, own_file = self.common.preset, self.common.config
         bases = [preset_path(preset)] if preset else [path for path in files if path.exists()]
         return resolve_config([*bases, *([own_file] if own_file else [])], self.given)
+
+    def own_config(self) -> Config:
+        """What this call itself says: `--config` and flags, without preset and record."""
+        return resolve_config([path for path in [self.common.config] if path], self.given)
 
 
 def command(
@@ -88,14 +95,16 @@ def command(
         own = _parameters(function)[1:]
         shared = _parameters(common)
 
-        def entry(**given: Any) -> None:
+        def entry(ctx: typer.Context, **given: Any) -> None:
+            words = without_secrets(shlex.join(ctx.meta[WORDS]))
             out = Output(given["json"])
             with command_errors(out):
                 arguments = {parameter.name: given[parameter.name] for parameter in own}
                 values = common(**{field.name: given[field.name] for field in fields(common)})
-                function(Job(out, values, overrides(known, given)), **arguments)
+                function(Job(out, values, overrides(known, given), words), **arguments)
 
-        parameters = [*own, *(flag.parameter() for flag in known), *shared]
+        context = inspect.Parameter("ctx", KEYWORD, annotation=typer.Context)
+        parameters = [context, *own, *(flag.parameter() for flag in known), *shared]
         _set_signature(entry, parameters)
         epilog = f"Example:\n\n\b\n  {example}"
         cls = with_headings(_headings(known, shared))
@@ -116,7 +125,7 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
     """The parameters as keywords, their annotations as types rather than text."""
     hints = get_type_hints(function, include_extras=True)
     return [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+        parameter.replace(kind=KEYWORD, annotation=hints[parameter.name])
         for parameter in inspect.signature(function).parameters.values()
     ]
 

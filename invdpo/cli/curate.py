@@ -135,7 +135,7 @@ def _steps(job: Job, work: str, *names: str) -> None:
         part_size=common.part_size,
     )
     if len(names) > 1:
-        check(ws, config, options, names)
+        check(ws, config, options, names, job.words)
     results: list[StepResult] = []
     for name in names:
         if options.dry_run and any(result.planned for result in results):

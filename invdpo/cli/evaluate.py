@@ -13,7 +13,6 @@ from invdpo.cli.arguments import output_option
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.schemas import ConfigError, DataError, ModelError
-from invdpo.schemas.config.load import resolve_config
 from invdpo.trained import BaseModel, Training, find_base, read_training
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
     seen = TrainingPrompts(training.dataset, training.prompts) if training else None
     if not (seen and seen.keys):
         job.out.note("The prompts of the training aren't known, so none can be told to be of it.")
-    evaluation = evaluate_models(folder, config, base, tuned_model, RunOptions(), seen)
+    evaluation = evaluate_models(folder, config, base, tuned_model, RunOptions(), seen, job.words)
     write_grid(folder / "grid.png", evaluation.results[:GRID])
     data = {
         "folder": str(folder),
@@ -89,8 +88,7 @@ def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
 
 def _named_base(job: Job, config: Config, training: Training | None) -> BaseModel | None:
     """The base model that a flag or `--config` names; a preset's, where no report tells it."""
-    files = [path for path in [job.common.config] if path]
-    given = resolve_config(files, job.given).generate if training else config.generate
+    given = job.own_config().generate if training else config.generate
     if given.models:
         raise ConfigError("generate.model: found several; the base to compare with is one model.")
     return BaseModel(given.model, given.revision) if "model" in given.model_fields_set else None

@@ -20,6 +20,8 @@ SECTIONS = {
     "eval": "Evaluation",
 }
 """Section of the configuration -> the heading above its options."""
+WORDS = "invdpo.words"
+"""Key of the context's `meta`: the words of the command line."""
 TYPE = re.compile(r" <\w+>$")
 """What Typer adds to an argument's name; our names say what is meant."""
 
@@ -29,6 +31,12 @@ def with_headings(headings: Mapping[str, str]) -> type[TyperCommand]:
 
     class CommandWithHeadings(TyperCommand):
         """Its help page lists the headings in the order of the first parameter of each."""
+
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            """Keep the words as they were typed."""
+            # `root` is what a test calls the program
+            ctx.meta[WORDS] = ["invdpo", *ctx.command_path.split()[1:], *args]
+            return super().parse_args(ctx, args)
 
         def collect_usage_pieces(self, ctx: Any) -> list[str]:
             """`WORK`, as is usual, not `{WORK}`."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from invdpo.schemas.errors import ConfigError
 
 FOLDER = Path(__file__).parent / "presets"
+FLOW = "stablediffusion3"
+"""In the names of Stable Diffusion 3 and 3.5."""
 
 
 def preset_names() -> list[str]:
@@ -19,3 +22,12 @@ def preset_path(name: str) -> Path:
     if name not in (names := preset_names()):
         raise ConfigError(f"--preset: found {name!r}; there are: {', '.join(names)}.")
     return FOLDER / f"{name}.yaml"
+
+
+def fitting_preset(model: str, pipeline: str = "") -> str:
+    """The preset whose sampling suits a model: by the class of its pipeline, or else by its name."""
+    name = re.sub(r"[-_]", "", pipeline or model.rpartition("/")[2]).lower()
+    if "xl" in name:
+        return "sdxl"
+    of_flow = FLOW in name or (pipeline and not pipeline.startswith("StableDiffusion"))
+    return "sd35-medium" if of_flow else "sd15"

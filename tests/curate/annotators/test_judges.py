@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -96,13 +97,37 @@ def test_the_steps_give_the_two_commands_that_are_right(tmp_path: Path) -> None:
         assert f"\n  {score} --clip-model ViT-L-14" in result.stderr
 
 
-def test_the_commands_of_a_refusal_choose_all_judges() -> None:
-    with pytest.raises(ConfigError) as error:
-        steps.check(Workspace("work"), load_config(None, {"generate": {"model": "a/b"}}), DRY, BOTH)
-    commands = re.findall(r"^  invdpo (.*)$", str(error.value), re.MULTILINE)
-    assert len(commands) == 2
-    assert commands[0].startswith("curate run work --model a/b --annotators detector")
-    assert commands[1] == "curate run work --model a/b --preset sdxl"
+def test_the_commands_of_a_refusal_are_what_was_typed_with_judges(
+    tmp_path: Path, tiny_model: Path
+) -> None:
+    words = ["run", tmp_path / "my work", "--model", tiny_model, "--num-prompts", 2]
+    result = invdpo("curate", *words)
+    commands = re.findall(r"^  (invdpo .*)$", result.stderr, re.MULTILINE)
+    typed = shlex.join(["invdpo", "curate", *map(str, words)])
+    assert commands[0].startswith(f"{typed} --annotators detector --scorers composition,clip ")
+    assert commands[1:] == [f"{typed} --preset sd15"]
+
+
+@pytest.mark.parametrize(
+    ("model", "preset"), [("a/b-xl", "sdxl"), ("stabilityai/stable-diffusion-3", "sd35-medium")]
+)
+def test_a_refusal_names_the_preset_that_suits_the_model(model: str, preset: str) -> None:
+    with pytest.raises(ConfigError, match=f"\n  invdpo curate run w --preset {preset}\n"):
+        steps.check(
+            Workspace("w"),
+            load_config(None, {"generate": {"model": model}}),
+            DRY,
+            BOTH,
+            "invdpo curate run w",
+        )
+
+
+def test_what_is_no_model_is_told_before_its_judges(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for model, text in ((tmp_path / "folder", "model_index.json"), ("x", "Unknown model 'x'")):
+        result = invdpo("curate", "run", tmp_path / "work", "--model", model)
+        assert result.exit_code == 1
+        assert text in result.stderr
 
 
 def test_the_embedded_models_images_need_no_choice(tmp_path: Path) -> None:

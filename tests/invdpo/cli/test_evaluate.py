@@ -54,7 +54,9 @@ def test_prompts_of_the_training_are_told(tuned: Path, dataset: Path, tmp_path: 
 def test_default_judges_are_refused(tuned: Path, tmp_path: Path) -> None:
     result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK)
     assert result.exit_code == 1
-    assert f"  invdpo eval {tuned} --scorers composition,clip --annotator detector" in result.stderr
+    typed = f"  invdpo eval {tuned} --output {tmp_path / 'eval'} {' '.join(QUICK)}"
+    assert f"{typed} --scorers composition,clip --annotator detector" in result.stderr
+    assert f"{typed} --preset sd15\n" in result.stderr
     assert not (tmp_path / "eval").exists()
 
 

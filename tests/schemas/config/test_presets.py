@@ -11,12 +11,36 @@ from invdpo.cli import app
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import load_config
-from invdpo.schemas.config.presets import preset_names, preset_path
+from invdpo.schemas.config.presets import fitting_preset, preset_names, preset_path
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_a_valid_configuration(name: str) -> None:
     assert load_config(preset_path(name)) != Config()
+
+
+@pytest.mark.parametrize(
+    ("preset", "model", "pipeline"),
+    [
+        ("sd15", "folder", "StableDiffusionPipeline"),
+        ("sdxl", "folder", "StableDiffusionXLPipeline"),
+        ("sd35-medium", "folder", "StableDiffusion3Pipeline"),
+        ("sd35-medium", "sdxl", "FluxPipeline"),
+        ("sd15", "an/xl", "StableDiffusionPipeline"),
+        ("sdxl", "stabilityai/stable-diffusion-xl-base-1.0", ""),
+        ("sdxl", "segmind/SSD-XL", ""),
+        ("sd35-medium", "stabilityai/stable-diffusion-3.5-large", ""),
+        ("sd15", "xlabs/some", ""),
+    ],
+)
+def test_the_preset_that_suits_a_model(preset: str, model: str, pipeline: str) -> None:
+    assert fitting_preset(model, pipeline) == preset
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_tunes_no_model_of_its_own_on_anothers_images(name: str) -> None:
+    """`run --preset sdxl --model MINE` and `train` would have tuned SDXL on the images of MINE."""
+    assert "model" not in load_config(preset_path(name)).train.model_fields_set
 
 
 def test_an_unknown_preset_lists_the_valid_ones() -> None:
