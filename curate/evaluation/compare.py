@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ def evaluate_models(
     tuned: EvaluatedModel,
     options: RunOptions,
     trained_on: TrainingPrompts | None = None,
-    command: str = "invdpo eval",
+    command: str | None = None,
 ) -> Evaluation:
     """Run prompts, generate, annotate and score for both models in `folder`/base and /tuned.
 
@@ -124,8 +125,8 @@ def evaluate_models(
     what the user typed, for a refusal.
     """
     if left_open := unchosen(config, ["score"]):
-        models = [base.model]
-        require_choice(models, left_open, *whole_commands(command, models))
+        typed = command or f"invdpo eval {shlex.quote(tuned.location)}"
+        require_choice([base.model], left_open, *whole_commands(typed, [base.model]))
     spaces = {name: Workspace(folder / name) for name in ("tuned", "base")}
     for ws in spaces.values():
         steps.make_prompts(ws, _configure(config, base), options)

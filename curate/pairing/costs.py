@@ -7,12 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from invdpo.curate.pairing.selection import NONE, Selection
+from invdpo.curate.pairing.selection import EQUAL, NONE, NOTHING, ONE, UNUSABLE, Selection
 from invdpo.curate.pairing.target import TargetResult
 from invdpo.schemas.config.pair import PairConfig
 
 Select = Callable[[PairConfig], Selection]
 """Selects pairs from the same tables by another configuration."""
+REMEDIES = {
+    NOTHING: "choose another --policy, or draw with the models that this one compares",
+    EQUAL: "rank by scorers that tell them apart (--weight), or draw more candidates",
+    UNUSABLE: "rank by scorers that can judge these images and prompts (--weight)",
+    ONE: "draw more candidates, or rank by scorers that can judge more of them (--weight)",
+}
+"""Why prompts gave no pair -> what helps where none did, and more prompts would not."""
 NO_LIMIT = 1e300
 """A distance that nothing reaches."""
 
@@ -89,10 +96,16 @@ def _advice(config: PairConfig, size: int, cost: Mapping[str, int], select: Sele
     wanted = config.wanted or 1
     loose = select(config.model_copy(update={"min_margin": 0.0}))
     margins = np.sort(loose.pairs.margin)
+    if config.wanted is None and len(margins):
+        text = f"The largest margin is {margins[-1]:.3g}"
+        return f"{text}; with --min-margin 0 there would be {len(margins)} pairs."
     if len(margins) >= wanted:
         enough = np.floor(margins[-wanted] * 1000) / 1000
         return f"A min_margin of {enough:g} would give them."
     text = f"Even without a min_margin there would be {max(size, len(margins))}"
     if sufficient := [name for name, n in cost.items() if size + n >= wanted]:
         return f"{text}: loosen {' or '.join(sufficient)}, or add prompts."
+    lost = {name: n for name, n in loose.prompts.counts().items() if name in REMEDIES}
+    if not len(margins) and lost:
+        return f"{text}: {REMEDIES[max(lost, key=lambda name: lost[name])]}."
     return f"{text}: add prompts."

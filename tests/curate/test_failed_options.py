@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,17 @@ def test_a_pairing_without_a_pair_says_why(tmp_path: Path) -> None:
         steps.pair(ws, changed, RunOptions(progress=False, overwrite=True))
     assert "No pair came out" in str(error.value)
     assert "no two candidates that the policy lets meet: 6" in str(error.value)
+    assert "there would be 0: choose another --policy" in str(error.value)
     assert ".report.json says why" not in str(error.value)
+
+
+def test_a_margin_too_large_is_told_with_the_largest(tmp_path: Path) -> None:
+    ws = build(tmp_path / "work")
+    result = invdpo("curate", "pair", ws.root, "--min-margin", 99, "--overwrite")
+    assert result.exit_code == 1
+    found = re.search(r"The largest margin is (\S+); with --min-margin 0 there", result.stderr)
+    assert found
+    assert 0 < float(found[1]) < 99
 
 
 def test_prompts_without_a_graph_are_named_when_no_pair_comes_out(
