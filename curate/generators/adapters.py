@@ -20,12 +20,12 @@ from invdpo.curate.checkpoints.lora import (
     peft_settings,
 )
 from invdpo.curate.checkpoints.weights import read_shapes
+from invdpo.curate.generators.fit import DENOISERS, misfit
 from invdpo.curate.generators.specs import LoraSpec, ModelSpec
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.text import describe_error
 
-DENOISERS = ("unet", "transformer")
 COPY = "invdpo_copy"
 """Name of the adapter that is only counted."""
 OTHER, *NUMBERS = ((128 + n % 128) * 2.0 ** (n // 128 - 21) for n in range(30 * 128))
@@ -44,10 +44,7 @@ def adapt(pipeline: Any, spec: ModelSpec) -> None:
         except ModelError:
             raise
         except Exception as error:
-            raise ModelError(
-                f"{adapter.path}: this LoRA does not fit the model {spec.name} "
-                f"({_misfit(error)}). Give the model that it was trained on."
-            ) from error
+            raise misfit(adapter, spec, _misfit(error)) from error
         if idle:
             raise ModelError(
                 f"{adapter.path}: {len(idle)} of {total} tensors of this LoRA fit nothing in "

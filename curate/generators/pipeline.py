@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from invdpo.curate.batching import Failure
 from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.devices import torch_device as torch_device
-from invdpo.curate.generators.adapters import DENOISERS, adapt
+from invdpo.curate.generators.adapters import adapt
+from invdpo.curate.generators.fit import DENOISERS, check_fit
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
@@ -113,6 +114,7 @@ class ImageGenerator:
 
     @cached_property
     def _pipeline(self) -> Any:
+        check_fit(self.spec)
         pipeline = load(self.spec.model, self._config.dtype)
         if self.spec.adapters:
             adapt(pipeline, self.spec)
