@@ -120,10 +120,7 @@ def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
 def check(
     ws: Workspace, config: Config, options: RunOptions, names: Sequence[str], command: str
 ) -> None:
-    """Tell before the first of several steps what would stop a later one; nothing is loaded.
-
-    `command` is what the user typed. Raises `ConfigError` for judges that nobody chose for these images, and as `check_judges`.
-    """
+    """Tell, before the first step of a `command`, what would stop a later one."""
     models = [spec.name for spec in model_specs(config.generate)]
     if left_open := unchosen(config, names, _made(ws, options, names)):
         require_choice(models, left_open, *whole_commands(command, models))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-from filelock import FileLock, Timeout
 
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.errors import storage_errors
@@ -19,6 +17,10 @@ from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config, load_config
 from invdpo.schemas.config.section import Section
+from invdpo.schemas.io.lock import FolderLock, in_use
+
+WORK, OTHER = "working on this workspace", "workspace"
+"""What a lock's holder does, and what someone who comes second could use instead."""
 
 
 class Workspace:
@@ -30,8 +32,7 @@ class Workspace:
     def __init__(self, root: Path | str) -> None:
         self.root = to_path(root)
         check_writable(self.root)
-        lock = self.root / ".lock"
-        self._lock = RemoteLock(lock) if is_remote(self.root) else FileLock(lock, timeout=0)
+        self._remote_lock = RemoteLock(self.root / ".lock") if is_remote(self.root) else None
         self._replaced: bytes | None = None
         """The configuration before the first one that was saved; empty for none."""
         self._accepted: dict[str, Section] = {}
@@ -133,46 +134,17 @@ class Workspace:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes out; may be nested. Raises `WorkspaceError` when one is at work."""
+        if self._remote_lock is None:
+            with FolderLock(self.root, WORK, other=OTHER):
+                yield
+            return
         with storage_errors(self.root):
-            if isinstance(self._lock, RemoteLock):
-                self._acquire_remote(self._lock)
-            else:
-                self.root.mkdir(parents=True, exist_ok=True)
-                self._acquire(self._lock)
+            try:
+                self._remote_lock.acquire()
+            except Held as held:
+                raise in_use(self.root, str(held), WORK, OTHER) from None
         try:
             yield
         finally:
             with storage_errors(self.root):
-                self._lock.release()
-
-    def _acquire_remote(self, lock: RemoteLock) -> None:
-        try:
-            lock.acquire()
-        except Held as held:
-            raise WorkspaceError(_taken(self.root, str(held))) from None
-
-    def _acquire(self, lock: FileLock) -> None:
-        holder = self.root / ".lock.pid"
-        try:
-            lock.acquire()
-        except Timeout:
-            raise WorkspaceError(_taken(self.root, _holder(holder))) from None
-        try:
-            holder.write_text(str(os.getpid()))
-        except OSError:
-            lock.release()
-            raise
-
-
-def _taken(root: Path, holder: str) -> str:
-    advice = "Wait until it ends, stop it, or use another workspace."
-    return f"{root}: {holder} is working on this workspace. {advice}"
-
-
-def _holder(path: Path) -> str:
-    """Who holds the lock; it may not have written its number yet."""
-    try:
-        number = path.read_text()
-    except OSError:
-        number = ""
-    return f"process {number}" if number else "another process"
+                self._remote_lock.release()

@@ -19,7 +19,9 @@ from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.files import remove_abandoned, remove_leftovers
 from invdpo.train.cache.fill import CacheBuilder
+from invdpo.train.cache.sizes import ensure_space, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.checkpoint.resume import discard_state, find_state, identity_of
 from invdpo.train.checkpoint.state import TrainState
@@ -28,7 +30,8 @@ from invdpo.train.diagnostics.memory import advice, out_of_memory
 from invdpo.train.diagnostics.overtraining import small_validation
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
-from invdpo.train.monitoring.validation_images import read_image_prompts
+from invdpo.train.models.output_sizes import output_bytes
+from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
 from invdpo.train.splits import count_enlarged, no_pairs, read_splits, resolve_config
 
 log = logging.getLogger("invdpo.train")
@@ -120,6 +123,11 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     state, notes = _state(setup, identity, restart=restart)
     image_prompts = read_image_prompts(config, pairs)
     cache = open_cache(root, adapter, config)
+    if group.is_main:
+        _tidy(setup.output, cache)
+        written = output_bytes(adapter, config, state.step if state else 0)
+        ensure_space(lacking(cache, adapter, config, pairs), cache, setup.output, written)
+    group.wait()
     with setup.within_memory():
         builder = CacheBuilder(
             adapter, config, cache, group=group, show_progress=setup.show_progress
@@ -141,6 +149,14 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     return prepared
 
 
+def _tidy(output: Path, cache: Cache) -> None:
+    """Remove what killed trainings left; others may be writing to the cache."""
+    for folder in (output, output / IMAGES):
+        remove_leftovers(folder)
+    for store in cache.stores():
+        remove_abandoned(store.folder)
+
+
 def _state(
     setup: Setup, identity: dict[str, Any], *, restart: bool
 ) -> tuple[TrainState | None, list[str]]:
@@ -148,7 +164,8 @@ def _state(
     if restart and setup.group.is_main:
         discard_state(setup.output)
     setup.group.wait()
-    state, notes = find_state(setup.output, setup.config, identity)
+    tidy = setup.group.is_main
+    state, notes = find_state(setup.output, setup.config, identity, tidy=tidy)
     if state:
         notes.append(_resume_note(state.step, setup.config.max_steps))
     return state, notes
@@ -176,8 +193,8 @@ def _notes(
         notes.append(f"{truncated} prompts were longer than the text encoder takes and were cut.")
     if not splits["validation"].pairs:
         notes.append("No validation pairs: the last step's weights are kept.")
-    elif config.keep == "best" and (small := small_validation(len(splits["validation"].pairs))):
-        notes.append(small)
+    elif config.keep == "best" and (warning := small_validation(len(splits["validation"].pairs))):
+        notes.append(warning)
     if config.objective == "inversion-dpo" and config.residual == "reference":
         notes.append(
             "residual `reference` has exactly zero gradient at the base model, where training "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,19 @@ from typing import Any
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.files import write_atomically
+from invdpo.schemas.io.home import expand_home, expand_path
+from invdpo.schemas.io.lock import FolderLock
 from invdpo.train.batches import BatchSampler
 from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
 from invdpo.train.diagnostics.overtraining import overtraining
+from invdpo.train.distributed import is_main_process
 from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
 from invdpo.train.models.finetuning import start_tuning
 from invdpo.train.monitoring.curves import plot_curves, read_series
 from invdpo.train.monitoring.trackers import OnStep, track_metrics
-from invdpo.train.monitoring.validation_images import ValidationImages
+from invdpo.train.monitoring.validation_images import IMAGES, ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
 from invdpo.train.splits import buckets, open_data
 
@@ -85,16 +89,34 @@ def train(
         DataError: No usable pairs, unreadable files, or a loss that is not finite.
         ModelError: A model that can't be loaded or trained.
         ConfigError: Options that don't fit the model or this machine.
-        WorkspaceError: A folder that can't be written, or that holds another training.
+        WorkspaceError: A folder that can't be written, that holds another training, or in which
+            another process is training.
     """
-    setup = set_up(config, output, show_progress=progress)
-    data = open_data(dataset, setup.config)
-    prepared = prepare(setup, data, cache_dir or output.parent / "trajectories", restart=restart)
+    dataset = expand_path(dataset) if isinstance(dataset, Path) else expand_home(dataset)
+    output, cache_dir = expand_path(output), cache_dir and expand_path(cache_dir)
+    with lock_output(output):
+        setup = set_up(config, output, show_progress=progress)
+        data = open_data(dataset, setup.config)
+        root = cache_dir or output.parent / "trajectories"
+        prepared = prepare(setup, data, root, restart=restart)
+        return _train(setup, data, prepared, on_step)
+
+
+def lock_output(output: Path) -> AbstractContextManager[None]:
+    """Keep other trainings out of `output`; of several processes the main one does, for all.
+
+    May be nested. Entering raises `WorkspaceError` when another process is training there.
+    """
+    return FolderLock(output, "training there") if is_main_process() else nullcontext()
+
+
+def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | None) -> TrainResult:
+    """Phase two, and what is told of both."""
     loop = _loop(setup, prepared)
     trackers = setup.config.trackers if setup.group.is_main else ()
     with (
         setup.within_memory(loop.tuning.parameters, loop.samples_per_graph),
-        track_metrics(trackers, output, prepared.note, on_step, loop.progress.step) as tracked,
+        track_metrics(trackers, loop.output, prepared.note, on_step, loop.progress.step) as tracked,
     ):
         metrics = loop.run(
             prepared.train,
@@ -105,7 +127,7 @@ def train(
         )
     if setup.group.is_main:
         best_loss = loop.progress.best_loss if prepared.validation else None
-        for text in overtraining(read_series(output / "metrics.jsonl"), best_loss):
+        for text in overtraining(read_series(setup.output / "metrics.jsonl"), best_loss):
             prepared.note(text)
     result = _result(prepared, loop, metrics)
     if setup.group.is_main:
@@ -126,7 +148,7 @@ def _loop(setup: Setup, prepared: Prepared) -> Loop:
             loop.restore(prepared.state)
     if prepared.prompts:
         size = bucket_of([(1, 1)], buckets(adapter, config))
-        folder = setup.output / "pictures"
+        folder = setup.output / IMAGES
         loop.images = ValidationImages(
             adapter, prepared.cache, config, prepared.prompts, size, folder, group.is_main
         )

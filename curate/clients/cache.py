@@ -13,7 +13,7 @@ from invdpo.schemas.io.files import write_atomically
 def default_folder() -> Path:
     """`invdpo/answers` in the user's cache."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "invdpo" / "answers"
+    return Path(base).expanduser() / "invdpo" / "answers"
 
 
 class AnswerCache:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -138,13 +138,13 @@ def _why_no_dataset(path: Path) -> str:
 
 
 @contextmanager
-def open_shard(path: Path) -> Iterator[pq.ParquetFile]:
+def open_shard(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file, local or remote. Raises `DataError` for one that is damaged."""
     with (
         parquet_errors(path, "Write the data set again."),
         remote_errors(path),
         reading(path) as source,
-        pq.ParquetFile(source, page_checksum_verification=True) as file,
+        pq.ParquetFile(source, page_checksum_verification=True, **options) as file,
     ):
         yield file
 

@@ -25,6 +25,7 @@ from invdpo.curate.scorers.composition import wrong_facts
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import Config
+from invdpo.schemas.io.lock import FolderLock
 from invdpo.schemas.tables import Record
 
 log = logging.getLogger("invdpo.curate")
@@ -107,6 +108,11 @@ class Evaluation:
         ]
 
 
+def lock_evaluation(folder: Path) -> FolderLock:
+    """What keeps other evaluations out of `folder`; may be nested."""
+    return FolderLock(folder, "evaluating there")
+
+
 def evaluate_models(
     folder: Path,
     config: Config,
@@ -124,6 +130,19 @@ def evaluate_models(
     step, and raises what the steps raise, and `DataError` when nothing can be judged. `command` is
     what the user typed, for a refusal.
     """
+    with lock_evaluation(folder):
+        return _evaluate(folder, config, base, tuned, options, trained_on, command)
+
+
+def _evaluate(
+    folder: Path,
+    config: Config,
+    base: EvaluatedModel,
+    tuned: EvaluatedModel,
+    options: RunOptions,
+    trained_on: TrainingPrompts | None,
+    command: str | None,
+) -> Evaluation:
     if left_open := unchosen(config, ["score"]):
         typed = command or f"invdpo eval {shlex.quote(tuned.location)}"
         require_choice([base.model], left_open, *whole_commands(typed, [base.model]))

@@ -12,7 +12,8 @@ from filelock import FileLock
 
 from invdpo.curate.pairing.reviews import check_reviews
 from invdpo.curate.review.queue import PairEntry
-from invdpo.curate.storage.parts import read_part, remove_stale, write_part
+from invdpo.curate.storage.parts import read_part, write_part
+from invdpo.schemas.io.files import remove_abandoned
 from invdpo.schemas.tables import DECISIONS, REVIEWS, Record
 
 FLIPPED = {"keep": "flip", "flip": "keep", "drop": "drop"}
@@ -30,7 +31,7 @@ class Decisions:
         self._thread_lock = threading.RLock()
         self._file_lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=30)
         self._mine: list[Record] = []
-        remove_stale(path.parent)
+        remove_abandoned(path.parent)  # a step may be writing there
         self._load()
 
     def add(self, pair_id: str, decision: str, note: str | None) -> None:

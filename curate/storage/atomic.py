@@ -13,6 +13,7 @@ from invdpo.curate.storage.object_store import put, uploading
 from invdpo.curate.storage.urls import is_remote
 from invdpo.schemas import DataError
 from invdpo.schemas.io.files import flush_tree, replacing_file
+from invdpo.schemas.io.lock import FolderLock
 
 
 @contextmanager
@@ -36,8 +37,9 @@ def replacing_folder(path: Path, ours: Collection[str] | None = None) -> Iterato
 
     When the block fails nothing is left, and an older `path` stays as it was. With `ours` only a
     folder that holds nothing but files of these names is replaced: `DataError` for any other,
-    `WorkspaceError` for a disk that is full or read-only. On an object store, where nothing can be
-    renamed, the files are put one after another, pages last.
+    `WorkspaceError` for a disk that is full or read-only, and while another process writes the same
+    folder. On an object store, where nothing can be renamed, the files are put one after another,
+    pages last.
     """
     if is_remote(path):
         with _uploading(path, ours) as temporary:
@@ -45,11 +47,12 @@ def replacing_folder(path: Path, ours: Collection[str] | None = None) -> Iterato
         return
     path = path.resolve()
     new, aside = (path.with_name(f".{path.name}.{word}") for word in ("tmp", "old"))
-    with storage_errors(path):
+    with FolderLock(path, beside=True), storage_errors(path):
         if aside.exists() and not path.exists():  # a kill came between the two renames
             aside.rename(path)
+        for leftover in (new, aside):
+            shutil.rmtree(leftover, ignore_errors=True)
         _check(path, ours)
-        shutil.rmtree(new, ignore_errors=True)
         try:
             new.mkdir(parents=True)
             yield new
@@ -77,7 +80,6 @@ def _uploading(path: Path, ours: Collection[str] | None) -> Iterator[Path]:
 
 
 def _swap(new: Path, path: Path, aside: Path) -> None:
-    shutil.rmtree(aside, ignore_errors=True)
     if path.exists():
         path.rename(aside)
     new.rename(path)

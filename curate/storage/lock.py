@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from invdpo.schemas.io.processes import is_alive, machine
+
 LEASE = 120.0
 """Seconds after which a lock that was not renewed is free."""
 RENEW = 30.0
@@ -96,31 +98,12 @@ class RemoteLock:
                 self._write("overwrite")
 
 
-def machine() -> str:
-    """What tells machines, and containers that can't see each other's processes, apart."""
-    facts = [socket.gethostname()]
-    with suppress(OSError):
-        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
-        facts.append(os.readlink("/proc/self/ns/pid"))
-    return " ".join(facts)
-
-
 def _expired(record: dict[str, Any]) -> bool:
     """Whether the holder's time is over, or it is a process of this machine that has ended."""
     until, process = record.get("until"), record.get("process")
     if not isinstance(until, float) or not isinstance(process, int) or until < time.time():
         return True
-    return record.get("machine") == machine() and not _alive(process)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+    return record.get("machine") == machine() and not is_alive(process)
 
 
 def _holder(record: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from invdpo.schemas import ConfigError, PluginError
+from invdpo.schemas.io.home import expand_home, expand_path
 from invdpo.schemas.io.redact import holds_secrets, without_secrets
 
 URL = re.compile(r"[A-Za-z][\w+.-]+(::[\w+.-]+)*://")
@@ -34,9 +35,9 @@ def to_path(where: str | Path) -> Path:
     the package for it is missing.
     """
     if not isinstance(where, str):
-        return where
+        return where if is_remote(where) else expand_path(where)
     if not URL.match(where):
-        return Path(where)
+        return Path(expand_home(where))
     parts = urlsplit(where)
     if parts.scheme in LOCAL:
         return Path(unquote(parts.path))

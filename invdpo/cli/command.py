@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo
 
 from invdpo.cli.arguments import optional
 from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, WORDS, with_headings
@@ -24,6 +25,7 @@ from invdpo.schemas import InvdpoError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import resolve_config
 from invdpo.schemas.config.presets import preset_path
+from invdpo.schemas.io.home import expand_home, expand_path
 from invdpo.schemas.io.redact import without_secrets
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -99,9 +101,11 @@ def command(
             words = without_secrets(shlex.join(ctx.meta[WORDS]))
             out = Output(given["json"])
             with command_errors(out):
-                arguments = {parameter.name: given[parameter.name] for parameter in own}
-                values = common(**{field.name: given[field.name] for field in fields(common)})
-                function(Job(out, values, overrides(known, given), words), **arguments)
+                paths = {p.name for p in (*own, *shared) if _names_path(p)}
+                values = {n: _at_home(v) if n in paths else v for n, v in given.items()}
+                arguments = {parameter.name: values[parameter.name] for parameter in own}
+                options = common(**{field.name: values[field.name] for field in fields(common)})
+                function(Job(out, options, overrides(known, given), words), **arguments)
 
         context = inspect.Parameter("ctx", KEYWORD, annotation=typer.Context)
         parameters = [context, *own, *(flag.parameter() for flag in known), *shared]
@@ -128,6 +132,20 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
         parameter.replace(kind=KEYWORD, annotation=hints[parameter.name])
         for parameter in inspect.signature(function).parameters.values()
     ]
+
+
+def _names_path(parameter: inspect.Parameter) -> bool:
+    """Whether it is a path; of texts those without a flag may be one."""
+    about: tuple[Any, ...] = getattr(parameter.annotation, "__metadata__", ())
+    kind = parameter.annotation.__origin__ if about else parameter.annotation
+    return Path in (kind, *get_args(kind)) or any(isinstance(a, ArgumentInfo) for a in about)
+
+
+def _at_home(value: Any) -> Any:
+    """A path with its `~` expanded; anything else as it is."""
+    if isinstance(value, Path):
+        return expand_path(value)
+    return expand_home(value) if isinstance(value, str) else value
 
 
 def _set_signature(function: Any, parameters: list[inspect.Parameter]) -> None:

@@ -60,7 +60,11 @@ def enter(app: typer.Typer) -> None:
 
 def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
     """Compare a tuned model with its base on held-out prompts."""
-    from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_models
+    from invdpo.curate.evaluation.compare import (
+        EvaluatedModel,
+        evaluate_models,
+        lock_evaluation,
+    )
     from invdpo.curate.evaluation.grid import write_grid
     from invdpo.curate.evaluation.preparation import TrainingPrompts
     from invdpo.curate.runner import RunOptions
@@ -73,16 +77,18 @@ def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
     seen = TrainingPrompts(training.dataset, training.prompts) if training else None
     if not (seen and seen.keys):
         job.out.note("The prompts of the training aren't known, so none can be told to be of it.")
-    evaluation = evaluate_models(folder, config, base, tuned_model, RunOptions(), seen, job.words)
-    write_grid(folder / "grid.png", evaluation.results[:GRID])
-    data = {
-        "folder": str(folder),
-        "grid": str(folder / "grid.png"),
-        "base": str(base_model),
-        "figures": evaluation.rows(),
-        "notes": list(evaluation.notes),
-    }
-    _write_figures(folder / "evaluation.json", data)
+    grid, options = folder / "grid.png", RunOptions()
+    with lock_evaluation(folder):
+        evaluation = evaluate_models(folder, config, base, tuned_model, options, seen, job.words)
+        write_grid(grid, evaluation.results[:GRID])
+        data = {
+            "folder": str(folder),
+            "grid": str(grid),
+            "base": str(base_model),
+            "figures": evaluation.rows(),
+            "notes": list(evaluation.notes),
+        }
+        _write_figures(folder / "evaluation.json", data)
     job.out.result(data, _comparison_table(evaluation, folder))
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from invdpo.schemas.io.redact import without_secrets
 
+UTF_8 = ("utf-8", "utf8", "utf-8-sig")
+"""Encodings for all of JSON; in others it is written with escapes."""
+
 
 @dataclass(frozen=True)
 class Output:
@@ -60,5 +63,6 @@ def _numeric(cell: str) -> bool:
 
 
 def _json(data: Mapping[str, Any]) -> str:
+    plain = str(getattr(sys.stdout, "encoding", "")).lower().replace("_", "-") not in UTF_8
     # NaN is no JSON: better to fail here than in the program that reads it
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    return json.dumps(data, indent=2, ensure_ascii=plain, allow_nan=False, default=str)

@@ -98,12 +98,15 @@ def train(
     if dry_run:
         _estimate(job, dataset, output, _with_model_path(config), cache_dir)
         return
-    from invdpo.train import train as tune
+    from invdpo.train.run import lock_output
+    from invdpo.train.run import train as tune
 
-    result = tune(dataset, output, _with_model_path(config), cache_dir=cache_dir, restart=restart)
-    if IS_MAIN:
-        _finish(job, dataset, config, result, push_to_hub, private)
-        job.out.note(f"Next: {evaluation_command(result.output, curated, record)}")
+    model = _with_model_path(config)
+    with lock_output(output):  # until the card is written and everything is pushed
+        result = tune(dataset, output, model, cache_dir=cache_dir, restart=restart)
+        if IS_MAIN:
+            _finish(job, dataset, config, result, push_to_hub, private)
+            job.out.note(f"Next: {evaluation_command(result.output, curated, record)}")
 
 
 def _check_push(

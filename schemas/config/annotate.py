@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import RUNTIME, Count, Section
+from invdpo.schemas.config.section import RUNTIME, TEXT, Count, Section
 from invdpo.schemas.config.vlm import VlmOptions
 
 
@@ -28,6 +28,7 @@ class _Annotate(Section):
         "{label}",
         pattern=r"\{label\}",
         description="Text that it looks for; {label} stands for the name of an object.",
+        json_schema_extra=TEXT,
     )
     detector_threshold: float | None = Field(
         None,

@@ -12,6 +12,7 @@ from invdpo.schemas.config.section import (
     HIDDEN,
     OPTIONAL,
     RUNTIME,
+    TEXT,
     Count,
     Dtype,
     Guidance,
@@ -77,7 +78,7 @@ class GenerateConfig(Section):
         (), description="Several sizes, as in resolution.", json_schema_extra=OPTIONAL | HIDDEN
     )
     negative_prompt: str | None = Field(
-        None, description="What images should not show.", json_schema_extra=OPTIONAL
+        None, description="What images should not show.", json_schema_extra=OPTIONAL | TEXT
     )
     scheduler: str | None = Field(
         None,
@@ -117,7 +118,7 @@ class GenerateConfig(Section):
     @classmethod
     def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """One model, LoRA or size in its own fields; several in those of the plural."""
-        values = dict(given)
+        values = super().normalise(given)
         _normalise_models(values)
         _normalise_loras(values)
         _normalise_sizes(values)

@@ -177,7 +177,7 @@ class PairConfig(Section):
     @classmethod
     def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Entries `SCORER=NUMBER` of `min_margin` among the margins of single scorers."""
-        values = dict(given)
+        values = super().normalise(given)
         least = values.get("min_margin")
         if not isinstance(least, str | list | tuple):
             return values

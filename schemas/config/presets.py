@@ -25,7 +25,7 @@ def preset_path(name: str) -> Path:
 
 
 def fitting_preset(model: str, pipeline: str = "") -> str:
-    """The preset whose sampling suits a model: by the class of its pipeline, or else by its name."""
+    """The preset whose sampling suits a model: by its pipeline's class, or else by its name."""
     name = re.sub(r"[-_]", "", pipeline or model.rpartition("/")[2]).lower()
     if "xl" in name:
         return "sdxl"

@@ -15,6 +15,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
+from invdpo.schemas.io.home import expand_listed
+
 RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
 OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}
@@ -23,6 +25,9 @@ TRAVELS: dict[str, Any] = {"travels": True}
 """Marks a `RUNTIME` field that goes with a data set to other machines all the same."""
 HIDDEN: dict[str, Any] = {"hidden": True}
 """Marks an older name for what another field says; it works and is not shown in the help."""
+
+TEXT: dict[str, Any] = {"text": True}
+"""Marks a field of free text, in which `~` is no home folder."""
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -49,8 +54,12 @@ class Section(BaseModel):
 
     @classmethod
     def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What a file or flags give, in the fields that are stored; wrong values stay as given."""
-        return dict(given)
+        """What a file or flags give, in the fields that are stored; wrong values stay as given.
+
+        `~` is the home folder, in all but free text.
+        """
+        texts = {name for name, info in cls.model_fields.items() if "text" in marks(info)}
+        return {key: v if key in texts else expand_listed(v) for key, v in given.items()}
 
     @classmethod
     def override(cls, earlier: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

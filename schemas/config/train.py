@@ -175,7 +175,7 @@ class TrainConfig(Section):
     @classmethod
     def normalise(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """`MODEL@REVISION` in its two fields."""
-        values = dict(given)
+        values = super().normalise(given)
         if isinstance(values.get("model"), str) and "revision" not in values:
             name, revision = split_revision(values["model"])
             values |= {"model": name} | ({"revision": revision} if revision else {})

@@ -14,20 +14,25 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import get_ident
 from typing import Any
 
 from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.io.processes import is_alive, machine
 from invdpo.schemas.io.redact import without_secrets
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 ABANDONED = 3600.0
 """Seconds without a change after which a temporary file is taken for a killed process's."""
-_OS_ERROR = re.compile(r"\(os error (\d+)\)")
-"""How libraries written in Rust note the system's number of an error."""
+FRESH, OLD = ".fresh", ".old"
+"""Folders in which `replace_contents` prepares, and keeps what it replaces until it is done."""
+_TEMPORARY = re.compile(r"\..+\.(?:([0-9a-f]{8})-)?(\d+)-\d+\.tmp")
+"""Names of temporary files: machine, process, thread; those of earlier versions lack the first."""
+_OS_ERROR = re.compile(r"(?:\(os error |\[Errno )(\d+)[\])]")
+"""How libraries written in Rust, and lists of errors, note the system's number of an error."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -47,7 +52,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     stays as it was. Several processes and threads may write the same file at once: the last wins.
     Raises `WorkspaceError` when the disk refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_writer()}.tmp")
     try:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,12 +66,49 @@ def replacing_file(path: Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def remove_abandoned(folder: Path, pattern: str = "*.tmp") -> None:
-    """Remove temporary files of killed processes; what changed in the last hour may be in use."""
+def remove_abandoned(folder: Path, pattern: str = ".*.tmp") -> None:
+    """Remove temporary files whose writer has ended.
+
+    Of a writer on another machine nothing is known: what changed in the last hour may be in use.
+    """
     for path in folder.glob(pattern):
         with suppress(OSError):  # its writer may just have given it its name
-            if path.is_file() and time.time() - path.stat().st_mtime > ABANDONED:
-                path.unlink()
+            if (name := _TEMPORARY.fullmatch(path.name)) and path.is_file():
+                ended = name[1] == _machine_hash() and not is_alive(int(name[2]))
+                if ended or time.time() - path.stat().st_mtime > ABANDONED:
+                    path.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left in a folder that no other process writes to now."""
+    remove_abandoned(folder)
+    for name in (FRESH, OLD):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _writer() -> str:
+    return f"{_machine_hash()}-{os.getpid()}-{get_ident()}"
+
+
+@lru_cache(maxsize=1)
+def _machine_hash() -> str:
+    return hashlib.sha256(machine().encode()).hexdigest()[:8]
+
+
+def ensure_writable(folder: Path) -> None:
+    """Raise `WorkspaceError` when nothing can be written in `folder`, which need not be there."""
+    parent = existing_parent(folder)
+    with disk_errors(folder):
+        probe = parent / f".invdpo.{_writer()}.tmp"
+        probe.touch()
+        probe.unlink()
+
+
+def existing_parent(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def append_line(path: Path, line: str) -> None:
@@ -83,12 +125,14 @@ def replace_contents(folder: Path, fill: Callable[[Path], None], *, stale: str =
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        fresh, old = folder / ".fresh", folder / ".old"
+        fresh, old = folder / FRESH, folder / OLD
         for leftover in (fresh, old):
             shutil.rmtree(leftover, ignore_errors=True)
         fresh.mkdir()
         try:
             fill(fresh)
+            plain_modes(fresh)
+            flush_tree(fresh)
             old.mkdir()
             for item in sorted(fresh.iterdir()):
                 if (folder / item.name).is_dir():
@@ -119,6 +163,21 @@ def flush_tree(folder: Path) -> None:
         flush(path)
 
 
+def plain_modes(folder: Path) -> None:
+    """Give all below `folder`, which `mkdir` made, the modes of new files and folders.
+
+    Libraries write through temporary files that their owner alone may read, and copies keep the
+    modes of where they come from.
+    """
+    mode = folder.stat().st_mode & 0o777
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            now = path.stat().st_mode
+            wanted = mode if path.is_dir() else mode & (0o666 | now & 0o111)
+            if now & 0o777 != wanted:
+                path.chmod(wanted)
+
+
 def hash_file(path: Path, algorithm: str | Callable[[], Any] = "sha256") -> str:
     """The hash of a file's bytes, in hexadecimal; a part of the file is in memory at a time.
 
@@ -143,15 +202,23 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WorkspaceError(_refusal(path, error)) from error
+        raise WorkspaceError(_refusal(path, _numbered(error))) from error
     except Exception as error:
         from safetensors import SafetensorError  # no OSError, even when the disk is full
 
         if not isinstance(error, SafetensorError):
             raise
-        number = _OS_ERROR.search(str(error))
-        cause = OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(error)
-        raise WorkspaceError(_refusal(path, cause)) from error
+        raise WorkspaceError(_refusal(path, _numbered(error))) from error
+
+
+def _numbered(error: Exception) -> OSError:
+    """The system's error, also where a library tells its number in the text alone."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error
+    if found := _OS_ERROR.search(str(error)):
+        number = int(found[1])
+        return OSError(number, os.strerror(number))
+    return error if isinstance(error, OSError) else OSError(error)
 
 
 def _refusal(path: Path, error: OSError) -> str:

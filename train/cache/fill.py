@@ -17,9 +17,7 @@ from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.progress import progress_bar
 from invdpo.train.cache.sizes import (
     PROMPTS,
-    ensure_space,
     images_per_call,
-    lacking,
     trajectories_per_call,
 )
 from invdpo.train.cache.store import Store
@@ -58,7 +56,6 @@ class CacheBuilder:
         `prompts` are encoded beside those of the pairs. Raises `DataError` for more than
         `max_unreadable` pairs whose pictures can't be decoded.
         """
-        ensure_space(lacking(self.cache, self.adapter, self.config, splits), self.cache)
         self.encode(dataset, splits, prompts)
         every_pair = (pair for split in splits.values() for pair in split)
         pairs = self.cache.readable(every_pair, Pairs(), self.config.max_unreadable)

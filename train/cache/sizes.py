@@ -16,6 +16,7 @@ import torch
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.files import ensure_writable, existing_parent
 from invdpo.schemas.io.text import format_bytes
 from invdpo.train.cache.trajectories import Cache, trajectory_id
 from invdpo.train.data import Pair
@@ -27,9 +28,6 @@ PROMPTS = 256
 
 SHARD_BYTES = 2**28
 """About the most that a shard of trajectories holds, and that an interruption loses."""
-
-RESERVE = 2**28
-"""Bytes left free for weights and metrics."""
 
 ID_BYTES, TENSOR_BYTES, HEADER_BYTES = 38, 80, 105
 """In a shard's header: a row's id, a tensor, and the rest together with the verified.txt line."""
@@ -81,28 +79,38 @@ def lacking(
     return Lacking(len(prompts), len(images), len(missing), size)
 
 
-def ensure_space(need: Lacking, cache: Cache) -> None:
-    """Raise `WorkspaceError`, before anything is computed, when what is missing will not fit.
+def ensure_space(need: Lacking, cache: Cache, output: Path, written: int) -> None:
+    """Raise `WorkspaceError`, before anything is computed, when there is no room for all.
 
-    A quarter of a gigabyte is left free.
+    `need` goes to the cache, and `written` bytes of weights and states to `output`.
     """
+    if need.bytes:
+        ensure_writable(cache.root)
     free = free_bytes(cache.root)
-    if not need.bytes or need.bytes + RESERVE <= free:
-        return
-    raise WorkspaceError(
-        f"{cache.root}: the trajectories of {need.trajectories:,} pictures need "
-        f"{format_bytes(need.bytes)}, and {format_bytes(free)} are free "
-        f"({format_bytes(RESERVE)} of them are left for weights). "
-        "Free space, name another --cache-dir, keep fewer points "
-        f"(--cache-points, now {cache.kept} each), or smaller ones (--cache-dtype bfloat16)."
-    )
+    left = written if _disk(cache.root) == _disk(output) else 0
+    if need.bytes and need.bytes + left > free:
+        also = f" ({format_bytes(left)} of them are left for weights and states)" if left else ""
+        raise WorkspaceError(
+            f"{cache.root}: the trajectories of {need.trajectories:,} pictures need "
+            f"{format_bytes(need.bytes)}, and {format_bytes(free)} are free{also}. "
+            "Free space, name another --cache-dir, keep fewer points "
+            f"(--cache-points, now {cache.kept} each), or smaller ones (--cache-dtype bfloat16)."
+        )
+    free = free_bytes(output)
+    if written > free:
+        raise WorkspaceError(
+            f"{output}: the weights and states of this training need {format_bytes(written)}, and "
+            f"{format_bytes(free)} are free. Free space, or name another --output."
+        )
 
 
 def free_bytes(folder: Path) -> int:
     """Free bytes of the disk on which `folder` is, or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return shutil.disk_usage(existing_parent(folder)).free
+
+
+def _disk(folder: Path) -> int:
+    return existing_parent(folder).stat().st_dev
 
 
 def images_per_call(config: TrainConfig) -> int:

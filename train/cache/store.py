@@ -29,7 +29,6 @@ from invdpo.schemas.io.files import (
     append_line,
     disk_errors,
     hash_file,
-    remove_abandoned,
     write_atomically,
 )
 
@@ -109,7 +108,6 @@ class Store:
         """Write one shard; every tensor's first dimension runs over `ids`."""
         if not self._rows:
             write_atomically(self.folder / "key.json", canonical_json(self.key).encode())
-            remove_abandoned(self.folder)
         tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         content = save(tensors, {"ids": json.dumps(list(ids))})
         path = self.folder / f"{hashlib.sha256(content).hexdigest()[:32]}.safetensors"

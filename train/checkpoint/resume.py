@@ -35,13 +35,13 @@ def discard_state(output: Path) -> None:
 
 
 def find_state(
-    output: Path, config: TrainConfig, identity: dict[str, Any]
+    output: Path, config: TrainConfig, identity: dict[str, Any], *, tidy: bool = False
 ) -> tuple[TrainState | None, list[str]]:
-    """The state to continue from, if there is one, and notes for the user.
+    """The state to continue from, if there is one, and notes for the user; `tidy` as `load_state`.
 
     Raises `WorkspaceError` when it belongs to another training.
     """
-    state, notes = load_state(output / STATE)
+    state, notes = load_state(output / STATE, tidy=tidy)
     if state is None:
         return None, notes
     free = IN_IDENTITY | ({"max_steps"} if config.lr_scheduler == "constant" else set())

@@ -19,10 +19,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from invdpo.schemas.io.files import disk_errors, flush, hash_file
+from invdpo.schemas.io.files import disk_errors, flush, flush_tree, hash_file, plain_modes
 from invdpo.train.checkpoint.optimizer_state import gather
 
 FORMAT = 1
+HALF_WRITTEN = ".step-*.tmp"
 TENSORS = ("weights", "optimizer", "average")
 """Fields of `TrainState` that are tensors, each a safetensors file."""
 
@@ -70,17 +71,24 @@ def save_state(folder: Path, state: TrainState) -> None:
             os.replace(target, replaced)
         os.replace(fresh, target)
         flush(folder)
-    for path in [*_saved(folder), *folder.glob(".step-*.tmp")]:
+    for path in [*_saved(folder), *folder.glob(HALF_WRITTEN)]:
         if path != target:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def load_state(folder: Path) -> tuple[TrainState | None, list[str]]:
-    """The newest sound state in `folder`, if any, and a note on each newer one passed over."""
+def load_state(folder: Path, *, tidy: bool = False) -> tuple[TrainState | None, list[str]]:
+    """The newest sound state in `folder`, if any, and a note on each newer one passed over.
+
+    With `tidy` what a kill left beside it is removed: older states, and half-written ones.
+    """
     notes: list[str] = []
-    for path in _saved(folder):
+    saved = _saved(folder)
+    for n, path in enumerate(saved, start=1):
         try:
-            return _read(path), notes
+            state = _read(path)
+            for leftover in [*saved[n:], *folder.glob(HALF_WRITTEN)] if tidy else ():
+                shutil.rmtree(leftover, ignore_errors=True)
+            return state, notes
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             notes.append(f"{path}: a damaged training state was passed over ({reason}).")
@@ -117,14 +125,13 @@ def _write(folder: Path, state: TrainState) -> None:
     for name in TENSORS:
         path = folder / f"{name}.safetensors"
         save_file({key: gather(t) for key, t in getattr(state, name).items()}, path)
-        flush(path)
         files[path.name] = hash_file(path)
     plain = {f.name: getattr(state, f.name) for f in fields(state) if f.name not in TENSORS}
     content = {"format": FORMAT, "files": files, "state": plain}
     path = folder / "state.json"
     path.write_text(json.dumps({**content, "sha256": _checksum(content)}), encoding="utf-8")
-    flush(path)
-    flush(folder)
+    plain_modes(folder)
+    flush_tree(folder)
 
 
 def _read(folder: Path) -> TrainState:

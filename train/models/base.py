@@ -51,6 +51,10 @@ class ModelAdapter(Protocol):
         """The denoiser, with the published weights until something trains it."""
         ...
 
+    def empty_unet(self) -> nn.Module:
+        """The denoiser without memory for its weights: names and shapes alone."""
+        ...
+
     @property
     def side(self) -> int:
         """Side in pixels of the square it was made for."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,6 +23,8 @@ from invdpo.train.distributed import ProcessGroup, shard
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.lora_format import FILE as LORA_FILE
 from invdpo.train.models.lora_format import save_lora
+
+PICKLES = {".bin", ".ckpt", ".msgpack"}
 
 
 class Tuning(ABC):
@@ -97,8 +99,6 @@ class LoraTuning(Tuning):
 class FullTuning(Tuning):
     """All weights of the UNet; a frozen copy is kept only for objectives that ask for it."""
 
-    ignored: ClassVar[tuple[str, ...]] = ("*.bin", "*.ckpt", "*.msgpack", ".*")
-
     def __init__(
         self,
         adapter: ModelAdapter,
@@ -127,12 +127,10 @@ class FullTuning(Tuning):
         weights = {name: gather(t) for name, t in self.unet.state_dict().items()}
 
         def fill(fresh: Path) -> None:
-            index = self.base / "model_index.json"
-            shutil.copy(index, fresh)
-            for name in json.loads(index.read_text(encoding="utf-8")).keys() - {"unet"}:
-                if (self.base / name).is_dir():
-                    skip = shutil.ignore_patterns(*self.ignored)
-                    shutil.copytree(self.base / name, fresh / name, ignore=skip)
+            for path in copied_files(self.base):
+                target = fresh / path.relative_to(self.base)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
             self._save_unet(fresh / "unet", weights)
 
         if self.group.is_main:
@@ -168,11 +166,32 @@ def _trained(unet: Any, config: TrainConfig, group: ProcessGroup) -> dict[str, n
     return {name: p for name, p in unet.named_parameters() if p.requires_grad}
 
 
+def copied_files(base: Path) -> Iterator[Path]:
+    """The files of a pipeline that stay: all but the UNet's, pickles and hidden ones."""
+    index = base / "model_index.json"
+    yield index
+    names = json.loads(index.read_text(encoding="utf-8")).keys() - {"unet"}
+    for name in sorted(name for name in names if name == Path(name).name):
+        for path in sorted((base / name).rglob("*")):
+            parts = path.relative_to(base / name).parts
+            if path.is_file() and path.suffix not in PICKLES and not _is_hidden(parts):
+                yield path
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") for part in parts)
+
+
+def is_target(layer: str, targets: Sequence[str]) -> bool:
+    """Whether a layer, by its name in the UNet, gets a LoRA."""
+    return any(layer == target or layer.endswith(f".{target}") for target in targets)
+
+
 def check_targets(unet: nn.Module, targets: Sequence[str]) -> None:
     """Raise `ConfigError` that names every target without a layer, and the names of all layers."""
     layers = [n for n, m in unet.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     known = {_short(name) for name in layers}
-    unknown = [t for t in targets if not any(n == t or n.endswith(f".{t}") for n in layers)]
+    unknown = [t for t in targets if not any(is_target(name, [t]) for name in layers)]
     if unknown:
         raise ConfigError(
             f"lora_targets: no layer of this model is called {', '.join(unknown)}; "

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from invdpo.schemas.errors import ModelError
+from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.train.data.buckets import Fitted, Framing, Size
 from invdpo.train.models.base import Conditioning
 from invdpo.train.models.components import hash_components, load_component, read_json
@@ -76,6 +77,13 @@ class StableDiffusion:
 
         unet = self._load(UNet2DConditionModel, "unet", self.weights_dtype)
         return unet.to(memory_format=torch.channels_last)
+
+    def empty_unet(self) -> Any:
+        """The same without memory for its weights: names and shapes alone."""
+        from diffusers import UNet2DConditionModel
+
+        with torch.device("meta"), quiet_libraries():
+            return UNet2DConditionModel.from_config(self.unet_config)
 
     @cached_property
     def vae(self) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from invdpo.schemas.io.files import replacing_file
+
 PANELS = {
     "loss": ("loss", "validation/loss"),
     "implicit reward": ("rewards/chosen", "rewards/rejected"),
@@ -47,5 +49,6 @@ def plot_curves(metrics: Path, picture: Path) -> Path:
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize="small")
-    figure.savefig(picture, dpi=100)
+    with replacing_file(picture) as temporary:
+        figure.savefig(temporary, dpi=100, format="png")
     return picture

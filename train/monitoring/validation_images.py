@@ -28,6 +28,8 @@ from invdpo.train.models import ModelAdapter
 from invdpo.train.models.reference import Reference
 from invdpo.train.schedule import make_grid
 
+IMAGES = "pictures"
+"""Folder of the images inside a training's output."""
 PROMPTS = 8
 """Prompts of the dataset that are drawn unless a file names others."""
 STEPS = 25

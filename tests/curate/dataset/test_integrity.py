@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,7 +33,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def loaded(folder: Path) -> dict[str, list[str]]:
+def loaded(folder: Path) -> dict[str, list[Any]]:
     """Split -> colour of each chosen image, as `datasets` gives them."""
     import datasets
 
@@ -42,7 +43,7 @@ def loaded(folder: Path) -> dict[str, list[str]]:
     }
 
 
-def stored(folder: Path) -> dict[str, list[str]]:
+def stored(folder: Path) -> dict[str, list[Any]]:
     """The same from the files."""
     from invdpo.schemas.io.images import decode
 

@@ -1,18 +1,25 @@
 """Evaluation of two tiny random models through the real steps, and the picture of it."""
 
+import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from invdpo.curate.evaluation.compare import ALL_RIGHT, EvaluatedModel, evaluate_models
+from invdpo.curate.evaluation.compare import (
+    ALL_RIGHT,
+    EvaluatedModel,
+    evaluate_models,
+    lock_evaluation,
+)
 from invdpo.curate.evaluation.grid import write_grid
 from invdpo.curate.evaluation.preparation import TrainingPrompts
 from invdpo.curate.runner import RunOptions
-from invdpo.schemas import ConfigError, PluginError
+from invdpo.schemas import ConfigError, PluginError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.ids import prompt_key
 from tests.curate.tiny import tiny_config
+from tests.locks import held_elsewhere
 
 OPTIONS = RunOptions(progress=False)
 
@@ -95,3 +102,11 @@ def test_default_judges_are_refused_for_another_model(tiny_model: Path, tmp_path
     with pytest.raises(ConfigError, match=r"invdpo eval 'my lora' --scorers composition,clip"):
         evaluate_models(tmp_path / "eval", config, base, tuned, OPTIONS)
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_second_evaluation_is_refused(tmp_path: Path) -> None:
+    lock = lock_evaluation(tmp_path)
+    refused = pytest.raises(WorkspaceError, match=f"process {os.getpid()} is evaluating there")
+    with held_elsewhere(lock), refused:
+        evaluate_models(tmp_path, Config(), EvaluatedModel("a"), EvaluatedModel("b"), OPTIONS)
+    assert os.listdir(tmp_path) == []

@@ -1,5 +1,6 @@
 """A folder is replaced whole, or stays as it was; never one with other things in it."""
 
+import os
 import uuid
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import pytest
 
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.curate.storage.urls import to_path
-from invdpo.schemas import DataError
+from invdpo.schemas import DataError, WorkspaceError
+from invdpo.schemas.io.lock import FolderLock
+from tests.locks import held_elsewhere
 
 OURS = ("a.txt", "b.txt")
 
@@ -76,3 +79,30 @@ def test_on_an_object_store() -> None:
     with pytest.raises(DataError, match=r"other\.txt"):
         fill(folder, a="3")
     assert (folder / "a.txt").read_text() == "2"
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "set"
+    with held_elsewhere(FolderLock(path, beside=True)):
+        refused = pytest.raises(
+            WorkspaceError, match=f"set: process {os.getpid()} is writing there"
+        )
+        with refused, replacing_folder(path, ours=()):
+            pass
+    with replacing_folder(path, ours=()) as new:
+        (new / "file").touch()
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_leftovers_of_a_kill_go_even_when_the_folder_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "file").touch()
+    for name in (".set.old", ".set.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").touch()
+    with (
+        pytest.raises(DataError, match="holds other things"),
+        replacing_folder(tmp_path / "set", ours=()),
+    ):
+        pass
+    assert os.listdir(tmp_path) == ["set"]

@@ -125,7 +125,7 @@ def test_killed_in_the_middle_and_gone_on_with(
 
 
 def test_two_at_once_are_kept_apart_by_the_store(ws: Workspace) -> None:
-    one, other = Workspace(ws.root)._lock, Workspace(ws.root)._lock
+    one, other = Workspace(ws.root)._remote_lock, Workspace(ws.root)._remote_lock
     one._write("create")  # type: ignore[union-attr]
     with pytest.raises(OSError, match=r"pre-?condition"):
         other._write("create")  # type: ignore[union-attr]

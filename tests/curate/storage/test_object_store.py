@@ -17,6 +17,7 @@ from invdpo.curate.storage import lock, object_store, parts
 from invdpo.curate.storage.urls import to_path
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import WorkspaceError
+from invdpo.schemas.io.processes import machine
 
 TABLE = pa.table({"key": ["a", "b"], "value": [1, 2]})
 MADE_BY = {"step": {"size": 3}}
@@ -161,7 +162,7 @@ def test_lock_of_a_dead_process_of_this_machine_is_free(root: Path) -> None:
     if process == 0:
         os._exit(0)
     os.waitpid(process, 0)
-    left(root, machine=lock.machine(), process=process)
+    left(root, machine=machine(), process=process)
     with Workspace(root).lock():
         pass
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import HfApi
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from invdpo.cli import app
@@ -53,7 +55,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_all_commands_answer_alike(work: Path, name: str, said: str) -> None:
     model = name.format(work)
-    (work / "tuned").mkdir()
+    tuned = work / "tuned" / "pytorch_lora_weights.safetensors"
+    tuned.parent.mkdir()
+    save_file({"unet.a.lora.down.weight": torch.zeros(1, 1)}, tuned)
     commands = [
         ("curate", "generate", f"{work}/work", "--model", model),
         ("curate", "run", f"{work}/run", "--model", model, "--num-prompts", "2"),

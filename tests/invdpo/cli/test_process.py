@@ -48,7 +48,8 @@ def run(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         cwd=cwd,
         env=environment(),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="backslashreplace",
         timeout=280,
         check=False,
     )
@@ -111,6 +112,18 @@ def test_json_alone_on_stdout(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["steps"][0]["made"] == 4
     assert result.stderr == "Next: invdpo curate generate work\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_encoding_that_lacks_characters_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    shown = run("curate", "run", "--help", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    made = run("curate", "prompts", "w\u00f6rk\u2026", "--num-prompts", 2, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert "rk\\u2026" in made.stdout
 
 
 def test_an_error_is_a_line_and_a_status(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,49 +17,15 @@ from invdpo.curate.runner import RunOptions
 from invdpo.curate.storage.parts import read_header, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.hub.errors import HubError
-from invdpo.hub.pull import PullResult, pull_set
-from invdpo.hub.push import PushOptions, push_set
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.pair import PairConfig
 from tests.hub_http import TOKEN
-from tests.hub_server import Fault, HubServer, connected
-from tests.workspaces import CONFIG, build
+from tests.hub_server import Fault
+from tests.invdpo.hub.shelf import Shelf, pull, push, tables
+from tests.workspaces import CONFIG
 
 SHARD = "data/train-00000-of-00001.parquet"
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """A Hub with one set pushed, and the workspace it came from."""
-
-    hub: HubServer
-    work: Path
-
-
-@pytest.fixture(scope="module")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("built") / "work").root
-
-
-@pytest.fixture
-def shelf(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
-    with connected(monkeypatch, tmp_path / "home") as hub:
-        push(work)
-        yield Shelf(hub, work)
-
-
-def push(work: Path, repo: str = "lab/set", **options: Any) -> None:
-    push_set(work, repo, PushOptions(**options), note=lambda _: None)
-
-
-def pull(output: Path, repo: str = "lab/set", revision: str | None = None) -> PullResult:
-    return pull_set(repo, output, revision, note=lambda _: None)
-
-
-def tables(root: Path) -> dict[str, Path]:
-    found = [path for path in root.rglob("*.parquet") if "candidates" not in path.parts]
-    return {path.relative_to(root).as_posix(): path for path in found}
 
 
 def test_every_table_comes_back_part_by_part(shelf: Shelf, tmp_path: Path) -> None:
@@ -79,6 +43,9 @@ def test_every_table_comes_back_part_by_part(shelf: Shelf, tmp_path: Path) -> No
     hidden = [path.name for path in (tmp_path / "back").rglob(".*")]
     assert hidden == []
     assert not (tmp_path / ".back.pull").exists()
+    (tmp_path / "plain").touch()
+    files = [path for path in tmp_path.rglob("back/**/*") if path.is_file()]
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "plain").stat().st_mode}
 
 
 def candidates(root: Path) -> dict[str, Any]:

@@ -18,9 +18,12 @@ from invdpo.schemas.io.files import (
     flush_tree,
     hash_file,
     remove_abandoned,
+    remove_leftovers,
+    replace_contents,
     replacing_file,
     write_atomically,
 )
+from tests.locks import killed_while_writing
 
 
 def test_a_file_is_replaced_and_its_folder_made(tmp_path: Path) -> None:
@@ -65,11 +68,35 @@ def test_only_old_leftovers_of_the_same_file_go(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == [".a[1].txt.9-9.tmp", "a[1].txt"]
 
 
+def test_what_a_killed_process_left_goes_at_once(tmp_path: Path) -> None:
+    left = killed_while_writing(tmp_path / "a")
+    other = left.with_name(left.name.replace(".a.", ".b.").replace(left.name[3:11], "0" * 8))
+    with replacing_file(tmp_path / "c") as ours:
+        for path in (other, ours, tmp_path / "mine.tmp", tmp_path / ".mine.1.tmp"):
+            path.write_text("half")
+        os.utime(tmp_path / "mine.tmp", (0, 0))
+        os.utime(tmp_path / ".mine.1.tmp", (0, 0))
+        remove_abandoned(tmp_path)
+        # a process of another machine may be at work, and other programs have such names, too
+        kept = {other.name, ours.name, "mine.tmp", ".mine.1.tmp"}
+        assert set(os.listdir(tmp_path)) == kept
+
+
+def test_leftovers_of_a_killed_save_go(tmp_path: Path) -> None:
+    killed_while_writing(tmp_path / "a")
+    for name in (".fresh", ".old", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    remove_leftovers(tmp_path)
+    assert os.listdir(tmp_path) == ["kept"]
+
+
 def test_a_folder_stays_whatever_its_name(tmp_path: Path) -> None:
-    (tmp_path / "old.tmp").mkdir()
-    os.utime(tmp_path / "old.tmp", (0, 0))
+    name = ".old.7-8.tmp"
+    (tmp_path / name).mkdir()
+    os.utime(tmp_path / name, (0, 0))
     remove_abandoned(tmp_path)
-    assert (tmp_path / "old.tmp").is_dir()
+    assert (tmp_path / name).is_dir()
 
 
 def test_everything_below_a_folder_is_flushed(
@@ -82,6 +109,29 @@ def test_everything_below_a_folder_is_flushed(
     flush_tree(tmp_path)
     paths = (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "file")
     assert flushed == {path.stat().st_ino for path in paths}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_what_is_moved_into_place_has_the_modes_of_new_files(tmp_path: Path, umask: int) -> None:
+    def fill(folder: Path) -> None:
+        for name, mode in (("private", 0o600), ("open", 0o666), ("read", 0o444), ("run", 0o755)):
+            (folder / name).touch()
+            (folder / name).chmod(mode)
+        (folder / "sub").mkdir()
+        (folder / "sub" / "file").touch(0o600)
+        (folder / "sub").chmod(0o555)
+        (folder / "link").symlink_to("private")
+
+    before = os.umask(umask)
+    try:
+        replace_contents(tmp_path / "out", fill)
+        write_atomically(tmp_path / "file", b"")
+    finally:
+        os.umask(before)
+    paths = [*(tmp_path / "out").rglob("*"), tmp_path / "file"]
+    modes = {path.name: path.lstat().st_mode & 0o777 for path in paths if not path.is_symlink()}
+    plain = dict.fromkeys(("private", "open", "read", "file"), 0o666 & ~umask)
+    assert modes == plain | {"run": 0o777 & ~umask, "sub": 0o777 & ~umask}
 
 
 def test_hashes_are_those_of_hashlib(tmp_path: Path) -> None:

@@ -98,18 +98,6 @@ def test_shards_of_other_shapes_live_together(tmp_path: Path) -> None:
     assert again.get("x", ["wide"]).shape == (1, 3, 5)
 
 
-def test_what_a_killed_process_left_is_swept(tmp_path: Path) -> None:
-    folder = filled(tmp_path).folder
-    old, young = folder / "a.1.tmp", folder / "b.2.tmp"
-    for path in (old, young):
-        path.write_text("half")
-    os.utime(old, (0, 0))
-    for path in folder.glob("*.safetensors"):
-        path.unlink()
-    Store(tmp_path, KEY).add(["new"], {"x": torch.zeros(1, 2)})
-    assert (old.exists(), young.exists()) == (False, True)
-
-
 def test_a_temporary_file_that_goes_while_one_looks_does_no_harm(tmp_path: Path) -> None:
     folder = Store(tmp_path, KEY).folder
     folder.mkdir(parents=True)

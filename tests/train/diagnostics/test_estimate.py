@@ -8,14 +8,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError, WorkspaceError
 from invdpo.schemas.io.text import format_bytes
 from invdpo.train import train
-from invdpo.train.cache import sizes
 from invdpo.train.diagnostics import timing
 from invdpo.train.diagnostics.estimate import estimate
+from invdpo.train.models import load_adapter
+from invdpo.train.models.output_sizes import output_bytes
 from tests.train.tiny import png, row, write_pairs
 
 Usage = namedtuple("Usage", "total used free")
@@ -86,7 +88,8 @@ def test_rows_left_out_and_unreadable_pictures(config: TrainConfig, tmp_path: Pa
 def test_too_little_disk_is_an_error_before_the_start(
     config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free = sizes.RESERVE + 10_000
+    adapter = load_adapter(config, torch.device("cpu"))
+    free = output_bytes(adapter, config) + 10_000
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 0, free))
     with pytest.raises(WorkspaceError, match=r"16 pictures need .* kB.*free.*--cache-points"):
         train(dataset, tmp_path / "out", config, cache_dir=tmp_path / "cache", progress=False)

@@ -1,0 +1,89 @@
+"""A lock on a folder of this machine: one process at a time works there."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.io.files import disk_errors
+
+LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What disks answer that know no locks, such as some network drives."""
+
+log = logging.getLogger("invdpo.lock")
+
+
+class FolderLock:
+    """Entered by one process, and one thread of it, at a time; free as soon as its holder ends.
+
+    May be nested. Making one touches nothing; leaving it removes a folder that it made and that is
+    still empty. Entering raises `WorkspaceError` when another process holds it, or when the disk
+    refuses.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        work: str = "writing there",
+        *,
+        other: str = "folder",
+        beside: bool = False,
+    ) -> None:
+        """`work` is what its holder does, in words, and `other` what someone refused could use.
+
+        With `beside` the lock lies beside the folder, which may then be replaced as a whole.
+        """
+        self.folder, self.work, self.other = folder, work, other
+        folder = folder.resolve() if beside else folder
+        path = folder.with_name(f".{folder.name}.lock") if beside else folder / ".lock"
+        self._holder = path.with_name(f"{path.name}.pid")
+        self._lock, self._made = FileLock(path, timeout=0, is_singleton=True), False
+
+    def __enter__(self) -> None:
+        with disk_errors(self.folder):
+            self._made = not self._holder.parent.exists()
+            self._holder.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._lock.acquire()
+            except Timeout:
+                raise in_use(self.folder, self._held_by(), self.work, self.other) from None
+            except OSError as error:
+                if error.errno not in LOCKLESS:
+                    raise
+                log.warning(f"{self.folder}: its disk knows no locks: use it with one command.")
+                return
+            try:
+                self._holder.write_text(str(os.getpid()))
+            except OSError:
+                self._lock.release()
+                raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock.lock_counter == 1:
+            for path in (self._holder, Path(self._lock.lock_file)):
+                with suppress(OSError):  # where open files can't be removed
+                    path.unlink()
+            if self._made:
+                with suppress(OSError):  # there is something in it
+                    self._holder.parent.rmdir()
+        self._lock.release()
+
+    def _held_by(self) -> str:
+        """Who holds the lock; it may not have written its number yet."""
+        try:
+            number = self._holder.read_text()
+        except OSError:
+            number = ""
+        return f"process {number}" if number else "another process"
+
+
+def in_use(folder: Path, holder: str, work: str, other: str) -> WorkspaceError:
+    """The error for who comes second."""
+    advice = f"Wait until it ends, stop it, or use another {other}."
+    return WorkspaceError(f"{folder}: {holder} is {work}. {advice}")

@@ -1,0 +1,74 @@
+"""What a training leaves in its output, and what it does about others there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.io.lock import FolderLock
+from invdpo.train import train
+from invdpo.train.run import lock_output
+from tests.locks import held_elsewhere, killed_while_writing
+
+
+def test_a_second_training_is_refused_before_it_does_anything(
+    config: TrainConfig, dataset: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    with held_elsewhere(FolderLock(output, "training there")):
+        with pytest.raises(WorkspaceError, match=f"out: process {os.getpid()} is training there"):
+            train(dataset, output, config, restart=True, progress=False)
+        assert sorted(os.listdir(output)) == [".lock", ".lock.pid"]
+        assert os.listdir(tmp_path) == ["out"]
+
+
+def test_of_several_processes_the_main_one_holds_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with held_elsewhere(FolderLock(tmp_path)), lock_output(tmp_path):
+        pass
+    monkeypatch.setenv("RANK", "0")
+    with held_elsewhere(FolderLock(tmp_path)), pytest.raises(WorkspaceError), lock_output(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+def test_others_may_read_what_a_training_leaves(
+    config: TrainConfig, dataset: Path, tmp_path: Path, tuning: str
+) -> None:
+    changes = {"tuning": tuning, "max_steps": 1, "save_every": 1, "pictures_every": 1}
+    before = os.umask(0o022)
+    try:
+        train(dataset, tmp_path / "out", config.model_copy(update=changes), progress=False)
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"weights.safetensors", "training.json", "curves.png", "step-000001.png"} <= {
+        path.name for path in files
+    }
+    assert [path.name for path in files if path.stat().st_mode & 0o777 != 0o644] == []
+
+
+def test_the_next_run_removes_what_a_killed_one_left(
+    config: TrainConfig, dataset: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    config = config.model_copy(update={"max_steps": 2, "pictures_every": 2})
+    train(dataset, output, config, progress=False)
+    before = {path: path.stat().st_ino for path in tmp_path.rglob("*") if "state" in path.parts}
+    (latents,) = (tmp_path / "trajectories").glob("latents-*")
+    for folder in (output, output / "pictures", latents):
+        killed_while_writing(folder / "file")
+    for name in ("state/step-000001", "state/.step-000003.tmp", ".fresh", ".old"):
+        (output / name).mkdir()
+        (output / name / "weights.safetensors").touch()
+    result = train(dataset, output, config, progress=False)
+    assert "All 2 steps are done" in result.notes[0]
+    paths = list(tmp_path.rglob("*"))
+    assert [path.name for path in paths if path.name.startswith(".")] == []
+    assert {p: p.stat().st_ino for p in paths if "state" in p.parts} == before
