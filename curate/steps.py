@@ -17,9 +17,8 @@ import pyarrow as pa
 
 from invdpo.curate.annotate import Annotate
 from invdpo.curate.annotators.judges import (
-    CLIP,
-    SHAPES,
     check_judges,
+    made_before,
     require_choice,
     step_commands,
     unchosen,
@@ -122,8 +121,9 @@ def check(
 ) -> None:
     """Tell, before the first step of a `command`, what would stop a later one."""
     models = [spec.name for spec in model_specs(config.generate)]
-    if left_open := unchosen(config, names, _made(ws, options, names)):
-        require_choice(models, left_open, *whole_commands(command, models))
+    if left_open := unchosen(config, names, made_before(ws, options, names)):
+        chosen = "source" in config.prompts.model_fields_set or exists(ws.prompts_path)
+        require_choice(models, left_open, *whole_commands(command, models, prompts_chosen=chosen))
     check_judges(config, names)
 
 
@@ -223,22 +223,9 @@ def _candidates(ws: Workspace) -> Fingerprint:
 
 def _require_choice(ws: Workspace, config: Config, options: RunOptions, step: str) -> None:
     """Raise `ConfigError` for judges of the embedded world that nobody chose for these images."""
-    if left_open := unchosen(config, [step], _made(ws, options, [step])):
+    if left_open := unchosen(config, [step], made_before(ws, options, [step])):
         models = ws.read_table(ws.candidates_dir, ["model"])["model"].unique().to_pylist()
         require_choice(models, left_open, *step_commands(ws.root))
-
-
-def _made(ws: Workspace, options: RunOptions, names: Sequence[str]) -> set[str]:
-    """The embedded world's judges of which there are tables that these steps will not replace."""
-    tables = {
-        SHAPES: ("annotate", ws.annotations_dir(SHAPES)),
-        CLIP: ("score", ws.scores_dir(CLIP)),
-    }
-    return {
-        judge
-        for judge, (step, folder) in tables.items()
-        if exists(folder) and not (options.overwrite and step in names)
-    }
 
 
 def _parts(ws: Workspace, annotations: Path | None = None) -> list[CandidatePart]:

@@ -9,15 +9,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from invdpo.curate.annotators import ANNOTATORS
 from invdpo.curate.checkpoints.pipelines import check_pipeline, read_index
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.scorers.base import OBSERVED
+from invdpo.curate.storage.parts import exists
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
 from invdpo.schemas.io.model_folder import find_folder
+
+if TYPE_CHECKING:
+    from invdpo.curate.runner import RunOptions
+    from invdpo.curate.workspace import Workspace
 
 EMBEDDED = "embedded"
 """Name of the model and of the CLIP that know nothing but shapes."""
@@ -76,6 +82,19 @@ def unchosen(config: Config, steps: Collection[str], made: Collection[str] = ())
     return flags
 
 
+def made_before(ws: Workspace, options: RunOptions, names: Collection[str]) -> set[str]:
+    """The embedded world's judges of which there are tables that these steps will not replace."""
+    tables = {
+        SHAPES: ("annotate", ws.annotations_dir(SHAPES)),
+        CLIP: ("score", ws.scores_dir(CLIP)),
+    }
+    return {
+        judge
+        for judge, (step, folder) in tables.items()
+        if exists(folder) and not (options.overwrite and step in names)
+    }
+
+
 def require_choice(models: Collection[str], flags: Collection[str], *commands: str) -> None:
     """Raise `ConfigError` with the right `commands` where `flags` were left to their defaults.
 
@@ -100,10 +119,11 @@ def step_commands(work: Path) -> tuple[str, str]:
     )
 
 
-def whole_commands(command: str, models: Sequence[str]) -> tuple[str, ...]:
+def whole_commands(command: str, models: Sequence[str], *, prompts_chosen: bool) -> tuple[str, ...]:
     """A command of all steps with these judges, and with those of the preset for its models.
 
-    Raises `ModelError` for what is no model.
+    The default prompts, of coloured shapes, are replaced, too, unless they were chosen. Raises
+    `ModelError` for what is no model.
     """
     model = next((name for name in models if name != EMBEDDED), None)
     if model is None:
@@ -114,4 +134,6 @@ def whole_commands(command: str, models: Sequence[str]) -> tuple[str, ...]:
         pipeline = str(read_index(folder).get("_class_name", ""))
     if command.startswith("invdpo curate run"):
         added = f"{ANNOTATE_FLAGS} {added}"
+    if not prompts_chosen:
+        added = f"--source scenes {added}"
     return f"{command} {added}", f"{command} --preset {fitting_preset(model, pipeline)}"

@@ -145,7 +145,9 @@ def _evaluate(
 ) -> Evaluation:
     if left_open := unchosen(config, ["score"]):
         typed = command or f"invdpo eval {shlex.quote(tuned.location)}"
-        require_choice([base.model], left_open, *whole_commands(typed, [base.model]))
+        chosen = "source" in config.prompts.model_fields_set
+        commands = whole_commands(typed, [base.model], prompts_chosen=chosen)
+        require_choice([base.model], left_open, *commands)
     spaces = {name: Workspace(folder / name) for name in ("tuned", "base")}
     for ws in spaces.values():
         steps.make_prompts(ws, _configure(config, base), options)

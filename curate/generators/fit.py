@@ -24,7 +24,7 @@ KEY = re.compile(
 
 
 def check_fit(spec: ModelSpec) -> None:
-    """Raise `ModelError` for a LoRA that can't fit. A model that isn't here yet is not looked at."""
+    """Raise `ModelError` for a LoRA that can't fit; a model that isn't here yet is let pass."""
     folder = Path(spec.model.location)
     if spec.adapters and (layers := _layers(folder)):
         for adapter in spec.adapters:

@@ -104,8 +104,11 @@ def test_the_commands_of_a_refusal_are_what_was_typed_with_judges(
     result = invdpo("curate", *words)
     commands = re.findall(r"^  (invdpo .*)$", result.stderr, re.MULTILINE)
     typed = shlex.join(["invdpo", "curate", *map(str, words)])
-    assert commands[0].startswith(f"{typed} --annotators detector --scorers composition,clip ")
+    judges = "--annotators detector --scorers composition,clip "
+    assert commands[0].startswith(f"{typed} --source scenes {judges}")
     assert commands[1:] == [f"{typed} --preset sd15"]
+    chosen = invdpo("curate", *words, "--source", "shapes").stderr
+    assert f"\n  {typed} --source shapes {judges}" in chosen
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ def test_what_is_missing_is_told_before_anything_is_drawn(
 def test_default_judges_are_refused_for_another_model(tiny_model: Path, tmp_path: Path) -> None:
     config = Config.model_validate({"generate": {"model": str(tiny_model)}})
     base, tuned = EvaluatedModel(str(tiny_model)), EvaluatedModel(str(tiny_model), lora="my lora")
-    with pytest.raises(ConfigError, match=r"invdpo eval 'my lora' --scorers composition,clip"):
+    with pytest.raises(
+        ConfigError, match=r"invdpo eval 'my lora' --source scenes --scorers composition,clip"
+    ):
         evaluate_models(tmp_path / "eval", config, base, tuned, OPTIONS)
     assert not [*tmp_path.iterdir()]
 

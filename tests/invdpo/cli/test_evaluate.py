@@ -55,7 +55,9 @@ def test_default_judges_are_refused(tuned: Path, tmp_path: Path) -> None:
     result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK)
     assert result.exit_code == 1
     typed = f"  invdpo eval {tuned} --output {tmp_path / 'eval'} {' '.join(QUICK)}"
-    assert f"{typed} --scorers composition,clip --annotator detector" in result.stderr
+    assert (
+        f"{typed} --source scenes --scorers composition,clip --annotator detector" in result.stderr
+    )
     assert f"{typed} --preset sd15\n" in result.stderr
     assert not (tmp_path / "eval").exists()
 
