@@ -15,6 +15,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.progress import progress_bar
+from invdpo.train.cache.finite import finite_rows, not_finite
 from invdpo.train.cache.sizes import (
     PROMPTS,
     images_per_call,
@@ -83,7 +84,10 @@ class CacheBuilder:
         by_id = {content_id(prompt): prompt for prompt in (None, *sorted(prompts))}
         store = self.cache.prompts
         for ids in chunks(self._share(by_id, store), PROMPTS):
-            store.add(ids, self.adapter.encode_prompts([by_id[i] for i in ids]))
+            rows = self.adapter.encode_prompts([by_id[i] for i in ids])
+            if not finite_rows(rows).all():
+                raise not_finite("text encoder", self.adapter.dtype, self.config)
+            store.add(ids, rows)
         self._wait(store)
 
     def _encode_images(self, dataset: DataSet, split: str, pairs: list[Pair]) -> None:
@@ -103,12 +107,29 @@ class CacheBuilder:
             images = dataset.images(split, set(wanted))
             for batch in self._fitted(images, wanted):
                 rows = self.adapter.encode_images([fitted for _, fitted in batch])
-                store.add([picture for picture, _ in batch], rows)
+                self._add_latents([picture for picture, _ in batch], rows, sources)
                 bar.update(len(batch))
         self._wait(store)
         for picture in store.lacks(sources):
             reason = "another process could not read it"
             self.cache.unreadable.setdefault(sources[picture][0], reason)
+
+    def _add_latents(
+        self,
+        pictures: Sequence[str],
+        rows: dict[str, Tensor],
+        sources: dict[str, tuple[str, Size]],
+    ) -> None:
+        """Keep the finite ones; where there is none at all, it is no fault of the pictures."""
+        store, finite = self.cache.latents, finite_rows({"latent": rows["latent"]})
+        if not finite.any() and not store.names():
+            raise not_finite("VAE", self.adapter.vae_dtype, self.config)
+        for picture, ok in zip(pictures, finite.tolist(), strict=True):
+            if not ok:
+                self.cache.unreadable[sources[picture][0]] = "its latent is not finite"
+        if finite.any():
+            kept = [picture for picture, ok in zip(pictures, finite.tolist(), strict=True) if ok]
+            store.add(kept, {name: value[finite.to(value.device)] for name, value in rows.items()})
 
     def _fitted(
         self, images: Iterator[tuple[str, bytes]], wanted: dict[str, list[tuple[str, Size]]]
@@ -133,6 +154,8 @@ class CacheBuilder:
         with progress_bar("inverting", len(missing), unit="image", show=self.show_progress) as bar:
             for ids in self._batches(missing, wanted):
                 rows = self._trajectories([wanted[i] for i in ids])
+                if not finite_rows(rows).all():
+                    raise not_finite("denoiser", self.adapter.dtype, self.config)
                 for store in stores:
                     self._add(store, ids, rows)
                 bar.update(len(ids))

@@ -120,10 +120,15 @@ class Store:
         With `index` (len(ids), K) int64 only those entries of the second dimension are read.
         """
         rows = [self._rows[i] for i in ids]
-        if index is None:
-            return torch.stack([shard.tensors[name][row] for shard, row in rows])
-        pairs = zip(rows, index, strict=True)
-        return torch.stack([shard.tensors[name][row][entries] for (shard, row), entries in pairs])
+        indices = [...] * len(ids) if index is None else index
+        pairs = zip(rows, indices, strict=True)
+        values = torch.stack([shard.tensors[name][row][entries] for (shard, row), entries in pairs])
+        if not values.isfinite().all():
+            raise WorkspaceError(
+                f"{self.folder}: it holds values that are not finite, which earlier versions kept. "
+                "Remove this folder; what is needed of it is computed again."
+            )
+        return values
 
     def shape(self, name: str, row: str) -> tuple[int, ...]:
         """Shape of one row's tensor, from the header alone."""

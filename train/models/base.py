@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+import torch
 from torch import Tensor, device, nn
 
 from invdpo.schemas.plugins import Registry
@@ -28,8 +29,15 @@ class ModelAdapter(Protocol):
 
     folder: Path
     device: device
+    dtype: torch.dtype
+    """Of text encoders and denoiser."""
     alpha_bar: Tensor
     """(T,) float64."""
+
+    @property
+    def vae_dtype(self) -> torch.dtype:
+        """Of the VAE, which may be kept from overflowing."""
+        ...
 
     @property
     def pipeline(self) -> str:

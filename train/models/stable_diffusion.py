@@ -90,7 +90,7 @@ class StableDiffusion:
         """The `AutoencoderKL`, frozen; in float32 where half precision would overflow."""
         from diffusers import AutoencoderKL
 
-        vae = self._load(AutoencoderKL, "vae", self._vae_dtype)
+        vae = self._load(AutoencoderKL, "vae", self.vae_dtype)
         return vae.to(memory_format=torch.channels_last)
 
     @cached_property
@@ -111,7 +111,7 @@ class StableDiffusion:
     def encode_images(self, images: Sequence[Fitted]) -> Conditioning:
         """`latent` (M, C, H, W) and the `size_conditioning`; all pictures are of one size."""
         pixels = torch.stack([to_pixels(fitted.image) for fitted in images]).to(self.device)
-        with self._precision(self._vae_dtype):
+        with self._precision(self.vae_dtype):
             mode = self.vae.encode(pixels).latent_dist.mode()
         latent = (mode.float() - self._shift) * self.vae.config.scaling_factor
         return {"latent": latent} | self.size_conditioning([fitted.framing for fitted in images])
@@ -120,7 +120,7 @@ class StableDiffusion:
     def decode_latents(self, latent: Tensor) -> Tensor:
         """Pictures (M, 3, height, width) in -1..1 of clean latents (M, C, H, W)."""
         scaled = latent / self.vae.config.scaling_factor + self._shift
-        with self._precision(self._vae_dtype):
+        with self._precision(self.vae_dtype):
             pixels = self.vae.decode(scaled).sample
         bounded: Tensor = pixels.float().clamp(-1, 1)
         return bounded
@@ -161,7 +161,8 @@ class StableDiffusion:
         return out
 
     @property
-    def _vae_dtype(self) -> torch.dtype:
+    def vae_dtype(self) -> torch.dtype:
+        """Precision of the VAE: float32 where its configuration says that half overflows."""
         upcast = self.vae_config.get("force_upcast") and self.dtype == torch.float16
         return torch.float32 if upcast else self.dtype
 
