@@ -10,15 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
+from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder, open_shard
+from invdpo.curate.prompts.base import split_group
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.columns import hub_columns
 from invdpo.curate.storage.parts import CONFIG_HASH, NOTES, VERSION, read_part
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas import SceneGraph
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.config.load import load_config
+from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.redact import redact
 from invdpo.schemas.tables import SIDES
 
@@ -113,6 +116,7 @@ def dataset_facts(folder: DatasetFolder) -> Facts:
     sources += [("prompts", name, None) for name in notes.get("prompts", ())]
     return file_facts(folder) | {
         "images": _count_images(folder),
+        "shared": _count_shared(folder),
         "features": hub_columns(schema),
         "scorers": list(notes.get("scorers", {})),
         "models": sorted({name for name, _ in models}),
@@ -145,6 +149,25 @@ def _revision(ws: Workspace, folder: Path) -> str | None:
     """Of a table whose parts are all of one revision."""
     column = read_part(ws.iter_parts(folder)[0], ["revision"])["revision"]
     return next((value for value in pc.unique(column).to_pylist() if value), None)
+
+
+def _count_shared(folder: DatasetFolder) -> int:
+    """Prompts of validation whose text or composition stands in train, too."""
+    train, validation = (_prompt_keys(folder, split) for split in SPLITS)
+    known = {key for keys in train for key in keys}
+    return len({keys[0] for keys in validation if not known.isdisjoint(keys)})
+
+
+def _prompt_keys(folder: DatasetFolder, split: str) -> set[tuple[str, str]]:
+    """Of each prompt a key of its text, and one of the composition that its graph asks for."""
+    keys = set()
+    for path in folder.shards(split):
+        with open_shard(path) as file:
+            rows = file.read(["prompt", "graph"]).group_by(["prompt", "graph"]).aggregate([])
+        for row in rows.to_pylist():
+            graph = SceneGraph.from_json(row["graph"]) if row["graph"] else None
+            keys.add((prompt_key(row["prompt"] or ""), split_group(row["prompt"], graph)))
+    return keys
 
 
 def _count_images(folder: DatasetFolder) -> int:

@@ -13,6 +13,7 @@ from invdpo.curate.pairing.pairs import Pairs
 from invdpo.curate.pairing.selection import Selection
 from invdpo.curate.pairing.splits import (
     PromptSplit,
+    groups_of_texts,
     split_by_fact,
     split_by_graph,
     split_by_prompt,
@@ -69,7 +70,8 @@ def read_prompt_strata(prompts: pa.Table, config: PairConfig) -> PromptStrata:
 
 
 def _split(prompts: pa.Table, facts: list[set[Fact]], config: PairConfig) -> PromptSplit:
-    groups = pc.coalesce(prompts["split_group"], prompts["prompt_id"]).to_pylist()
+    own = pc.coalesce(prompts["split_group"], prompts["prompt_id"]).to_pylist()
+    groups = groups_of_texts(own, prompts["prompt"].to_pylist())
     fraction, seed = config.validation_fraction, config.seed
     if config.split_by == "prompt":
         return split_by_prompt(groups, fraction, seed)

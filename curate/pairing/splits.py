@@ -8,7 +8,7 @@ alone, so a pair that is cut by other thresholds stays in its split. p prompts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Hashable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from invdpo.curate.pairing.pool import Floats, Ints
 from invdpo.curate.pairing.reasons import Bools
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.graph import Fact
-from invdpo.schemas.ids import derived_seed
+from invdpo.schemas.ids import derived_seed, prompt_key
 
 
 class PromptSplit(NamedTuple):
@@ -46,6 +46,20 @@ def stated_facts(graph: str | None) -> set[Fact]:
         return SceneGraph.from_json(graph).facts()
     except (DataError, KeyError):
         return set()
+
+
+def groups_of_texts(groups: Sequence[str], prompts: Sequence[str | None]) -> list[str]:
+    """Split groups, made one where prompts are the same text, directly or through others.
+
+    A text may stand in the table with several graphs, so in several groups; the first name is then
+    that of all. Case, blanks and Unicode forms make no difference.
+    """
+    texts = [{prompt_key(prompt)} if prompt else set[str]() for prompt in prompts]
+    first: dict[int, str] = {}
+    clusters = _clusters(groups, texts).tolist()
+    for cluster, group in zip(clusters, groups, strict=True):
+        first[cluster] = min(first.get(cluster, group), group)
+    return [first[cluster] for cluster in clusters]
 
 
 def split_by_prompt(groups: Sequence[str], fraction: float, seed: int) -> PromptSplit:
@@ -108,7 +122,7 @@ def _none_straddling(held_out: Bools, clusters: Ints) -> PromptSplit:
     return PromptSplit(held_out, np.asarray(clusters, dtype=np.int64), straddling)
 
 
-def _clusters(groups: Sequence[str], facts: Sequence[set[Fact]]) -> Ints:
+def _clusters(groups: Sequence[str], facts: Sequence[Collection[Hashable]]) -> Ints:
     """Connected components of prompts and the keys that they share, p; numbered from 0."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
+from unicodedata import normalize
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -69,8 +70,8 @@ class Vocabulary(_Model):
 
 
 def fold(text: str) -> str:
-    """The text in the form in which words are compared: without case and repeated blanks."""
-    return " ".join(text.casefold().split())
+    """The form in which words are compared: composed Unicode, without case and repeated blanks."""
+    return " ".join(normalize("NFC", text.casefold()).split())
 
 
 def read_vocabulary(path: str | None = None) -> Vocabulary:

@@ -22,6 +22,7 @@ GOLDEN = Path(__file__).parent / "golden"
 DATASET: dict[str, Any] = {
     "name": "shapes",
     "num_train": 1200,
+    "shared": 0,
     "num_validation": 130,
     "scorers": ["composition", "clip"],
     "models": ["embedded"],
@@ -160,7 +161,8 @@ def test_a_held_out_scorer_and_people_are_told() -> None:
 def test_imported_pairs_claim_nothing_that_was_not_seen() -> None:
     card = render_dataset_card(DATASET | {"models": [], "scorers": [], "origin": "From elsewhere."})
     assert "From elsewhere." in card
-    assert "stands in both splits" not in card
+    assert "No prompt stands in both splits" in card
+    assert "related prompts" not in card
     assert "language" not in head(card)
 
 

@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 from invdpo.cli import app
 from invdpo.curate.dataset.card import dataset_facts, deciding_options, renew_card
 from invdpo.curate.dataset.folder import DatasetFolder
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
-from tests.curate.dataset_files import pairs, workspace, write
+from invdpo.schemas.tables import PROMPTS
+from tests.curate.dataset_files import pairs, table, workspace, write
 from tests.hub_repos import card_errors
 
 
@@ -121,3 +123,17 @@ def test_the_configuration_tells_no_place_and_nothing_idle() -> None:
     assert options["score"]["clip_model"] == "embedded"
     assert not {"pickscore_model", "vqascore_model"} & options["score"].keys()
     assert "hub_split" not in options["prompts"]
+
+
+def test_card_counts_prompts_of_both_splits(tmp_path: Path) -> None:
+    """The sentence is about the rows, whoever split them."""
+    ws = workspace(tmp_path / "work")
+    prompts = [
+        {"prompt_id": f"p{n}", "prompt": f"picture {n // 2}", "graph": None} for n in range(30)
+    ]
+    write_part(ws.prompts_path, table(prompts, PROMPTS), {})
+    text = (write(ws) / "README.md").read_text(encoding="utf-8")
+    assert "No prompt, and no group of related prompts, stands in both splits." in text
+    write(ws, pairs(30, held=5))
+    text = (ws.dataset_dir / "README.md").read_text(encoding="utf-8")
+    assert "1 of the validation prompts, or their compositions, stand in train" in text

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from invdpo.curate.pairing import cut_pairs
 from invdpo.curate.pairing.splits import (
     PromptSplit,
+    groups_of_texts,
     split_by_fact,
     split_by_graph,
     split_by_prompt,
@@ -174,3 +175,36 @@ def test_thresholds_do_not_move_a_pair_to_the_other_split() -> None:
     strict, _ = cut_pairs(*tables, config(min_margin=2.2, target_pairs=50))
     where = dict(zip(loose["pair_id"].to_pylist(), loose["split"].to_pylist(), strict=True))
     assert {where[r["pair_id"]] == r["split"] for r in strict.to_pylist()} == {True}
+
+
+def test_a_text_with_several_graphs_is_in_one_split() -> None:
+    """Captions repeat, each time with the graph of another picture."""
+    texts = [f"Caf\u00e9 number {n}" for n in range(30)]
+    again = [f"cafe\u0301  NUMBER {n}" for n in range(30)]  # other blanks, case, Unicode form
+    groups = [f"group {n}" for n in range(60)]
+    facts = [{("cat", "on", f"mat {n}")} for n in range(60)]
+    merged = groups_of_texts(groups, texts + again)
+    assert merged == [min(groups[n % 30], groups[n % 30 + 30]) for n in range(60)]
+    assert groups_of_texts(groups, [None] * 60) == groups
+    assert groups_of_texts(groups, [f"{n}" for n in range(60)]) == groups
+    for split in (
+        split_by_prompt(merged, 0.4, 0),
+        split_by_graph(merged, facts, 0.4, 0),
+        split_by_fact(merged, facts, 0.4, 0),
+    ):
+        held_out, train = (
+            {n % 30 for n in range(60) if rows[n]}
+            for rows in (split.held_out, ~split.held_out & ~split.straddling)
+        )
+        assert held_out
+        assert train
+        assert not held_out & train
+
+
+def test_groups_are_joined_through_others() -> None:
+    assert groups_of_texts(["c", "b", "b", "a"], ["x", "X", "y", "Y"]) == ["a"] * 4
+
+
+def test_both_unicode_forms_are_one_prompt() -> None:
+    rows = [prompt_row(Draft(text), "file") for text in ("a caf\u00e9", "a cafe\u0301")]
+    assert rows[0] == rows[1]
