@@ -59,7 +59,7 @@ def made(rows: int) -> Made:
     looks = pa.array([f"{n:016x}" for n in rng.integers(0, 2**63, rows)])
     ok = pa.array(["ok"] * rows)
     return Made(
-        pa.table({"prompt_id": of, "graph": texts, "split_group": of}),
+        pa.table({"prompt_id": of, "prompt": of, "graph": texts, "split_group": of}),
         pa.table(
             {
                 "candidate_id": ids,

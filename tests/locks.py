@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from invdpo.schemas.io.files import replacing_file
-from invdpo.schemas.io.lock import FolderLock
 
 
 @contextmanager
-def held_elsewhere(lock: FolderLock) -> Iterator[None]:
+def held_elsewhere(lock: AbstractContextManager[Any]) -> Iterator[None]:
     taken, enough = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
-from unicodedata import normalize
 
 from invdpo.curate.scene_graphs.vocabulary import fold
 from invdpo.schemas import SceneGraph
@@ -90,17 +89,14 @@ def prompt_row(draft: Draft, source: str) -> Record:
 
 
 def _storable(draft: Draft) -> Draft:
-    """The draft with its text in Unicode's composed form, in which equal texts are equal.
-
-    Half a surrogate pair, which JSON allows and no table can hold, is an error.
-    """
+    """The draft, or an error for half a surrogate pair, which JSON allows and no table can hold."""
     try:
         (draft.prompt or "").encode()
         if draft.graph is not None:
             draft.graph.to_json()
     except ValueError:
         return Draft(None, error="half a character (a lone surrogate)", line=draft.line)
-    return replace(draft, prompt=draft.prompt and normalize("NFC", draft.prompt))
+    return draft
 
 
 def _problem(draft: Draft) -> str | None:

@@ -203,8 +203,3 @@ def test_a_text_with_several_graphs_is_in_one_split() -> None:
 
 def test_groups_are_joined_through_others() -> None:
     assert groups_of_texts(["c", "b", "b", "a"], ["x", "X", "y", "Y"]) == ["a"] * 4
-
-
-def test_both_unicode_forms_are_one_prompt() -> None:
-    rows = [prompt_row(Draft(text), "file") for text in ("a caf\u00e9", "a cafe\u0301")]
-    assert rows[0] == rows[1]

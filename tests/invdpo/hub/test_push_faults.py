@@ -14,6 +14,7 @@ from invdpo.hub.push import PushOptions, PushResult, push_set
 from invdpo.schemas import DataError, InvdpoError
 from tests.hub_http import READER, TOKEN
 from tests.hub_server import Fault, HubServer
+from tests.locks import held_elsewhere
 from tests.workspaces import build
 
 FILES = 12
@@ -232,5 +233,6 @@ def test_a_newer_version_pushed_it(hub: HubServer, work: Path) -> None:
 def test_a_workspace_at_work_is_left_alone(hub: HubServer, own: Path) -> None:
     from invdpo.curate.workspace import Workspace
 
-    with Workspace(own).lock(), pytest.raises(InvdpoError, match="is working on this workspace"):
+    refused = pytest.raises(InvdpoError, match="is working on this workspace")
+    with held_elsewhere(Workspace(own).lock()), refused:
         push(own)
