@@ -11,6 +11,7 @@ from urllib.parse import quote
 from invdpo import __version__
 from invdpo.data_cards.licences import read_licence
 from invdpo.options import Flag, flags
+from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.hub import hub_failures, is_hub_id
 from invdpo.schemas.io.redact import redact, redact_paths
@@ -18,7 +19,6 @@ from invdpo.schemas.io.redact import redact, redact_paths
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
 
-EMBEDDED = "embedded"
 REWARDS = {"rewards/accuracies": "reward accuracy", "rewards/margins": "reward margin"}
 
 

@@ -75,11 +75,6 @@ class ProcessGroup:
                 grad.copy_(summed.view_as(grad))
 
 
-def is_main_process() -> bool:
-    """Whether this process writes for all that a launcher started; known before they are joined."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def start_processes(config: TrainConfig) -> ProcessGroup:
     """Join the processes that a launcher started, if it did; each on a device of its own.
 

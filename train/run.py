@@ -13,11 +13,11 @@ from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.files import write_atomically
 from invdpo.schemas.io.home import expand_home, expand_path
 from invdpo.schemas.io.lock import FolderLock
+from invdpo.schemas.io.processes import is_main_process
 from invdpo.train.batches import BatchSampler
 from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
 from invdpo.train.diagnostics.overtraining import overtraining
-from invdpo.train.distributed import is_main_process
 from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
 from invdpo.train.models.finetuning import start_tuning

@@ -19,14 +19,13 @@ from invdpo.curate.storage.parts import exists
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
+from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.io.model_folder import find_folder
 
 if TYPE_CHECKING:
     from invdpo.curate.runner import RunOptions
     from invdpo.curate.workspace import Workspace
 
-EMBEDDED = "embedded"
-"""Name of the model and of the CLIP that know nothing but shapes."""
 SHAPES = "shapes"
 """Name of the annotator that knows nothing but shapes."""
 CLIP = "clip"

@@ -16,6 +16,7 @@ from invdpo.curate.checkpoints.weights import DIGITS, read_shapes
 from invdpo.curate.devices import torch_device
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ModelError
+from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_logging
 from invdpo.schemas.io.weights import check_loaded
@@ -72,7 +73,7 @@ def find(model: str, pretrained: str | None) -> Source:
     Raises `ModelError` for an unknown name or tag, a folder without configuration or weights, or
     weights that are a pickle.
     """
-    if model == "embedded":
+    if model == EMBEDDED:
         return _folder(bundle.clip_path(), model)
     if Path(model).is_dir():
         return _folder(Path(model), Path(model).resolve().name)

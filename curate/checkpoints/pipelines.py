@@ -16,11 +16,10 @@ from invdpo.curate.checkpoints.hub import Source, commit_of, folder_revision
 from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
+from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
 from invdpo.schemas.io.model_folder import INDEX, PICKLES, find_folder
 from invdpo.schemas.io.redact import show_name
-
-EMBEDDED = "embedded"
 
 LORA = "pytorch_lora_weights.safetensors"
 """What diffusers calls the weights of a LoRA."""

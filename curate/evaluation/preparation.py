@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from invdpo.curate.annotators.judges import EMBEDDED, unchosen
+from invdpo.curate.annotators.judges import unchosen
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.tables import Record
 

@@ -13,6 +13,7 @@ import typer
 from invdpo.cli.arguments import DryRun, Work
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.cli.output import table
+from invdpo.schemas.config.section import EMBEDDED
 
 if TYPE_CHECKING:
     from invdpo.curate.runner import RunOptions, StepResult
@@ -187,7 +188,7 @@ def _next_command(name: str, work: str, config: Config) -> str:
         return f"invdpo curate {following[name]} {shlex.quote(work)}"
     dataset, generate = shlex.quote(f"{work.rstrip('/')}/dataset"), config.generate
     options = "--output tuned"
-    if "model" not in config.train.model_fields_set and generate.model != "embedded":
+    if "model" not in config.train.model_fields_set and generate.model != EMBEDDED:
         revision = f"@{generate.revision}" if generate.revision else ""
         options += f" --model {shlex.quote(generate.model + revision)}"
     if "://" in work:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from invdpo.schemas.config.entries import split_list, split_names, split_revision
 from invdpo.schemas.config.section import (
+    EMBEDDED,
     HIDDEN,
     OPTIONAL,
     RUNTIME,
@@ -37,7 +38,7 @@ class GenerateConfig(Section):
     """How models turn prompts into candidate images."""
 
     model: str = Field(
-        "embedded",
+        EMBEDDED,
         description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed. "
         "Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one of them.",
         json_schema_extra=several("MODEL,..."),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import RUNTIME, Count, Dtype, Section
+from invdpo.schemas.config.section import EMBEDDED, RUNTIME, Count, Dtype, Section
 
 
 class ScoreConfig(Section):
@@ -23,7 +23,7 @@ class ScoreConfig(Section):
         "shapes", description="Annotator whose graphs `composition` compares with the prompt."
     )
     clip_model: str = Field(
-        "embedded", description="open_clip model of `clip`: a name, a folder, or `embedded`."
+        EMBEDDED, description="open_clip model of `clip`: a name, a folder, or `embedded`."
     )
     clip_pretrained: str | None = Field(
         None,

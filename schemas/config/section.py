@@ -17,6 +17,8 @@ from pydantic.fields import FieldInfo
 
 from invdpo.schemas.io.home import expand_listed
 
+EMBEDDED = "embedded"
+"""Name of the model, and of the CLIP, that come with the package and know shapes alone."""
 RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
 OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from invdpo.schemas.config.entries import split_revision
 from invdpo.schemas.config.section import (
+    EMBEDDED,
     HIDDEN,
     OPTIONAL,
     RUNTIME,
@@ -24,7 +25,7 @@ class TrainConfig(Section):
     """Inversion-DPO and its baselines."""
 
     model: str = Field(
-        "embedded",
+        EMBEDDED,
         description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed.",
     )
     revision: str | None = Field(

@@ -1,4 +1,4 @@
-"""Which process on which machine holds a lock or writes a file, and whether it has ended."""
+"""Which process on which machine holds a lock, writes a file or speaks, and whether it ended."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def is_alive(process: int) -> bool:
     except (OSError, OverflowError):
         return True
     return True
+
+
+def is_main_process() -> bool:
+    """Whether this process writes and prints for all that a launcher started together."""
+    return os.environ.get("RANK", "0") == "0"
