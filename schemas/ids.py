@@ -23,10 +23,15 @@ def text_id(text: str) -> str:
     return image_id(text.encode())
 
 
+def fold(text: str) -> str:
+    """The form in which texts are compared: composed Unicode, without case and repeated blanks."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    return " ".join(folded.split())
+
+
 def prompt_key(prompt: str) -> str:
-    """16 hexadecimal digits; the same whatever a prompt's case, blanks and Unicode form."""
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", prompt).casefold())
-    return text_id(" ".join(folded.split()))[:16]
+    """16 hexadecimal digits over the folded prompt."""
+    return text_id(fold(prompt))[:16]
 
 
 def image_id(content: bytes) -> str:

@@ -17,10 +17,10 @@ from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import GRAPH, IMAGE, Candidate
 from invdpo.curate.clients.graph_schema import FORM, AllowedWords, graph_schema, read_graph
 from invdpo.curate.clients.questions import Question, VlmClient
-from invdpo.curate.scene_graphs.vocabulary import Alternatives, fold
+from invdpo.curate.scene_graphs.vocabulary import Alternatives
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
-from invdpo.schemas.ids import content_id
+from invdpo.schemas.ids import content_id, fold
 from invdpo.schemas.io.text import Counts
 
 SYSTEM = (

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from invdpo.curate.clients.questions import UnusableAnswerError
-from invdpo.curate.scene_graphs.vocabulary import fold
 from invdpo.schemas import DataError, SceneGraph
+from invdpo.schemas.ids import fold
 
 MAX_ITEMS = 100
 MAX_RELATIONS = 1_000

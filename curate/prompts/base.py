@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from invdpo.curate.scene_graphs.vocabulary import fold
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
-from invdpo.schemas.ids import content_id
+from invdpo.schemas.ids import content_id, fold
 from invdpo.schemas.io.text import Counts
 from invdpo.schemas.plugins import Registry
 from invdpo.schemas.tables import OK, REJECTED, Record

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from invdpo.curate.scene_graphs.vocabulary import Vocabulary, fold, read_vocabulary
+from invdpo.curate.scene_graphs.vocabulary import Vocabulary, read_vocabulary
 from invdpo.schemas import Item, Relation, SceneGraph
+from invdpo.schemas.ids import fold
 
 REVISION = "2"
 """Raised whenever the same prompt would give another graph."""

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
-from unicodedata import normalize
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from invdpo.curate.storage.object_store import content
 from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import DataError, SceneGraph
+from invdpo.schemas.ids import fold
 from invdpo.schemas.io.redact import without_secrets
 
 OURS = Path(__file__).with_name("words.yaml")
@@ -67,11 +67,6 @@ class Vocabulary(_Model):
     relations: dict[str, tuple[str, ...]]
     activities: tuple[str, ...]
     sampling: Sampling
-
-
-def fold(text: str) -> str:
-    """The form in which words are compared: composed Unicode, without case and repeated blanks."""
-    return " ".join(normalize("NFC", text.casefold()).split())
 
 
 def read_vocabulary(path: str | None = None) -> Vocabulary:

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from invdpo.schemas.ids import prompt_key
+from invdpo.schemas.ids import fold, prompt_key
 
 CAFE = "Café  crème,\nGroße Straße"
 
@@ -27,3 +27,7 @@ def test_one_prompt_in_several_spellings_has_one_key(same: str) -> None:
 
 def test_other_words_are_another_prompt() -> None:
     assert len({prompt_key(text) for text in ("a cat", "a cap", "cat", "a c at")}) == 4
+
+
+def test_words_are_compared_without_their_unicode_form() -> None:
+    assert fold("CAFE\u0301  Cre\u0300me") == "caf\u00e9 cr\u00e8me"

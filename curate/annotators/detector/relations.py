@@ -14,9 +14,9 @@ from itertools import permutations
 from typing import Any
 
 from invdpo.curate.annotators.detector.boxes import Detection
-from invdpo.curate.scene_graphs.vocabulary import fold
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.graph import Box
+from invdpo.schemas.ids import fold
 
 MAX_OVERLAP = 0.1
 NEAR = 150 / 479
