@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from invdpo.hub.errors import HubError
 from invdpo.schemas import DataError
-from invdpo.schemas.io.files import hash_file, hash_git_blob
+from invdpo.schemas.io.files import git_hasher, hash_file
 from invdpo.schemas.io.redact import redact_file
 
 Content = Path | bytes
@@ -96,10 +95,8 @@ def same_as_listed(content: Content, entry: Any, sha256: str | None = None) -> b
         return False
     if entry.lfs is not None:
         return bool(entry.lfs.sha256 == (sha256 or _hash(content, hashlib.sha256)))
-    if isinstance(content, Path):
-        return bool(entry.blob_id == hash_git_blob(content))
-    git = partial(hashlib.sha1, b"blob %d\0" % len(content), usedforsecurity=False)
-    return bool(entry.blob_id == _hash(content, git))
+    size = len(content) if isinstance(content, bytes) else content.stat().st_size
+    return bool(entry.blob_id == _hash(content, git_hasher(size)))
 
 
 def _hash(content: Content, algorithm: Callable[..., Any]) -> str:

@@ -190,10 +190,9 @@ def hash_file(path: Path, algorithm: str | Callable[[], Any] = "sha256") -> str:
         return str(hashlib.file_digest(file, algorithm).hexdigest())
 
 
-def hash_git_blob(path: Path) -> str:
-    """The hash by which git knows a file's bytes, in hexadecimal."""
-    header = b"blob %d\0" % path.stat().st_size
-    return hash_file(path, partial(hashlib.sha1, header, usedforsecurity=False))
+def git_hasher(size: int) -> Callable[[], Any]:
+    """For `hash_file`: the hash by which git knows a file of `size` bytes."""
+    return partial(hashlib.sha1, b"blob %d\0" % size, usedforsecurity=False)
 
 
 @contextmanager

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from filelock import FileLock
+
 from invdpo.schemas.errors import DataError
-from invdpo.schemas.io.files import hash_file, hash_git_blob
+from invdpo.schemas.io.files import git_hasher, hash_file
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from invdpo.schemas.io.logs import quiet_hub
@@ -34,12 +37,18 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     Raises `DataError` that says what to do.
     """
     folder = _fetch(repo_id, revision)
-    if _remove_damaged(folder):
+    if not _damaged(folder):
+        return folder
+    # processes of one training share the cache: none may remove what another fetched anew
+    with FileLock(folder.parents[1] / ".invdpo.lock"):
+        _remove(_damaged(folder))
         folder = _fetch(repo_id, revision)
-        if damaged := _remove_damaged(folder):
+        if damaged := _damaged(folder):
+            _remove(damaged)
             raise DataError(
-                f"{repo_id}: {damaged[0]} arrived damaged twice; its bytes have another hash than "
-                "the Hub says. Nothing of it is kept. Look at the network and the disk, try again."
+                f"{repo_id}: {damaged[0].relative_to(folder).as_posix()} arrived damaged twice; "
+                "its bytes have another hash than the Hub says. Nothing of it is kept. "
+                "Look at the network and the disk, and try again."
             )
     return folder
 
@@ -62,22 +71,27 @@ def _fetch(repo_id: str, revision: str | None) -> Path:
         raise DataError(hub_failure(error, repo_id, "dataset", revision)) from None
 
 
-def _remove_damaged(folder: Path) -> list[str]:
-    """Remove files that aren't what the Hub sent, and say which.
+def _damaged(folder: Path) -> list[Path]:
+    """The files that aren't what the Hub sent.
 
     The cache names a file's bytes by the hash that the Hub gave: SHA-256 of large ones, git's of
     small ones. Where a system has no links there are no such names, and nothing is checked.
     """
-    damaged = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() and path.is_file() and not _is_intact(path.resolve()):
-            path.resolve().unlink()
-            path.unlink()
-            damaged.append(path.relative_to(folder).as_posix())
-    return damaged
+    return [p for p in sorted(folder.rglob("*")) if p.is_symlink() and not _is_intact(p.resolve())]
 
 
 def _is_intact(blob: Path) -> bool:
-    if SHA256.fullmatch(blob.name):
-        return hash_file(blob) == blob.name
-    return hash_git_blob(blob) == blob.name if SHA1.fullmatch(blob.name) else True
+    try:
+        if SHA256.fullmatch(blob.name):
+            return hash_file(blob) == blob.name
+        if SHA1.fullmatch(blob.name):
+            return hash_file(blob, git_hasher(blob.stat().st_size)) == blob.name
+    except FileNotFoundError:  # another process is about to fetch it
+        return False
+    return True
+
+
+def _remove(links: Sequence[Path]) -> None:
+    for link in links:
+        link.resolve().unlink(missing_ok=True)
+        link.unlink(missing_ok=True)

@@ -1,6 +1,9 @@
 """A data set in the Hub's cache whose bytes are not those that the Hub named."""
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,3 +60,27 @@ def test_damage_that_comes_again_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(DataError, match=r"alice/pairs: data/train.parquet arrived damaged twice"):
         hub.download("alice/pairs")
     assert not list((tmp_path / "blobs").iterdir())
+
+
+def test_what_another_process_fetched_meanwhile_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {"train.parquet": b"rows"}
+    folder = snapshot(tmp_path, contents)
+    blob = (folder / "data" / "train.parquet").resolve()
+    blob.write_bytes(b"other")
+
+    @contextmanager
+    def waited_for(path: Path) -> Iterator[None]:
+        assert path.parent == tmp_path
+        blob.unlink()
+        blob.write_bytes(b"rows")
+        os.utime(blob, (0, 0))
+        yield
+
+    monkeypatch.setattr(hub, "FileLock", waited_for)
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot(tmp_path, contents))
+    )
+    assert hub.download("alice/pairs") == folder
+    assert blob.stat().st_mtime == 0
