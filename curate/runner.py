@@ -154,10 +154,8 @@ def was_begun(plan: Plan) -> bool:
     """Whether any of the parts that were to be made is there now."""
     for output in map(plan.output, plan.wanted):
         with suppress(WorkspaceError):  # a part of another configuration may be damaged
-            if (
-                exists(output.target)
-                and read_header(output.target).fingerprint == output.fingerprint
-            ):
+            made = exists(output.target) and read_header(output.target)
+            if made and made.fingerprint == output.fingerprint:
                 return True
     return False
 

@@ -12,10 +12,9 @@ from typing import Any
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
-from invdpo.schemas.io.hub import is_hub_id
+from invdpo.schemas.config.section import EMBEDDED
 
 REPORT = "training.json"
-EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)
@@ -81,9 +80,9 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
             raise ConfigError(f"{text} from. Name that model: {command} MODEL")
         return named
     own = own_base(training)
-    place = f"{command} FOLDER, where it lies now"
     if named is None:
-        if own.model == EMBEDDED or _fingerprint(own, place) == training.fingerprint:
+        way_out = f"{command} FOLDER, where it lies now"
+        if own.model == EMBEDDED or _fingerprint(own, way_out) == training.fingerprint:
             return own
         raise ConfigError(
             f"{tuned}: tuned from {own}, whose files are others now than at the training. "
@@ -142,37 +141,3 @@ def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
     if curated.prompts.source not in ("scenes", "shapes"):
         words += ["--source", "scenes"]
     return shlex.join([*words, *" ".join(unchosen(curated, ["score"])).split()])
-
-
-def require_model(dataset: str, curated: Config, output: Path) -> str | None:
-    """What to say of a training that names no model, and so would tune the embedded one.
-
-    Raises `ConfigError` where the images are known to be those of another model.
-    """
-    if "model" in curated.train.model_fields_set:
-        return None
-    models = _generators(Path(dataset), curated)
-    others = sorted(models - {EMBEDDED})
-    if not others:
-        known = models or not (Path(dataset).exists() or is_hub_id(dataset))
-        return None if known else "No --model was given: the embedded one is tuned."
-    command = shlex.join(["invdpo", "train", dataset, "--output", str(output), "--model"])
-    raise ConfigError(
-        f"train.model: not given, and the images of {dataset} are those of {', '.join(others)}; "
-        f"the default is the embedded model. Name one:\n"
-        f"  {command} {shlex.quote(others[0])}\n  {command} {EMBEDDED}"
-    )
-
-
-def _generators(dataset: Path, curated: Config) -> set[str]:
-    """Which models drew the images, as far as workspace or data set tell."""
-    from invdpo.curate.dataset.folder import DatasetFolder
-
-    generate, folder = curated.generate, DatasetFolder(dataset)
-    if {"model", "models"} & generate.model_fields_set:
-        return {name.split("+")[0] for name in generate.models or (generate.model,)}
-    if not folder.shards():
-        return set()
-    columns = {"chosen_model", "rejected_model"} & set(folder.schema().names)
-    table = folder.read_columns(sorted(columns))
-    return {name for column in columns for name in table[column].unique().to_pylist() if name}

@@ -131,39 +131,39 @@ def evaluate_models(
     what the user typed, for a refusal.
     """
     with lock_evaluation(folder):
-        return _evaluate(folder, config, base, tuned, options, trained_on, command)
+        _require_judges(config, base, tuned, command)
+        spaces = {name: Workspace(folder / name) for name in ("tuned", "base")}
+        for ws in spaces.values():
+            steps.make_prompts(ws, _configure(config, base), options)
+        prompts = spaces["base"].read_table(spaces["base"].prompts_path).to_pylist()
+        config, notes = choose_judges(config, base.model, prompts)
+        if trained_on and (leak := trained_on.leak(row["prompt"] or "" for row in prompts)):
+            notes.append(leak)
+        for note in notes:
+            log.warning(note)
+        judging = ["annotate", "score"] if reads_graphs(config) else ["score"]
+        check_judges(_configure(config, base), judging)
+        in_tuned = evaluate_model(spaces["tuned"], config, tuned, options)
+        in_base = evaluate_model(spaces["base"], config, base, options)
+    return _compared(tuple(_results(in_base, in_tuned)), config.score.scorers, notes)
 
 
-def _evaluate(
-    folder: Path,
-    config: Config,
-    base: EvaluatedModel,
-    tuned: EvaluatedModel,
-    options: RunOptions,
-    trained_on: TrainingPrompts | None,
-    command: str | None,
-) -> Evaluation:
+def _require_judges(
+    config: Config, base: EvaluatedModel, tuned: EvaluatedModel, command: str | None
+) -> None:
+    """Raise `ConfigError` for judges of the embedded world that nobody chose for these images."""
     if left_open := unchosen(config, ["score"]):
         typed = command or f"invdpo eval {shlex.quote(tuned.location)}"
         chosen = "source" in config.prompts.model_fields_set
         commands = whole_commands(typed, [base.model], prompts_chosen=chosen)
         require_choice([base.model], left_open, *commands)
-    spaces = {name: Workspace(folder / name) for name in ("tuned", "base")}
-    for ws in spaces.values():
-        steps.make_prompts(ws, _configure(config, base), options)
-    prompts = spaces["base"].read_table(spaces["base"].prompts_path).to_pylist()
-    config, notes = choose_judges(config, base.model, prompts)
-    if trained_on and (leak := trained_on.leak(row["prompt"] or "" for row in prompts)):
-        notes.append(leak)
-    for note in notes:
-        log.warning(note)
-    check_judges(
-        _configure(config, base), ["annotate", "score"] if reads_graphs(config) else ["score"]
-    )
-    in_tuned = evaluate_model(spaces["tuned"], config, tuned, options)
-    in_base = evaluate_model(spaces["base"], config, base, options)
-    results = tuple(_results(in_base, in_tuned))
-    comparisons, unjudged = _comparisons(results), [*_unjudged(results, config.score.scorers)]
+
+
+def _compared(
+    results: tuple[Result, ...], scorers: Sequence[str], notes: Sequence[str]
+) -> Evaluation:
+    """The figures, and notes on what was not judged. Raises `DataError` when nothing was."""
+    comparisons, unjudged = _comparisons(results), [*_unjudged(results, scorers)]
     if not comparisons:
         raise DataError("\n".join(["No prompt could be judged in the images of both.", *unjudged]))
     for note in unjudged:
@@ -260,8 +260,8 @@ def _comparisons(results: tuple[Result, ...]) -> dict[str, Comparison]:
 def _unjudged(results: Sequence[Result], scorers: Sequence[str]) -> Iterator[str]:
     """For each scorer how many prompts it judged in both images, unless all, and why not more."""
     for name in scorers:
-        told = [r.tuned.errors.get(name) or r.base.errors.get(name) for r in results]
-        reasons = Counter(error for error in told if error)
+        errors = [r.tuned.errors.get(name) or r.base.errors.get(name) for r in results]
+        reasons = Counter(error for error in errors if error)
         if reasons:
             why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
             judged = len(_judged(results, name))

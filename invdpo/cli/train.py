@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +10,12 @@ import typer
 from invdpo.cli.arguments import DryRun, Private, optional, output_option, require_local
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
+from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.text import format_bytes, format_seconds
-from invdpo.trained import evaluation_command, require_model
+from invdpo.trained import evaluation_command
+from invdpo.unnamed_model import require_model
 
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from invdpo.train.diagnostics.inversion_check import InversionCheck
     from invdpo.train.diagnostics.timing import Measured
 
-EMBEDDED = "embedded"
-IS_MAIN = os.environ.get("RANK", "0") == "0"
-"""Whether this process prints for all that a launcher started together."""
 
 TrainingData = Annotated[
     str, typer.Argument(help="Folder, Parquet file, or OWNER/NAME on the Hub.", metavar="DATASET")
@@ -85,7 +84,8 @@ def train(
     record = Path(dataset).parent / "invdpo.yaml"
     curated = job.config(record)
     config = curated.train
-    if (left_open := require_model(dataset, curated, output or Path("tuned"))) and IS_MAIN:
+    left_open = require_model(dataset, curated, output or Path("tuned"))
+    if left_open and is_main_process():
         job.out.note(left_open)
     if check_inversion:
         _check_inversion(job, dataset, _with_model_path(config), check_images)
@@ -93,7 +93,7 @@ def train(
     if output is None:
         text = "not given. Name a folder for the weights."
         raise typer.BadParameter(text, param_hint="--output")
-    if push_to_hub and IS_MAIN:
+    if push_to_hub and is_main_process():
         _check_push(job, dataset, output, config, push_to_hub, private)
     if dry_run:
         _estimate(job, dataset, output, _with_model_path(config), cache_dir)
@@ -104,7 +104,7 @@ def train(
     model = _with_model_path(config)
     with lock_output(output):  # until the card is written and everything is pushed
         result = tune(dataset, output, model, cache_dir=cache_dir, restart=restart)
-        if IS_MAIN:
+        if is_main_process():
             _finish(job, dataset, config, result, push_to_hub, private)
             job.out.note(f"Next: {evaluation_command(result.output, curated, record)}")
 

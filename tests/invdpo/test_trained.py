@@ -21,10 +21,8 @@ from invdpo.trained import (
     evaluation_command,
     find_base,
     read_training,
-    require_model,
 )
 from tests.train.conftest import pipeline, xl_pipeline
-from tests.workspaces import build
 
 __all__ = ["pipeline", "xl_pipeline"]
 
@@ -135,20 +133,3 @@ def test_without_a_workspace_the_next_command_takes_a_preset(
     tuned = write_report(tmp_path / "tuned", xl_pipeline, pipeline="StableDiffusionXLPipeline")
     command = evaluation_command(tuned, Config(), tmp_path / "none")
     assert command == f"invdpo eval {tuned} --preset sdxl"
-
-
-def test_images_of_another_model_want_a_model_by_name(tmp_path: Path) -> None:
-    """Told by the configuration of the workspace, or else by the data set's own columns."""
-    dataset = str(build(tmp_path / "work", model="sd15").dataset_dir)
-    drawn = load_config(None, {"generate": {"models": ["a/b+lora=0.5"]}})
-    for curated, model in ((Config(), "sd15"), (drawn, "a/b")):
-        with pytest.raises(ConfigError) as error:
-            require_model(dataset, curated, Path("out"))
-        lines = str(error.value).splitlines()[1:]
-        command = f"  invdpo train {dataset} --output out --model"
-        assert lines == [f"{command} {model}", f"{command} embedded"]
-    named = load_config(None, {"train": {"model": "embedded"}})
-    assert require_model(dataset, named, Path("out")) is None
-    own = load_config(None, {"generate": {"model": "embedded"}})
-    assert require_model(dataset, own, Path("out")) is None
-    assert "embedded one is tuned" in str(require_model("a/b", Config(), Path("out")))

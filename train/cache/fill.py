@@ -55,7 +55,8 @@ class CacheBuilder:
         """Encode and invert what is missing; an interruption keeps the shards that are done.
 
         `prompts` are encoded beside those of the pairs. Raises `DataError` for more than
-        `max_unreadable` pairs whose pictures can't be decoded.
+        `max_unreadable` pairs whose pictures can't be decoded, `ModelError` for a part of the model
+        whose values are not finite.
         """
         self.encode(dataset, splits, prompts)
         every_pair = (pair for split in splits.values() for pair in split)
@@ -120,15 +121,14 @@ class CacheBuilder:
         rows: dict[str, Tensor],
         sources: dict[str, tuple[str, Size]],
     ) -> None:
-        """Keep the finite ones; where there is none at all, it is no fault of the pictures."""
+        """Keep the finite rows; where there is none at all, it is no fault of the pictures."""
         store, finite = self.cache.latents, finite_rows({"latent": rows["latent"]})
         if not finite.any() and not store.names():
             raise not_finite("VAE", self.adapter.vae_dtype, self.config)
-        for picture, ok in zip(pictures, finite.tolist(), strict=True):
-            if not ok:
-                self.cache.unreadable[sources[picture][0]] = "its latent is not finite"
-        if finite.any():
-            kept = [picture for picture, ok in zip(pictures, finite.tolist(), strict=True) if ok]
+        kept = [pictures[row] for row in finite.nonzero().flatten()]
+        for picture in {*pictures} - {*kept}:
+            self.cache.unreadable[sources[picture][0]] = "its latent is not finite"
+        if kept:
             store.add(kept, {name: value[finite.to(value.device)] for name, value in rows.items()})
 
     def _fitted(

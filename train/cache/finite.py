@@ -14,6 +14,12 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError
 
+REMEDIES = {
+    torch.float16: "Use --dtype bfloat16 or --dtype float32.",
+    torch.bfloat16: "Use --dtype float32.",
+    torch.float32: "Its weights may be damaged: fetch the model again.",
+}
+
 
 def finite_rows(tensors: Mapping[str, Tensor]) -> Tensor:
     """For each of B rows whether all its values are finite: (B,) bool on the CPU."""
@@ -24,13 +30,5 @@ def finite_rows(tensors: Mapping[str, Tensor]) -> Tensor:
 def not_finite(part: str, dtype: torch.dtype, config: TrainConfig) -> ModelError:
     """The error that names the part of the model, the precision, and what to do."""
     name = str(dtype).removeprefix("torch.")
-    advice = (
-        "Its weights may be damaged: fetch the model again."
-        if dtype == torch.float32
-        else "Use --dtype bfloat16 or --dtype float32."
-        if dtype == torch.float16
-        else "Use --dtype float32."
-    )
-    return ModelError(
-        f"{config.model}: the {part} gives values that are not finite in {name}. {advice}"
-    )
+    text = f"{config.model}: the {part} gives values that are not finite in {name}."
+    return ModelError(f"{text} {REMEDIES[dtype]}")
