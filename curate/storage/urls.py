@@ -40,6 +40,8 @@ def to_path(where: str | Path) -> Path:
         return Path(expand_home(where))
     parts = urlsplit(where)
     if parts.scheme in LOCAL:
+        if parts.netloc not in ("", "localhost") or parts.path.startswith("/~"):
+            raise ConfigError(f"{without_secrets(where)}: names no path. Give the path alone.")
         return Path(unquote(parts.path))
     _check(where, parts.scheme)
     from upath import UPath

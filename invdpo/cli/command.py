@@ -19,7 +19,7 @@ from typer.models import ArgumentInfo
 
 from invdpo.cli.arguments import optional
 from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, WORDS, with_headings
-from invdpo.cli.output import Output
+from invdpo.cli.output import Output, StreamError
 from invdpo.options import Flag, flags, overrides
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.config import Config
@@ -160,7 +160,7 @@ def command_errors(out: Output) -> Iterator[None]:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         yield
-    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError, StreamError):
         raise
     except KeyboardInterrupt:
         again = without_secrets(shlex.join(["invdpo", *sys.argv[1:]]))

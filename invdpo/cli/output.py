@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,10 @@ UTF_8 = ("utf-8", "utf8", "utf-8-sig")
 """Encodings for all of JSON; in others it is written with escapes."""
 
 
+class StreamError(OSError):
+    """Stdout takes no more: its reader has gone, or the disk behind it is full."""
+
+
 @dataclass(frozen=True)
 class Output:
     """Where a command prints; `as_json` makes the result one JSON document."""
@@ -21,19 +26,29 @@ class Output:
     as_json: bool = False
 
     def result(self, data: Mapping[str, Any], text: str) -> None:
-        """The result: `data` for programs, `text` for people."""
-        print(_json(data) if self.as_json else text)
+        """The result: `data` for programs, `text` for people.
+
+        Raises `StreamError` when stdout takes no more.
+        """
+        shown = _json(data) if self.as_json else text
+        try:
+            print(shown, flush=True)
+        except OSError as error:
+            raise StreamError(error.errno, error.strerror) from None
 
     def note(self, text: str) -> None:
-        """Something useful to know that is not the result."""
-        print(without_secrets(text), file=sys.stderr, flush=True)
+        """Something useful to know that is not the result: work goes on when nobody can read it."""
+        with suppress(OSError):
+            print(without_secrets(text), file=sys.stderr, flush=True)
 
     def error(self, text: str, kind: str) -> None:
         """Why the command failed, and what to do."""
         text = without_secrets(text)
         if self.as_json:
-            print(_json({"error": {"kind": kind, "text": text}}))
-        print(f"Error: {text}", file=sys.stderr, flush=True)
+            with suppress(OSError):
+                print(_json({"error": {"kind": kind, "text": text}}), flush=True)
+        with suppress(OSError):
+            print(f"Error: {text}", file=sys.stderr, flush=True)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

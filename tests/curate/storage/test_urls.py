@@ -26,6 +26,13 @@ def test_addresses_behave_like_paths() -> None:
         "memory://bucket/run/candidates/part-00000.parquet"
     )
     assert to_path("file:///tmp/a%20b") == Path("/tmp/a b")
+    assert to_path("file://localhost/tmp/a") == Path("/tmp/a")
+
+
+@pytest.mark.parametrize("url", ["file://~/run", "file:///~/run", "local://~me/run", "file://a/b"])
+def test_what_is_no_address_of_a_file_gives_no_path_elsewhere(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"names no path\. Give the path alone"):
+        to_path(url)
 
 
 @pytest.mark.parametrize(

@@ -134,20 +134,51 @@ def test_an_error_is_a_line_and_a_status(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    words = " ".join(f"'{word}'" for word in INVDPO)
-    shell = f"{words} curate run --help | head -n 1"
-    result = subprocess.run(
-        ["bash", "-c", shell],
-        cwd=tmp_path,
-        env=environment(),
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line in which `$python` is this Python."""
+    return subprocess.run(
+        ["bash", "-c", line.replace("$python", f"'{sys.executable}'")],
+        cwd=cwd,
+        env=environment() | {"PYTHONUNBUFFERED": ""},
         capture_output=True,
         text=True,
         timeout=280,
-        check=True,
+        check=False,
     )
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    result = shell("$python -m invdpo curate run --help | head -n 1", tmp_path)
+    assert result.returncode == 0
     assert result.stdout.startswith("Usage:")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is always full")
+@pytest.mark.parametrize("words", ["--help", "--version", "curate prompts work --num-prompts 2"])
+def test_a_full_stdout_is_an_error_in_one_line(tmp_path: Path, words: str) -> None:
+    result = shell(f"$python -m invdpo {words} > /dev/full", tmp_path)
+    assert (result.returncode, result.stderr) == (
+        1,
+        "Error: stdout takes no more (No space left on device).\n",
+    )
+
+
+@pytest.mark.parametrize("stream", ["2> /dev/full", "2>&-", ">&-", "<&- >&- 2>&-"])
+def test_streams_that_take_nothing_end_no_work(tmp_path: Path, stream: str) -> None:
+    result = shell(f"$python -m invdpo curate prompts work --num-prompts 2 {stream}", tmp_path)
+    assert result.returncode == 0
+    assert sorted(os.listdir(tmp_path / "work")) == ["invdpo.yaml", "prompts.parquet"]
+
+
+def test_what_libraries_print_gets_into_no_file(tmp_path: Path) -> None:
+    """A file opened while a stream is closed would have its number."""
+    code = (
+        "import os; from invdpo.__main__ import open_streams; open_streams(); "
+        "file = open('file', 'w'); os.write(1, b'x'); os.write(2, b'x')"
+    )
+    assert shell(f'$python -c "{code}" <&- >&- 2>&-', tmp_path).returncode == 0
+    assert (tmp_path / "file").read_text() == ""
 
 
 @pytest.mark.timeout(900)  # torch is imported three times, on a machine that may be busy
