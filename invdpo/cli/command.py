@@ -21,7 +21,7 @@ from invdpo.cli.arguments import optional
 from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, WORDS, with_headings
 from invdpo.cli.output import Output, StreamError
 from invdpo.options import Flag, flags, overrides
-from invdpo.schemas import InvdpoError
+from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import resolve_config
 from invdpo.schemas.config.presets import preset_path
@@ -101,6 +101,7 @@ def command(
             words = without_secrets(shlex.join(ctx.meta[WORDS]))
             out = Output(given["json"])
             with command_errors(out):
+                _require_text(ctx.meta[WORDS])
                 paths = {p.name for p in (*own, *shared) if _names_path(p)}
                 values = {n: _at_home(v) if n in paths else v for n, v in given.items()}
                 arguments = {parameter.name: values[parameter.name] for parameter in own}
@@ -132,6 +133,17 @@ def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
         parameter.replace(kind=KEYWORD, annotation=hints[parameter.name])
         for parameter in inspect.signature(function).parameters.values()
     ]
+
+
+def _require_text(words: Sequence[str]) -> None:
+    """Raise `ConfigError` for bytes that are no text, which few libraries take for a name."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            known = sys.getfilesystemencoding()
+            way_out = "" if known == "utf-8" else ", or set PYTHONUTF8=1"
+            raise ConfigError(f"{word}: is no text in {known}. Rename it{way_out}.") from None
 
 
 def _names_path(parameter: inspect.Parameter) -> bool:

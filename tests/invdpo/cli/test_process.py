@@ -126,6 +126,19 @@ def test_an_encoding_that_lacks_characters_is_no_error(
     assert "rk\\u2026" in made.stdout
 
 
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_a_name_that_is_no_text_is_told_before_anything_is_made(
+    tmp_path: Path, locale: str
+) -> None:
+    line = f"LC_ALL={locale} PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 $python -m invdpo curate prompts"
+    result = shell(f"{line} $'w\\xe9x'", tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: w\\udce9x: is no text in ")
+    assert result.stderr.count("\n") == 1
+    assert ("PYTHONUTF8=1" in result.stderr) == (locale == "C")
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_error_is_a_line_and_a_status(tmp_path: Path) -> None:
     result = run("curate", "score", "work", cwd=tmp_path)
     assert result.returncode == 1
