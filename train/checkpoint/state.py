@@ -63,7 +63,11 @@ def save_state(folder: Path, state: TrainState) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-        _write(fresh, state)
+        try:
+            _write(fresh, state)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)  # it may have filled the disk
+            raise
         if target.exists():
             # kept until the new state has its name: before that there is no other one
             replaced = target.with_name(f"{target.name}-replaced")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,24 @@ and of ModelSpec."""
 
 def save_lora(folder: Path, layers: Mapping[str, Tensor], unet: Any, config: TrainConfig) -> None:
     """Write the file. `layers` are PEFT's: `NAME.lora_A.weight` and `NAME.lora_B.weight`."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     name = kohya_names if config.lora_format == "kohya" else diffusers_names
     tensors = {key: tensor.contiguous() for key, tensor in name(layers).items()}
-    save_file(tensors, folder / FILE, metadata=metadata(unet, config))
+    (folder / FILE).write_bytes(in_order(save(tensors, metadata=metadata(unet, config))))
+
+
+def in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata sorted: the library has another order each time.
+
+    Equal trainings end in equal files, and a push sends nothing twice.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    head = json.loads(content[8:end])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def diffusers_names(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:

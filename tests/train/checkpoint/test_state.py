@@ -176,6 +176,7 @@ def test_a_full_disk_is_told_and_the_older_state_stays(tmp_path: Path) -> None:
             save_state(tmp_path, big)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
     state, notes = load_state(tmp_path)
     assert state is not None
     assert (state.step, notes) == (1, [])

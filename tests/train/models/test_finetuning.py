@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from invdpo.curate.shapes import bundle
 from invdpo.schemas.config.train import TrainConfig
@@ -12,7 +13,7 @@ from invdpo.schemas.errors import ConfigError
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import load_adapter
 from invdpo.train.models.finetuning import start_tuning
-from invdpo.train.models.lora_format import base_name, diffusers_names, kohya_names
+from invdpo.train.models.lora_format import base_name, diffusers_names, in_order, kohya_names
 
 INPUTS = (
     torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(0)),
@@ -121,6 +122,21 @@ def test_all_layers_of_a_lora_are_read_back(
     kohya = {"lora_down.weight", "lora_up.weight", "alpha"}
     assert (ends == kohya) == (form == "kohya")
     assert all(key.startswith("lora_unet_" if form == "kohya" else "unet.") for key in keys)
+
+
+def test_equal_weights_are_equal_files(config: TrainConfig, tmp_path: Path) -> None:
+    tuning = start(config)
+    found = set()
+    for _ in range(8):  # five keys in random order: all of them equal once in 10 ** 14
+        tuning.save(tmp_path)
+        found.add((tmp_path / "pytorch_lora_weights.safetensors").read_bytes())
+    assert len(found) == 1
+    weights = {"b": torch.arange(3.0), "a": torch.ones(2, dtype=torch.float16)}
+    read = load(in_order(save(weights, {"z": "é", "y": "\n"})))
+    assert {name: tensor.tolist() for name, tensor in read.items()} == {
+        "a": [1, 1],
+        "b": [0, 1, 2],
+    }
 
 
 def test_names_that_comfyui_and_a1111_read() -> None:
