@@ -45,9 +45,9 @@ def replacing_folder(path: Path, ours: Collection[str] | None = None) -> Iterato
         with _uploading(path, ours) as temporary:
             yield temporary
         return
-    path = path.resolve()
+    lock, path = FolderLock(path, beside=True), path.resolve()
     new, aside = (path.with_name(f".{path.name}.{word}") for word in ("tmp", "old"))
-    with FolderLock(path, beside=True), storage_errors(path):
+    with lock, storage_errors(path):
         if aside.exists() and not path.exists():  # a kill came between the two renames
             aside.rename(path)
         for leftover in (new, aside):

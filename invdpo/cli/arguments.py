@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share, and the check that a data set lies here."""
+"""Arguments and options that several commands share, and the check that a path is no address."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from invdpo.schemas import DataError
+from invdpo.schemas import ConfigError
 from invdpo.schemas.io.redact import without_secrets
 
-ADDRESS = re.compile(r"(?!file:)[A-Za-z][\w+.-]+:/{1,2}[^/]")
-"""An address, or what `Path` makes of it, which has only one slash."""
+ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
+"""How an address begins, and what `Path` makes of it, which has only one slash."""
 
 Work = Annotated[str, typer.Argument(help="Workspace: a folder, or s3://…", metavar="WORK")]
 Dataset = Annotated[
@@ -35,10 +35,10 @@ def optional(*names: str, metavar: str, help_text: str) -> Any:
     return typer.Option(*names, help=help_text, metavar=metavar, show_default=False)
 
 
-def require_local(dataset: str | Path) -> None:
-    """Raises `DataError` for an address: a data set is read as a whole, several times."""
-    if ADDRESS.match(str(dataset)):
-        raise DataError(
-            f"{without_secrets(str(dataset))}: must be a folder on this machine, or OWNER/NAME on "
-            "the Hub. Copy it here first (for s3: aws s3 cp --recursive)."
+def require_local(path: str | Path) -> None:
+    """Raises `ConfigError` for an address, which would become a folder called `s3:` here."""
+    if ADDRESS.match(str(path)):
+        raise ConfigError(
+            f"{without_secrets(str(path))}: an address, where a path of this machine is needed. "
+            "Copy it here first, or the result there later (for s3: aws s3 cp --recursive)."
         )

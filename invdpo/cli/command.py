@@ -17,7 +17,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 from typer.models import ArgumentInfo
 
-from invdpo.cli.arguments import optional
+from invdpo.cli.arguments import optional, require_local
 from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, WORDS, with_headings
 from invdpo.cli.output import Output, StreamError
 from invdpo.options import Flag, flags, overrides
@@ -154,8 +154,9 @@ def _names_path(parameter: inspect.Parameter) -> bool:
 
 
 def _at_home(value: Any) -> Any:
-    """A path with its `~` expanded; anything else as it is."""
+    """A path with its `~` expanded; anything else as it is. Raises `ConfigError` for an address."""
     if isinstance(value, Path):
+        require_local(value)
         return expand_path(value)
     return expand_home(value) if isinstance(value, str) else value
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import Dataset, Work, output_option, require_local
+from invdpo.cli.arguments import Dataset, Work, output_option
 from invdpo.cli.command import Job, command
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ def export(job: Job, dataset: Dataset, to: To, output: Output) -> None:
     """Write a data set in another layout."""
     from invdpo.curate.exchange import export_dataset
 
-    require_local(dataset)
     _print_result(job, export_dataset(dataset, to, output, job.config().dataset))
 
 
@@ -58,7 +57,6 @@ def import_(job: Job, source: Source, layout: From, output: Output) -> None:
     """Make a data set from pairs in another layout."""
     from invdpo.curate.exchange import import_dataset
 
-    require_local(source)
     _print_result(job, import_dataset(source, layout, output, job.config().dataset))
 
 

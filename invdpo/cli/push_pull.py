@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import Dataset, DryRun, Private, optional, require_local
+from invdpo.cli.arguments import Dataset, DryRun, Private, optional
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.schemas.io.text import format_bytes
@@ -78,7 +78,6 @@ def push(
         raise typer.BadParameter(
             "can't be given together with --revision.", param_hint="--create-pr"
         )
-    require_local(dataset)
     options = PushOptions(
         private=private,
         revision=revision,

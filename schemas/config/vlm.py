@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 
 from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Count, Section
+
+ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
 
 
 class VlmOptions(Section):
@@ -74,3 +78,11 @@ class VlmOptions(Section):
         description="Folder in which answers are cached; in the user's cache if not given.",
         json_schema_extra=RUNTIME,
     )
+
+    @field_validator("vlm_cache")
+    @classmethod
+    def _refuse_addresses(cls, folder: str | None) -> str | None:
+        """It would become a folder called `s3:` here."""
+        if folder and ADDRESS.match(folder):
+            raise ValueError("expected a folder of this machine, not an address")
+        return folder

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.errors import ConfigError, WorkspaceError
 from invdpo.schemas.io.files import disk_errors
+from invdpo.schemas.io.home import expand_path
 
 LOCKLESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What disks answer that know no locks, such as some network drives."""
@@ -38,7 +39,10 @@ class FolderLock:
         """`work` is what its holder does, in words, and `other` what someone refused could use.
 
         With `beside` the lock lies beside the folder, which may then be replaced as a whole.
+        Raises `ConfigError` when `~` was not expanded: whoever tidies up after it could lose all.
         """
+        if (at_home := expand_path(folder)) != folder:
+            raise ConfigError(f"{folder}: ~ was not expanded. Give {at_home}.")
         self.folder, self.work, self.other = folder, work, other
         folder = folder.resolve() if beside else folder
         path = folder.with_name(f".{folder.name}.lock") if beside else folder / ".lock"

@@ -1,8 +1,9 @@
-"""Addresses on the command line: what reads this machine only, and keys that are not shown."""
+"""Addresses on the command line: what knows this machine only, and keys that are not shown."""
 
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -22,12 +23,32 @@ def invoke(*words: str) -> tuple[int, str]:
         ("curate", "push", "s3://bucket/run", "--repo", "a/b"),
         ("curate", "export", "gs://bucket/run", "--to", "pickapic", "--output", "out"),
         ("curate", "import", "s3://bucket/x", "--from", "pickapic", "--output", "out"),
+        ("train", "w/dataset", "--output=s3://bucket/run"),
+        ("train", "w/dataset", "--output=out", "--cache-dir=gs://bucket/c"),
+        ("train", "file:///w/dataset", "--output=out"),
+        ("eval", "tuned", "--output=file:///tmp/out"),
+        ("report", "w", "--output=s3://bucket/report"),
+        ("demo", "--workspace=s3://bucket/demo"),
+        ("curate", "pull", "a/b", "s3://bucket/run"),
+        ("curate", "review", "w", "--reviews=s3://bucket/r.parquet"),
+        ("curate", "prompts", "w", "--config=s3://bucket/c.yaml"),
     ],
 )
-def test_what_reads_this_machine_only_says_so(words: tuple[str, ...]) -> None:
+def test_what_knows_this_machine_only_says_so(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     status, text = invoke(*words)
     assert status == 1
     assert "Copy it here first" in text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_of_answers_is_on_this_machine() -> None:
+    status, text = invoke("curate", "prompts", "w", "--vlm-cache=s3://bucket/answers")
+    assert status == 1
+    assert "prompts.vlm_cache: found 's3://bucket/answers'" in text
+    assert "a folder of this machine, not an address" in text
 
 
 @pytest.mark.parametrize("step", ["prompts", "generate", "annotate", "score", "pair", "run"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from invdpo.schemas import WorkspaceError
+from invdpo.schemas import ConfigError, WorkspaceError
 from invdpo.schemas.io.lock import FolderLock
 from tests.locks import held_elsewhere
 
@@ -53,6 +53,17 @@ def test_nothing_is_left_of_a_lock(tmp_path: Path, beside: bool) -> None:
     with lock, FolderLock(tmp_path / "a" / "b", beside=beside):
         assert os.listdir(tmp_path) == ["a"]
     assert [path.name for path in tmp_path.rglob("*")] == ["a"] * (not beside)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_no_folder_of_the_name_of_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/h")
+    with pytest.raises(ConfigError, match=r"^~/x: ~ was not expanded\. Give /h/x\.$"):
+        FolderLock(Path("~/x"), beside=beside)
+    assert os.listdir(tmp_path) == []
 
 
 def test_the_second_may_wait_or_go_elsewhere(tmp_path: Path) -> None:
