@@ -33,6 +33,7 @@ from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.inputs import CandidatePart, cut
 from invdpo.curate.pair import pair_workspace
 from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
+from invdpo.curate.prompts.revisions import reread
 from invdpo.curate.runner import (
     Goal,
     RunOptions,
@@ -65,8 +66,10 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     fingerprint = {"prompts": source.fingerprint()}
     with _working(ws, config, options, "prompts"):
         made = 0
+        silent = _without_asking(config)
+        fingerprint = reread(ws.prompts_path, fingerprint, silent, config.prompts.num_prompts)
         if not is_done(ws.prompts_path, fingerprint, options):
-            drafts = _without_asking(config)() if options.dry_run else source()
+            drafts = silent() if options.dry_run else source()
             rows, doubled = collect(drafts, source.name, config.prompts.num_prompts)
             counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)

@@ -8,9 +8,10 @@ that can be put both ways (A left of B, B right of A) is one fact, compared in o
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
+from unicodedata import normalize
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from invdpo.schemas.errors import DataError
 
@@ -20,6 +21,14 @@ Box = tuple[float, float, float, float]
 
 Triple = tuple[str, str, str]
 """(subject label, predicate, object label)."""
+
+
+def _composed(word: str) -> str:
+    return normalize("NFC", word)
+
+
+Word = Annotated[str, AfterValidator(_composed)]
+"""In Unicode's composed form, by which equal words are equal whoever wrote them."""
 
 
 class _Model(BaseModel):
@@ -40,8 +49,8 @@ class Item(_Model):
     """One object of a scene."""
 
     item_id: int
-    label: str
-    attributes: tuple[str, ...] = ()
+    label: Word
+    attributes: tuple[Word, ...] = ()
     box: Box | None = None
     confidence: float | None = None
     """Of the annotator, 0..1; absent in intended graphs."""
@@ -56,7 +65,7 @@ class Relation(_Model):
     """`item1` stands in `relation` to `item2`; both are item ids of the same graph."""
 
     item1: int
-    relation: str
+    relation: Word
     item2: int
 
 
@@ -93,7 +102,11 @@ class SceneGraph(_Model):
         """
         unknown = (self.model_extra or {}).get("unknown")
         words = unknown.get(kind) if isinstance(unknown, dict) else None
-        return frozenset(str(word) for word in words) if isinstance(words, list) else frozenset()
+        return (
+            frozenset(_composed(str(word)) for word in words)
+            if isinstance(words, list)
+            else frozenset()
+        )
 
     def problems(self) -> list[str]:
         """What makes the graph inconsistent: doubled item ids, relations to missing items."""

@@ -1,14 +1,13 @@
 """`import`: scene graphs from a file, joined to candidates by id or by picture.
 
-The file holds records (a `.json` list, `.jsonl` or `.parquet`), each with `candidate_id` or
-`image_sha256`, and with a `graph` (a record or JSON text) or LAION-SG's `items` and `relations`.
+The file holds records (see `schemas.io.records`), each with `candidate_id` or `image_sha256`, and
+with a `graph` (a record or JSON text) or LAION-SG's `items` and `relations`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError, SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.io.files import os_reason
+from invdpo.schemas.io.records import read_entries
 
 KEYS = ("candidate_id", "image_sha256")
 
@@ -59,7 +59,9 @@ class ImportAnnotator(Annotator):
     def _graphs(self) -> dict[str, SceneGraph | Failure]:
         """Key -> graph, or why there is none; a key of two records has none."""
         graphs: dict[str, SceneGraph | Failure] = {}
-        for number, record in enumerate(_records(self._path, self._data), start=1):
+        for number, record, error in read_entries(self._path, self._data, list, text=False):
+            if error:
+                raise DataError(f"{self._path}: record {number}: {error}.")
             key = _key(record, f"{self._path}: record {number}")
             is_new = key not in graphs
             graphs[key] = _graph(record) if is_new else Failure("stands twice in the file")
@@ -79,40 +81,11 @@ class ImportAnnotator(Annotator):
         return Failure(f"no graph in {self._path.name}")
 
 
-def _records(path: Path, data: bytes) -> Iterator[Any]:
-    """The records of a file, by its ending. Raises `DataError`."""
-    if path.suffix.lower() == ".parquet":
-        yield from _parquet(path, data)
-        return
-    try:
-        text = data.decode("utf-8-sig")
-        if path.suffix.lower() == ".jsonl":
-            yield from (json.loads(line) for line in text.split("\n") if line.strip())
-            return
-        records = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON: {error}.") from None
-    if not isinstance(records, list):
-        raise DataError(f"{path}: expected a list of records.")
-    yield from records
-
-
-def _parquet(path: Path, data: bytes) -> Iterator[Any]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        yield from pq.read_table(pa.BufferReader(data), page_checksum_verification=True).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: damaged, or no Parquet file ({reason}).") from None
-
-
 def _key(record: object, source: str) -> str:
     if isinstance(record, Mapping):
         for name in KEYS:
-            if isinstance(record.get(name), str):
-                return str(record[name])
+            if isinstance(key := record.get(name), str) and key:
+                return key
     raise DataError(f"{source}: no text under {' or '.join(KEYS)}.")
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from unicodedata import normalize
 
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
@@ -64,8 +65,11 @@ def collect(drafts: Iterable[Draft], source: str, limit: int) -> tuple[list[Reco
 
 def _distinct(rows: Iterable[Record], seen: Counter[str]) -> Iterator[Record]:
     for row in rows:
-        seen[row["prompt_id"]] += 1
-        if seen[row["prompt_id"]] == 1:
+        key = content_id(row["prompt_id"])
+        if row["prompt"]:  # one text in both of Unicode's forms is one prompt
+            key = content_id(normalize("NFC", row["prompt"]), row["graph"])
+        seen[key] += 1
+        if seen[key] == 1:
             yield row
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -16,11 +16,10 @@ from invdpo.curate.scene_graphs.records import parse_graph
 from invdpo.curate.shapes import world
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.io.records import find_column
 from invdpo.schemas.io.text import Counts
 from invdpo.schemas.tables import OK
 
-PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
-"""Columns of prompts if none is configured; the first that is there is taken."""
 GRAPH_COLUMNS = frozenset({"graph", "items", "relations", "include"})
 """Columns in which graphs may stand beside the prompts."""
 
@@ -57,19 +56,16 @@ class PromptReader:
             completed = {id(d): _add(d, graph) for d, graph in zip(missing, graphs, strict=True)}
             yield from (completed.get(id(draft), draft) for draft in batch)
 
-    def column(self, columns: Mapping[str, Any] | list[str], source: str) -> str:
+    def column(self, columns: Iterable[str], source: str) -> str:
         """The column with the prompts. Raises `DataError` naming those that are there."""
-        wanted = (self._config.column,) if self._config.column else PROMPT_COLUMNS
-        for name in wanted:
-            if name in columns:
-                return name
-        names = ", ".join(sorted(columns)) or "none"
-        expected = " or ".join(f"`{name}`" for name in wanted)
-        raise DataError(f"{source}: no column {expected}; found: {names}. Name one by --column.")
+        return find_column(list(columns), self._config.column, source)
 
-    def read_line(self, text: str, number: int) -> Draft:
-        """A prompt with nothing beside it."""
-        return Draft(text, self._parse(text), line=number)
+    def read_entry(self, value: object, number: int) -> Draft:
+        """A prompt with nothing beside it, or a record."""
+        if isinstance(value, str):
+            prompt = value.strip()
+            return Draft(prompt, self._parse(prompt), line=number)
+        return self.read_record(value, number)
 
     def read_record(self, record: object, number: int, source: str = "the record") -> Draft:
         """A record with a prompt, and perhaps a graph, in LAION-SG's form or GenEval's."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 from invdpo.curate.shapes import world
 from invdpo.schemas.config.pair import STRATA
+from invdpo.schemas.ids import fold
 
 UNKNOWN = dict.fromkeys(STRATA, "unknown")
 MANY = 5
@@ -86,7 +87,7 @@ def _attribute_kinds(items: Iterable[Mapping[str, Any]]) -> set[str]:
 @cache
 def _attribute_kind(name: str) -> str:
     """By the whole name, else by its last word: `dark blue` is a colour."""
-    kinds, name = _known_words().attributes, name.casefold().strip()
+    kinds, name = _known_words().attributes, fold(name)
     last = name.replace("-", " ").rpartition(" ")[2]
     if name.isdecimal():
         return "number"
@@ -96,8 +97,8 @@ def _attribute_kind(name: str) -> str:
 @cache
 def _relation_kind(name: str) -> str:
     """Spatial if its name is known as it is, or without the words `is`, `are`, `the` and `to`."""
-    plain = " ".join(w for w in name.casefold().split() if w not in ("is", "are", "the", "to"))
-    is_spatial = not _known_words().spatial.isdisjoint((plain, name.casefold()))
+    plain = " ".join(w for w in fold(name).split() if w not in ("is", "are", "the", "to"))
+    is_spatial = not _known_words().spatial.isdisjoint((plain, fold(name)))
     return "spatial" if is_spatial else "non-spatial"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, NamedTuple
+from unicodedata import normalize
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.ids import fold
 from invdpo.schemas.io.redact import without_secrets
+from invdpo.schemas.io.text_files import decode_text
 
 OURS = Path(__file__).with_name("words.yaml")
 WordList = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -77,8 +79,8 @@ def read_vocabulary(path: str | None = None) -> Vocabulary:
 @cache
 def _read(path: Path) -> Vocabulary:
     try:
-        vocabulary = Vocabulary.model_validate(yaml.safe_load(content(path).decode("utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        vocabulary = Vocabulary.model_validate(yaml.safe_load(_text(path)))
+    except (OSError, yaml.YAMLError) as error:
         reason = without_secrets(str(error)).splitlines()[0]
         raise DataError(f"{path}: can't be read as a vocabulary: {reason}.") from None
     except ValidationError as error:
@@ -89,6 +91,10 @@ def _read(path: Path) -> Vocabulary:
     if unknown:
         raise DataError(f"{path}: sampling.spatial: {unknown[0]!r} has no phrase in `relations`.")
     return vocabulary
+
+
+def _text(path: Path) -> str:
+    return normalize("NFC", decode_text(content(path), path))
 
 
 class AttributeChoice(NamedTuple):

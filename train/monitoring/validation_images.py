@@ -16,8 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import DataError
+from invdpo.schemas.ids import fold
 from invdpo.schemas.io.files import write_atomically
+from invdpo.schemas.io.records import read_prompts
+from invdpo.schemas.io.text_files import one_line
 from invdpo.train.batches import seeded_generator
 from invdpo.train.cache.trajectories import Cache
 from invdpo.train.chunks import chunks
@@ -37,26 +39,19 @@ STEPS = 25
 
 
 def read_image_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[str]:
-    """The prompts to draw: the lines of a file, or prompts of the dataset, validation first.
+    """The prompts to draw: those of a file, or prompts of the dataset, validation first.
 
-    Raises `DataError` for a file that can't be read or has no lines.
+    Raises `DataError` for a file that can't be read or has none.
     """
     if not config.pictures_every:
         return []
     if config.picture_prompts is None:
         pairs = [*splits["validation"], *splits["train"]]
-        return list(dict.fromkeys(pair.prompt for pair in pairs))[:PROMPTS]
-    path = Path(config.picture_prompts)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror}); see picture_prompts.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text at byte {error.start}.") from None
-    prompts = [line.strip() for line in lines if line.strip()]
-    if not prompts:
-        raise DataError(f"{path}: no prompts in it; give one a line.")
-    return prompts
+        prompts: dict[str, str] = {}
+        for pair in pairs:
+            prompts.setdefault(fold(pair.prompt), pair.prompt)
+        return list(prompts.values())[:PROMPTS]
+    return read_prompts(Path(config.picture_prompts))
 
 
 @dataclass
@@ -83,7 +78,9 @@ class ValidationImages:
             images = [to_image(self.adapter.decode_latents(x[None])) for x in clean]
             self.adapter.drop_encoders()
             sheet = contact_sheet(images)
-            write_atomically(self.folder / "prompts.txt", "\n".join(self.prompts).encode())
+            write_atomically(
+                self.folder / "prompts.txt", "\n".join(map(one_line, self.prompts)).encode()
+            )
             write_atomically(path, png(sheet))
         return path
 

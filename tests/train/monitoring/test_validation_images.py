@@ -76,7 +76,7 @@ def test_no_vae_stays_in_memory_and_the_training_is_the_same(run: Any) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "can't be read"), (b"", "no prompts in it"), (b"a\xff", "not UTF-8 text at byte 1")],
+    [(None, "can't be read"), (b"", "empty"), (b"a\xff", "not UTF-8 at byte 1")],
 )
 def test_a_bad_prompt_file_is_told_before_anything_is_computed(
     run: Any, tmp_path: Path, content: bytes | None, message: str
