@@ -10,6 +10,7 @@ from invdpo import __version__
 from invdpo.curate.dataset.card import file_facts
 from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
 from invdpo.curate.exchange.base import EXPORTS, ExchangeResult
+from invdpo.curate.exchange.folders import folders_metadata
 from invdpo.curate.exchange.ours import SourceDataset
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.schemas import DataError
@@ -64,12 +65,14 @@ def _card(folder: DatasetFolder, layout: str, new: Path) -> str:
     """A short one: under which licence, and where it comes from."""
     from invdpo.data_cards.escape import plain
     from invdpo.data_cards.head import split_head
-    from invdpo.data_cards.metadata import files_metadata
+    from invdpo.data_cards.metadata import CONTENT_HASH, files_metadata
 
     head, _ = split_head(folder.read_card() or "", CARD)
     metadata = {key: head[key] for key in KEPT if key in head}
     if (new / "data").is_dir():
         metadata |= files_metadata(file_facts(DatasetFolder(new)))
+    elif layout == "folders":
+        metadata |= folders_metadata(new, CONTENT_HASH)
     name = plain(head.get("pretty_name") or folder.path.resolve().name)
     text = f"Preference pairs of {name} in the layout `{layout}`, exported by invdpo {__version__}."
     return f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n\n# {name}\n\n{text}\n"

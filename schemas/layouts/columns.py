@@ -45,6 +45,8 @@ class ColumnLayout:
 
     def rows(self, files: DatasetFiles, split: str) -> Iterator[Row]:
         """The rows of a split. Raises `DataError` for a file that is damaged or lacks columns."""
+        for path, reason in files.unread_files(split).items():
+            yield Row(files.relative(path), reason=reason)
         for path in files.split_files(split):
             schema = read_schema(path)
             if problem := self._problem(schema):

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from unicodedata import normalize
 
 from invdpo.schemas.errors import DataError
-from invdpo.schemas.layouts.names import files_of_split
+from invdpo.schemas.layouts.names import files_of_split, unread_files
+from invdpo.schemas.layouts.rows import NESTED
+
+NOT_INSIDE = (("data",), ("workspace",))
+"""Folders whose Parquet files are read, or are known to hold no pairs."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +42,24 @@ class DatasetFiles:
         """All Parquet files, in the folder itself and in `data/`."""
         if self.file:
             return [self.file]
-        paths = (*self.root.glob("*.parquet"), *self.root.glob("data/*.parquet"))
-        return sorted(path for path in paths if not path.name.startswith("."))
+        paths = (*self.root.glob("*.*"), *self.root.glob("data/*.*"))
+        tables = (path for path in paths if path.suffix.lower() == ".parquet")
+        return sorted(path for path in tables if not path.name.startswith("."))
 
     def split_files(self, split: str) -> list[Path]:
         """The Parquet files of a split. Files that name no split at all are all for training."""
         if self.file:
             return [self.file] if split == "train" else []
         return files_of_split(split, self.parquet_files())
+
+    def unread_files(self, split: str) -> dict[Path, str]:
+        """Parquet files that no split reads, and why; those in folders inside count as training's.
+
+        Not the workspace of a data set of ours, which is no table of pairs.
+        """
+        inside = [] if self.file or split != "train" else self.root.glob("[!.]*/**/*.parquet")
+        nested = [p for p in inside if p.relative_to(self.root).parts[:-1] not in NOT_INSIDE]
+        return unread_files(split, self.parquet_files()) | dict.fromkeys(sorted(nested), NESTED)
 
     def relative(self, path: Path) -> str:
         """A path as messages name it: relative to the root."""
@@ -55,6 +72,8 @@ class DatasetFiles:
         path, or a link, that leads out of the data set.
         """
         path = self._resolve(text, where)
+        if not path.is_file() and (spelt := self._spelt(text)):
+            path = self._resolve(spelt, where)
         try:
             return path.read_bytes() if path.is_file() else None
         except OSError:
@@ -77,9 +96,33 @@ class DatasetFiles:
             )
         return target
 
+    def _spelt(self, text: str) -> str | None:
+        """The path with each name as its folder spells it, in whichever form of Unicode."""
+        folder, names = self.root, []
+        for name in Path(text).parts:
+            spelling = _spellings(folder).get(normalize("NFC", name))
+            if spelling is None:
+                return None
+            names.append(spelling)
+            folder /= spelling
+        return "/".join(names)
+
     def _contains(self, target: Path) -> bool:
         root = self.root.resolve()
         if target.is_relative_to(root):
             return True
         # the files of the Hub's cache are links to its blobs
         return self.commit is not None and target.is_relative_to(root.parents[1] / "blobs")
+
+
+def _spellings(folder: Path) -> Mapping[str, str]:
+    """Composed name -> name of what is in a folder; nothing if it is none."""
+    try:
+        return _spellings_at(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _spellings_at(folder: Path, _changed: int) -> Mapping[str, str]:
+    return {normalize("NFC", name): name for name in os.listdir(folder)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
-from invdpo.schemas.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
+from invdpo.schemas.layouts.rows import NO_SPLIT, OTHER_NAME
 
 SPLITS = {
     "train": ("train", "training"),
@@ -37,6 +38,19 @@ def files_of_split(split: str, paths: Sequence[Path]) -> list[Path]:
     return [path for path in paths if prefix and prefixes[path] == prefix]
 
 
+def unread_files(split: str, paths: Sequence[Path]) -> dict[Path, str]:
+    """Files that `files_of_split` leaves out, and why; those without a split count as training's.
+
+    Not those for tests, which nothing is to train on.
+    """
+    prefixes = {path: _split_prefix(path.stem) for path in paths}
+    taken = files_of_split(split, paths)
+    reasons: dict[str | None, str] = dict.fromkeys(SPLITS[split], OTHER_NAME)
+    if split == "train" and any(prefixes.values()):
+        reasons[None] = NO_SPLIT
+    return {p: reasons[name] for p, name in prefixes.items() if name in reasons and p not in taken}
+
+
 def side_folders(split: str) -> Iterator[tuple[str, str]]:
     """Where a split's better and worse images may be, relative to the data set; the first counts.
 
@@ -48,17 +62,21 @@ def side_folders(split: str) -> Iterator[tuple[str, str]]:
     )
 
 
-def images_by_stem(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """Image files by their names without suffix, in order; also those in formats we don't read.
+def stem_of(path: Path) -> str:
+    """A name without suffix as names are compared: in Unicode's composed form.
 
-    Hidden and other files are left out.
+    Macs write the other one, in which an accent is a character of its own.
     """
-    images = defaultdict[str, list[Path]](list)
+    return normalize("NFC", path.stem)
+
+
+def files_by_stem(paths: Iterable[Path], suffixes: Container[str]) -> dict[str, list[Path]]:
+    """Files with these endings, in any case, by their `stem_of`; hidden ones are left out."""
+    files = defaultdict[str, list[Path]](list)
     for path in sorted(paths):
-        image = path.suffix.lower() in IMAGE_SUFFIXES | UNREAD_SUFFIXES
-        if image and not path.name.startswith("."):
-            images[path.stem].append(path)
-    return images
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            files[stem_of(path)].append(path)
+    return files
 
 
 def _split_prefix(stem: str) -> str | None:

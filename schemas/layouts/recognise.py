@@ -17,6 +17,7 @@ from invdpo.schemas.layouts.columns import (
 )
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.folders import FolderLayout
+from invdpo.schemas.layouts.foreign import names_of, way_out
 from invdpo.schemas.layouts.parquet import read_schema
 from invdpo.schemas.layouts.rows import Row
 
@@ -82,7 +83,10 @@ def recognise(files: DatasetFiles, name: str, data_format: str = AUTO) -> str:
         return fitting
     wanted = "in a known layout" if data_format == AUTO else f"in the layout {data_format}"
     lines = [f"  {n}: {problem}; expected {LAYOUTS[n].expected}" for n, problem in problems.items()]
-    raise DataError("\n".join((f"{name}: no data set {wanted}. Found {_contents(files)}.", *lines)))
+    on_hub = files.commit is not None
+    found = [] if files.file else [way_out(names_of(files.root), name, on_hub=on_hub)]
+    heading = f"{name}: no data set {wanted}. Found {_contents(files)}."
+    raise DataError("\n".join(filter(None, (heading, *lines, *found))))
 
 
 def _contents(files: DatasetFiles) -> str:

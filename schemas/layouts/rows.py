@@ -9,6 +9,9 @@ PROMPT_MISSING = "prompt missing"
 EQUAL = "chosen equals rejected"
 UNREADABLE = "image unreadable"
 TIE = "tie"
+NO_SPLIT = "file names no split, others do"
+OTHER_NAME = "split is there by another name, too"
+NESTED = "folder inside is not searched"
 
 
 @dataclass(frozen=True)

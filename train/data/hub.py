@@ -13,6 +13,8 @@ from invdpo.schemas.io.files import git_hasher, hash_file
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.images import IMAGE_SUFFIXES, UNREAD_SUFFIXES
 from invdpo.schemas.io.logs import quiet_hub
+from invdpo.schemas.layouts.folders import METADATA
+from invdpo.schemas.layouts.foreign import may_be_read, way_out
 
 
 def _any_case(text: str) -> str:
@@ -21,8 +23,10 @@ def _any_case(text: str) -> str:
 
 
 READ_PATTERNS = [
-    "*.parquet",
-    "*.txt",
+    f"*.{_any_case('parquet')}",
+    f"*.{_any_case('txt')}",
+    METADATA,
+    f"*/{METADATA}",
     *(f"*.{_any_case(suffix[1:])}" for suffix in sorted(IMAGE_SUFFIXES | UNREAD_SUFFIXES)),
 ]
 """All that a layout reads or counts; the patterns reach into every folder."""
@@ -36,6 +40,7 @@ def download(repo_id: str, revision: str | None = None) -> Path:
 
     Raises `DataError` that says what to do.
     """
+    _check_names(repo_id, revision)
     folder = _fetch(repo_id, revision)
     if not _damaged(folder):
         return folder
@@ -51,6 +56,24 @@ def download(repo_id: str, revision: str | None = None) -> Path:
                 "Look at the network and the disk, and try again."
             )
     return folder
+
+
+def _check_names(repo_id: str, revision: str | None) -> None:
+    """Raise `DataError` for files in a form that is not read, before they are fetched."""
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().dataset_info(repo_id, revision=revision, timeout=20)
+    except hub_failures(ValueError):
+        return  # the download tells why, or finds a copy
+    names = [file.rfilename for file in info.siblings or ()]
+    if not may_be_read(names):
+        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
+        remedy = way_out(names, repo_id, on_hub=True, revision=revision)
+        raise DataError(
+            f"{repo_id}: no data set in a known layout, found {shown}. Nothing was downloaded. See "
+            f"docs/data-in.md for what is read.\n{remedy}".rstrip()
+        )
 
 
 def _fetch(repo_id: str, revision: str | None) -> Path:

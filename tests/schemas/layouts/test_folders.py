@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -83,10 +84,60 @@ def test_a_pair_needs_a_caption(
     assert open_dataset(tmp_path).pairs("train").skipped == skipped
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_captions_are_utf8_with_or_without_a_mark(encoding: str, tmp_path: Path) -> None:
+def test_two_captions_of_one_name_are_ambiguous(tmp_path: Path) -> None:
+    pair(tmp_path, "caf\u00e9")
+    write_file(tmp_path / "chosen" / "cafe\u0301.txt", b"another")
+    pair(tmp_path, "b")
+    write_file(tmp_path / "chosen" / "b.TXT", b"another")
+    assert open_dataset(tmp_path).pairs("train").skipped == {"two captions of one name": 2}
+
+
+def test_folders_by_other_names_are_counted(tmp_path: Path) -> None:
+    pair(tmp_path / "train", "a")
+    pair(tmp_path, "b")
+    for side in ("win", "lose"):
+        (tmp_path / side).mkdir()
+    pairs = open_dataset(tmp_path).pairs("train")
+    assert [pair.row for pair in pairs.pairs] == ["train/chosen/a.png"]
+    assert pairs.skipped == {"split is there by another name, too": 2}
+    assert pairs.examples == {"split is there by another name, too": "chosen"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_captions_are_utf8_or_have_a_mark(encoding: str, tmp_path: Path) -> None:
     pair(tmp_path, "a", " eine große Tür 门\n".encode(encoding))
     assert open_dataset(tmp_path).pairs("train").pairs[0].prompt == "eine große Tür 门"
+
+
+@pytest.mark.parametrize("decomposed", ["chosen", "rejected", "caption"])
+def test_names_from_a_mac_find_their_partners(decomposed: str, tmp_path: Path) -> None:
+    composed, other = "caf\u00e9", "cafe\u0301"
+    names = dict.fromkeys(("chosen", "rejected", "caption"), composed) | {decomposed: other}
+    write_file(tmp_path / "chosen" / f"{names['chosen']}.png", png(1))
+    write_file(tmp_path / "rejected" / f"{names['rejected']}.png", png(2))
+    write_file(tmp_path / "chosen" / f"{names['caption']}.TXT", b"a cup")
+    pairs = open_dataset(tmp_path).pairs("train")
+    assert [pair.prompt for pair in pairs.pairs] == ["a cup"]
+    assert not pairs.skipped
+
+
+def test_one_name_in_two_unicode_forms_is_ambiguous(tmp_path: Path) -> None:
+    pair(tmp_path, "caf\u00e9")
+    write_file(tmp_path / "rejected" / "cafe\u0301.png", png(9))
+    assert open_dataset(tmp_path).pairs("train").skipped == {"two pictures of one name": 1}
+
+
+@pytest.mark.parametrize("stored", ["a cat\nand a dog", "a cat\rand a dog", "a bird"])
+def test_a_caption_of_one_line_gets_the_line_breaks_it_was_exported_with(
+    stored: str, tmp_path: Path
+) -> None:
+    """Unless somebody changed the caption since, or the file is somebody else's."""
+    pair(tmp_path, "a", b"a cat and a dog")
+    record = {"chosen_file_name": "chosen/a.png", "prompt": stored}
+    lines = ["no JSON", "[1]", json.dumps(record)]
+    write_file(tmp_path / "metadata.jsonl", "\n".join(lines).encode())
+    (read,) = open_dataset(tmp_path).pairs("train").pairs
+    assert read.prompt == (stored if "cat" in stored else "a cat and a dog")
 
 
 def test_names_may_hold_dots_and_other_files_lie_beside(tmp_path: Path) -> None:

@@ -110,6 +110,34 @@ def test_a_data_set_with_paths_comes_over_the_wire(tmp_path: Path) -> None:
     assert not done.stderr  # no bars where there is no terminal
 
 
+OTHER_FORMS = {
+    "saved": ["dataset_dict.json", "train/data-00000-of-00001.arrow", "train/state.json"],
+    "nested": ["default/train/0000.parquet", "default/test/0000.parquet"],
+}
+
+
+def test_other_forms_are_told_before_anything_is_downloaded(tmp_path: Path) -> None:
+    with running() as hub:
+        for name, files in OTHER_FORMS.items():
+            hub.add("datasets", f"alice/{name}", **dict.fromkeys(files, b"x" * 100))
+        code = (
+            "from invdpo.schemas.errors import DataError\n"
+            "from invdpo.train.data import open_dataset\n"
+            "for name in ('saved', 'nested'):\n"
+            "    try:\n        open_dataset('alice/' + name)\n"
+            "    except DataError as error:\n        print(error)"
+        )
+        done = client(code, tmp_path, hub.environment(home=tmp_path / "hf"))
+    assert "alice/saved: no data set in a known layout, found dataset_dict.json, " in done.stdout
+    assert "Nothing was downloaded." in done.stdout
+    assert "load_from_disk as load" in done.stdout
+    assert (
+        "hf download alice/nested --repo-type dataset --include 'default/train/*' --local-dir pairs"
+    ) in done.stdout
+    kept = [path for path in (tmp_path / "hf").rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"x" * 100 in path.read_bytes()]
+
+
 @pytest.mark.parametrize("offline", ["0", "1"])
 def test_without_the_hub_its_copy_serves(offline: str, tmp_path: Path) -> None:
     structs(tmp_path / "set")
@@ -138,9 +166,14 @@ class Download:
         return str(self.outcome)
 
 
+def unreachable(*_: object, **__: object) -> None:
+    raise ConnectionError
+
+
 def hub_is(monkeypatch: pytest.MonkeyPatch, outcome: Path | Exception) -> Download:
     download = Download(outcome)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", unreachable)
     return download
 
 
