@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
 from invdpo.curate.storage.parts import read_part
+from invdpo.schemas.io.documents import as_written
 from invdpo.schemas.tables import Record
 
 KEY = "candidate_id"
@@ -64,12 +65,12 @@ class CandidatePart:
         """The candidates, in order, with what `needs` names of `Candidate`'s properties."""
         columns = ["candidate_id", "prompt_id", "status", "error"]
         rows = read_part(self.path, [*columns, IMAGE] if IMAGE in needs else columns)
-        prompts = self._prompts() if {PROMPT, GRAPH} & needs else {}
-        observed = self._observed() if OBSERVED in needs else {}
-        for row in _rows(rows):
-            yield Candidate(
-                {**row, **prompts.get(row["prompt_id"], {}), **observed.get(row[KEY], {})}
-            )
+        with as_written(self.path):
+            prompts = self._prompts() if {PROMPT, GRAPH} & needs else {}
+            observed = self._observed() if OBSERVED in needs else {}
+            for row in _rows(rows):
+                about = prompts.get(row["prompt_id"], {}) | observed.get(row[KEY], {})
+                yield Candidate({**row, **about})
 
     def _prompts(self) -> dict[str, Record]:
         return _by_key(self.prompts, "prompt_id", {"prompt": PROMPT, "graph": GRAPH})

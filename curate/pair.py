@@ -35,6 +35,7 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.documents import as_written, read_file, read_json
 
 COLUMNS = ("candidate_id", "prompt_id", "status", "error", "phash", "seed", "model", "revision")
 """Of candidates; never their pictures."""
@@ -54,7 +55,8 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
         rows = read_header(ws.pairs_path).rows
         if earlier := _earlier_report(ws, config, rows):
             return _result(ws, earlier, begin, options, resumed=rows)
-    pairs, report = _read_and_cut(ws, config, list(fingerprint["scores"]))
+    with as_written(ws.root):
+        pairs, report = _read_and_cut(ws, config, list(fingerprint["scores"]))
     if options.dry_run:
         return _result(ws, report, begin, options, planned=len(pairs))
     remove_stale(ws.root)
@@ -77,7 +79,7 @@ def _earlier_report(ws: Workspace, config: Config, rows: int) -> Report | None:
     if not exists(ws.report_path):
         return None
     try:
-        report: Report = json.loads(ws.report_path.read_bytes())
+        report: Report = read_json(read_file(ws.report_path), ws.report_path, dict)
         same = report["config"] == config.pair.fingerprint() and report["pairs"]["total"] == rows
     except (ValueError, KeyError, TypeError):
         return None

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import yaml
-
-from invdpo.schemas.errors import DataError
+from invdpo.schemas.errors import DataError, DocumentError
+from invdpo.schemas.io.documents import read_yaml
 
 Head = dict[str, Any]
 
@@ -35,11 +34,10 @@ def split_head(text: str, where: str) -> tuple[Head, str]:
 
 def _load(match: re.Match[str], where: str) -> object:
     try:
-        return yaml.safe_load(match["head"])
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that no calendar has
-        mark = getattr(error, "problem_mark", None)
+        return read_yaml(match["head"], where)
+    except DocumentError as error:
         before = match.string.count("\n", 0, match.start("head"))
-        line = f" (line {before + mark.line + 1})" if mark else ""
+        line = f" (line {before + error.line})" if error.line else ""
         raise DataError(
             f"{where}: the head is not YAML{line}. Correct it, or remove the file."
         ) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from invdpo.data_cards.head import split_head
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.documents import read_file
 
 Licence = dict[str, Any]
 """`license` as the Hub names it, and for `other` perhaps `license_name` and `license_link`."""
@@ -79,8 +80,8 @@ def read_licence(readme: Path | None) -> Licence:
     """The licence in the YAML head of a model's README; nothing if it states none."""
     if readme is None or not readme.is_file():
         return {}
-    text = readme.read_text(encoding="utf-8", errors="replace")
     try:
+        text = read_file(readme).decode(errors="replace")
         head, _ = split_head(text, str(readme))
     except DataError:
         return {}

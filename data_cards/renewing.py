@@ -13,6 +13,8 @@ import re
 import yaml
 
 from invdpo.data_cards.head import Head, split_head
+from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.documents import read_json
 
 SECTION = re.compile(
     r"<!-- invdpo:begin (?P<name>[\w-]+) -->\n.*?<!-- invdpo:end (?P=name) -->", re.S
@@ -61,14 +63,11 @@ def _merge(new: Head, old: Head, hashes: dict[str, str]) -> Head:
     added = {k: v for k, v in old.items() if k not in new and hashes.get(k) != _digest(v)}
     head |= added
     if isinstance(old.get("configs"), list):
-        names = {entry["config_name"] for entry in head.get("configs", [])}
+        names = [entry["config_name"] for entry in head.get("configs", [])]
+        others = [entry for entry in old["configs"] if isinstance(entry, dict)]
         head["configs"] = [
             *head.get("configs", []),
-            *(
-                c
-                for c in old["configs"]
-                if isinstance(c, dict) and c.get("config_name") not in names
-            ),
+            *(entry for entry in others if entry.get("config_name") not in names),
         ]
     return head
 
@@ -77,14 +76,17 @@ def _generated_hashes(body: str) -> dict[str, str]:
     """Key -> hash of what was generated last; nothing if the comment is gone."""
     mark = GENERATED.search(body)
     try:
-        hashes = json.loads(mark[1]) if mark else {}
-    except ValueError:
+        hashes = read_json(mark[1], "the comment", dict) if mark else {}
+    except DataError:
         return {}
     return {str(key): str(value) for key, value in hashes.items()}
 
 
 def _digest(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, default=str)
+    try:
+        text = json.dumps(value, sort_keys=True, default=str)
+    except TypeError:  # keys of several types, which nothing of ours has
+        text = repr(value)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

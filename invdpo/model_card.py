@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.hub import hub_failures, is_hub_id
 from invdpo.schemas.io.redact import redact, redact_paths
+from invdpo.trained import read_training
 
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
@@ -54,9 +54,9 @@ def model_facts(
 ) -> dict[str, Any]:
     """What `render_model_card` takes; the arguments are those of `write_model_card`."""
     output = result.output
-    report = output / "training.json"
+    training = read_training(output)
     return plan_facts(dataset, output, config, repo_id) | {
-        "fingerprint": json.loads(report.read_bytes())["model"] if report.is_file() else None,
+        "fingerprint": training.fingerprint if training else None,
         "figures": [{"figure": name, "value": value} for name, value in _figures(result).items()],
         "curves": "curves.png" if (output / "curves.png").is_file() else None,
         "picture": _last_image(output),
@@ -142,9 +142,11 @@ def _last_metrics(path: Path) -> dict[str, float]:
     """The last value of every metric; nothing without the file."""
     if not path.is_file():
         return {}
+    from invdpo.train.checkpoint.metrics_file import read_rows
+
     metrics: dict[str, float] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        metrics |= json.loads(line)
+    for row in read_rows(path):
+        metrics |= row
     return metrics
 
 

@@ -15,6 +15,15 @@ class DataError(InvdpoError):
     """Input data that can't be read or does not fit; the text names file, row or key."""
 
 
+class DocumentError(DataError, ValueError):
+    """A YAML or JSON document that is none, or is too large; a `ValueError` as parsers raise."""
+
+    def __init__(self, text: str, line: int | None = None) -> None:
+        super().__init__(text)
+        self.line = line
+        """Where in the document, if that is known."""
+
+
 class WorkspaceError(InvdpoError):
     """A workspace that is locked, damaged, read-only, full, or made with another configuration."""
 

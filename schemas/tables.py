@@ -99,6 +99,14 @@ def pairs_schema(scorers: Iterable[str]) -> pa.Schema:
     )
 
 
+TYPES = {
+    field.name: field.type
+    for schema in (PROMPTS, CANDIDATES, ANNOTATIONS, SCORES, pairs_schema(()))
+    for field in schema
+}
+"""Column -> its type, the same in every table of a workspace that has it; reviews aside."""
+
+
 def dataset_schema(scores: Iterable[str]) -> pa.Schema:
     """The published set; `scores` names the flat float columns, as `chosen_<name>` each.
 

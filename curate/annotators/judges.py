@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invdpo.curate.annotators import ANNOTATORS
-from invdpo.curate.checkpoints.pipelines import check_pipeline, read_index
+from invdpo.curate.checkpoints.pipelines import check_pipeline
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.scorers.base import OBSERVED
 from invdpo.curate.storage.parts import exists
@@ -20,7 +20,7 @@ from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
 from invdpo.schemas.config.section import EMBEDDED
-from invdpo.schemas.io.model_folder import find_folder
+from invdpo.schemas.io.model_folder import find_folder, read_index
 
 if TYPE_CHECKING:
     from invdpo.curate.runner import RunOptions

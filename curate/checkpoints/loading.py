@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.checkpoints.hub import Source
-from invdpo.curate.checkpoints.pipelines import absent, components, read_index
+from invdpo.curate.checkpoints.pipelines import absent, components
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.model_folder import read_index
 from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
 

@@ -7,10 +7,8 @@ folder must be whole: every component that its index names, with the files it ne
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from invdpo.curate.checkpoints.hub import Source, commit_of, folder_revision
 from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
@@ -18,7 +16,7 @@ from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
-from invdpo.schemas.io.model_folder import INDEX, PICKLES, find_folder
+from invdpo.schemas.io.model_folder import PICKLES, check_settings, find_folder, read_index
 from invdpo.schemas.io.redact import show_name
 
 LORA = "pytorch_lora_weights.safetensors"
@@ -93,13 +91,6 @@ def absent(folder: Path) -> dict[str, None]:
     return {name: None for name, entry in read_index(folder).items() if entry == [None] * 2}
 
 
-def read_index(folder: Path) -> dict[str, Any]:
-    """The index of a folder that was checked; empty where there is none, as for Hub ids."""
-    path = folder / INDEX
-    index = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return index if isinstance(index, dict) else {}
-
-
 VOCABULARIES = {"tokenizer.json", "vocab.json", "vocab.txt"}
 
 SPELLED = {".model", ".tiktoken"}
@@ -111,6 +102,7 @@ def check_pipeline(folder: Path) -> None:
 
     Some libraries would make a tokenizer without words of a folder that lacks its vocabulary.
     """
+    check_settings(folder)
     for name, (library, kind) in components(folder).items():
         part = folder / name
         if not part.is_dir():
@@ -151,11 +143,7 @@ def _need(part: Path, name: str, names: set[str]) -> None:
 
 def components(folder: Path) -> dict[str, tuple[str, str]]:
     """The pieces that a pipeline's index names: piece -> (library, class)."""
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        entries = {k: v for k, v in index.items() if isinstance(v, list) and v and v[0]}
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{folder / INDEX}: can't be read: {error}.") from None
+    entries = {k: v for k, v in read_index(folder).items() if isinstance(v, list) and v and v[0]}
     return {name: (str(entry[0]), str(entry[-1])) for name, entry in entries.items()}
 
 

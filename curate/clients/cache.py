@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from invdpo.schemas import WorkspaceError
+from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.files import write_atomically
 
 
@@ -25,10 +26,10 @@ class AnswerCache:
     def get(self, key: str) -> str | None:
         """The answer; None if there is none, or a damaged one."""
         try:
-            record = json.loads(self._path(key).read_text(encoding="utf-8"))
+            record = read_json(read_file(self._path(key)), key, dict)
         except (OSError, ValueError):
             return None
-        text = record.get("answer") if isinstance(record, dict) else None
+        text = record.get("answer")
         return text if isinstance(text, str) else None
 
     def put(self, key: str, answer: str) -> None:

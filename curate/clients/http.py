@@ -7,7 +7,6 @@ asked directly, whatever proxies the environment names.
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
@@ -18,9 +17,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from invdpo.schemas import ConfigError, InvdpoError
+from invdpo.schemas import ConfigError, DataError, InvdpoError
+from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.proxies import is_loopback
-from invdpo.schemas.io.text import describe_error, quote
+from invdpo.schemas.io.text import quote
 
 RETRIED = (408, 425, 429, 500, 502, 503, 504)
 """Statuses after which the same request may be sent again."""
@@ -190,8 +190,8 @@ def _read_body(answer: Any, url: str, deadline: float) -> bytes:
 def _error_text(body: bytes) -> str:
     """The text of an error in one of the usual forms of JSON; empty if there is none."""
     try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
+        message = read_json(body, "the answer")
+    except DataError:
         return ""
     for key in ("error", "message", "detail"):
         message = message.get(key, message) if isinstance(message, dict) else message
@@ -201,11 +201,11 @@ def _error_text(body: bytes) -> str:
 
 def _parse_json(body: bytes, url: str) -> Any:
     try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
+        return read_json(body, "the answer")
+    except DataError as error:
         is_html = body.lstrip()[:1] == b"<"
-        kind = "HTML" if is_html else describe_error(ValueError(str(error)[:80]))
-        raise AnswerError(f"{url}: the answer is not JSON ({kind}).") from None
+        reason = "the answer is not JSON (HTML)." if is_html else str(error)
+        raise AnswerError(f"{url}: {reason}") from None
 
 
 def _backoff(attempt: int) -> float:

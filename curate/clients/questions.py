@@ -7,7 +7,6 @@ An answer that can't be used is asked for once more, with the reason. `VlmClient
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,10 @@ from invdpo.curate.clients.budget import Budget, BudgetError
 from invdpo.curate.clients.cache import AnswerCache, default_folder
 from invdpo.curate.clients.chat import Chat, Message, Reply, image_part
 from invdpo.curate.clients.http import AnswerError, Endpoint
-from invdpo.schemas import InvdpoError
+from invdpo.schemas import DataError, InvdpoError
 from invdpo.schemas.config.vlm import VlmOptions
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.text import Counts
 
 Item = TypeVar("Item")
@@ -227,8 +227,8 @@ def _rank(error: Exception) -> int:
 def _read(question: Question[Result], text: str, finish_reason: str = "") -> Result:
     """The result of an answer. Raises `UnusableAnswerError`."""
     try:
-        value = json.loads(_without_fence(text))
-    except (ValueError, RecursionError):
+        value = read_json(_without_fence(text), "the answer", halves=True)
+    except DataError:
         if finish_reason == "length":
             raise UnusableAnswerError("the answer was cut off; be briefer") from None
         raise UnusableAnswerError("the answer is not JSON") from None

@@ -29,6 +29,7 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.load import dump_config, load_config
 from invdpo.schemas.config.trust import portable
+from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.tables import SIDES
 
 PackedImages = Literal["none", "others", "all"]
@@ -72,7 +73,7 @@ def _dropping_images(ws: Workspace, images: PackedImages) -> Transform:
 
 
 def _pack_texts(ws: Workspace, folder: Path, redact: Redact) -> list[Path]:
-    report = json.loads(ws.need(ws.report_path).read_text(encoding="utf-8"))
+    report = read_json(read_file(ws.need(ws.report_path)), ws.report_path, dict)
     config, _ = portable(load_config(ws.need(ws.config_path)))
     redacted = type(config).model_validate(redact(config.model_dump(mode="json")))
     texts = {

@@ -6,7 +6,6 @@ metadata names the parts. Memory holds one part at a time.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +29,8 @@ from invdpo.curate.storage.parts import (
 )
 from invdpo.schemas import DataError
 from invdpo.schemas.ids import canonical_json
+from invdpo.schemas.io.documents import read_json
+from invdpo.schemas.io.text import quote
 
 Redact = Callable[[Any], Any]
 """Takes from JSON's types what may not leave this machine."""
@@ -136,11 +137,11 @@ def unpack_table(
     for path in packed:
         with _packed_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.schema_arrow.metadata or {}
-            fingerprint: Fingerprint = json.loads(metadata[CONFIG])
-            entries = json.loads(metadata[PARTS])
+            fingerprint: Fingerprint = read_json(metadata[CONFIG], "its configuration", dict)
+            entries = read_json(metadata[PARTS], "its parts", list)
             for (name, _, notes), table in zip(entries, _part_tables(file, entries), strict=True):
                 if not PART_NAME.fullmatch(str(name)):
-                    raise DataError(f"{path.name}: {name!r} is no name of a part.")
+                    raise DataError(f"{path.name}: {quote(name)} is no name of a part.")
                 write_part(folder / name, transform(table), fingerprint, notes)
                 parts.append(folder / name)
     return parts

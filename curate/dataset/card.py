@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.config.load import load_config
 from invdpo.schemas.ids import prompt_key
+from invdpo.schemas.io.documents import as_written, read_file, read_json
 from invdpo.schemas.io.redact import redact
 from invdpo.schemas.tables import SIDES
 
@@ -50,7 +50,8 @@ def write_card(
     """Write the card of the data set in `folder`, with what a person changed in the `old` one."""
     from invdpo.data_cards import render_dataset_card, renewed
 
-    new = render_dataset_card(_facts(ws, folder, config))
+    with as_written(f"{ws.report_path}, or the notes in {folder.path / 'data'}"):
+        new = render_dataset_card(_facts(ws, folder, config))
     text = renewed(new, old, str(ws.dataset_dir / CARD))
     for plot in _plots(ws):
         with replacing(folder.path / ASSETS / plot.name) as temporary:
@@ -63,7 +64,7 @@ def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts
     """What the card says: from the files of the data set, and from the workspace."""
     report: dict[str, Any] = {}
     if ws.report_path.exists():
-        report = json.loads(ws.report_path.read_text(encoding="utf-8"))
+        report = read_json(read_file(ws.report_path), ws.report_path, dict)
     facts = dataset_facts(folder)
     facts |= {
         "name": ws.root.resolve().name,
@@ -108,7 +109,7 @@ def dataset_facts(folder: DatasetFolder) -> Facts:
     """What the files of a data set say of it. Raises `DataError` when there are none."""
     schema = folder.schema()
     metadata = schema.metadata or {}
-    notes = json.loads(metadata.get(NOTES, b"{}"))
+    notes = read_json(metadata.get(NOTES, b"{}"), f"{folder.path}: its notes", dict)
     models = _models(folder)
     sources = [("images", *model) for model in models]
     sources += [("scene graphs", *entry) for entry in notes.get("annotators", {}).items()]

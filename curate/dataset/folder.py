@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from invdpo.curate.storage.errors import remote_errors
 from invdpo.curate.storage.object_store import reading
 from invdpo.schemas import DataError
+from invdpo.schemas.io.documents import read_file
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.layouts.parquet import parquet_errors
 from invdpo.schemas.tables import Record
@@ -123,7 +124,7 @@ class DatasetFolder:
         path = self.path / CARD
         if not path.exists():
             return None
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_file(path).decode(errors="replace")
         split_head(text, str(path))
         return text
 

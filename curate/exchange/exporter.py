@@ -15,6 +15,7 @@ from invdpo.curate.exchange.ours import SourceDataset
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.io.documents import as_written
 from invdpo.schemas.layouts.rows import UNREADABLE
 
 KEPT = (
@@ -48,7 +49,7 @@ def export_dataset(
     export = EXPORTS[layout]
     folder = DatasetFolder.find(dataset)
     source, result = SourceDataset(folder, config), ExchangeResult(output)
-    with replacing_folder(output, ours=()) as new:
+    with replacing_folder(output, ours=()) as new, as_written(dataset):
         result.pairs.update({s: n for s in SPLITS if (n := folder.count_pairs(s))})
         for (split, path), rows in source.unreadable.items():
             result.pairs[split] -= len(rows)

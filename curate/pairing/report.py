@@ -6,7 +6,6 @@ a person should look at first, and what a missed target lacks.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +23,7 @@ from invdpo.curate.pairing.selection import WHATEVER_THE_POLICY, PairingTables, 
 from invdpo.curate.pairing.splits import PromptSplit
 from invdpo.schemas import DataError
 from invdpo.schemas.config.pair import STRATA, PairConfig
+from invdpo.schemas.io.documents import read_json
 
 Report = dict[str, Any]
 
@@ -166,8 +166,8 @@ def _object_count(graph: str | None) -> str:
     if graph is None:
         return "unknown"
     try:
-        return str(len(json.loads(graph).get("items", ())))
-    except (ValueError, AttributeError):
+        return str(len(read_json(graph, "graph", dict).get("items", ())))
+    except (DataError, TypeError):
         return "unknown"
 
 

@@ -18,6 +18,7 @@ from invdpo.curate.scene_graphs.strata import strata
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.curate.storage.parts import exists
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas.io.documents import as_written
 from invdpo.schemas.tables import SIDES
 
 PAGE = "index.html"
@@ -68,7 +69,7 @@ def write_report(ws: Workspace, annotator: str, folder: Path | None = None) -> W
     if not exists(ws.report_path):
         ws.need(ws.prompts_path)  # an empty workspace needs the first step first
     ws.need(ws.report_path)
-    with ws.lock() if folder is None else nullcontext():
+    with ws.lock() if folder is None else nullcontext(), as_written(ws.root):
         return _write(ws, annotator, folder or ws.root / "report")
 
 

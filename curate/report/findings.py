@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.parts import maker
 from invdpo.schemas import DataError
+from invdpo.schemas.io.documents import read_file
 
 Matrix = list[list[float | None]]
 
@@ -168,7 +169,7 @@ class Findings(_Section):
 def read_findings(path: Path) -> Findings:
     """Read a report. Raises `DataError` naming the field that is missing or wrong."""
     with storage_errors(path):
-        content = path.read_bytes()
+        content = read_file(path)
     try:
         return Findings.model_validate_json(content)
     except ValidationError as error:

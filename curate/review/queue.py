@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -16,6 +15,7 @@ from invdpo.curate.dataset.folder import DatasetFolder, RowLocation, open_shard
 from invdpo.curate.storage.parts import NOTES
 from invdpo.schemas import ConfigError
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.tables import SIDES, Record
 
 Order = Literal["random", "doubtful", "set"]
@@ -104,7 +104,8 @@ def _scorers(schema: pa.Schema) -> list[str]:
     ]
     chosen = [name.removeprefix(prefix) for name in scores]
     both = [name for name in chosen if f"rejected_{name}" in schema.names]
-    known = json.loads((schema.metadata or {}).get(NOTES, b"{}")).get("scorers", {})
+    notes = read_json((schema.metadata or {}).get(NOTES, b"{}"), "the data set's notes", dict)
+    known = notes.get("scorers") or {}
     return [name for name in both if not known or name in known]
 
 

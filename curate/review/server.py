@@ -17,6 +17,7 @@ from typing import Any
 from invdpo.curate.images import for_viewers
 from invdpo.curate.review.session import InvalidDecision, Session
 from invdpo.schemas import ConfigError, DataError, InvdpoError
+from invdpo.schemas.io.documents import as_written, read_json
 
 MAX_BODY = 10_000
 """Bytes of a request that are read."""
@@ -97,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, method: str) -> None:
         try:
-            content_type, body = self._route(method)
+            with as_written(self.server.session.name):
+                content_type, body = self._route(method)
             self._send(200, content_type, body)
         except RequestError as error:
             self.close_connection = True
@@ -108,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _route(self, method: str) -> tuple[str, bytes]:
         if self.headers.get("Host") not in self.server.hosts:
             raise RequestError(403, "not for this host")
-        _, token, *rest = self.path.split("?")[0].split("/", 2)
+        token, *rest = self.path.split("?")[0].split("/", 2)[1:] or [""]
         if not secrets.compare_digest(token.encode(), self.server.token.encode()) or not rest:
             raise RequestError(404, "not here; open the address that the command printed")
         if method == "GET" and rest[0] in STATIC:
@@ -155,15 +157,12 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("Content-Type") != "application/json":
             raise RequestError(415, "expected JSON")
         length = self.headers.get("Content-Length", "")
-        if not length.isdigit() or int(length) > MAX_BODY:
+        if not re.fullmatch(r"[0-9]{1,9}", length) or int(length) > MAX_BODY:
             raise RequestError(413, "too long, or of unknown length")
         try:
-            body = json.loads(self.rfile.read(int(length)))
-        except ValueError:
-            raise RequestError(400, "not JSON") from None
-        if not isinstance(body, dict):
-            raise RequestError(400, "expected a mapping")
-        return body
+            return read_json(self.rfile.read(int(length)), "the request", dict, halves=True)
+        except DataError as error:
+            raise RequestError(400, str(error)) from None
 
     def _send(self, status: int, content_type: str, body: bytes) -> None:
         self.send_response(status)

@@ -18,6 +18,7 @@ from invdpo.curate.scene_graphs.wording import (
     parse_valid_graph,
 )
 from invdpo.schemas import SceneGraph
+from invdpo.schemas.io.text import whole_characters
 from invdpo.schemas.tables import Record
 
 Json = dict[str, Any]
@@ -108,7 +109,8 @@ class Session:
             raise InvalidDecision("choice: expected left, right, drop, keep or flip")
         if note is not None and not (isinstance(note, str) and len(note) <= LONGEST_NOTE):
             raise InvalidDecision(f"note: expected a text of at most {LONGEST_NOTE} characters")
-        self.decisions.add(self.pairs.entries[number].pair_id, decision, (note or "").strip())
+        text = whole_characters(note or "").strip()
+        self.decisions.add(self.pairs.entries[number].pair_id, decision, text)
         return (
             {"decision": decision, "choice": self._choice(number, decision)}
             | self.state()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -10,8 +9,10 @@ from typing import Any, NamedTuple
 
 from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 from invdpo.curate.shapes import world
+from invdpo.schemas import DataError
 from invdpo.schemas.config.pair import STRATA
 from invdpo.schemas.ids import fold
+from invdpo.schemas.io.documents import read_json
 
 UNKNOWN = dict.fromkeys(STRATA, "unknown")
 MANY = 5
@@ -46,10 +47,11 @@ def read_graph(text: str | None) -> Mapping[str, Any] | None:
     if text is None:
         return None
     try:
-        graph = json.loads(text)
-        valid = isinstance(graph["items"], list) and isinstance(graph.get("relations", []), list)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        graph = read_json(text, "graph", dict)
+    except DataError:
         return None
+    lists = graph.get("items"), graph.get("relations", [])
+    valid = all(isinstance(value, list) for value in lists)
     return graph if valid else None
 
 

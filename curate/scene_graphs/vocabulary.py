@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 from unicodedata import normalize
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from invdpo.curate.storage.object_store import content
 from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.ids import fold
-from invdpo.schemas.io.redact import without_secrets
+from invdpo.schemas.io.documents import read_yaml
+from invdpo.schemas.io.files import os_reason
+from invdpo.schemas.io.text import quote
 from invdpo.schemas.io.text_files import decode_text
 
 OURS = Path(__file__).with_name("words.yaml")
@@ -79,17 +80,18 @@ def read_vocabulary(path: str | None = None) -> Vocabulary:
 @cache
 def _read(path: Path) -> Vocabulary:
     try:
-        vocabulary = Vocabulary.model_validate(yaml.safe_load(_text(path)))
-    except (OSError, yaml.YAMLError) as error:
-        reason = without_secrets(str(error)).splitlines()[0]
-        raise DataError(f"{path}: can't be read as a vocabulary: {reason}.") from None
+        vocabulary = Vocabulary.model_validate(read_yaml(_text(path), path))
+    except OSError as error:
+        raise DataError(f"{path}: can't be read as a vocabulary: {os_reason(error)}.") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DataError(f"{path}: {key}: {first['msg']}. See {OURS.name}.") from None
     unknown = [name for name in vocabulary.sampling.spatial if not vocabulary.relations.get(name)]
     if unknown:
-        raise DataError(f"{path}: sampling.spatial: {unknown[0]!r} has no phrase in `relations`.")
+        raise DataError(
+            f"{path}: sampling.spatial: {quote(unknown[0])} has no phrase in `relations`."
+        )
     return vocabulary
 
 

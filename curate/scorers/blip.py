@@ -6,7 +6,6 @@ Legend: B pictures or texts, P patches and the class token, L tokens, W the text
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.checkpoints.weights import fill
 from invdpo.schemas import ModelError
+from invdpo.schemas.io.model_folder import read_settings
+from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _build_text(path: Path, vision_width: int) -> Any:
     from transformers import BlipTextConfig, BlipTextModel
 
     try:
-        released = json.loads(path.read_text(encoding="utf-8"))
+        released = read_settings(path)
         config = BlipTextConfig(
             **{
                 name: released[name]
@@ -142,6 +143,8 @@ def _build_text(path: Path, vision_width: int) -> Any:
             encoder_hidden_size=vision_width,
             is_decoder=True,
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: no configuration of BLIP's text encoder ({error!r}).") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"{path}: no configuration of BLIP's text encoder ({describe_error(error)})."
+        ) from None
     return BlipTextModel(config, add_pooling_layer=False)

@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from invdpo.schemas import DataError
+from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.processes import is_alive, machine
 
 LEASE = 120.0
@@ -73,12 +75,11 @@ class RemoteLock:
     def _read(self) -> dict[str, Any] | None:
         """What the lock says; empty when it is no lock of ours, None when it is not there."""
         try:
-            record = json.loads(self._path.fs.cat_file(self._path.path))
+            return read_json(self._path.fs.cat_file(self._path.path), self._path, dict)
         except FileNotFoundError:
             return None
-        except ValueError:
+        except DataError:
             return {}
-        return record if isinstance(record, dict) else {}
 
     def _write(self, mode: str) -> None:
         says = {

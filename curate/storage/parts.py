@@ -8,7 +8,6 @@ checksums.
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,9 @@ from invdpo.curate.storage.object_store import reading
 from invdpo.curate.storage.urls import is_remote
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.ids import canonical_json, content_id
+from invdpo.schemas.io.documents import read_json
+from invdpo.schemas.io.text import shorten
+from invdpo.schemas.tables import TYPES
 
 Fingerprint = dict[str, Any]
 """What decided a table's rows: section name -> key -> value, those of the steps before included."""
@@ -92,8 +94,9 @@ def read_header(path: Path) -> Header:
             metadata = pq.read_metadata(source)
         extra = metadata.metadata or {}
         _refuse_newer(path, extra.get(VERSION, b"").decode())
-        fingerprint = json.loads(extra[CONFIG])
-        return Header(metadata.num_rows, fingerprint, json.loads(extra.get(NOTES, b"{}")))
+        fingerprint = read_json(extra[CONFIG], "its configuration", dict)
+        notes = read_json(extra.get(NOTES, b"{}"), "its notes", dict)
+        return Header(metadata.num_rows, fingerprint, notes)
 
 
 def _refuse_newer(path: Path, version: str) -> None:
@@ -118,7 +121,17 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         reading(path) as source,
         pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=remote) as file,
     ):
-        return file.read(columns=wanted)
+        table = file.read(columns=wanted)
+        _check(table)
+        return table
+
+
+def _check(table: pa.Table) -> None:
+    """Raise `ValueError` for columns of other types than ours, and texts that are none."""
+    for field in table.schema:
+        if field.type != (wanted := TYPES.get(field.name, field.type)):
+            raise ValueError(f"column {shorten(field.name)}: {field.type}, and not {wanted}")
+    table.validate(full=True)
 
 
 def exists(path: Path) -> bool:
@@ -178,4 +191,4 @@ def _flat(value: Fingerprint, prefix: str = "") -> dict[str, Any]:
 
 
 def _show(values: dict[str, Any], key: str) -> str:
-    return canonical_json(values[key]) if key in values else "nothing"
+    return shorten(canonical_json(values[key])) if key in values else "nothing"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from invdpo.cli.arguments import Dataset, DryRun, optional
 from invdpo.cli.command import Job, command
+from invdpo.schemas import InvdpoError
 
 if TYPE_CHECKING:
     from invdpo.curate.review.session import Session
@@ -100,12 +100,14 @@ def _worst(work: Path | None) -> list[str]:
     """Pairs that the report lists as worst, those on which scorers disagree first."""
     if work is None:
         return []
-    with suppress(OSError, ValueError):
-        report: dict[str, Any] = json.loads((work / "pairs.report.json").read_bytes())
-        worst = report.get("worst") or {}
-        names = ("most_conflict", "held_out_disagrees", "least_margin")
-        return [pair for name in names for pair in worst.get(name) or []]
-    return []
+    from invdpo.curate.report.findings import read_findings
+
+    try:
+        worst = read_findings(work / "pairs.report.json").worst
+    except InvdpoError:
+        return []
+    lists = (worst.most_conflict, worst.held_out_disagrees, worst.least_margin) if worst else ()
+    return [pair for ids in lists for pair in ids]
 
 
 def _serve(job: Job, session: Session, port: int, *, browser: bool) -> None:

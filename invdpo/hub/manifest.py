@@ -12,9 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from invdpo import __version__
 from invdpo.hub.errors import HubError
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.redact import redact
 
 MANIFEST = "invdpo.json"
@@ -83,17 +86,17 @@ def ancestry(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
 def read_manifest(content: bytes, repo_id: str) -> Manifest:
     """Raises `HubError` for one of a newer version, or one that can't be read."""
     try:
-        values = json.loads(content)
+        values = read_json(content, repo_id, dict)
         if int(values["format"]) > FORMAT:
             raise HubError(
                 f"{repo_id}: pushed by invdpo {values['version']}, a newer version than this one "
                 f"({__version__}). Upgrade: pip install -U invdpo"
             )
         values.pop("dataset", None)
-        manifest = Manifest(**values)
+        manifest = TypeAdapter(Manifest).validate_python(values)
         for facts in manifest.files.values():
             str(facts["sha256"]), int(facts["bytes"])
         return manifest
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, ArithmeticError):
         text = f"{repo_id}: its {MANIFEST} can't be read."
         raise HubError(f"{text} Push the data set again with --force.") from None

@@ -24,7 +24,7 @@ from invdpo.schemas.io.files import flush_tree, hash_file, plain_modes
 from invdpo.schemas.io.hub import not_found
 from invdpo.schemas.io.lock import FolderLock
 from invdpo.schemas.io.logs import quiet_hub
-from invdpo.schemas.io.text import format_bytes
+from invdpo.schemas.io.text import format_bytes, quote
 
 CARD = "README.md"
 SAFE = re.compile(r"(data|assets|workspace)(/[\w-][\w.-]*)+", re.ASCII)
@@ -149,7 +149,9 @@ def _check_names(repo_id: str, wanted: Mapping[str, str | None], listed: Mapping
     """Refuse names that lead elsewhere, and a repository that was changed by hand."""
     for name, sha256 in wanted.items():
         if name != CARD and not SAFE.fullmatch(name):
-            raise HubError(f"{repo_id}: {MANIFEST} names a file {name!r}, which no push writes.")
+            raise HubError(
+                f"{repo_id}: {MANIFEST} names a file {quote(name)}, which no push writes."
+            )
         entry = listed.get(name)
         lfs = getattr(entry, "lfs", None)
         if entry is None or (sha256 and lfs is not None and lfs.sha256 != sha256):

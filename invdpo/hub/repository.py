@@ -12,6 +12,7 @@ from invdpo import __version__
 from invdpo.hub.errors import LOGIN, Act, HubError, hub_errors
 from invdpo.hub.files import Content
 from invdpo.schemas import ConfigError
+from invdpo.schemas.io.documents import read_file
 from invdpo.schemas.io.hub import Kind, is_hub_id
 from invdpo.schemas.io.logs import quiet_hub
 
@@ -134,7 +135,7 @@ class Repository:
             path = self.api.hf_hub_download(
                 self.id, name, repo_type=self.kind, revision=commit, local_dir=folder
             )
-            return Path(path).read_bytes()
+            return read_file(Path(path))
 
     def list_files(self, commit: str, act: Act = "write") -> list[Any]:
         """Every file of a commit."""

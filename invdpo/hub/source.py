@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invdpo.schemas import DataError
+from invdpo.schemas.io.documents import read_json
 
 if TYPE_CHECKING:
     from invdpo.curate.dataset.folder import DatasetFolder
@@ -105,7 +105,7 @@ def _read_shards(folder: DatasetFolder) -> tuple[dict[str, Any], int]:
                 f"{folder.path / 'data'}: found {count} shards of {split}, expected {total} by "
                 f"their names. Write the data set again: {AGAIN}"
             )
-    return json.loads(fingerprint), pairs
+    return read_json(fingerprint, f"{folder.path}: its configuration", dict), pairs
 
 
 def _check_same_pairs(ws: Workspace, fingerprint: dict[str, Any], pairs: int) -> None:

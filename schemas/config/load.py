@@ -12,7 +12,9 @@ from pydantic_core import ErrorDetails
 
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.section import Section, marks
-from invdpo.schemas.errors import ConfigError
+from invdpo.schemas.errors import ConfigError, DocumentError
+from invdpo.schemas.io.documents import MAX_YAML, read_file, read_yaml
+from invdpo.schemas.io.text import quote, shorten
 
 S = TypeVar("S", bound=Section)
 Values = dict[str, Any]
@@ -20,6 +22,8 @@ Origins = Mapping[tuple[str, str], str]
 """(section, key) -> the file or `options` that gave the value."""
 
 OPTIONS = "options"
+MOST_ERRORS = 50
+"""Errors that are listed one by one."""
 
 
 def load_config(
@@ -40,8 +44,7 @@ def resolve_config(
     `model_fields_set` of a section tells what somebody chose; see `_forget_defaults`. Raises
     `ConfigError` as `load_config` does, each value with the file it came from.
     """
-    layers = [(str(path), _read_yaml(path)) for path in paths]
-    layers.append((OPTIONS, {name: dict(values) for name, values in (overrides or {}).items()}))
+    layers = _layers(paths, overrides)
     values: Values = {}
     origins: dict[tuple[str, str], str] = {}
     for where, layer in layers:
@@ -75,6 +78,27 @@ def _forget_defaults(config: Config, first: Values, given_later: Set[tuple[str, 
                     section.model_fields_set.discard(key)
 
 
+def named_fields(
+    paths: Sequence[Path], overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> set[tuple[str, str]]:
+    """Section and field of every value that these files and overrides give."""
+    return {
+        (section, str(key))
+        for _, layer in _layers(paths, overrides)
+        for section, given in layer.items()
+        if isinstance(given, dict)
+        for key in _kind(section).normalise(given)
+    }
+
+
+def _layers(
+    paths: Sequence[Path], overrides: Mapping[str, Mapping[str, Any]] | None
+) -> list[tuple[str, Values]]:
+    """What each file gives, and last the overrides."""
+    given = {name: dict(values) for name, values in (overrides or {}).items()}
+    return [*((str(path), _read_yaml(path)) for path in paths), (OPTIONS, given)]
+
+
 def _kind(name: object) -> type[Section]:
     """The class of a section; a plain one for a name that there isn't, which `check` refuses."""
     info = Config.model_fields.get(str(name))
@@ -87,7 +111,7 @@ def check(section: type[S], values: Values, *, where: str, origins: Origins | No
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        details = error.errors()
+        details, total = error.errors()[:MOST_ERRORS], error.error_count()
     sources = [_origin(detail, where, origins or {}) for detail in details]
     lines = [_line(section, detail) for detail in details]
     if len(set(sources)) == 1:
@@ -95,7 +119,8 @@ def check(section: type[S], values: Values, *, where: str, origins: Origins | No
     else:
         where = "several sources"
         lines = [f"{line} (from {source})" for line, source in zip(lines, sources, strict=True)]
-    count = "one error" if len(lines) == 1 else f"{len(lines)} errors"
+    count = "one error" if total == 1 else f"{total:,} errors"
+    lines += [f"and {total - len(lines):,} more"] if total > len(lines) else []
     raise ConfigError("\n  ".join([f"{where}: {count} in the configuration.", *lines]))
 
 
@@ -104,45 +129,19 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=False)
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a repeated key, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(path: Path) -> Values:
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        values = read_yaml(read_file(path, MAX_YAML), path)
     except OSError as error:
         text = f"{path}: {error.strerror or error}. Give an existing YAML file."
         raise ConfigError(text) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 text at byte {error.start}.") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: not YAML: {_yaml_problem(error)}.") from None
+    except DocumentError as error:
+        raise ConfigError(str(error)) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__}, expected a mapping of sections.")
     return values
-
-
-def _yaml_problem(error: Exception) -> str:
-    """One line of what PyYAML says in four."""
-    mark = getattr(error, "problem_mark", None)
-    position = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{position}"
 
 
 def _origin(detail: ErrorDetails, where: str, origins: Origins) -> str:
@@ -151,14 +150,14 @@ def _origin(detail: ErrorDetails, where: str, origins: Origins) -> str:
 
 
 def _line(section: type[Section], detail: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in detail["loc"] if part != "[key]")
+    key = ".".join(shorten(str(part)) for part in detail["loc"] if part != "[key]")
     if detail["type"] == "extra_forbidden":
         allowed = ", ".join(_siblings(section, detail["loc"]))
         return f"{key}: unknown key; allowed here: {allowed}"
     message = _allowed(detail)
     if len(detail["loc"]) == 1 and detail["type"] == "value_error":  # between fields of a section
         return "\n  ".join(f"{key}.{line}" for line in message.splitlines())
-    return f"{key}: found {detail['input']!r}; {message[0].lower()}{message[1:]}"
+    return f"{key}: found {quote(detail['input'])}; {message[0].lower()}{message[1:]}"
 
 
 def _allowed(detail: ErrorDetails) -> str:

@@ -81,10 +81,10 @@ class FolderLock:
     def _held_by(self) -> str:
         """Who holds the lock; it may not have written its number yet."""
         try:
-            number = self._holder.read_text()
+            number = self._holder.read_bytes()[:20]
         except OSError:
-            number = ""
-        return f"process {number}" if number else "another process"
+            number = b""
+        return f"process {number.decode()}" if number.isdigit() else "another process"
 
 
 def in_use(folder: Path, holder: str, work: str, other: str) -> WorkspaceError:

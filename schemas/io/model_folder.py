@@ -5,15 +5,24 @@ Every command that takes a model asks here first, so that all of them answer ali
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from invdpo.schemas.errors import ModelError
+from invdpo.schemas.errors import DocumentError, InvdpoError, ModelError
+from invdpo.schemas.io.documents import read_file, read_json
+from invdpo.schemas.io.files import os_reason
 from invdpo.schemas.io.hub import is_hub_id
 from invdpo.schemas.io.redact import show_name
+from invdpo.schemas.io.text import describe_error, quote
 
 INDEX = "model_index.json"
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 SINGLE_FILES = {".safetensors", ".sft", ".gguf", *PICKLES}
+PATHS = re.compile(r"[/\\:\0]|^\.")
+"""What makes a path of a name."""
 LISTED = 8
 """Files that an error names."""
 WAY_OUT = (
@@ -46,6 +55,50 @@ def find_folder(model: str) -> Path | None:
         f"Unknown model {shown!r}. Allowed: `embedded`, an existing diffusers folder, "
         "or a Hub id such as `organisation/name`."
     )
+
+
+@contextmanager
+def model_errors(where: object) -> Iterator[None]:
+    """Raise `ModelError` for whatever libraries make of odd settings; no memory is another case."""
+    try:
+        yield
+    except (InvdpoError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        raise ModelError(f"{where}: can't be used ({describe_error(error)}).") from error
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The index of a pipeline. Raises `ModelError` for one that is none, or names other folders."""
+    path = folder / INDEX
+    index = read_settings(path)
+    if outside := [name for name in index if PATHS.search(name)]:
+        text = f"{path}: {quote(outside[0])} is no name of a component"
+        raise ModelError(f"{text}; a model's index must not lead out of its folder.")
+    return index
+
+
+def check_settings(folder: Path) -> None:
+    """Read the settings of all components, which libraries take less kindly.
+
+    Raises `ModelError` for those that are none.
+    """
+    for name in read_index(folder):
+        for path in sorted((folder / name).glob("*config.json")):
+            read_settings(path)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """A JSON file of a model. Raises `ModelError` when it can't be read, or is no object."""
+    try:
+        settings: dict[str, Any] = read_json(read_file(path), path, dict)
+    except DocumentError as error:
+        raise ModelError(str(error)) from None
+    except OSError as error:
+        raise ModelError(f"{path}: can't be read: {os_reason(error)}.") from None
+    return settings
 
 
 def _no_index(folder: Path) -> str:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
-from invdpo.schemas.errors import DataError
+from invdpo.schemas.errors import DataError, DocumentError
+from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.files import os_reason
 from invdpo.schemas.io.redact import without_secrets
+from invdpo.schemas.io.text import shorten
 from invdpo.schemas.io.text_files import TEXT_SUFFIXES, decode_text, require_suffix, text_lines
 
 PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
 """Columns of prompts if none is configured; the first that is there is taken."""
+MOST_COLUMNS = 40
+"""Columns that an error names."""
 FORMATS = "text with one prompt a line, .jsonl, .ndjson, .json, .csv, .tsv or .parquet"
 
 
@@ -85,7 +88,7 @@ def find_column(columns: Sequence[str], configured: str | None, where: object) -
         for name in wanted:
             if same(name) in known:
                 return known[same(name)]
-    names = ", ".join(sorted(columns)) or "none"
+    names = ", ".join(map(shorten, sorted(columns)[:MOST_COLUMNS])) or "none"
     expected = " or ".join(f"`{name}`" for name in wanted)
     raise DataError(f"{where}: no column {expected}; found: {names}. Name one by --column.")
 
@@ -131,10 +134,10 @@ def _json_list(path: Path, text: str, _check: CheckColumns) -> Iterator[Entry]:
 
 def _json(text: str, path: Path) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return read_json(text, path, max_bytes=None, halves=True)
+    except DocumentError as error:
         remedy = " If it has one record a line, call it .jsonl." * ("Extra data" in str(error))
-        raise DataError(f"{path}: not JSON: {error}.{remedy}") from None
+        raise DataError(f"{error}{remedy}") from None
 
 
 def _csv(path: Path, text: str, check: CheckColumns) -> Iterator[Entry]:
@@ -181,6 +184,7 @@ def _parquet(path: Path, data: bytes, check: CheckColumns) -> Iterator[Entry]:
         with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
             number, wanted = 0, list(check(file.schema_arrow.names))
             for batch in file.iter_batches(1_000, columns=wanted):
+                batch.validate(full=True)
                 for record in batch.to_pylist():
                     number += 1
                     yield Entry(number, record)

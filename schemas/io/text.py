@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import reprlib
 from collections.abc import Iterable, Mapping
 
 from invdpo.schemas.io.redact import without_secrets
@@ -10,24 +12,52 @@ Counts = dict[str, float]
 """What was counted -> how much of it."""
 
 
+LONGEST_LINE = 500
+"""Characters of another library's words that an error repeats."""
+
+
 def describe_error(error: BaseException) -> str:
     """One line, without secrets: the kind of error and the first line of its text."""
-    lines = without_secrets(str(error)).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    first = next(iter(without_secrets(str(error)).strip().splitlines()), "")
+    short = first if len(first) <= LONGEST_LINE else f"{first[:LONGEST_LINE]}…"
+    return f"{type(error).__name__}: {short}" if short else type(error).__name__
+
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+"""What commands a terminal, or turns its text round; not tab and newline."""
+
+
+def printable(text: str) -> str:
+    """The text with each character that a terminal would obey as its number."""
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def whole_characters(text: str) -> str:
+    """The text with `?` for each half of a character, which no file could take."""
+    return text.encode(errors="replace").decode()
 
 
 MAX_QUOTED = 80
 """Characters of a value that an error quotes."""
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = MAX_QUOTED
+_short.maxlevel = 3
 
 
 def quote(value: object) -> str:
     """A value as an error shows it: on one line, not too long, and made in no time."""
-    import reprlib
+    try:
+        text = _short.repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        text = f"a {type(value).__name__} that can't be shown"
+    return shorten(text)
 
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = MAX_QUOTED
-    short.maxlevel = 3
-    text = " ".join(short.repr(value).split())
+
+def shorten(text: str) -> str:
+    """A text as an error shows it: printable, and cut where it is too long."""
+    text = whole_characters(printable(text[: MAX_QUOTED + 1]))
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 
 

@@ -32,7 +32,9 @@ def iter_batches(
     # buffering beforehand would keep the whole file in memory, however few rows are asked for
     options = {"pre_buffer": False, "buffer_size": BUFFER_BYTES, "page_checksum_verification": True}
     with parquet_errors(path), pq.ParquetFile(path, **options) as file:
-        yield from file.iter_batches(batch_rows, columns=columns)
+        for batch in file.iter_batches(batch_rows, columns=columns):
+            batch.validate(full=True)
+            yield batch
 
 
 def iter_records(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -46,7 +48,7 @@ def parquet_errors(path: Path, remedy: str = "Make it again.") -> Iterator[None]
     """Raise `DataError` for a file that can't be read as Parquet; `remedy` says what to do."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = without_secrets(" ".join(str(error).split("\n")[0].split()))
         text = f"{path}: damaged, or not readable as Parquet ({reason}). {remedy}"
         raise DataError(text) from None

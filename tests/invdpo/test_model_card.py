@@ -32,7 +32,8 @@ def result(tmp_path: Path) -> TrainResult:
         {"step": 2, "loss": 0.6, "rewards/accuracies": 0.625, "rewards/margins": 0.01234567},
     ]
     (output / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    (output / "training.json").write_text(json.dumps({"model": "abcdef0123456789"}))
+    report = {"config": {"model": "embedded"}, "model": "abcdef0123456789"}
+    (output / "training.json").write_text(json.dumps(report))
     return TrainResult(
         output=output,
         steps=2,

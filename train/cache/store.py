@@ -25,6 +25,7 @@ from torch import Tensor
 
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import canonical_json, content_id
+from invdpo.schemas.io.documents import MAX_LISTS, read_json
 from invdpo.schemas.io.files import (
     append_line,
     disk_errors,
@@ -85,7 +86,7 @@ class Store:
         """Open shards that other processes have written."""
         marks = self.folder / "verified.txt"
         if marks.is_file():
-            self._marks.update(marks.read_text(encoding="utf-8").splitlines())
+            self._marks.update(marks.read_text(encoding="utf-8", errors="replace").splitlines())
         for path in sorted(set(self.folder.glob("*.safetensors")) - self._opened):
             self._open(path)
 
@@ -184,8 +185,10 @@ def read_header(path: Path) -> Shard:
         length = int.from_bytes(file.read(8), "little")
         if length > size - 8:
             raise ValueError("The header ends after the end of the file.")
-        header = json.loads(file.read(length))
-    ids = json.loads(header.pop("__metadata__")["ids"])
+        if length > MAX_LISTS:
+            raise ValueError("The header is longer than that of any shard.")
+        header = read_json(file.read(length), path, dict, max_bytes=MAX_LISTS)
+    ids = read_json(header.pop("__metadata__")["ids"], path, list, max_bytes=MAX_LISTS)
     shapes = {name: tuple(entry["shape"]) for name, entry in header.items()}
     end = max(entry["data_offsets"][1] for entry in header.values())
     if size != 8 + length + end or any(s[0] != len(ids) for s in shapes.values()):

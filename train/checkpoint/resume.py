@@ -11,6 +11,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import write_atomically
+from invdpo.train.checkpoint.metrics_file import read_rows
 from invdpo.train.checkpoint.state import TrainState, differences, load_state
 from invdpo.train.data import Pair
 
@@ -66,19 +67,10 @@ def forget_after(output: Path, step: int) -> dict[str, float]:
     Returns the metrics of `step` itself; none at the start.
     """
     path = output / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if step and path.is_file() else []
-    kept = [line for line in lines if _step(line) <= step]
-    write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
+    rows = read_rows(path) if step and path.is_file() else []
+    kept = [row for row in rows if row["step"] <= step]
+    write_atomically(path, "".join(f"{json.dumps(row)}\n" for row in kept).encode())
     for folder in (output / "checkpoints").glob("step-*"):
         if int(folder.name.removeprefix("step-")) > step:
             shutil.rmtree(folder, ignore_errors=True)
-    metrics: dict[str, float] = json.loads(kept[-1]) if kept else {}
-    return metrics
-
-
-def _step(line: str) -> float:
-    """The step of a line of metrics; infinity for a half-written line."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
+    return kept[-1] if kept else {}

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from invdpo.schemas.io.documents import MAX_LISTS, read_file, read_json
 from invdpo.schemas.io.files import disk_errors, flush, flush_tree, hash_file, plain_modes
 from invdpo.train.checkpoint.optimizer_state import gather
 
@@ -140,7 +141,8 @@ def _write(folder: Path, state: TrainState) -> None:
 
 def _read(folder: Path) -> TrainState:
     """One state. Raises `ValueError` and the like when anything is not as it was written."""
-    content = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+    path = folder / "state.json"
+    content = read_json(read_file(path, MAX_LISTS), path.name, dict, max_bytes=MAX_LISTS)
     if content.pop("sha256") != _checksum(content):
         raise ValueError("state.json has another checksum than it should")
     if content["format"] != FORMAT:

@@ -36,7 +36,7 @@ def overtraining(series: Series, best_loss: float | None) -> Iterator[str]:
 
     `best_loss` is the least validation loss, None without validation pairs.
     """
-    if "rewards/chosen" not in series:
+    if not {"loss", "rewards/chosen"} <= series.keys():
         return
     if best_loss is not None and best_loss >= math.log(2):
         yield "The validation loss never fell below ln 2: no step beat the base model."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,6 +14,7 @@ from invdpo.schemas.errors import ModelError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
 
 VARIANT = re.compile(r"(?:diffusion_pytorch_)?model\.(\w+)(?:-\d+-of-\d+)?\.safetensors")
@@ -37,9 +37,9 @@ def load_component(
                 dtype=dtype,
                 **extra,
             )
-    except (OSError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(f"{folder / name}: can't be loaded: {first}") from None
+    except Exception as error:  # whatever the libraries make of odd settings
+        text = f"{folder / name}: can't be loaded ({describe_error(error)})."
+        raise ModelError(text) from error
     check_loaded(folder / name, info, module)
     return module.to(device).requires_grad_(False).eval()
 
@@ -56,15 +56,6 @@ def weights_variant(folder: Path) -> str | None:
         raise ModelError(f"{folder}: {content}. Save the model as safetensors.")
     matches = [VARIANT.fullmatch(name) for name in names]
     return None if None in matches else next(m[1] for m in matches if m)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A configuration file. Raises `ModelError` when it can't be read."""
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: can't be read: {error}") from None
-    return content
 
 
 def hash_components(folder: Path, components: Sequence[str]) -> str:

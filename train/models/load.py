@@ -9,10 +9,9 @@ import torch
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError, PluginError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
-from invdpo.schemas.io.model_folder import INDEX, find_folder
+from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
 from invdpo.train.models import sdxl, stable_diffusion
 from invdpo.train.models.base import FAMILIES, ModelAdapter
-from invdpo.train.models.components import read_json
 
 FAMILIES.register("StableDiffusionPipeline")(stable_diffusion.StableDiffusion)
 FAMILIES.register("StableDiffusionXLPipeline")(sdxl.StableDiffusionXL)
@@ -26,7 +25,7 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
     class without an adapter.
     """
     folder = find_folder(config.model) or _download(config.model, config.revision)
-    name = str(read_json(folder / INDEX).get("_class_name"))
+    name = str(read_index(folder).get("_class_name"))
     try:
         family = FAMILIES[name]
     except PluginError:
@@ -36,7 +35,9 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
             "SD 1.5, SD 2.1 and SDXL base; flow-matching ones (SD 3, FLUX) can't yet."
         ) from None
     weights = "float32" if config.tuning == "full" else config.dtype
-    return family(folder, device, config.dtype, weights)
+    check_settings(folder)
+    with model_errors(folder):
+        return family(folder, device, config.dtype, weights)
 
 
 def _download(model: str, revision: str | None) -> Path:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.documents import MAX_LISTS, read_json
 from invdpo.schemas.io.hub import is_hub_id
 
 FILE = "pytorch_lora_weights.safetensors"
@@ -41,7 +42,7 @@ def in_order(content: bytes) -> bytes:
     Equal trainings end in equal files, and a push sends nothing twice.
     """
     end = 8 + int.from_bytes(content[:8], "little")
-    head = json.loads(content[8:end])
+    head = read_json(content[8:end], FILE, dict, max_bytes=MAX_LISTS)
     head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

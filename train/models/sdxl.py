@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from invdpo.schemas.io.model_folder import model_errors, read_index
 from invdpo.train.data.buckets import Framing
 from invdpo.train.models.base import Conditioning
-from invdpo.train.models.components import read_json
 from invdpo.train.models.stable_diffusion import StableDiffusion, tokenize, too_long
 
 
@@ -42,7 +42,8 @@ class StableDiffusionXL(StableDiffusion):
         """The second `CLIPTokenizer`, which has another padding token."""
         from transformers import CLIPTokenizer
 
-        return CLIPTokenizer.from_pretrained(self.folder, subfolder="tokenizer_2")
+        with model_errors(self.folder / "tokenizer_2"):
+            return CLIPTokenizer.from_pretrained(self.folder, subfolder="tokenizer_2")
 
     def size_conditioning(self, framings: Sequence[Framing]) -> Conditioning:
         """`time_ids` (M, 6): height and width before resizing, top and left of the crop, target."""
@@ -62,7 +63,7 @@ class StableDiffusionXL(StableDiffusion):
             "encoder_hidden_states": torch.cat([hidden, hidden_2], -1),
             "text_embeds": pooled,
         }
-        if read_json(self.folder / "model_index.json").get("force_zeros_for_empty_prompt", True):
+        if read_index(self.folder).get("force_zeros_for_empty_prompt", True):
             empty = torch.tensor([prompt is None for prompt in prompts], device=self.device)
             encoded = {name: value.clone() for name, value in encoded.items()}
             for value in encoded.values():
@@ -76,7 +77,7 @@ class StableDiffusionXL(StableDiffusion):
 
     def _states(self, tokenizer: Any, encoder: Any, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         tokens = tokenize(tokenizer, texts).to(self.device)
-        with self._precision(self.dtype):
+        with model_errors(self.folder), self._precision(self.dtype):
             out = encoder(tokens.input_ids, output_hidden_states=True)
         return out.hidden_states[-2].float(), out[0].float()
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.model_folder import model_errors, read_settings
 from invdpo.train.data.buckets import Fitted, Framing, Size
 from invdpo.train.models.base import Conditioning
-from invdpo.train.models.components import hash_components, load_component, read_json
+from invdpo.train.models.components import hash_components, load_component
 from invdpo.train.schedule import alphas
 
 
@@ -32,11 +33,11 @@ class StableDiffusion:
         self.folder, self.device = folder, device
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.weights_dtype: torch.dtype = getattr(torch, weights_dtype)
-        scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+        scheduler = read_settings(folder / "scheduler" / "scheduler_config.json")
         self.alpha_bar = alphas(scheduler)
         self.prediction_type = str(scheduler.get("prediction_type", "epsilon"))
         self.unet_config, self.vae_config = (
-            read_json(folder / name / "config.json") for name in ("unet", "vae")
+            read_settings(folder / name / "config.json") for name in ("unet", "vae")
         )
         check_architecture(folder, self.unet_config, self.vae_config)
 
@@ -82,7 +83,7 @@ class StableDiffusion:
         """The same without memory for its weights: names and shapes alone."""
         from diffusers import UNet2DConditionModel
 
-        with torch.device("meta"), quiet_libraries():
+        with model_errors(self.folder / "unet"), torch.device("meta"), quiet_libraries():
             return UNet2DConditionModel.from_config(self.unet_config)
 
     @cached_property
@@ -105,7 +106,8 @@ class StableDiffusion:
         """The `CLIPTokenizer`."""
         from transformers import CLIPTokenizer
 
-        return CLIPTokenizer.from_pretrained(self.folder, subfolder="tokenizer")
+        with model_errors(self.folder / "tokenizer"):
+            return CLIPTokenizer.from_pretrained(self.folder, subfolder="tokenizer")
 
     @torch.no_grad()
     def encode_images(self, images: Sequence[Fitted]) -> Conditioning:
@@ -136,7 +138,7 @@ class StableDiffusion:
         tokens = tokenize(self.tokenizer, texts).to(self.device)
         uses_mask = getattr(self.text_encoder.config, "use_attention_mask", False)
         mask = tokens.attention_mask if uses_mask else None
-        with self._precision(self.dtype):
+        with model_errors(self.folder / "text_encoder"), self._precision(self.dtype):
             hidden = self.text_encoder(tokens.input_ids, attention_mask=mask)[0]
         return {"encoder_hidden_states": hidden.float()}
 
@@ -213,13 +215,14 @@ def to_pixels(image: Image.Image) -> Tensor:
 
 def tokenize(tokenizer: Any, texts: Sequence[str]) -> Any:
     """Tokens (P, L), padded and truncated to the encoder's length."""
-    return tokenizer(
-        list(texts),
-        padding="max_length",
-        max_length=tokenizer.model_max_length,
-        truncation=True,
-        return_tensors="pt",
-    )
+    with model_errors(tokenizer.name_or_path):
+        return tokenizer(
+            list(texts),
+            padding="max_length",
+            max_length=tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
 
 
 def too_long(tokenizer: Any, texts: Sequence[str]) -> list[bool]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from invdpo.schemas.io.files import replacing_file
+from invdpo.train.checkpoint.metrics_file import read_rows
 
 PANELS = {
     "loss": ("loss", "validation/loss"),
@@ -23,8 +23,7 @@ Series = dict[str, tuple[list[int], list[float]]]
 def read_series(path: Path) -> Series:
     """Steps and values of every metric of a metrics.jsonl."""
     series: Series = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in read_rows(path):
         for name, value in row.items():
             steps, values = series.setdefault(name, ([], []))
             steps.append(row["step"])

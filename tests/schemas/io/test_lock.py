@@ -101,3 +101,16 @@ def test_a_disk_without_locks_is_no_obstacle(
         (tmp_path / "file").touch()
     assert "knows no locks" in caplog.text
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"\x1b[2J", b"7" * 4])
+def test_what_stands_beside_a_lock_is_quoted_only_if_it_is_a_number(
+    tmp_path: Path, content: bytes
+) -> None:
+    holder = f"process {content.decode()}" if content.isdigit() else "another process"
+    lock = FolderLock(tmp_path)
+    with held_elsewhere(lock):
+        (tmp_path / ".lock.pid").write_bytes(content)
+        with pytest.raises(WorkspaceError) as error, lock:
+            pass
+    assert f"{holder} is writing there" in str(error.value)

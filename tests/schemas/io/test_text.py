@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from invdpo.schemas.io.text import describe_error, format_bytes, format_counts, format_seconds
+from invdpo.schemas.io.text import (
+    MAX_QUOTED,
+    describe_error,
+    format_bytes,
+    format_counts,
+    format_seconds,
+    printable,
+    quote,
+    shorten,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +51,27 @@ def test_an_error_is_one_line_without_secrets() -> None:
     assert describe_error(ValueError("first\nsecond")) == "ValueError: first"
     assert describe_error(KeyError()) == "KeyError"
     assert describe_error(OSError("https://u:KEY@h/x hf_abcdefgh")) == "OSError: https://h/x hf_…"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\tb\nc é 日本 👩‍🚀", "a\tb\nc é 日本 👩‍🚀"),
+        ("\x1b[2J\x9b31m\x07\r", "\\u001b[2J\\u009b31m\\u0007\\u000d"),
+        ("abc\u202edcba\u2028", "abc\\u202edcba\\u2028"),
+    ],
+)
+def test_no_text_commands_a_terminal(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_what_an_error_quotes_is_short_and_made_at_once() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    for value in ("x" * 10**7, list(range(10**6)), 10**10_000, deep, {"k" * 10**6: 1}):
+        assert len(quote(value)) <= MAX_QUOTED
+    assert quote({"a": [1, "b"]}) == "{'a': [1, 'b']}"
+    assert quote("\x1b[2J") == r"'\x1b[2J'"
+    assert shorten("\x1b" * 1000).startswith("\\u001b")
+    assert shorten("half \ud83d") == "half ?"
