@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from invdpo import __version__
 from invdpo.cli import curate, data, demo, evaluate, push_pull, report, review, train
+from invdpo.cli.output import guard_terminal
 from invdpo.schemas.io.proxies import spare_loopback
 
 ORDER = ("demo", "curate", "train", "eval", "report")
@@ -56,5 +57,6 @@ def options(
 
 def main() -> None:
     """Entry point of the `invdpo` script."""
+    guard_terminal()
     spare_loopback()
     app(prog_name="invdpo")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -10,6 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from invdpo.schemas.io.redact import without_secrets
+from invdpo.schemas.io.text import printable
+
+LONGEST, MOST_LINES = 4_000, 300
+"""Characters of a line, and lines, of a note or an error; the rest of it is left out."""
+MOVES = re.compile(r"(\r|\x1b\[A)")
+"""To the beginning of the line, and to the line above."""
 
 UTF_8 = ("utf-8", "utf8", "utf-8-sig")
 """Encodings for all of JSON; in others it is written with escapes."""
@@ -30,7 +37,7 @@ class Output:
 
         Raises `StreamError` when stdout takes no more.
         """
-        shown = _json(data) if self.as_json else text
+        shown = printable(_json(data) if self.as_json else text)
         try:
             print(shown, flush=True)
         except OSError as error:
@@ -39,16 +46,47 @@ class Output:
     def note(self, text: str) -> None:
         """Something useful to know that is not the result: work goes on when nobody can read it."""
         with suppress(OSError):
-            print(without_secrets(text), file=sys.stderr, flush=True)
+            print(_shown(text), file=sys.stderr, flush=True)
 
     def error(self, text: str, kind: str) -> None:
         """Why the command failed, and what to do."""
-        text = without_secrets(text)
+        text = _shown(text)
         if self.as_json:
             with suppress(OSError):
-                print(_json({"error": {"kind": kind, "text": text}}), flush=True)
+                print(printable(_json({"error": {"kind": kind, "text": text}})), flush=True)
         with suppress(OSError):
             print(f"Error: {text}", file=sys.stderr, flush=True)
+
+
+def _shown(text: str) -> str:
+    """What people read: without secrets and commands to the terminal, and never without end."""
+    lines = without_secrets(text).split("\n")
+    left = [f"… and {len(lines) - MOST_LINES:,} more lines"] if len(lines) > MOST_LINES else []
+    short = [line if len(line) <= LONGEST else f"{line[:LONGEST]}…" for line in lines[:MOST_LINES]]
+    return printable("\n".join([*short, *left]))
+
+
+class PlainStream:
+    """A stream that nothing gets through by which text could command a terminal.
+
+    The net under `Output`, for warnings, tracebacks and libraries. Bars move by what it lets pass.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, each command to the terminal as its number."""
+        pieces = (part if MOVES.fullmatch(part) else printable(part) for part in MOVES.split(text))
+        return int(self._stream.write("".join(pieces)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def guard_terminal() -> None:
+    """Put the net under everything that this process prints."""
+    sys.stdout, sys.stderr = PlainStream(sys.stdout), PlainStream(sys.stderr)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from invdpo.__main__ import take_any_text
-from invdpo.cli.output import Output, table
+from invdpo.cli.output import Output, PlainStream, table
 
 
 def test_tables() -> None:
@@ -42,3 +42,33 @@ def test_any_text_on_any_stream(encoding: str, monkeypatch: pytest.MonkeyPatch) 
     assert printed.startswith(expected)
     assert noted == expected + b"Error: " + expected
     assert json.loads(printed[len(expected) :].decode(encoding))["error"]["text"] == text
+
+
+ODD = "\x1b]0;title\x07\x9b2J\r"
+SHOWN = "\\u001b]0;title\\u0007\\u009b2J\\u000d"
+
+
+def test_nothing_printed_commands_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Output()
+    out.result({}, f"result {ODD}")
+    out.note(f"note {ODD}")
+    out.error(f"error {ODD}", "DataError")
+    printed = capsys.readouterr()
+    assert printed.out == f"result {SHOWN}\n"
+    assert printed.err == f"note {SHOWN}\nError: error {SHOWN}\n"
+
+
+def test_json_keeps_every_character(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(as_json=True).result({"x": ODD}, "")
+    printed = capsys.readouterr().out
+    assert not set(printed) & set("\x1b\x9b\x07\r")
+    assert json.loads(printed) == {"x": ODD}
+
+
+def test_a_net_under_all_else_lets_bars_move() -> None:
+    file = io.StringIO()
+    stream = PlainStream(file)
+    assert stream.write(f"{ODD}\n") == len(f"{SHOWN[:-6]}\r\n")
+    stream.write("\r 5%\x1b[A")
+    assert file.getvalue() == f"{SHOWN[:-6]}\r\n\r 5%\x1b[A"
+    assert not stream.isatty()
