@@ -132,7 +132,10 @@ def _finish(
     from invdpo.model_card import write_model_card
 
     write_model_card(dataset, config, result, repo_id)
-    pushed = _push(result.output, repo_id, private) if repo_id else {}
+    pushed = {}
+    if repo_id:
+        prompts = _may_publish_prompts(job, dataset, config, result.output)
+        pushed = _push(result.output, repo_id, private, prompts=prompts)
     job.out.result(result.to_dict() | pushed, _result_text(result, **pushed))
 
 
@@ -165,14 +168,35 @@ def _with_model_path(config: TrainConfig) -> TrainConfig:
     return config.model_copy(update={"model": str(bundle.model_path())})
 
 
-def _push(output: Path, repo_id: str, private: bool) -> dict[str, str]:
+def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Path) -> bool:
+    """Whether the prompts of the validation images are the data set's, or named by this command.
+
+    Those of another file, which a configuration may name, are nobody's business.
+    """
+    from invdpo.hub.files import PICTURE_PROMPTS
+    from invdpo.train.monitoring.validation_images import read_prompts
+    from invdpo.train.splits import open_data
+
+    path, named = output / PICTURE_PROMPTS, job.given.get("train", {}).get("picture_prompts")
+    if not path.is_file():
+        return False
+    lines = set(read_prompts(path)) - set(read_prompts(Path(named)) if named else [])
+    if open_data(dataset, config).holds_prompts(lines):
+        return True
+    job.out.note(f"{path} stays here: its prompts are neither the data set's nor named just now.")
+    return False
+
+
+def _push(output: Path, repo_id: str, private: bool, *, prompts: bool) -> dict[str, str]:
     """Push the tuned model; its address. Raises `HubError` that says where the weights are."""
     from invdpo.hub.errors import HubError
     from invdpo.hub.files import model_files
     from invdpo.hub.folder import push_folder
 
     try:
-        url = push_folder(output, repo_id, patterns=model_files(output), private=private)
+        url = push_folder(
+            output, repo_id, patterns=model_files(output, prompts=prompts), private=private
+        )
     except HubError as error:
         raise HubError(
             f"{error}\nThe tuned weights are in {output}. "

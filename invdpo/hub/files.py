@@ -10,35 +10,41 @@ from typing import Any
 
 from invdpo.hub.errors import HubError
 from invdpo.schemas import DataError
+from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.files import git_hasher, hash_file
-from invdpo.schemas.io.redact import redact_file
+from invdpo.schemas.io.model_folder import INDEX, read_index
+from invdpo.schemas.io.redact import redact
 
 Content = Path | bytes
 """A file as it is here, or the bytes that go in its place."""
 
 MODEL_FILES = (
     "*.safetensors",
-    "model_index.json",
+    INDEX,
     "README.md",
     "training.json",
     "metrics.jsonl",
     "curves.png",
-    "pictures/**/*",
+    "pictures/*.png",
 )
+NOTING_PATHS = {"training.json", INDEX, "config.json", "adapter_config.json"}
+"""JSON files in which trainers and libraries note where a model came from."""
+PICTURE_PROMPTS = "pictures/prompts.txt"
+"""What the validation images show."""
 
 
-def model_files(folder: Path) -> tuple[str, ...]:
+def model_files(folder: Path, *, prompts: bool = False) -> tuple[str, ...]:
     """Patterns of the files of a trained model that belong on the Hub.
 
     Weights, card, figures and pictures, and the parts of a whole pipeline if it is one; never
-    checkpoints, a run's state, trackers' files or evaluations.
+    checkpoints, a run's state, trackers' files or evaluations. The prompts of the validation
+    images only if asked for: they may be from a file that is nobody's business.
     """
-    index = folder / "model_index.json"
-    if not index.is_file():
-        return MODEL_FILES
-    parts = json.loads(index.read_text(encoding="utf-8"))
-    names = sorted(name for name, entry in parts.items() if isinstance(entry, list))
-    return (*MODEL_FILES, *(f"{name}/**/*" for name in names))
+    files = (*MODEL_FILES, *([PICTURE_PROMPTS] if prompts else []))
+    if not (folder / INDEX).is_file():
+        return files
+    names = sorted(name for name, entry in read_index(folder).items() if isinstance(entry, list))
+    return (*files, *(f"{name}/**/*" for name in names))
 
 
 def collect_files(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
@@ -57,6 +63,19 @@ def collect_files(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
     if not visible:
         raise DataError(f"{folder}: no files to push; looked for {', '.join(patterns)}.")
     return {name: redact_file(path) or path for name, path in visible.items()}
+
+
+def redact_file(path: Path) -> bytes | None:
+    """What to publish in place of a file that tells too much; None if it can go as it is."""
+    if path.name not in NOTING_PATHS:
+        return None
+    try:
+        content = read_json(read_file(path), path)
+    except DataError:  # no JSON: nobody's note, but whatever it is goes without secrets
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return None if redact(text) == text else redact(text).encode()
+    redacted = redact(content)
+    return None if redacted == content else (json.dumps(redacted, indent=1) + "\n").encode()
 
 
 def _is_hidden(name: str) -> bool:

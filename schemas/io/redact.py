@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,8 +23,6 @@ SHORTEST = 8
 """A shorter text is no token, and would be found in words."""
 FOLDERS = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^/\\\s"'`]+[/\\])+(?=[^/\\\s"'`])""")
 """The folders of an absolute path in a sentence, up to its last part."""
-NOTING_PATHS = {"training.json", "model_index.json", "config.json", "adapter_config.json"}
-"""JSON files in which trainers and libraries note where a model came from."""
 
 
 def without_secrets(text: str) -> str:
@@ -79,15 +76,3 @@ def redact(value: Any) -> Any:
     if isinstance(value, dict):
         return {redact(key): redact(inner) for key, inner in value.items()}
     return [redact(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def redact_file(path: Path) -> bytes | None:
-    """What to publish in place of a file that tells too much; None if it can go as it is."""
-    if path.name not in NOTING_PATHS:
-        return None
-    try:
-        content = json.loads(path.read_bytes())
-    except ValueError:
-        return None
-    redacted = redact(content)
-    return None if redacted == content else (json.dumps(redacted, indent=1) + "\n").encode()

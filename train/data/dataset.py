@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,15 @@ class DataSet:
                     yield name, content
             if not left:
                 return
+
+    def holds_prompts(self, lines: Iterable[str]) -> bool:
+        """Whether each of these lines stands in a prompt, validation first; stops at the last."""
+        left = set(lines)
+        for row in (row for split in ("validation", "train") for row in self._rows(split)):
+            if not left:
+                break
+            left.difference_update(str(row.prompt).splitlines())
+        return not left
 
     def _rows(self, split: str) -> Iterator[Row]:
         return LAYOUTS[self.data_format].rows(self.files, split)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.schemas.ids import derived_seed
 from invdpo.schemas.io.files import replace_contents
+from invdpo.schemas.io.model_folder import INDEX, read_index
 from invdpo.train.checkpoint.optimizer_state import gather
 from invdpo.train.distributed import ProcessGroup, shard
 from invdpo.train.models import ModelAdapter
@@ -167,14 +167,19 @@ def _trained(unet: Any, config: TrainConfig, group: ProcessGroup) -> dict[str, n
 
 
 def copied_files(base: Path) -> Iterator[Path]:
-    """The files of a pipeline that stay: all but the UNet's, pickles and hidden ones."""
-    index = base / "model_index.json"
-    yield index
-    names = json.loads(index.read_text(encoding="utf-8")).keys() - {"unet"}
-    for name in sorted(name for name in names if name == Path(name).name):
+    """The files of a pipeline that stay: all but the UNet's, pickles and hidden ones.
+
+    Links are followed within the folder and into the blobs of the Hub's cache: a model of
+    somebody else's could have any file of this machine published with it.
+    """
+    yield base / INDEX
+    root = base.resolve()
+    homes = (root, root.parent.parent / "blobs")
+    for name in sorted(read_index(base).keys() - {"unet"}):
         for path in sorted((base / name).rglob("*")):
-            parts = path.relative_to(base / name).parts
-            if path.is_file() and path.suffix not in PICKLES and not _is_hidden(parts):
+            parts, target = path.relative_to(base / name).parts, path.resolve()
+            plain = path.suffix not in PICKLES and not _is_hidden(parts)
+            if plain and target.is_file() and any(target.is_relative_to(h) for h in homes):
                 yield path
 
 

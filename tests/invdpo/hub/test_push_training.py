@@ -209,6 +209,35 @@ def test_a_dry_run_checks_the_login_too(hub: HubServer, work: Path, base: Path) 
     assert train(base, "--push-to-hub", "bob/tuned", "--dry-run").exit_code == 1
 
 
+PROMPTS = "pictures/prompts.txt"
+
+
+def test_prompts_of_a_file_that_the_command_does_not_name_stay_here(
+    hub: HubServer, work: Path, base: Path
+) -> None:
+    """The images go; so does the list once the file is named on the command line."""
+    (work.parent / "own.txt").write_text("the password is swordfish\n")
+    drawn = ["--pictures-every", "1", "--max-steps", "1"]
+    assert train(base, *drawn, "--picture-prompts", "own.txt").exit_code == 0
+    kept = train(base, *drawn, "--push-to-hub", "lab/tuned")
+    assert kept.exit_code == 0, kept.output
+    assert f"tuned/{PROMPTS} stays here" in kept.stderr
+    files = hub.model("lab/tuned").files()
+    assert "pictures/step-000001.png" in files
+    assert not [name for name, content in files.items() if b"swordfish" in content]
+    named = train(base, *drawn, "--picture-prompts", "own.txt", "--push-to-hub", "lab/tuned")
+    assert named.exit_code == 0, named.output
+    assert hub.model("lab/tuned").files()[PROMPTS] == b"the password is swordfish"
+
+
+def test_prompts_of_the_data_set_go_with_its_images(hub: HubServer, work: Path, base: Path) -> None:
+    words = ["--pictures-every", "1", "--max-steps", "1", "--push-to-hub", "lab/tuned"]
+    result = train(base, *words)
+    assert result.exit_code == 0, result.output
+    prompts = (work.parent / "tuned" / PROMPTS).read_bytes()
+    assert hub.model("lab/tuned").files()[PROMPTS] == prompts
+
+
 def test_private_needs_a_place(work: Path, base: Path) -> None:
     result = train(base, "--private")
     assert result.exit_code == 2

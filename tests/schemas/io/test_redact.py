@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import huggingface_hub  # noqa: F401 - only a process that has its client has read a token
 import pytest
 
 from invdpo.schemas.io.redact import (
     holds_secrets,
     redact,
-    redact_file,
     redact_paths,
     without_secrets,
 )
@@ -74,16 +70,3 @@ def test_a_token_too_short_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everything_in_json() -> None:
     told = {"a": ["/x/y/z", 1, None, True], "b": {"c": "hf_abcdefghij"}, "d": 0.5}
     assert redact(told) == {"a": ["z", 1, None, True], "b": {"c": "hf_…"}, "d": 0.5}
-
-
-def test_files(tmp_path: Path) -> None:
-    told, quiet = tmp_path / "training.json", tmp_path / "model_index.json"
-    told.write_text(json.dumps({"model": str(tmp_path / "base"), "steps": 3}))
-    quiet.write_text('{"unet":  ["diffusers", "X"]}')
-    assert json.loads(redact_file(told) or b"") == {"model": "base", "steps": 3}
-    assert redact_file(quiet) is None
-    vocabulary = tmp_path / "vocab.json"
-    vocabulary.write_text(json.dumps({"/usr/bin/env": 1}))
-    assert redact_file(vocabulary) is None
-    (tmp_path / "config.json").write_bytes(b"no json")
-    assert redact_file(tmp_path / "config.json") is None
