@@ -13,11 +13,12 @@ from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.lock import Held, RemoteLock
 from invdpo.curate.storage.parts import exists, list_parts, maker, read_part
 from invdpo.curate.storage.urls import check_writable, is_remote, to_path
-from invdpo.schemas import WorkspaceError
+from invdpo.schemas import ConfigError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config, load_config
 from invdpo.schemas.config.section import Section
 from invdpo.schemas.io.lock import FolderLock, in_use
+from invdpo.schemas.io.text import quote
 
 WORK, OTHER = "working on this workspace", "workspace"
 """What a lock's holder does, and what someone who comes second could use instead."""
@@ -55,11 +56,11 @@ class Workspace:
 
     def annotations_dir(self, annotator: str) -> Path:
         """Parts of one annotator."""
-        return self.root / "annotations" / annotator
+        return self.root / "annotations" / _plain(annotator)
 
     def scores_dir(self, scorer: str) -> Path:
         """Parts of one scorer."""
-        return self.root / "scores" / scorer
+        return self.root / "scores" / _plain(scorer)
 
     @property
     def pairs_path(self) -> Path:
@@ -148,3 +149,11 @@ class Workspace:
         finally:
             with storage_errors(self.root):
                 self._remote_lock.release()
+
+
+def _plain(name: str) -> str:
+    """The name of a table, which a configuration may hold. Raises `ConfigError` for a path."""
+    if name.startswith(".") or set(name) & set("/\\:\0"):
+        text = "found what is no name of a scorer or annotator"
+        raise ConfigError(f"{quote(name)}: {text}; expected letters, digits, _ and -.")
+    return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
 from invdpo.schemas.config.section import EMBEDDED
+from invdpo.schemas.config.trust import is_confirmed
+from invdpo.schemas.io.documents import read_file, read_json
 
 REPORT = "training.json"
 
@@ -53,8 +54,8 @@ def read_training(tuned: Path) -> Training | None:
     if path is None:
         return None
     try:
-        return _training(json.loads(path.read_bytes()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _training(read_json(read_file(path), path, dict))
+    except (ValueError, KeyError, TypeError, AttributeError):
         text = f"{path}: no report of a training, so the base model isn't known."
         raise DataError(f"{text} Train again, or move the file away and give --model.") from None
 
@@ -131,7 +132,8 @@ def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
     words, training = ["invdpo", "eval", str(tuned)], read_training(tuned)
     if training is None or (base := own_base(training)).model == EMBEDDED:
         return shlex.join(words)
-    if not record.is_file() or curated.score.annotator == "import":
+    own = record.is_file() and is_confirmed(curated, record, set(Config.model_fields) - {"train"})
+    if not own or curated.score.annotator == "import":
         return shlex.join([*words, "--preset", fitting_preset(base.model, training.pipeline)])
     words += ["--config", str(record)]
     drawn_by = curated.generate

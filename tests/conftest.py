@@ -23,3 +23,11 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     """A Hub on this machine that the test's process talks to, logged in as `alice`."""
     with connected(monkeypatch, tmp_path) as server:
         yield server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests confirm is remembered for this session, not by the account that runs them."""
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -23,8 +23,9 @@ from invdpo.cli.output import Output, StreamError
 from invdpo.options import Flag, flags, overrides
 from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.load import resolve_config
+from invdpo.schemas.config.load import named_fields, resolve_config
 from invdpo.schemas.config.presets import preset_path
+from invdpo.schemas.config.trust import confirm
 from invdpo.schemas.io.home import expand_home, expand_path
 from invdpo.schemas.io.redact import without_secrets
 
@@ -65,15 +66,24 @@ class Job:
     """Section -> field -> text, as flags."""
     words: str
     """The call as it was typed, without secrets."""
+    used: frozenset[tuple[str, str]] = frozenset()
+    """Section and field of every option of this command."""
 
-    def config(self, *files: Path) -> Config:
-        """Defaults, then `files` that exist, then `--config`, then flags.
+    def config(self, file: Path | None = None) -> Config:
+        """Defaults, then the `file` beside the data if there is one, then `--config`, then flags.
 
-        A preset is a whole configuration and takes the place of the files. Raises `ConfigError`.
+        A preset is a whole configuration and takes the place of the file. Raises `ConfigError`,
+        also for what the file names and only the user may decide; see `schemas.config.trust`.
         """
         preset, own_file = self.common.preset, self.common.config
-        bases = [preset_path(preset)] if preset else [path for path in files if path.exists()]
-        return resolve_config([*bases, *([own_file] if own_file else [])], self.given)
+        own = [preset_path(preset)] if preset else []
+        own += [own_file] if own_file else []
+        beside = [file] if file and not preset and _exists(file) else []
+        config = resolve_config([*beside, *own], self.given)
+        if file:
+            command = "" if own_file else self.words
+            confirm(config, file, self.used, named_fields(own, self.given), command)
+        return config
 
     def own_config(self) -> Config:
         """What this call itself says: `--config` and flags, without preset and record."""
@@ -106,7 +116,8 @@ def command(
                 values = {n: _at_home(v) if n in paths else v for n, v in given.items()}
                 arguments = {parameter.name: values[parameter.name] for parameter in own}
                 options = common(**{field.name: values[field.name] for field in fields(common)})
-                function(Job(out, options, overrides(known, given), words), **arguments)
+                used = frozenset((flag.section, flag.field) for flag in known)
+                function(Job(out, options, overrides(known, given), words, used), **arguments)
 
         context = inspect.Parameter("ctx", KEYWORD, annotation=typer.Context)
         parameters = [context, *own, *(flag.parameter() for flag in known), *shared]
@@ -117,6 +128,13 @@ def command(
         return function
 
     return enter
+
+
+def _exists(file: Path) -> bool:
+    """Whether it is there. Raises `WorkspaceError` when a store can't be asked."""
+    from invdpo.curate.storage.parts import exists
+
+    return exists(file)
 
 
 def _headings(known: Sequence[Flag], shared: Sequence[inspect.Parameter]) -> dict[str, str]:

@@ -127,7 +127,7 @@ def _steps(job: Job, work: str, *names: str) -> None:
     from invdpo.curate.workspace import Workspace
 
     ws, common = Workspace(work), job.common
-    config = job.config(*ws.configs())
+    config = job.config(ws.config_path)
     options = RunOptions(
         repair=common.repair,
         overwrite=common.overwrite,

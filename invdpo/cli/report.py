@@ -32,7 +32,7 @@ def report(job: Job, work: Work, output: Folder = None) -> None:
     from invdpo.curate.workspace import Workspace
 
     ws = Workspace(work)
-    annotator = job.config(*ws.configs()).score.annotator
+    annotator = job.config(ws.config_path).score.annotator
     written = write_report(ws, annotator, output)
     for note in written.notes:
         job.out.note(note)

@@ -174,7 +174,7 @@ def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Pa
     Those of another file, which a configuration may name, are nobody's business.
     """
     from invdpo.hub.files import PICTURE_PROMPTS
-    from invdpo.train.monitoring.validation_images import read_prompts
+    from invdpo.schemas.io.records import read_prompts
     from invdpo.train.splits import open_data
 
     path, named = output / PICTURE_PROMPTS, job.given.get("train", {}).get("picture_prompts")

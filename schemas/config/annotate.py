@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import RUNTIME, TEXT, Count, Section
+from invdpo.schemas.config.section import LOCAL, RUNTIME, TEXT, Count, Section
 from invdpo.schemas.config.vlm import VlmOptions
 
 
@@ -14,15 +14,21 @@ class _Annotate(Section):
     """The options of this section alone; the help shows them before those that others share."""
 
     annotators: tuple[str, ...] = Field(
-        ("shapes",), min_length=1, description="Any of detector, import, shapes, vlm."
+        ("shapes",),
+        min_length=1,
+        description="Any of detector, import, shapes, vlm.",
+        json_schema_extra=LOCAL,
     )
     import_path: str | None = Field(
-        None, description="File of graphs for `import`, or its address: .json, .jsonl or .parquet."
+        None,
+        description="File of graphs for `import`, or its address: .json, .jsonl or .parquet.",
+        json_schema_extra=LOCAL,
     )
     detector_model: str = Field(
         "google/owlv2-base-patch16-ensemble",
         description="Model of `detector`: OWLv2 or Grounding "
         "DINO in the format of transformers, a Hub id or a folder.",
+        json_schema_extra=LOCAL,
     )
     detector_query: str = Field(
         "{label}",
@@ -52,10 +58,12 @@ class _Annotate(Section):
     detector_clip_model: str = Field(
         "ViT-L-14",
         description="open_clip model that classifies them: a name, a folder, or `embedded`.",
+        json_schema_extra=LOCAL,
     )
     detector_clip_pretrained: str | None = Field(
         "datacomp_xl_s13b_b90k",
         description="Weights of that model: an open_clip tag or a safetensors file.",
+        json_schema_extra=LOCAL,
     )
     vlm_vocabulary: Literal["closed", "open"] = Field(
         "closed",
@@ -65,6 +73,7 @@ class _Annotate(Section):
     alternatives: str | None = Field(
         None,
         description="YAML file of alternatives: attributes by kind; the built-in one if not given.",
+        json_schema_extra=LOCAL,
     )
     batch_size: Count = Field(
         32, description="Images annotated together.", json_schema_extra=RUNTIME

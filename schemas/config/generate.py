@@ -11,6 +11,7 @@ from invdpo.schemas.config.entries import split_list, split_names, split_revisio
 from invdpo.schemas.config.section import (
     EMBEDDED,
     HIDDEN,
+    LOCAL,
     OPTIONAL,
     RUNTIME,
     TEXT,
@@ -41,22 +42,24 @@ class GenerateConfig(Section):
         EMBEDDED,
         description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed. "
         "Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one of them.",
-        json_schema_extra=several("MODEL,..."),
+        json_schema_extra=several("MODEL,...") | LOCAL,
     )
     revision: str | None = Field(
-        None, description="Revision of a Hub model: MODEL@REVISION.", json_schema_extra=HIDDEN
+        None,
+        description="Revision of a Hub model: MODEL@REVISION.",
+        json_schema_extra=HIDDEN | LOCAL,
     )
     models: tuple[str, ...] = Field(
-        (), description="Several models, as in model.", json_schema_extra=OPTIONAL | HIDDEN
+        (), description="Several models, as in model.", json_schema_extra=OPTIONAL | HIDDEN | LOCAL
     )
     lora: str | None = Field(
         None,
         description="LoRA to add to every model: a folder, a file, or a Hub id, with =SCALE "
         "if it is not 1.",
-        json_schema_extra=several("LORA,..."),
+        json_schema_extra=several("LORA,...") | LOCAL,
     )
     loras: tuple[str, ...] = Field(
-        (), description="Several LoRAs, as in lora.", json_schema_extra=OPTIONAL | HIDDEN
+        (), description="Several LoRAs, as in lora.", json_schema_extra=OPTIONAL | HIDDEN | LOCAL
     )
     num_candidates: Count = Field(8, description="Candidates per prompt (K).")
     num_inference_steps: Count = Field(20, description="Sampling steps.")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import Count, Section, Seed
+from invdpo.schemas.config.section import LOCAL, Count, Section, Seed
 from invdpo.schemas.config.vlm import VlmOptions
 
 
@@ -16,10 +16,12 @@ class _Prompts(Section):
     source: str = Field(
         "shapes",
         description="Source of the prompts: `shapes`, `scenes`, or with a path `file` or `hub`.",
+        json_schema_extra=LOCAL,
     )
     path: str | None = Field(
         None,
         description="File or its address if the source is `file`; OWNER/NAME if it is `hub`.",
+        json_schema_extra=LOCAL,
     )
     column: str | None = Field(
         None,
@@ -31,10 +33,14 @@ class _Prompts(Section):
         "language of the embedded world, then `rules`; `vlm` asks a model on a server.",
     )
     vocabulary: str | None = Field(
-        None, description="YAML file with the words of `scenes`; the built-in one if not given."
+        None,
+        description="YAML file with the words of `scenes`; the built-in one if not given.",
+        json_schema_extra=LOCAL,
     )
     hub_split: str = Field("train", description="Split of the data set on the Hub.")
-    hub_revision: str | None = Field(None, description="Revision of the data set on the Hub.")
+    hub_revision: str | None = Field(
+        None, description="Revision of the data set on the Hub.", json_schema_extra=LOCAL
+    )
     num_prompts: Count = Field(400, description="Number of prompts to sample or, at most, to read.")
     split: Literal["train", "validation", "heldout"] = Field(
         "train", description="Part of the combinations to sample from; for `shapes` and `scenes`."

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import EMBEDDED, RUNTIME, Count, Dtype, Section
+from invdpo.schemas.config.section import EMBEDDED, LOCAL, RUNTIME, Count, Dtype, Section
 
 
 class ScoreConfig(Section):
@@ -18,54 +18,69 @@ class ScoreConfig(Section):
         description="Any of aesthetic, brisque, clip, "
         "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; the scores of hpsv2, "
         "imagereward, pickscore and remote only compare images of one prompt.",
+        json_schema_extra=LOCAL,
     )
     annotator: str = Field(
         "shapes", description="Annotator whose graphs `composition` compares with the prompt."
     )
     clip_model: str = Field(
-        EMBEDDED, description="open_clip model of `clip`: a name, a folder, or `embedded`."
+        EMBEDDED,
+        description="open_clip model of `clip`: a name, a folder, or `embedded`.",
+        json_schema_extra=LOCAL,
     )
     clip_pretrained: str | None = Field(
         None,
         description="Weights of a named clip_model: an open_clip tag or a safetensors file.",
+        json_schema_extra=LOCAL,
     )
     pickscore_model: str = Field(
-        "yuvalkirstain/PickScore_v1", description="Model of `pickscore`: a Hub id or a folder."
+        "yuvalkirstain/PickScore_v1",
+        description="Model of `pickscore`: a Hub id or a folder.",
+        json_schema_extra=LOCAL,
     )
     pickscore_processor: str = Field(
         "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
         description="Image processor and tokenizer of `pickscore`: a Hub id or a folder.",
+        json_schema_extra=LOCAL,
     )
     hpsv2_version: Literal["2.0", "2.1"] = Field("2.1", description="Version of `hpsv2`.")
     hpsv2_checkpoint: str | None = Field(
-        None, description="File with the weights of `hpsv2`; xswu/HPSv2 on the Hub if not given."
+        None,
+        description="File with the weights of `hpsv2`; xswu/HPSv2 on the Hub if not given.",
+        json_schema_extra=LOCAL,
     )
     hpsv2_architecture: str = Field(
-        "ViT-H-14", description="open_clip architecture of those weights."
+        "ViT-H-14", description="open_clip architecture of those weights.", json_schema_extra=LOCAL
     )
     aesthetic_head: str | None = Field(
-        None, description="File with the weights of `aesthetic`: sac+logos+ava1-l14-linearMSE.pth."
+        None,
+        description="File with the weights of `aesthetic`: sac+logos+ava1-l14-linearMSE.pth.",
+        json_schema_extra=LOCAL,
     )
     aesthetic_clip: str = Field(
         "ViT-L-14-quickgelu",
         description="open_clip model that `aesthetic` builds on: a name or a folder.",
+        json_schema_extra=LOCAL,
     )
     imagereward_folder: str | None = Field(
         None,
         description="Folder with ImageReward.pt and med_config.json; THUDM/ImageReward on "
         "the Hub if not given.",
+        json_schema_extra=LOCAL,
     )
     imagereward_tokenizer: str = Field(
         "google-bert/bert-base-uncased",
         description="Tokenizer of `imagereward`: a Hub id or a folder.",
+        json_schema_extra=LOCAL,
     )
     vqascore_model: str = Field(
         "llava-hf/llava-1.5-7b-hf",
         description="Model of `vqascore`: any image-text-to-text model, a Hub id or a folder.",
+        json_schema_extra=LOCAL,
     )
     vqascore_dtype: Dtype = Field("float32", description="Precision of the model of `vqascore`.")
     remote_url: str | None = Field(
-        None, description="Address of the server of `remote`.", json_schema_extra=RUNTIME
+        None, description="Address of the server of `remote`.", json_schema_extra=RUNTIME | LOCAL
     )
     remote_needs: tuple[Literal["image", "prompt", "graph", "observed_graph"], ...] = Field(
         ("image", "prompt"),
@@ -78,7 +93,7 @@ class ScoreConfig(Section):
     remote_key_variable: str = Field(
         "INVDPO_REMOTE_KEY",
         description="Environment variable that holds the key of `remote`, if its server needs one.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
     remote_timeout: float = Field(
         60.0,

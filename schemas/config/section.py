@@ -23,6 +23,9 @@ RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
 OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}
 """Marks a field that was added later: it counts only when used, so older workspaces stay valid."""
+LOCAL: dict[str, Any] = {"local": True}
+"""Marks an address, a variable, a path, a model or a plug-in: a file that came with data may name
+one, but somebody on this machine has to confirm it before it is used; see `trust`."""
 TRAVELS: dict[str, Any] = {"travels": True}
 """Marks a `RUNTIME` field that goes with a data set to other machines all the same."""
 HIDDEN: dict[str, Any] = {"hidden": True}

@@ -11,6 +11,7 @@ from invdpo.schemas.config.entries import split_revision
 from invdpo.schemas.config.section import (
     EMBEDDED,
     HIDDEN,
+    LOCAL,
     OPTIONAL,
     RUNTIME,
     Count,
@@ -27,9 +28,12 @@ class TrainConfig(Section):
     model: str = Field(
         EMBEDDED,
         description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed.",
+        json_schema_extra=LOCAL,
     )
     revision: str | None = Field(
-        None, description="Revision of a Hub model: MODEL@REVISION.", json_schema_extra=HIDDEN
+        None,
+        description="Revision of a Hub model: MODEL@REVISION.",
+        json_schema_extra=HIDDEN | LOCAL,
     )
     resolution: Count | None = Field(
         None,
@@ -42,7 +46,9 @@ class TrainConfig(Section):
     data_format: Literal["auto", "invdpo", "pickapic", "preference", "folders"] = Field(
         "auto", description="Layout of the data set; `auto` recognises it."
     )
-    data_revision: str | None = Field(None, description="Revision of a data set on the Hub.")
+    data_revision: str | None = Field(
+        None, description="Revision of a data set on the Hub.", json_schema_extra=LOCAL
+    )
     max_unreadable: int = Field(
         100,
         ge=0,
@@ -150,7 +156,7 @@ class TrainConfig(Section):
         None,
         description="Text file with the prompts of the validation images, one per line; some "
         "of the data set's if not given.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
     picture_guidance_scale: Guidance = Field(
         5.0,
@@ -160,7 +166,7 @@ class TrainConfig(Section):
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",),
         description="Where metrics go besides metrics.jsonl; `wandb` needs the extra `wandb`.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
     seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
     dtype: Dtype = Field(

@@ -1,22 +1,70 @@
-"""What of a configuration may come from another machine, with a data set that was pulled.
+"""Whose word a value is: what a file that came with data may decide, and what only a person here.
 
-What decides results comes along. Addresses, names of environment variables, devices, caches and
-what is published do not: by these a file that came with data could send keys and files away.
+A data set that was pulled, copied or unpacked brings `WORK/invdpo.yaml` along. What it says of
+results is taken; an address, a variable, a path, a model or a plug-in (the fields marked `LOCAL`)
+is used only after somebody on this machine named it for that folder, by an option, `--config` or a
+preset. Their word is remembered outside the folder, where no data set can put one.
 """
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.section import marks
+from invdpo.schemas.config.section import EMBEDDED, Section, marks
+from invdpo.schemas.errors import ConfigError
+from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.text import quote
+
+Key = tuple[str, str]
+"""Section and field."""
+
+
+def confirm(
+    config: Config, file: Path, used: Collection[Key], named: Collection[Key], command: str = ""
+) -> None:
+    """Refuse what the configuration has from `file` alone and nobody here has named.
+
+    Args:
+        config: `file` changed by what was given on the command line.
+        file: The configuration beside the data.
+        used: The fields that this command goes by; others may name what they like.
+        named: The fields that were given on the command line, which are remembered.
+        command: What was typed, if `--config` can be added to it.
+
+    Raises `ConfigError` that lists every such value, with the command that takes them.
+    """
+    refused = []
+    for key, value in _local_values(config):
+        if key in named:
+            _remember(_word(file, key, value))
+        elif key in used and not _is_remembered(_word(file, key, value)):
+            refused.append(f"{'.'.join(key)}: {quote(value)}")
+    if refused:
+        raise ConfigError(_refusal(file, refused, command))
+
+
+def is_confirmed(config: Config, file: Path, sections: Collection[str]) -> bool:
+    """Whether somebody here has named all that these sections have from `file`."""
+    return all(
+        _is_remembered(_word(file, key, value))
+        for key, value in _local_values(config)
+        if key[0] in sections
+    )
 
 
 def portable(config: Config) -> tuple[Config, list[str]]:
-    """The configuration as it may travel with data, and the fields put back to their defaults."""
+    """The configuration as it may travel with data, and which fields were put back to defaults.
+
+    What decides results stays; how and where this machine works does not.
+    """
     sections, dropped = {}, []
-    for name in type(config).model_fields:
-        section = getattr(config, name)
+    for name, section in _sections(config):
         fields = type(section).model_fields
         stays = {key for key, info in fields.items() if _travels(marks(info))}
         changed = [k for k in fields.keys() - stays if getattr(section, k) != fields[k].default]
@@ -28,3 +76,80 @@ def portable(config: Config) -> tuple[Config, list[str]]:
 
 def _travels(own: dict[str, Any]) -> bool:
     return own.get("fingerprint") is not False or bool(own.get("travels"))
+
+
+def _local_values(config: Config) -> Iterator[tuple[Key, Any]]:
+    """The values that need somebody's word: those of `LOCAL` fields that are not ours anyway."""
+    for name, section in _sections(config):
+        for field, info in type(section).model_fields.items():
+            value = getattr(section, field)
+            if marks(info).get("local") and not _is_ours(value, info.default):
+                yield (name, field), value
+
+
+def _is_ours(value: Any, default: Any) -> bool:
+    """Whether a value is the default, some entries of it, or nothing at all."""
+    if isinstance(value, tuple):
+        return set(value) <= set(default)
+    return value in (default, None, EMBEDDED)
+
+
+def _sections(config: Config) -> Iterator[tuple[str, Section]]:
+    for name in type(config).model_fields:
+        yield name, getattr(config, name)
+
+
+def _word(file: Path, key: Key, value: Any) -> str:
+    return content_id(_canonical_path(file), *key, value)
+
+
+def _remember(word: str) -> None:
+    """Keep a word as an empty file; where that fails it is asked for again, which is safe."""
+    with suppress(OSError, RuntimeError):
+        (_open_memory() / word).touch()
+
+
+def _is_remembered(word: str) -> bool:
+    try:
+        return (_memory() / word).is_file()
+    except (OSError, RuntimeError):
+        return False
+
+
+def _memory() -> Path:
+    """The folder of remembered words, always of this account. Raises `RuntimeError` without one."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    state = Path(given) if os.path.isabs(given) else Path.home() / ".local" / "state"
+    return state / "invdpo" / "confirmed"
+
+
+def _open_memory() -> Path:
+    folder = _memory()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _can_remember() -> bool:
+    try:
+        return os.access(_open_memory(), os.W_OK)
+    except (OSError, RuntimeError):
+        return False
+
+
+def _canonical_path(file: Path) -> str:
+    """The same for all ways to write a file's path."""
+    return str(file) if "://" in str(file) else os.path.realpath(file)
+
+
+def _refusal(file: Path, refused: Collection[str], command: str) -> str:
+    """What is asked for, and how to answer."""
+    first = f"{file}: names what only you can decide, and nobody has named it on this machine:"
+    text = "\n  ".join([first, *refused])
+    text += "\nBy such values data could have keys and files sent away. Look at them, and give\n"
+    if not command or "://" in str(file):
+        return f"{text}those that you want as options, or in a file after --config."
+    taken = f"{command} --config {shlex.quote(str(file))}"
+    often = "once for this folder"
+    if not _can_remember():
+        often = "each time, as nothing can be kept here (XDG_STATE_HOME names a folder for it)"
+    return f"{text}those that you want as options, or take all, {often}:\n  {taken}"

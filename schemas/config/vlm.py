@@ -6,7 +6,7 @@ import re
 
 from pydantic import Field, field_validator
 
-from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Count, Section
+from invdpo.schemas.config.section import LOCAL, OPTIONAL, RUNTIME, Count, Section
 
 ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
 
@@ -17,15 +17,15 @@ class VlmOptions(Section):
     vlm_url: str | None = Field(
         None,
         description="Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_model: str | None = Field(
-        None, description="Name of the model on that server.", json_schema_extra=OPTIONAL
+        None, description="Name of the model on that server.", json_schema_extra=OPTIONAL | LOCAL
     )
     vlm_key_variable: str = Field(
         "INVDPO_VLM_KEY",
         description="Environment variable that holds the key, if the server needs one.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_temperature: float | None = Field(
         0.0,
@@ -56,13 +56,13 @@ class VlmOptions(Section):
         0.0,
         ge=0,
         description="Price of a million input tokens.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_price_output: float = Field(
         0.0,
         ge=0,
         description="Price of a million output tokens.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_budget_tokens: Count | None = Field(
         None, description="Most tokens that a run may use.", json_schema_extra=RUNTIME
@@ -76,7 +76,7 @@ class VlmOptions(Section):
     vlm_cache: str | None = Field(
         None,
         description="Folder in which answers are cached; in the user's cache if not given.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=RUNTIME | LOCAL,
     )
 
     @field_validator("vlm_cache")

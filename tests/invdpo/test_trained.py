@@ -13,8 +13,14 @@ import torch
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.load import dump_config, load_config, resolve_config
+from invdpo.schemas.config.load import (
+    dump_config,
+    load_config,
+    named_fields,
+    resolve_config,
+)
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.config.trust import confirm
 from invdpo.train.models import load_adapter
 from invdpo.trained import (
     BaseModel,
@@ -117,11 +123,15 @@ def test_the_next_command_takes_the_judges_of_the_workspace(pipeline: Path, tmp_
     given = {"prompts": prompts, "generate": {"model": str(pipeline)}}
     record.write_text(dump_config(Config.model_validate(given)))
     curated = resolve_config([record])
+    unconfirmed = evaluation_command(tuned, curated, record)
+    assert unconfirmed == f"invdpo eval {tuned} --preset sd15"
+    confirm(curated, record, (), named_fields([record]))
     assert evaluation_command(tuned, curated, record) == (
         f"invdpo eval {tuned} --config {record} --source scenes "
         "--annotator shapes --clip-model embedded"
     )
     other = load_config(None, {"score": {"scorers": ["nsfw"]}, "generate": {"model": "a/b"}})
+    confirm(other, record, (), {("score", "scorers"), ("generate", "model")})
     assert evaluation_command(tuned, other, record) == (
         f"invdpo eval {tuned} --config {record} --model {pipeline}"
     )
