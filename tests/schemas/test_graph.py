@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from invdpo.schemas import DataError, Item, Relation, SceneGraph
 
 TEXT = st.text(max_size=20)
+WORD = TEXT.map(partial(normalize, "NFC"))
+"""Labels, attributes and relations are kept in the composed form."""
 IDS = st.integers(0, 2**40)
 UNIT = st.floats(0, 1)
 UNKNOWN = st.dictionaries(
@@ -28,11 +32,11 @@ def records(required: dict[str, Any], optional: dict[str, Any]) -> st.SearchStra
 
 
 ITEMS = records(
-    {"item_id": IDS, "label": TEXT, "attributes": st.lists(TEXT, max_size=3)},
+    {"item_id": IDS, "label": WORD, "attributes": st.lists(WORD, max_size=3)},
     {"global_item_id": IDS, "box": st.lists(UNIT, min_size=4, max_size=4), "confidence": UNIT},
 )
 RELATIONS = records(
-    {"triple_id": IDS, "item1": IDS, "relation": TEXT, "item2": IDS}, {"global_relation_id": IDS}
+    {"triple_id": IDS, "item1": IDS, "relation": WORD, "item2": IDS}, {"global_relation_id": IDS}
 )
 LAION_SG = records(
     {
