@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -62,12 +63,19 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     begin = time.monotonic()
     source = PROMPT_SOURCES[config.prompts.source](config.prompts)
     counts: tuple[str, ...] = ()
-    fingerprint = {"prompts": source.fingerprint()}
+    fingerprint = {"prompts": source.fingerprint() | _selection(config)}
     with _working(ws, config, options, "prompts"):
         made = 0
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = _without_asking(config)() if options.dry_run else source()
-            rows, doubled = collect(drafts, source.name, config.prompts.num_prompts)
+            section = config.prompts
+            rows, doubled = collect(
+                drafts,
+                source.name,
+                section.num_prompts,
+                skip=section.skip_prompts,
+                shuffle_seed=section.seed if section.shuffle else None,
+            )
             counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)
             made = len(rows)
@@ -80,6 +88,15 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
         result = _prompts_result(ws, made, config.prompts.num_prompts)
     notes = (*result.notes, *counts)
     return replace(result, notes=notes, seconds=time.monotonic() - begin)
+
+
+def _selection(config: Config) -> dict[str, Any]:
+    """Which of a source's prompts are taken, where it is not the first ones."""
+    section = config.prompts
+    chosen = {"skip_prompts": section.skip_prompts, "shuffle": section.shuffle}
+    if section.shuffle:
+        chosen["shuffle_seed"] = section.seed
+    return chosen if section.skip_prompts or section.shuffle else {}
 
 
 def _without_asking(config: Config) -> PromptSource:

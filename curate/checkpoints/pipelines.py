@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from invdpo.curate.checkpoints.hub import Source, commit_of, folder_revision
+from invdpo.curate.checkpoints.hub import Source, commit_of
 from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
-from invdpo.schemas.io.model_folder import INDEX, PICKLES, find_folder
+from invdpo.schemas.io.model_folder import INDEX, PICKLES, find_folder, folder_revision
 from invdpo.schemas.io.redact import show_name
 
 LORA = "pytorch_lora_weights.safetensors"

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import Count, Section, Seed
+from invdpo.schemas.config.section import OPTIONAL, Count, Section, Seed
 from invdpo.schemas.config.vlm import VlmOptions
 
 
@@ -36,6 +36,17 @@ class _Prompts(Section):
     hub_split: str = Field("train", description="Split of the data set on the Hub.")
     hub_revision: str | None = Field(None, description="Revision of the data set on the Hub.")
     num_prompts: Count = Field(400, description="Number of prompts to sample or, at most, to read.")
+    skip_prompts: int = Field(
+        0,
+        ge=0,
+        description="Number of prompts to pass over first, and with them all that say the same.",
+        json_schema_extra=OPTIONAL,
+    )
+    shuffle: bool = Field(
+        False,
+        description="Take the prompts in an order that the seed decides, not in the source's.",
+        json_schema_extra=OPTIONAL,
+    )
     split: Literal["train", "validation", "heldout"] = Field(
         "train", description="Part of the combinations to sample from; for `shapes` and `scenes`."
     )

@@ -8,10 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from invdpo.schemas.errors import ModelError
+from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.hub import is_hub_id
 from invdpo.schemas.io.redact import show_name
 
 INDEX = "model_index.json"
+DECISIVE = {".safetensors", ".json", ".txt", ".model"}
+"""Endings of the files that decide what a pipeline draws."""
+TRAINING_REPORT = "training.json"
+BESIDE_MODELS = ("checkpoints", "evaluation", "pictures", "state")
+"""Folders that a training and an evaluation leave in the folder of a model that was tuned."""
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 SINGLE_FILES = {".safetensors", ".sft", ".gguf", *PICKLES}
 LISTED = 8
@@ -46,6 +53,22 @@ def find_folder(model: str) -> Path | None:
         f"Unknown model {shown!r}. Allowed: `embedded`, an existing diffusers folder, "
         "or a Hub id such as `organisation/name`."
     )
+
+
+def folder_revision(folder: Path) -> str:
+    """A hash over weights, configurations and vocabularies; the same wherever the folder lies.
+
+    It is the `revision` of tables and data sets, and covers all components of a pipeline. What a
+    training leaves beside the model it wrote is no part of it. The trainer's `hash_components`
+    covers those that it loads and leaves `.model` files out: another value for the same folder.
+    Both are kept, since each stands in files that were written before.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.suffix in DECISIVE and p.is_file())
+    names = {file.relative_to(folder).as_posix(): file for file in files}
+    if (folder / TRAINING_REPORT).is_file():
+        beside = (f"{name}/" for name in BESIDE_MODELS)
+        names = {n: f for n, f in names.items() if not n.startswith((TRAINING_REPORT, *beside))}
+    return content_id(*sorted([name, hash_file(file)] for name, file in names.items()))
 
 
 def _no_index(folder: Path) -> str:
