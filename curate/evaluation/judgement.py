@@ -50,7 +50,7 @@ class Judgement:
 
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
-        return asdict(self)
+        return asdict(self) | {"facts": {kind: list(n) for kind, n in self.facts.items()}}
 
 
 def judge_model(ws: Workspace, config: Config, options: RunOptions) -> Judgement:

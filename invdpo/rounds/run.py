@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invdpo.curate.runner import RunOptions
-from invdpo.curate.workspace import Workspace
-from invdpo.rounds.plan import BASE, RoundPlan, weights_path
-from invdpo.rounds.record import Record, RoundResult, read_record
+from invdpo.rounds.checks import open_record, require_prompts, revision_of
+from invdpo.rounds.record import Record, RoundResult
+from invdpo.rounds.round_plan import BASE, RoundPlan, weights_path
 from invdpo.rounds.stopping import best_round, reason_to_stop, shown_figures, value
-from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config
 from invdpo.schemas.config.train import TrainConfig
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from invdpo.train import TrainResult
 
 Note = Callable[[str], None]
-SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "train", "improve")
-"""Sections that decide what the rounds come to."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,8 @@ def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Impr
     """
     plan = RoundPlan(root, config)
     with FolderLock(root, "improving a model there"):
-        record = _open_record(plan)
-        _require_prompts(plan, record, options)
+        record = open_record(plan)
+        require_prompts(plan, record)
         write_atomically(root / "invdpo.yaml", dump_config(config).encode())
         if not record.results:
             note("Base model: judge it on the validation prompts")
@@ -102,72 +99,6 @@ class Costs:
     def add(self, what: str, amount: float) -> None:
         """Count something."""
         self.values[what] = round(self.values.get(what, 0) + amount, 3)
-
-
-def _open_record(plan: RoundPlan) -> Record:
-    """What is done; nothing yet for a new folder."""
-    decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
-    record = read_record(plan.root)
-    if record is None:
-        return Record(decisive)
-    if changed := _differences(record.config, decisive):
-        lines = "\n  ".join(changed)
-        raise WorkspaceError(
-            f"{plan.root}: its rounds were made by another configuration.\n  {lines}\n"
-            "Give the same options, or another folder."
-        )
-    for result in record.results[1:]:
-        _require_model(plan, result)
-    return record
-
-
-def _differences(stored: Any, wanted: Any) -> list[str]:
-    from invdpo.curate.storage.parts import differences
-
-    return differences(stored, wanted)
-
-
-def _require_model(plan: RoundPlan, result: RoundResult) -> None:
-    """Raise `WorkspaceError` where the model of a finished round is gone or changed."""
-    path = plan.tuned(result.number)
-    way_out = (
-        f"Put it back, or take {plan.folder(result.number)} and all later rounds away, and their "
-        f"entries out of {plan.root / 'rounds.json'}."
-    )
-    if not path.exists():
-        raise WorkspaceError(f"{path}: the model of round {result.number} is gone. {way_out}")
-    if _revision(plan, result.number) != result.revision:
-        raise WorkspaceError(
-            f"{path}: the model of round {result.number} is another than the one that was judged "
-            f"and that later rounds build on. {way_out}"
-        )
-
-
-def _revision(plan: RoundPlan, number: int) -> str:
-    """Hash of the weights of a round's model."""
-    from invdpo.curate.generators.specs import model_specs
-
-    generate = plan.config.generate.model_copy(update=plan.generator(number))
-    return model_specs(generate)[0].revision
-
-
-def _require_prompts(plan: RoundPlan, record: Record, options: RunOptions) -> None:
-    """Raise `DataError` when the source has too few prompts for all rounds."""
-    from invdpo.curate import steps
-
-    rounds, each = plan.config.improve.rounds, plan.config.prompts.num_prompts
-    if len(record.results) > rounds:
-        return
-    counting = replace(options, dry_run=True)
-    count = steps.make_prompts(Workspace(plan.root), plan.all_prompts(), counting)
-    have = count.planned
-    if have < rounds * each:
-        held = plan.config.improve.validation_prompts
-        raise DataError(
-            f"Too few prompts: {have} beside the {held} for validation, and {rounds} rounds of "
-            f"{each} need {rounds * each}. Give more prompts, or fewer rounds (--rounds "
-            f"{have // each}), or fewer prompts a round (--num-prompts {have // rounds})."
-        )
 
 
 def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
@@ -226,9 +157,24 @@ def _forwards(config: Config, images: int) -> int:
 def _train(plan: RoundPlan, number: int) -> TrainResult:
     from invdpo.train import train
 
-    dataset = plan.workspace(number).dataset_dir
+    dataset = _training_set(plan, number)
     cache = plan.folder(number) / "trajectories"
     return train(dataset, plan.tuned(number), _training(plan, number), cache_dir=cache)
+
+
+def _training_set(plan: RoundPlan, number: int) -> Path:
+    """The pairs of a round, or those of earlier rounds with them."""
+    from invdpo.curate.exchange.merge import merge_datasets
+
+    first = max(1, number - plan.config.improve.replay_rounds)
+    own = plan.workspace(number).dataset_dir
+    if first == number:
+        return own
+    merged = plan.folder(number) / "training"
+    if not merged.exists():
+        earlier = [plan.workspace(n).dataset_dir for n in range(first, number)]
+        merge_datasets([own, *earlier], merged, plan.config.dataset)
+    return merged
 
 
 def _training(plan: RoundPlan, number: int) -> TrainConfig:
@@ -251,5 +197,5 @@ def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
     with costs.time("validation"):
         judgement = judge_model(plan.validation(number), plan.judging(number), options)
     name = str(plan.tuned(number).relative_to(plan.root)) if number else plan.config.generate.model
-    revision = _revision(plan, number)
+    revision = revision_of(plan, number)
     return RoundResult(number, name, revision, judgement.to_dict(), cost=costs.values)

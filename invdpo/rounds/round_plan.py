@@ -58,7 +58,9 @@ class RoundPlan:
         """The configuration by which the workspace of a round is made."""
         passed = self._held_back() + (number - 1) * self.config.prompts.num_prompts
         prompts = {"skip_prompts": passed, "shuffle": self._shuffled()}
-        return self._with_judges(prompts, self.generator(number - 1))
+        config = self._with_judges(prompts, self.generator(number - 1))
+        numbered = config.dataset.model_copy(update={"round": number})
+        return config.model_copy(update={"dataset": numbered})
 
     def judging(self, number: int) -> Config:
         """The configuration by which the model of a round is judged."""
