@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -34,6 +33,7 @@ from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.inputs import CandidatePart, cut
 from invdpo.curate.pair import pair_workspace
 from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
+from invdpo.curate.prompts.base import selection
 from invdpo.curate.runner import (
     Goal,
     RunOptions,
@@ -63,19 +63,13 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     begin = time.monotonic()
     source = PROMPT_SOURCES[config.prompts.source](config.prompts)
     counts: tuple[str, ...] = ()
-    fingerprint = {"prompts": source.fingerprint() | _selection(config)}
+    fingerprint = {"prompts": source.fingerprint() | selection(config.prompts)}
+    asked = config.prompts.num_prompts
     with _working(ws, config, options, "prompts"):
         made = 0
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = _without_asking(config)() if options.dry_run else source()
-            section = config.prompts
-            rows, doubled = collect(
-                drafts,
-                source.name,
-                section.num_prompts,
-                skip=section.skip_prompts,
-                shuffle_seed=section.seed if section.shuffle else None,
-            )
+            rows, doubled = collect(drafts, source.name, asked, **selection(config.prompts))
             counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)
             made = len(rows)
@@ -85,18 +79,9 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
             remove_stale(ws.root)
             table = pa.Table.from_pylist(rows, PROMPTS)
             write_part(ws.prompts_path, table, fingerprint, {"doubled": doubled})
-        result = _prompts_result(ws, made, config.prompts.num_prompts)
+        result = _prompts_result(ws, made, asked)
     notes = (*result.notes, *counts)
     return replace(result, notes=notes, seconds=time.monotonic() - begin)
-
-
-def _selection(config: Config) -> dict[str, Any]:
-    """Which of a source's prompts are taken, where it is not the first ones."""
-    section = config.prompts
-    chosen = {"skip_prompts": section.skip_prompts, "shuffle": section.shuffle}
-    if section.shuffle:
-        chosen["shuffle_seed"] = section.seed
-    return chosen if section.skip_prompts or section.shuffle else {}
 
 
 def _without_asking(config: Config) -> PromptSource:

@@ -77,6 +77,12 @@ def collect(
     return list(islice(new, limit)), seen.total() - len(seen)
 
 
+def selection(config: PromptsConfig) -> dict[str, int]:
+    """Which prompts `collect` takes, by its own words; empty where it is the first ones."""
+    chosen = {"skip": config.skip_prompts} if config.skip_prompts else {}
+    return chosen | ({"shuffle_seed": config.seed} if config.shuffle else {})
+
+
 def _meaning(row: Record) -> tuple[str, str]:
     """What two prompts that say the same have in common: the text, or the composition."""
     return fold(row["prompt"] or ""), row["split_group"]

@@ -13,6 +13,7 @@ from invdpo.cli.arguments import DryRun
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.cli.output import table
 from invdpo.options import section_class
+from invdpo.schemas.config.section import marks
 
 if TYPE_CHECKING:
     from invdpo.rounds.run import Improvement
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 FIXED = {
     "prompts": ("skip_prompts", "shuffle"),
-    "generate": ("revision", "models", "lora", "loras"),
-    "train": ("model", "revision", "start_from", "reference", "data_format", "data_revision"),
+    "generate": ("lora",),
+    "dataset": ("round",),
+    "train": ("model", "start_from", "reference", "data_format", "data_revision"),
 }
 """Options that the rounds set themselves."""
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train")
@@ -30,8 +32,8 @@ FLAGS = (
     *(
         f"{section}.{name}"
         for section in SECTIONS
-        for name in section_class(section).model_fields
-        if name not in FIXED.get(section, ())
+        for name, info in section_class(section).model_fields.items()
+        if name not in FIXED.get(section, ()) and not marks(info).get("hidden")
     ),
 )
 

@@ -21,7 +21,7 @@ def open_record(plan: RoundPlan) -> Record:
     record = read_record(plan.root)
     if record is None:
         return Record(decisive)
-    if changed := differences(record.config, decisive):
+    if changed := differences(dict(record.config), decisive):
         lines = "\n  ".join(changed)
         raise WorkspaceError(
             f"{plan.root}: its rounds were made by another configuration.\n  {lines}\n"

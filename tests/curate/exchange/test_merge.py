@@ -46,12 +46,12 @@ def test_the_first_of_equal_pairs_stays_and_no_prompt_is_in_both_splits(tmp_path
     )
     result = merge_datasets([first, second], tmp_path / "out", DatasetConfig())
     assert result.skipped == {TWICE: 1, LEAK: 2}
-    rows = {
+    left = {
         split: pq.read_table(path)["pair_id"].to_pylist()
         for split in ("train", "validation")
         for path in DatasetFolder(tmp_path / "out").shards(split)
     }
-    assert rows == {"train": ["1"], "validation": ["3", "5"]}
+    assert left == {"train": ["1"], "validation": ["3", "5"]}
     assert result.pairs == {"train": 1, "validation": 2}
     card = (tmp_path / "out" / "README.md").read_text()
     assert "Merged by invdpo from 2 data sets: a, b." in card

@@ -3,6 +3,7 @@
 import pytest
 
 from invdpo.curate.prompts import collect, split_group
+from invdpo.curate.prompts.base import Draft
 from invdpo.curate.prompts.shapes import ShapesSource
 from invdpo.curate.shapes import world
 from invdpo.schemas import ConfigError, Item, Relation, SceneGraph
