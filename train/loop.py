@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from invdpo.train.metrics import (
 )
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.finetuning import Tuning
+from invdpo.train.models.live_reference import LiveReference
 from invdpo.train.monitoring.validation_images import ValidationImages
 from invdpo.train.optim.ema import Average
 from invdpo.train.optim.optimizers import make_optimizer
@@ -86,7 +87,7 @@ class Loop:
         self.images: ValidationImages | None = None
         decay = config.ema_decay
         self.average = Average(tuning.parameters, decay) if decay else None
-        self.moving_reference = self._start_of_reference()
+        self.reference = LiveReference(tuning, config) if sampler.live_reference else None
 
     @property
     def _passes(self) -> int:
@@ -163,8 +164,8 @@ class Loop:
         self.progress.step += 1
         if self.average:
             self.average.update(self.progress.step)
-        if self.moving_reference and self.config.reference_decay:
-            self.moving_reference.update(self.progress.step)
+        if self.reference:
+            self.reference.follow(self.progress.step)
         self.progress.forwards += forwards
         self.progress.seconds += time.perf_counter() - began
         return {
@@ -193,7 +194,6 @@ class Loop:
         names = list(self.tuning.named)
         optimizer, meta = pack_optimizer(self.optimizer, names)
         averages = self.average.tensors if self.average else []
-        following = self.moving_reference if self.config.reference_decay else None
         state = TrainState(
             step=self.progress.step,
             config=self.config.fingerprint(),
@@ -203,10 +203,7 @@ class Loop:
             optimizer=optimizer,
             optimizer_meta=meta,
             average={n: gather(t) for n, t in zip(names, averages, strict=False)},
-            reference={
-                n: gather(t)
-                for n, t in zip(names, following.tensors if following else [], strict=False)
-            },
+            reference=self.reference.state(names) if self.reference else {},
             scaler=asdict(self.scale),
         )
         if self.group.is_main:
@@ -221,8 +218,8 @@ class Loop:
             parameter.copy_(place_like(state.weights[name], parameter))
         if self.average:
             self.average.restore([state.average[name] for name in names])
-        if self.moving_reference and self.config.reference_decay:
-            self.moving_reference.restore([state.reference[name] for name in names])
+        if self.reference:
+            self.reference.restore(names, state.reference)
         self.progress, self.scale = Progress(**state.progress), LossScale(**state.scaler)
 
     def _accumulate(self, pairs: Sequence[Pair], key: tuple[object, ...]) -> tuple[Tensor, int]:
@@ -282,29 +279,11 @@ class Loop:
 
     def _with_reference(self, batch: Batch) -> Batch:
         """With E_0 computed now, for objectives of which no cache holds it."""
-        if not self.sampler.live_reference:
+        if self.reference is None:
             return batch
-        with self._reference() as unet:
+        with self.reference() as unet:
             error = all_errors(self._predict(unet), batch, self.config.unet_batch_size)
         return replace(batch, reference_error=error)
-
-    def _start_of_reference(self) -> Average | None:
-        """The weights of a live reference that is not the base model: those at the start."""
-        config = self.config
-        tied_to_start = config.reference == "start" and config.start_from
-        if not self.sampler.live_reference or not (config.reference_decay or tied_to_start):
-            return None
-        return Average(self.tuning.parameters, config.reference_decay or 1.0)
-
-    @contextmanager
-    def _reference(self) -> Iterator[nn.Module]:
-        """The model that E_0 is computed with now: a frozen one, or the average that follows."""
-        if self.moving_reference is None:
-            with self.tuning.reference() as unet:
-                yield unet
-        else:
-            with self.moving_reference.swapped():
-                yield self.tuning.unet
 
     def weights_to_save(self) -> AbstractContextManager[None]:
         """The averaged weights in place of the trained ones while it lasts, if there are any."""

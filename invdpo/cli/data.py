@@ -31,7 +31,7 @@ def enter(app: typer.Typer) -> None:
     examples = {
         "card": "invdpo curate card work",
         "export": "invdpo curate export work --to pickapic --output pickapic",
-        "merge": "invdpo curate merge work/round-001 work/round-002 --output rounds",
+        "merge": "invdpo curate merge work pulled --output merged",
         "import": "invdpo curate import pickapic --from pickapic --output imported",
     }
     encoding = ("dataset.image_format", "dataset.quality")

@@ -56,7 +56,7 @@ class RoundOptions(CommonOptions):
 
 def enter(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    example = "invdpo improve work --rounds 4 --num-prompts 256 --num-candidates 6 --tuning full"
+    example = "invdpo improve improved --rounds 2 --num-prompts 64 --num-candidates 6"
     command(app, "improve", *FLAGS, common=RoundOptions, example=example)(improve)
 
 
