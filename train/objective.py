@@ -130,7 +130,7 @@ def loser_scale(residual: Tensor, weight: Tensor, region: Tensor | None, mu: flo
 
 
 def margin_strength(margins: Sequence[float | None]) -> Tensor:
-    """F = 2·σ(δ) − 1 of pairs whose scores are δ >= 0 apart (arXiv 2605.09433): 0 .. 1, (B,)."""
+    """The f of pairs whose scores are δ >= 0 apart, 2·σ(δ) − 1 (arXiv 2605.09433): 0 .. 1, (B,)."""
     return 2 * torch.tensor([margin or 0.0 for margin in margins]).sigmoid() - 1
 
 

@@ -29,11 +29,23 @@ def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) ->
         raise DataError(no_pairs(dataset, splits["train"]))
     for split in splits.values():
         split.pairs = [replace(pair, bucket=bucket_of(pair.sizes, sizes)) for pair in split.pairs]
+    if config.margin_weights:
+        _require_margins(dataset, splits)
     if config.noise == "own":
         revision = drawing_revision(adapter, config)
         for split in splits.values():
             split.pairs = [_with_own_noise(pair, revision) for pair in split.pairs]
     return splits
+
+
+def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
+    """Raise `DataError` for pairs without a margin, which would all count nothing."""
+    rows = [pair.row for split in splits.values() for pair in split.pairs if pair.margin is None]
+    if rows:
+        raise DataError(
+            f"{dataset.name}: {len(rows)} pairs have no `margin` (first: {rows[0]}), by which "
+            "margin_weights weighs them. Leave it out, or give a data set with that column."
+        )
 
 
 def _with_own_noise(pair: Pair, revision: str) -> Pair:
