@@ -33,6 +33,7 @@ from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.inputs import CandidatePart, cut
 from invdpo.curate.pair import pair_workspace
 from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
+from invdpo.curate.prompts.base import selection
 from invdpo.curate.prompts.revisions import reread
 from invdpo.curate.runner import (
     Goal,
@@ -63,14 +64,15 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     begin = time.monotonic()
     source = PROMPT_SOURCES[config.prompts.source](config.prompts)
     counts: tuple[str, ...] = ()
-    fingerprint = {"prompts": source.fingerprint()}
+    fingerprint = {"prompts": source.fingerprint() | selection(config.prompts)}
+    asked = config.prompts.num_prompts
     with _working(ws, config, options, "prompts"):
         made = 0
         silent = _without_asking(config)
-        fingerprint = reread(ws.prompts_path, fingerprint, silent, config.prompts.num_prompts)
+        fingerprint = reread(ws.prompts_path, fingerprint, silent, config.prompts)
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = silent() if options.dry_run else source()
-            rows, doubled = collect(drafts, source.name, config.prompts.num_prompts)
+            rows, doubled = collect(drafts, source.name, asked, **selection(config.prompts))
             counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)
             made = len(rows)
@@ -80,7 +82,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
             remove_stale(ws.root)
             table = pa.Table.from_pylist(rows, PROMPTS)
             write_part(ws.prompts_path, table, fingerprint, {"doubled": doubled})
-        result = _prompts_result(ws, made, config.prompts.num_prompts)
+        result = _prompts_result(ws, made, asked)
     notes = (*result.notes, *counts)
     return replace(result, notes=notes, seconds=time.monotonic() - begin)
 

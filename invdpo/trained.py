@@ -41,6 +41,8 @@ class Training:
     dataset: str
     prompts: Mapping[str, frozenset[str]]
     """Split -> the `prompt_key` of its prompts; empty in reports of earlier versions."""
+    start_from: str | None = None
+    """The weights that it began with, where those are not the base model's."""
 
 
 def read_training(tuned: Path) -> Training | None:
@@ -65,7 +67,14 @@ def _training(report: Any) -> Training:
     base = BaseModel(str(config["model"]), config.get("revision"))
     prompts = {str(split): frozenset(keys) for split, keys in (data.get("prompts") or {}).items()}
     dataset = str(data.get("dataset", ""))
-    return Training(base, str(report["model"]), str(report.get("pipeline", "")), dataset, prompts)
+    return Training(
+        base,
+        str(report["model"]),
+        str(report.get("pipeline", "")),
+        dataset,
+        prompts,
+        config.get("start_from"),
+    )
 
 
 def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -> BaseModel:
@@ -80,7 +89,7 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
             text = f"{tuned}: no {REPORT} beside it, so it isn't known which model it was tuned"
             raise ConfigError(f"{text} from. Name that model: {command} MODEL")
         return named
-    own = own_base(training)
+    training, own = _origin(training, named)
     if named is None:
         way_out = f"{command} FOLDER, where it lies now"
         if own.model == EMBEDDED or _fingerprint(own, way_out) == training.fingerprint:
@@ -95,6 +104,30 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
             f"Compare with that: {command} {shlex.quote(str(own))}"
         )
     return own if own.model == EMBEDDED else named
+
+
+def prompts_seen(training: Training) -> dict[str, frozenset[str]]:
+    """Split -> prompts of a training and of those that it went on from, such as earlier rounds."""
+    prompts = dict(training.prompts)
+    for folder in filter(None, (training.base.model, training.start_from)):
+        if Path(folder).is_dir() and (earlier := read_training(Path(folder))):
+            for split, keys in prompts_seen(earlier).items():
+                prompts[split] = prompts.get(split, frozenset()) | keys
+    return prompts
+
+
+def _origin(training: Training, named: BaseModel | None) -> tuple[Training, BaseModel]:
+    """The training whose base is meant, and that base.
+
+    A model that was tuned in rounds has the model of the round before as its base, and so on: meant
+    is the first of them, unless another one is named.
+    """
+    own = own_base(training)
+    folder = Path(own.model)
+    earlier = read_training(folder) if own.model != EMBEDDED and folder.is_dir() else None
+    if earlier is None or (named and Path(named.model).resolve() == folder.resolve()):
+        return training, own
+    return _origin(earlier, named)
 
 
 def own_base(training: Training) -> BaseModel:

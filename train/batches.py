@@ -15,12 +15,12 @@ from torch import Generator, Tensor
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.ids import derived_seed
-from invdpo.train.cache.trajectories import Cache, trajectory_id
+from invdpo.train.cache.trajectories import Cache
 from invdpo.train.data import Pair
 from invdpo.train.data.buckets import Size
 from invdpo.train.inversion import endpoint_noise
 from invdpo.train.models import Conditioning
-from invdpo.train.objective import OBJECTIVES
+from invdpo.train.objective import make_objective, margin_strength
 from invdpo.train.schedule import stratified, weights
 
 
@@ -44,6 +44,15 @@ class Batch:
     """Of the pictures' sizes and crops, each (B, S, ...)."""
     indices: tuple[int, ...] = ()
     """Indices of its B pairs among those of the step, or of the split."""
+    strength: Tensor | None = None
+    """(B,) f of each pair; None for 1."""
+    region: Tensor | None = None
+    """(B, S, H, W) weight of each position, of mean 1; None for 1."""
+
+    def strength_of(self, pairs: slice) -> Tensor:
+        """F of some pairs."""
+        ones = self.weight.new_ones(len(self.x))
+        return (ones if self.strength is None else self.strength)[pairs]
 
     @property
     def samples_per_pair(self) -> int:
@@ -66,7 +75,8 @@ class BatchSampler:
 
     def __init__(self, cache: Cache, config: TrainConfig, alpha_bar: Tensor) -> None:
         self.cache, self.residual = cache, config.residual
-        self.objective = OBJECTIVES[config.objective](config.beta)
+        self._moves = config.reference_decay is not None
+        self.objective, self.by_margin = make_objective(config), config.margin_weights
         levels = cache.grid.alpha_bar[1:] if self.objective.inverts else alpha_bar
         self.levels = levels.float()
         self.weights = weights(config.weighting, levels)
@@ -76,6 +86,11 @@ class BatchSampler:
         """K."""
         if self.objective.inverts:
             self.points = min(self.points, cache.kept)
+
+    @property
+    def live_reference(self) -> bool:
+        """Whether E_0 is computed in every step: no cache holds it, or the reference moves."""
+        return self.objective.live_reference or (self._moves and self.objective.sides == 2)
 
     @property
     def samples_per_pair(self) -> int:
@@ -103,7 +118,7 @@ class BatchSampler:
         drawn = [stratified(self.available_points, 1, count, g) for g in generators]
         slot = torch.cat(drawn)
         if self.objective.inverts:
-            kept = self.cache.points([trajectory_id(p.pictures[0], p.prompt) for p in pairs])
+            kept = self.cache.points([pair.walks[0].id for pair in pairs])
             point = kept.gather(1, slot)
             timesteps = self.cache.grid.timesteps[1:][point]
             x, target, error = self._along_trajectories(pairs, point, slot)
@@ -119,6 +134,7 @@ class BatchSampler:
             error,
             conditioning=self.cache.conditioning([pair.prompt for pair in pairs]),
             size_conditioning={name: self._by_pair(value) for name, value in sizes.items()},
+            strength=margin_strength([p.margin for p in pairs]) if self.by_margin else None,
         )
 
     def _along_trajectories(
@@ -128,7 +144,7 @@ class BatchSampler:
         store = self.cache.trajectories
         if store is None:
             raise RuntimeError("The cache was opened without trajectories.")
-        ids = [trajectory_id(picture, pair.prompt) for pair in pairs for picture in pair.pictures]
+        ids = [walk.id for pair in pairs for walk in pair.walks]
         point, slot = (i.repeat_interleave(self.objective.sides, 0) for i in (point, slot))
         x = store.get("x", ids, slot).float()
         if self.cache.targets is not None:

@@ -68,6 +68,25 @@ def invert(predict: Predict, latent: Tensor, grid: Grid) -> Iterator[Point]:
         yield Point(x, implied, reference)
 
 
+def along_noise(latent: Tensor, noise: Tensor, grid: Grid) -> Iterator[Point]:
+    """The N points of the straight line from clean latents to one noise each; no network is called.
+
+    Both are (B, C, H, W). The noise is implied everywhere, and the reference's own is not known.
+    """
+    for level in grid.alpha_bar.tolist()[1:]:
+        yield Point(level**0.5 * latent + (1 - level) ** 0.5 * noise, noise, noise)
+
+
+def own_noise(seeds: Sequence[int], like: Tensor) -> Tensor:
+    """The noise that pictures with these seeds were drawn from, shaped like `like` (B, C, H, W).
+
+    Pipelines draw it on the CPU, for each picture by itself. In half precision they round it; and
+    schedulers that start at another spread scale it: the direction is this one in all of them.
+    """
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return torch.cat([torch.randn((1, *like.shape[1:]), generator=g) for g in generators]).to(like)
+
+
 def regenerate(predict: Predict, x: Tensor, grid: Grid) -> Tensor:
     """DDIM from x_{τ_N} (B, C, H, W) back to a clean latent, with N calls on the same grid."""
     levels, timesteps = grid.alpha_bar.tolist(), grid.timesteps.tolist()

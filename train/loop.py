@@ -44,6 +44,7 @@ from invdpo.train.metrics import (
 )
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.finetuning import Tuning
+from invdpo.train.models.live_reference import LiveReference
 from invdpo.train.monitoring.validation_images import ValidationImages
 from invdpo.train.optim.ema import Average
 from invdpo.train.optim.optimizers import make_optimizer
@@ -86,6 +87,14 @@ class Loop:
         self.images: ValidationImages | None = None
         decay = config.ema_decay
         self.average = Average(tuning.parameters, decay) if decay else None
+        self.reference = LiveReference(tuning, config) if sampler.live_reference else None
+
+    @property
+    def _passes(self) -> int:
+        """Forwards of each sample in a step."""
+        live = self.sampler.live_reference
+        twice = self.sampler.samples_per_pair > self.samples_per_graph
+        return 1 + live + (twice and not self.objective.decided_by_score)
 
     @property
     def samples_per_graph(self) -> int:
@@ -155,6 +164,8 @@ class Loop:
         self.progress.step += 1
         if self.average:
             self.average.update(self.progress.step)
+        if self.reference:
+            self.reference.follow(self.progress.step)
         self.progress.forwards += forwards
         self.progress.seconds += time.perf_counter() - began
         return {
@@ -192,6 +203,7 @@ class Loop:
             optimizer=optimizer,
             optimizer_meta=meta,
             average={n: gather(t) for n, t in zip(names, averages, strict=False)},
+            reference=self.reference.state(names) if self.reference else {},
             scaler=asdict(self.scale),
         )
         if self.group.is_main:
@@ -206,6 +218,8 @@ class Loop:
             parameter.copy_(place_like(state.weights[name], parameter))
         if self.average:
             self.average.restore([state.average[name] for name in names])
+        if self.reference:
+            self.reference.restore(names, state.reference)
         self.progress, self.scale = Progress(**state.progress), LossScale(**state.scaler)
 
     def _accumulate(self, pairs: Sequence[Pair], key: tuple[object, ...]) -> tuple[Tensor, int]:
@@ -230,7 +244,7 @@ class Loop:
                 scores_first=self.group.sharded,
             )
             table[list(batch.indices)] = pair_table(error, batch, self.objective)
-            forwards += error.numel() * (2 if self.objective.live_reference else 1)
+            forwards += error.numel() * self._passes
         self.group.sum_gradients(self.tuning.parameters)
         return self.group.total(table), forwards * world
 
@@ -265,9 +279,9 @@ class Loop:
 
     def _with_reference(self, batch: Batch) -> Batch:
         """With E_0 computed now, for objectives of which no cache holds it."""
-        if not self.objective.live_reference:
+        if self.reference is None:
             return batch
-        with self.tuning.reference() as unet:
+        with self.reference() as unet:
             error = all_errors(self._predict(unet), batch, self.config.unet_batch_size)
         return replace(batch, reference_error=error)
 

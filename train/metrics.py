@@ -25,7 +25,7 @@ VALIDATION_POINTS = 8
 def pair_table(error: Tensor, batch: Batch, objective: Objective) -> Tensor:
     """From errors (B, S, K) to rows of a table, (B, 3) float64 on the CPU."""
     given = error, batch.reference_error, batch.weight
-    loss = objective.loss(objective.score(*given))
+    loss = objective.total(*given, batch.strength_of(slice(None)))
     rewards = error.new_zeros(len(error), 2)
     if objective.sides == 2:
         rewards = reward(*given, objective.beta)

@@ -9,28 +9,46 @@ with ω_i the weight of a point:
 
     reward of an image   r = −(β/2) · mean_i ω_i · (E_θ − E_0)(i)
     score of a pair      s = r_w − r_l
-    loss                 −log σ(s)
+    loss                 −log σ(f·s) − α·r_w
+
+with f the strength of the pair, 1 unless margins weigh pairs, and α the share of supervised
+fine-tuning on winners, 0 by default.
 
 Nothing is drawn, no model is called, and nothing is averaged over B: callers do that. Every score
-is linear in the errors and every loss is a function of the score alone; `gradient` relies on it.
+is linear in the errors, and with α = 0 every loss is a function of the score alone; `gradient`
+relies on it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.plugins import Registry
 
 
-def noise_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """E, in at least float32: (..., C, H, W) twice to (...)."""
+def residual(prediction: Tensor, target: Tensor) -> Tensor:
+    """ε − target, in at least float32; all (..., C, H, W)."""
     dtype = prediction.dtype if prediction.dtype.itemsize >= 4 else target.dtype
-    return (prediction.to(dtype) - target).pow(2).mean((-3, -2, -1))
+    return prediction.to(dtype) - target
+
+
+def noise_error(prediction: Tensor, target: Tensor, region: Tensor | None = None) -> Tensor:
+    """E: (..., C, H, W) twice to (...); `region` (..., H, W), of mean 1, weighs positions."""
+    return mean_square(residual(prediction, target), region)
+
+
+def mean_square(residual: Tensor, region: Tensor | None = None) -> Tensor:
+    """E of residuals (..., C, H, W)."""
+    square = residual.pow(2)
+    return (square if region is None else region[..., None, :, :] * square).mean((-3, -2, -1))
 
 
 def reward(error: Tensor, reference_error: Tensor, weight: Tensor, beta: float) -> Tensor:
@@ -40,9 +58,13 @@ def reward(error: Tensor, reference_error: Tensor, weight: Tensor, beta: float) 
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """What is minimised: the mean over pairs of `loss(score(E_θ, E_0, ω))`."""
+    """What is minimised: the mean over pairs of `total(E_θ, E_0, ω, f)`."""
 
     beta: float
+    sft_share: float = 0.0
+    """α."""
+    loser_scaling: float | None = None
+    """μ; None leaves the loser's gradient as it is. See `loser_scale`."""
 
     sides: ClassVar[int] = 2
     """1: winners only; 2: winners and losers."""
@@ -59,6 +81,21 @@ class Objective(ABC):
     def loss(self, score: Tensor) -> Tensor:
         """The loss of each pair from its score: (B,) to (B,)."""
 
+    @property
+    def decided_by_score(self) -> bool:
+        """Whether the gradient of a pair is that of its score, times one number."""
+        return not self.sft_share and self.loser_scaling is None
+
+    def total(
+        self, error: Tensor, reference_error: Tensor, weight: Tensor, strength: Tensor
+    ) -> Tensor:
+        """All that is minimised for each pair; `strength` f is (B,), and so is the result."""
+        total = self.loss(strength * self.score(error, reference_error, weight))
+        if self.sft_share:
+            rewards = reward(error, reference_error, weight, self.beta)
+            total = total - self.sft_share * rewards[:, 0]
+        return total
+
 
 class PreferenceObjective(Objective):
     """The loss of Bradley and Terry's preference model, shared by both kinds of DPO."""
@@ -71,6 +108,30 @@ class PreferenceObjective(Objective):
     def loss(self, score: Tensor) -> Tensor:
         """−log σ(s), stable for any s; ln 2 at s = 0."""
         return F.softplus(-score)
+
+
+def loser_scale(residual: Tensor, weight: Tensor, region: Tensor | None, mu: float) -> Tensor:
+    """λ in 0..1, by which the loser's gradient is scaled (Diffusion-SDPO, arXiv 2511.03317).
+
+    With g the gradient of a pair's error by the network's output, a step along g_w − λ·g_l lowers
+    the winner's error at least by μ times what it would without a loser:
+
+        λ = clamp( (1−μ) · ‖g_w‖² / ⟨g_l, g_w⟩, 0, 1 )   where ⟨g_l, g_w⟩ > 0, else 1
+
+    residual (B, 2, K, C, H, W), weight (B, K), region (B, 2, H, W) or None; to (B,).
+    """
+    gradient = weight[:, None, :, None, None, None] * residual.detach()
+    if region is not None:
+        gradient = region[:, :, None, None] * gradient
+    winner, loser = gradient.flatten(2).unbind(1)
+    along = (winner * loser).sum(-1)
+    scale = (1 - mu) * winner.pow(2).sum(-1) / along.clamp_min(torch.finfo(along.dtype).tiny)
+    return torch.where(along > 0, scale.clamp(0, 1), torch.ones_like(scale))
+
+
+def margin_strength(margins: Sequence[float | None]) -> Tensor:
+    """The f of pairs whose scores are δ >= 0 apart, 2·σ(δ) − 1 (arXiv 2605.09433): 0 .. 1, (B,)."""
+    return 2 * torch.tensor([margin or 0.0 for margin in margins]).sigmoid() - 1
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective")
@@ -106,3 +167,11 @@ class SupervisedFinetuning(Objective):
     def loss(self, score: Tensor) -> Tensor:
         """The score itself."""
         return score
+
+
+def make_objective(config: TrainConfig) -> Objective:
+    """The configured one; a share of SFT and a scale of losers have a meaning for pairs alone."""
+    kind = OBJECTIVES[config.objective]
+    if kind.sides == 1:
+        return kind(config.beta)
+    return kind(config.beta, config.sft_share, config.loser_scaling)

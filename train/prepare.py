@@ -30,9 +30,17 @@ from invdpo.train.diagnostics.memory import advice, out_of_memory
 from invdpo.train.diagnostics.overtraining import small_validation
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
+from invdpo.train.models.finetuning import add_lora
 from invdpo.train.models.output_sizes import output_bytes
+from invdpo.train.models.start import start_id
 from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
-from invdpo.train.splits import count_enlarged, no_pairs, read_splits, resolve_config
+from invdpo.train.splits import (
+    count_enlarged,
+    count_without_own_noise,
+    no_pairs,
+    read_splits,
+    resolve_config,
+)
 
 log = logging.getLogger("invdpo.train")
 
@@ -79,6 +87,8 @@ def set_up(config: TrainConfig, output: Path, *, show_progress: bool) -> Setup:
     group = start_processes(config)
     adapter = load_adapter(config, group.device)
     config = resolve_config(config, adapter)
+    if config.start_from and config.reference == "start":
+        add_lora(adapter.unet, config)  # phase one is the first to ask the reference
     return Setup(adapter, config, group, output, show_progress and group.is_main)
 
 
@@ -120,6 +130,8 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     pairs = {name: split.pairs for name, split in splits.items()}
     count = group.pairs_per_step(config)
     identity = identity_of(adapter.fingerprint, adapter.precision, pairs, count)
+    if start := start_id(config):
+        identity["start_from"] = start
     state, notes = _state(setup, identity, restart=restart)
     image_prompts = read_image_prompts(config, pairs)
     cache = open_cache(root, adapter, config)
@@ -185,6 +197,14 @@ def _notes(
         for name, split in splits.items()
         for reason, count in split.skipped.items()
     ]
+    if config.noise == "own" and cache.trajectories:
+        counts = [count_without_own_noise(split) for split in splits.values()]
+        unknown, total = (sum(column) for column in zip(*counts, strict=True))
+        if unknown:
+            notes.append(
+                f"{unknown} of {total} pictures are inverted: it isn't known that the reference "
+                "drew them from a seed at the size they are trained at."
+            )
     if cache.damaged():
         notes.append(f"{cache.damaged()} damaged cache shards were made again.")
     if small := sum(map(count_enlarged, splits.values())):

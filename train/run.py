@@ -141,7 +141,7 @@ def _loop(setup: Setup, prepared: Prepared) -> Loop:
     adapter, config, group = setup.adapter, setup.config, setup.group
     sampler = BatchSampler(prepared.cache, config, adapter.alpha_bar)
     with setup.within_memory():
-        live = sampler.objective.live_reference
+        live = sampler.objective.live_reference and not config.reference_decay
         tuning = start_tuning(adapter, config, group, keep_reference=live)
         loop = Loop(adapter, tuning, sampler, config, setup.output, group)
         if prepared.state:

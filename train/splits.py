@@ -7,9 +7,10 @@ from pathlib import Path
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
-from invdpo.train.data import DataSet, Pairs, open_dataset
+from invdpo.train.data import DataSet, Pair, Pairs, open_dataset
 from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
 from invdpo.train.models import ModelAdapter
+from invdpo.train.models.start import drawing_revision
 
 PIXELS_PER_CALL = 128 * 64 * 64
 """Of the pictures in one call of the UNet, unless `unet_batch_size` is configured."""
@@ -28,7 +29,42 @@ def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) ->
         raise DataError(no_pairs(dataset, splits["train"]))
     for split in splits.values():
         split.pairs = [replace(pair, bucket=bucket_of(pair.sizes, sizes)) for pair in split.pairs]
+    if config.margin_weights:
+        _require_margins(dataset, splits)
+    if config.noise == "own":
+        revision = drawing_revision(adapter, config)
+        for split in splits.values():
+            split.pairs = [_with_own_noise(pair, revision) for pair in split.pairs]
     return splits
+
+
+def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
+    """Raise `DataError` for pairs without a margin, which would all count nothing."""
+    rows = [pair.row for split in splits.values() for pair in split.pairs if pair.margin is None]
+    if rows:
+        raise DataError(
+            f"{dataset.name}: {len(rows)} pairs have no `margin` (first: {rows[0]}), by which "
+            "margin_weights weighs them. Leave it out, or give a data set with that column."
+        )
+
+
+def _with_own_noise(pair: Pair, revision: str) -> Pair:
+    """The pair with its own noise, where it is known that the reference drew it from a seed."""
+    known = [
+        seed is not None and drawn_by == revision and size == pair.bucket
+        for seed, drawn_by, size in zip(pair.seeds, pair.revisions, pair.sizes, strict=True)
+    ]
+    return replace(pair, own_noise=(known[0], known[1]))
+
+
+def count_without_own_noise(split: Pairs) -> tuple[int, int]:
+    """How many pictures have to be inverted for want of their own noise, and how many there are."""
+    own = {
+        picture: own
+        for pair in split.pairs
+        for picture, own in zip(pair.pictures, pair.own_noise, strict=True)
+    }
+    return sum(not known for known in own.values()), len(own)
 
 
 def open_data(dataset: str | Path, config: TrainConfig) -> DataSet:

@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from invdpo.curate.checkpoints.hub import Source, commit_of, folder_revision
+from invdpo.curate.checkpoints.hub import Source, commit_of
 from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
-from invdpo.schemas.io.model_folder import PICKLES, check_settings, find_folder, read_index
+from invdpo.schemas.io.model_folder import (
+    PICKLES,
+    check_settings,
+    find_folder,
+    folder_revision,
+    read_index,
+)
 from invdpo.schemas.io.redact import show_name
 
 LORA = "pytorch_lora_weights.safetensors"

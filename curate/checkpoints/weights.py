@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invdpo.curate.checkpoints.hub import commit_of, folder_revision
+from invdpo.curate.checkpoints.hub import commit_of
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
+from invdpo.schemas.io.model_folder import folder_revision
 from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
 

@@ -60,6 +60,15 @@ def write_card(
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_dataset_card(folder: Path, name: str, config: DatasetConfig) -> None:
+    """Write the card of a data set that has no workspace, such as an imported one."""
+    from invdpo.data_cards import render_dataset_card
+
+    facts = dataset_facts(DatasetFolder(folder))
+    facts |= {"name": name, "license": config.license or "other"}
+    (folder / CARD).write_text(render_dataset_card(facts), encoding="utf-8")
+
+
 def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts:
     """What the card says: from the files of the data set, and from the workspace."""
     report: dict[str, Any] = {}

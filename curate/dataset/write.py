@@ -27,6 +27,7 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import canonical_json, content_id
 
+ROUND = pa.field("round", pa.int32())
 OURS = ("data", ASSETS, CARD)
 """What we write into a data set's folder; anything else there was put by a person."""
 
@@ -52,14 +53,25 @@ def write_dataset(
     config, card = config or DatasetConfig(), DatasetFolder(ws.dataset_dir).read_card()
     rows = PairRows(ws, pairs, annotator)
     notes = origin_notes(ws, rows.scorers, annotator)
-    schema = rows.schema.with_metadata(file_metadata(rows.schema, fingerprint, notes))
+    columns = rows.schema if config.round is None else rows.schema.append(ROUND)
+    schema = columns.with_metadata(file_metadata(columns, fingerprint, notes))
     with replacing_folder(ws.dataset_dir) as new:
         (new / "data").mkdir()
-        tables = ((split, reencode_images(table, config)) for split, table in rows.tables())
+        tables = (
+            (split, _with_round(reencode_images(table, config), config.round))
+            for split, table in rows.tables()
+        )
         write_splits(new / "data", tables, schema, shard_bytes)
         write_card(ws, DatasetFolder(new), config, card)
         _copy_others(ws.dataset_dir, new)
     return ws.dataset_dir
+
+
+def _with_round(table: pa.Table, number: int | None) -> pa.Table:
+    """The table with the column that tells in which round its images were drawn."""
+    if number is None:
+        return table
+    return table.append_column(ROUND, pa.array([number] * len(table), ROUND.type))
 
 
 def _copy_others(old: Path, new: Path) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from invdpo.curate.dataset.card import dataset_facts
+from invdpo.curate.dataset.card import write_dataset_card
 from invdpo.curate.dataset.exif import without_metadata
-from invdpo.curate.dataset.folder import CARD, DatasetFolder
 from invdpo.curate.dataset.write import file_metadata, write_splits
 from invdpo.curate.exchange.base import ExchangeResult
 from invdpo.curate.exchange.ours import BATCH_ROWS, SplitTables
@@ -62,7 +61,7 @@ def import_dataset(
         if not result.pairs.total():
             reasons = ", ".join(f"{reason}: {n}" for reason, n in result.skipped.most_common())
             raise DataError(f"{source}: no pair in it ({reasons or 'no rows'}).")
-        _write_card(new, output.resolve().name, config)
+        write_dataset_card(new, output.resolve().name, config)
     return result
 
 
@@ -127,11 +126,3 @@ def _tables(records: Iterable[tuple[str, Record]], schema: pa.Schema) -> SplitTa
             yield split, pa.Table.from_pylist(waiting.pop(split), schema)
     for split, batch in waiting.items():
         yield split, pa.Table.from_pylist(batch, schema)
-
-
-def _write_card(folder: Path, name: str, config: DatasetConfig) -> None:
-    from invdpo.data_cards import render_dataset_card
-
-    facts = dataset_facts(DatasetFolder(folder))
-    facts |= {"name": name, "license": config.license or "other"}
-    (folder / CARD).write_text(render_dataset_card(facts), encoding="utf-8")

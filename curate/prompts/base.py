@@ -56,11 +56,37 @@ class PromptSource(ABC):
 PROMPT_SOURCES: Registry[type[PromptSource]] = Registry("prompt source")
 
 
-def collect(drafts: Iterable[Draft], source: str, limit: int) -> tuple[list[Record], int]:
-    """The first `limit` distinct prompts as rows, and the number of duplicates dropped."""
+def collect(
+    drafts: Iterable[Draft],
+    source: str,
+    limit: int,
+    *,
+    skip: int = 0,
+    shuffle_seed: int | None = None,
+) -> tuple[list[Record], int]:
+    """The first `limit` distinct prompts as rows, and the number of duplicates dropped.
+
+    The first `skip` are passed over, and with them every prompt that says the same as one of them.
+    With a `shuffle_seed` it decides the order, not the source.
+    """
     seen: Counter[str] = Counter()
-    rows = list(islice(_distinct((prompt_row(d, source) for d in drafts), seen), limit))
-    return rows, seen.total() - len(seen)
+    rows = _distinct((prompt_row(draft, source) for draft in drafts), seen)
+    if shuffle_seed is not None:
+        rows = iter(sorted(rows, key=lambda row: content_id(shuffle_seed, row["prompt_id"])))
+    passed = {key for row in islice(rows, skip) for key in _meaning(row)}
+    new = (row for row in rows if not passed.intersection(_meaning(row)))
+    return list(islice(new, limit)), seen.total() - len(seen)
+
+
+def selection(config: PromptsConfig) -> dict[str, int]:
+    """Which prompts `collect` takes, by its own words; empty where it is the first ones."""
+    chosen = {"skip": config.skip_prompts} if config.skip_prompts else {}
+    return chosen | ({"shuffle_seed": config.seed} if config.shuffle else {})
+
+
+def _meaning(row: Record) -> tuple[str, str]:
+    """What two prompts that say the same have in common: the text, or the composition."""
+    return fold(row["prompt"] or ""), row["split_group"]
 
 
 def _distinct(rows: Iterable[Record], seen: Counter[str]) -> Iterator[Record]:

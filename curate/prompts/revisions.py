@@ -5,15 +5,18 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from invdpo.curate.prompts.base import PromptSource, collect
+from invdpo.curate.prompts.base import PromptSource, collect, selection
 from invdpo.curate.storage.parts import Fingerprint, exists, read_header, read_part
 from invdpo.schemas import WorkspaceError
+from invdpo.schemas.config.prompts import PromptsConfig
 
 REVISED = {"parser", "reader"}
 """Keys of a source's fingerprint that say by which rules it read."""
 
 
-def reread(path: Path, wanted: Fingerprint, source: PromptSource, limit: int) -> Fingerprint:
+def reread(
+    path: Path, wanted: Fingerprint, source: PromptSource, config: PromptsConfig
+) -> Fingerprint:
     """The fingerprint that the table at `path` should have.
 
     It is the stored one when that differs from the `wanted` one by the revision of our rules alone,
@@ -30,7 +33,7 @@ def reread(path: Path, wanted: Fingerprint, source: PromptSource, limit: int) ->
         alike = parsers[0] == parsers[1] if by_model else parsers[0][0] == parsers[1][0]
         if changed and changed <= REVISED and alike:
             column = "prompt" if by_model else "prompt_id"
-            rows, _ = collect(source(), source.name, limit)
+            rows, _ = collect(source(), source.name, config.num_prompts, **selection(config))
             if [row[column] for row in rows] == read_part(path, [column])[column].to_pylist():
                 return stored
     return wanted

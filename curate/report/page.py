@@ -41,24 +41,31 @@ class Page:
 
 def render(page: Page) -> str:
     """One HTML file that needs nothing else."""
-    from markupsafe import Markup
+    plots = plot_values(page.plots)
+    return render_template("page.html.j2", page=page, findings=page.data.findings, plots=plots)
 
-    style = files(PACKAGE).joinpath("page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    plots = {
+
+def plot_values(plots: Sequence[Plot]) -> dict[str, dict[str, Any]]:
+    """What a template needs of each plot, by its name."""
+    return {
         plot.name: {
             "alt": plot.alt,
             "size": plot.size,
             "light": data_uri(plot.light, "png"),
             "dark": data_uri(plot.dark, "png"),
         }
-        for plot in page.plots
+        for plot in plots
     }
-    template = _environment().get_template("page.html.j2")
+
+
+def render_template(name: str, **values: Any) -> str:
+    """A page by one of the templates, with our style in it."""
+    from markupsafe import Markup
+
+    style = files(PACKAGE).joinpath("page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     # The style is ours, and its hash is in the policy, so it is not escaped.
-    return template.render(
-        page=page, findings=page.data.findings, plots=plots, style=Markup(style), digest=digest
-    )
+    return _environment().get_template(name).render(**values, style=Markup(style), digest=digest)
 
 
 @cache

@@ -173,6 +173,8 @@ def _names_path(parameter: inspect.Parameter) -> bool:
 
 def _at_home(value: Any) -> Any:
     """A path with its `~` expanded; anything else as it is. Raises `ConfigError` for an address."""
+    if isinstance(value, list):
+        return [_at_home(part) for part in value]
     if isinstance(value, Path):
         require_local(value)
         return expand_path(value)

@@ -17,6 +17,10 @@ WRITE = "Layout to write: pickapic, preference, folders or webdataset."
 READ = "Layout to read: pickapic, preference or folders."
 
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
+Sources = Annotated[
+    list[Path],
+    typer.Argument(help="Data sets, or the workspaces that they are in.", metavar="DATASET..."),
+]
 To = Annotated[str, typer.Option("--to", help=WRITE, metavar="LAYOUT")]
 From = Annotated[str, typer.Option("--from", help=READ, metavar="LAYOUT")]
 Output = Annotated[Path, output_option("New folder to write.")]
@@ -27,12 +31,14 @@ def enter(app: typer.Typer) -> None:
     examples = {
         "card": "invdpo curate card work",
         "export": "invdpo curate export work --to pickapic --output pickapic",
+        "merge": "invdpo curate merge work pulled --output merged",
         "import": "invdpo curate import pickapic --from pickapic --output imported",
     }
     encoding = ("dataset.image_format", "dataset.quality")
     command(app, "card", "dataset.license", example=examples["card"])(card)
     command(app, "export", *encoding, example=examples["export"])(export)
     command(app, "import", "dataset.license", example=examples["import"])(import_)
+    command(app, "merge", "dataset.license", example=examples["merge"])(merge)
 
 
 def card(job: Job, work: Work) -> None:
@@ -58,6 +64,13 @@ def import_(job: Job, source: Source, layout: From, output: Output) -> None:
     from invdpo.curate.exchange import import_dataset
 
     _print_result(job, import_dataset(source, layout, output, job.config().dataset))
+
+
+def merge(job: Job, sources: Sources, output: Output) -> None:
+    """Join data sets into one, such as those of several rounds."""
+    from invdpo.curate.exchange.merge import merge_datasets
+
+    _print_result(job, merge_datasets(sources, output, job.config().dataset))
 
 
 def _print_result(job: Job, result: ExchangeResult) -> None:

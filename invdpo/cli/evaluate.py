@@ -13,7 +13,7 @@ from invdpo.cli.arguments import output_option
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.schemas import ConfigError, DataError, ModelError
-from invdpo.trained import BaseModel, Training, find_base, read_training
+from invdpo.trained import BaseModel, Training, find_base, prompts_seen, read_training
 
 if TYPE_CHECKING:
     from invdpo.curate.evaluation.compare import Evaluation
@@ -74,7 +74,7 @@ def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
     base = EvaluatedModel(base_model.model, base_model.revision)
     tuned_model = EvaluatedModel(str(tuned)) if is_pipeline else replace(base, lora=str(tuned))
     folder = output or (tuned if tuned.is_dir() else tuned.parent) / "evaluation"
-    seen = TrainingPrompts(training.dataset, training.prompts) if training else None
+    seen = TrainingPrompts(training.dataset, prompts_seen(training)) if training else None
     if not (seen and seen.keys):
         job.out.note("The prompts of the training aren't known, so none can be told to be of it.")
     grid, options = folder / "grid.png", RunOptions()

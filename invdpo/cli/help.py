@@ -18,6 +18,7 @@ SECTIONS = {
     "dataset": "Data set",
     "train": "Training",
     "eval": "Evaluation",
+    "improve": "Rounds",
 }
 """Section of the configuration -> the heading above its options."""
 WORDS = "invdpo.words"

@@ -10,6 +10,7 @@ import typer
 from invdpo.cli.arguments import Work, output_option
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
+from invdpo.rounds.record import NAME
 from invdpo.schemas.io.text import format_bytes
 
 if TYPE_CHECKING:
@@ -31,12 +32,27 @@ def report(job: Job, work: Work, output: Folder = None) -> None:
     from invdpo.curate.report.build import write_report
     from invdpo.curate.workspace import Workspace
 
+    if (Path(work) / NAME).is_file():
+        _report_rounds(job, Path(work), output)
+        return
     ws = Workspace(work)
     annotator = job.config(ws.config_path).score.annotator
     written = write_report(ws, annotator, output)
     for note in written.notes:
         job.out.note(note)
     job.out.result({"workspace": work, **written.to_dict()}, summary(written))
+
+
+def _report_rounds(job: Job, root: Path, output: Path | None) -> None:
+    """The page of the rounds of `improve`."""
+    from invdpo.cli.improve import summary as rounds_summary
+    from invdpo.cli.improve import to_dict
+    from invdpo.rounds.page import read_improvement, write_report
+
+    improvement = read_improvement(root, job.config(root / "invdpo.yaml"))
+    page = write_report(improvement, output)
+    text = f"{rounds_summary(improvement)}\n\npage    {page}"
+    job.out.result({"page": str(page), **to_dict(improvement)}, text)
 
 
 def summary(written: Written) -> str:

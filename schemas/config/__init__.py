@@ -13,6 +13,7 @@ from pydantic import Field
 from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.config.improve import ImproveConfig
 from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.config.score import ScoreConfig
@@ -25,6 +26,7 @@ __all__ = [
     "DatasetConfig",
     "EvalConfig",
     "GenerateConfig",
+    "ImproveConfig",
     "PairConfig",
     "PromptsConfig",
     "ScoreConfig",
@@ -50,3 +52,4 @@ class Config(Section):
     dataset: DatasetConfig = DatasetConfig()
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
+    improve: ImproveConfig = ImproveConfig()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import OPTIONAL, RUNTIME, TRAVELS, Section
+from invdpo.schemas.config.section import OPTIONAL, RUNTIME, TRAVELS, Count, Section
 
 Quality = Annotated[int, Field(ge=1, le=100)]
 
@@ -22,6 +22,11 @@ class DatasetConfig(Section):
     quality: Quality = Field(
         90,
         description="Quality of images that are converted to jpeg or webp, 1 to 100.",
+        json_schema_extra=OPTIONAL,
+    )
+    round: Count | None = Field(
+        None,
+        description="Number of the round in which the images were drawn, as the column `round`.",
         json_schema_extra=OPTIONAL,
     )
     license: str | None = Field(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import LOCAL, Count, Section, Seed
+from invdpo.schemas.config.section import LOCAL, OPTIONAL, Count, Section, Seed
 from invdpo.schemas.config.vlm import VlmOptions
 
 
@@ -42,6 +42,17 @@ class _Prompts(Section):
         None, description="Revision of the data set on the Hub.", json_schema_extra=LOCAL
     )
     num_prompts: Count = Field(400, description="Number of prompts to sample or, at most, to read.")
+    skip_prompts: int = Field(
+        0,
+        ge=0,
+        description="Number of prompts to pass over first, and with them all that say the same.",
+        json_schema_extra=OPTIONAL,
+    )
+    shuffle: bool = Field(
+        False,
+        description="Take the prompts in an order that the seed decides, not in the source's.",
+        json_schema_extra=OPTIONAL,
+    )
     split: Literal["train", "validation", "heldout"] = Field(
         "train", description="Part of the combinations to sample from; for `shapes` and `scenes`."
     )

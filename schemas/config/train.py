@@ -60,6 +60,12 @@ class TrainConfig(Section):
     residual: Literal["implied", "endpoint", "reference"] = Field(
         "endpoint", description="Noise that inversion-dpo compares the prediction with."
     )
+    noise: Literal["inversion", "own", "fresh"] = Field(
+        "inversion",
+        description="Where inversion-dpo takes an image's noise from: the inversion, the noise it "
+        "was drawn from (by its seed), or anew for each prompt and point.",
+        json_schema_extra=OPTIONAL,
+    )
     fresh_noise: float = Field(
         0.0,
         ge=0,
@@ -69,6 +75,35 @@ class TrainConfig(Section):
     )
     beta: float = Field(
         2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
+    )
+    margin_weights: bool = Field(
+        False,
+        description="Weigh each pair by 2*sigmoid(margin) - 1, so that close ones count less.",
+        json_schema_extra=OPTIONAL,
+    )
+    sft_share: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Share of supervised fine-tuning on the winners, in units of their reward; it "
+        "keeps them from becoming less likely.",
+        json_schema_extra=OPTIONAL,
+    )
+    loser_scaling: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Scale the loser's gradient so that each step still lowers the winner's error "
+        "at least by this share (Diffusion-SDPO's mu).",
+        json_schema_extra=OPTIONAL,
+    )
+    reference_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Let the reference follow the weights as their moving average with this "
+        "decay; it is then computed in every step. Fixed if not given.",
+        json_schema_extra=OPTIONAL,
     )
     weighting: Literal["uniform", "snr", "min_snr", "clean"] = Field(
         "min_snr",
@@ -91,6 +126,18 @@ class TrainConfig(Section):
     lora_rank: Count = Field(16, description="Rank of the LoRA.")
     lora_targets: tuple[str, ...] = Field(
         ("to_q", "to_k", "to_v", "to_out.0"), min_length=1, description="Layers the LoRA adapts."
+    )
+    start_from: str | None = Field(
+        None,
+        description="Weights to start from, which an earlier training wrote: the folder of a LoRA "
+        "or, with tuning full, of a model.",
+        json_schema_extra=OPTIONAL | LOCAL,
+    )
+    reference: Literal["base", "start"] = Field(
+        "base",
+        description="Model that training is tied to: that of --model, or the one that it starts "
+        "from.",
+        json_schema_extra=OPTIONAL,
     )
     lora_format: Literal["diffusers", "kohya"] = Field(
         "diffusers",
@@ -188,9 +235,21 @@ class TrainConfig(Section):
             values |= {"model": name} | ({"revision": revision} if revision else {})
         return values
 
+    @field_validator("noise")
+    @classmethod
+    def _needs_an_endpoint(cls, value: str, info: ValidationInfo) -> str:
+        if value != "inversion" and info.data.get("residual", "endpoint") != "endpoint":
+            raise ValueError(
+                "only residual `endpoint` has a target off the inversion's own path; expected "
+                "inversion"
+            )
+        return value
+
     @field_validator("fresh_noise")
     @classmethod
     def _needs_endpoint(cls, value: float, info: ValidationInfo) -> float:
         if value and info.data.get("residual", "endpoint") != "endpoint":
             raise ValueError("only residual `endpoint` has a target with fresh noise; expected 0")
+        if value and info.data.get("noise") == "fresh":
+            raise ValueError("noise `fresh` is all fresh already; expected 0")
         return value

@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.errors import DocumentError, InvdpoError, ModelError
+from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.documents import read_file, read_json
-from invdpo.schemas.io.files import os_reason
+from invdpo.schemas.io.files import hash_file, os_reason
 from invdpo.schemas.io.hub import is_hub_id
 from invdpo.schemas.io.redact import show_name
 from invdpo.schemas.io.text import describe_error, quote
 
 INDEX = "model_index.json"
+DECISIVE = {".safetensors", ".json", ".txt", ".model"}
+"""Endings of the files that decide what a pipeline draws."""
+TRAINING_REPORT = "training.json"
+BESIDE_MODELS = ("checkpoints", "evaluation", "pictures", "state")
+"""Folders that a training and an evaluation leave in the folder of a model that was tuned."""
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 SINGLE_FILES = {".safetensors", ".sft", ".gguf", *PICKLES}
 PATHS = re.compile(r"[/\\:\0]|^\.")
@@ -99,6 +105,22 @@ def read_settings(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: can't be read: {os_reason(error)}.") from None
     return settings
+
+
+def folder_revision(folder: Path) -> str:
+    """A hash over weights, configurations and vocabularies; the same wherever the folder lies.
+
+    It is the `revision` of tables and data sets, and covers all components of a pipeline. What a
+    training leaves beside the model it wrote is no part of it. The trainer's `hash_components`
+    covers those that it loads and leaves `.model` files out: another value for the same folder.
+    Both are kept, since each stands in files that were written before.
+    """
+    files = sorted(p for p in folder.rglob("*") if p.suffix in DECISIVE and p.is_file())
+    names = {file.relative_to(folder).as_posix(): file for file in files}
+    if (folder / TRAINING_REPORT).is_file():
+        beside = (f"{name}/" for name in BESIDE_MODELS)
+        names = {n: f for n, f in names.items() if not n.startswith((TRAINING_REPORT, *beside))}
+    return content_id(*sorted([name, hash_file(file)] for name, file in names.items()))
 
 
 def _no_index(folder: Path) -> str:

@@ -35,7 +35,14 @@ class ColumnLayout:
     expected: str
     columns: Mapping[str, ColumnType]
     to_row: ToRow
-    optional: tuple[str, ...] = ("pair_id",)
+    optional: tuple[str, ...] = (
+        "pair_id",
+        "margin",
+        "chosen_seed",
+        "rejected_seed",
+        "revision",
+        "rejected_revision",
+    )
     """Columns that are read where they are there."""
 
     def problem(self, files: DatasetFiles) -> str | None:
@@ -71,7 +78,25 @@ class ColumnLayout:
 def preference_row(record: dict[str, Any], where: str, load: LoadImage) -> Row:
     """`prompt`, `chosen`, `rejected`, and perhaps `pair_id`."""
     chosen, rejected = load(record["chosen"]), load(record["rejected"])
-    return Row(where, record["prompt"], chosen, rejected, record.get("pair_id"))
+    margin = record.get("margin")
+    return Row(
+        where,
+        record["prompt"],
+        chosen,
+        rejected,
+        record.get("pair_id"),
+        margin=float(margin) if isinstance(margin, int | float) else None,
+        seeds=(_integer(record.get("chosen_seed")), _integer(record.get("rejected_seed"))),
+        revisions=(_text(record.get("revision")), _text(record.get("rejected_revision"))),
+    )
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def pickapic_row(record: dict[str, Any], where: str, load: LoadImage) -> Row:

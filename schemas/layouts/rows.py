@@ -33,6 +33,12 @@ class Row:
     """Of chosen and rejected, where the layout has some."""
     models: tuple[object, object] = (None, None)
     """That drew chosen and rejected, where the layout names them."""
+    margin: float | None = None
+    """How far the scores of both are apart, where the layout tells."""
+    seeds: tuple[int | None, int | None] = (None, None)
+    """Of chosen and rejected, where the layout tells."""
+    revisions: tuple[str | None, str | None] = (None, None)
+    """Of the models that drew chosen and rejected."""
     reason: str | None = None
 
     @property

@@ -14,8 +14,9 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.train import train
 from invdpo.train.cache.fill import CacheBuilder
-from invdpo.train.cache.trajectories import Cache, open_cache, trajectory_id
+from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pair, open_dataset
+from invdpo.train.data.pairs import Walk
 from invdpo.train.inversion import endpoint_noise, fresh_noise, mix_fresh_noise
 from invdpo.train.models import load_adapter
 from invdpo.train.objective import noise_error
@@ -73,7 +74,7 @@ def test_the_cache_holds_what_the_reference_says_there(
     assert cache.trajectories is not None
     assert own.trajectories is not None
     assert cache.trajectories.names() == ["error_endpoint", "points", "x"]
-    rows = [trajectory_id(picture, pair.prompt) for picture in pair.pictures]
+    rows = [Walk(picture, pair.prompt).id for picture in pair.pictures]
     point = cache.points(rows)
     level = cache.grid.alpha_bar[1:][point].float()[..., None, None, None]
     latent = cache.latents.get("latent", pair.pictures)[:, None]

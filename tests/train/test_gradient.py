@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,55 @@ def test_flat_memory_gradient_is_the_full_graphs(
         if gradient is None:
             assert p.grad is None
         else:
+            assert p.grad is not None
+            assert (p.grad - gradient).norm() <= 1e-9 * gradient.norm() + 1e-12
+
+
+@pytest.mark.parametrize("limit", [3, 8, 1000])
+@pytest.mark.parametrize("scores_first", [False, True])
+@pytest.mark.parametrize(
+    "extra",
+    [{}, {"sft_share": 0.3}, {"loser_scaling": 0.6}, {"sft_share": 0.3, "loser_scaling": 0}],
+)
+def test_weights_of_pairs_losers_and_regions_are_those_of_the_full_graph(
+    extra: dict[str, float], scores_first: bool, limit: int, adapter: Any, predict: Predict
+) -> None:
+    objective = OBJECTIVES["inversion-dpo"](3.0, **extra)
+    batch = replace(
+        make_batch(2),
+        strength=torch.tensor([0.4, 1.0], dtype=torch.float64),
+        region=torch.rand(B, 2, 4, 4, generator=torch.Generator().manual_seed(3)).double() + 0.5,
+    )
+    assert batch.region is not None
+    assert batch.strength is not None
+    parameters = list(adapter.unet.parameters())
+    out = torch.stack(
+        [
+            predict(batch.x[:, s, k], batch.timesteps[:, k], batch.conditioning)
+            for s in range(2)
+            for k in range(K)
+        ],
+        1,
+    ).view_as(batch.x)
+    error = (batch.region[:, :, None, None] * (out - batch.target) ** 2).mean((-3, -2, -1))
+    if "loser_scaling" in extra:
+        slope = batch.weight[:, None, :, None, None, None] * batch.region[:, :, None, None]
+        g = (slope * (out - batch.target)).detach()
+        w, loser = g[:, 0].flatten(1), g[:, 1].flatten(1)
+        along = (w * loser).sum(1)
+        room = (1 - extra["loser_scaling"]) * (w * w).sum(1) / along
+        scale = torch.where(along > 0, room.clamp(0, 1), torch.ones(B).double())[:, None]
+        moved = scale * error[:, 1] + (1 - scale) * error[:, 1].detach()
+        error = torch.stack([error[:, 0], moved], 1)
+    reward = -1.5 * (batch.weight[:, None] * (error - batch.reference_error)).mean(-1)
+    margin = reward[:, 0] - reward[:, 1]
+    loss = torch.log1p(torch.exp(-batch.strength * margin))
+    loss = (loss - extra.get("sft_share", 0) * reward[:, 0]).mean()
+    expected = torch.autograd.grad(loss, parameters, allow_unused=True)
+    adapter.unet.zero_grad(set_to_none=True)
+    accumulate(predict, batch, objective, parameters, limit, 1 / B, scores_first=scores_first)
+    for p, gradient in zip(parameters, expected, strict=True):
+        if gradient is not None:
             assert p.grad is not None
             assert (p.grad - gradient).norm() <= 1e-9 * gradient.norm() + 1e-12
 

@@ -6,7 +6,7 @@ Shapes: B images, N inversion steps, M points kept, C x H x W the latent.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,12 +22,21 @@ from invdpo.train.cache.sizes import (
     trajectories_per_call,
 )
 from invdpo.train.cache.store import Store
-from invdpo.train.cache.trajectories import Cache, kept_points, trajectory_id
+from invdpo.train.cache.trajectories import Cache, kept_points
 from invdpo.train.chunks import chunks
 from invdpo.train.data import DataSet, Pair, Pairs, decode
 from invdpo.train.data.buckets import Fitted, Size, fit
+from invdpo.train.data.pairs import Walk
 from invdpo.train.distributed import ProcessGroup
-from invdpo.train.inversion import Point, endpoint_noise, fresh_noise, invert, mix_fresh_noise
+from invdpo.train.inversion import (
+    Point,
+    along_noise,
+    endpoint_noise,
+    fresh_noise,
+    invert,
+    mix_fresh_noise,
+    own_noise,
+)
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.reference import Reference
 from invdpo.train.objective import noise_error
@@ -61,8 +70,7 @@ class CacheBuilder:
         self.encode(dataset, splits, prompts)
         every_pair = (pair for split in splits.values() for pair in split)
         pairs = self.cache.readable(every_pair, Pairs(), self.config.max_unreadable)
-        walks = [(picture, pair.prompt) for pair in pairs for picture in pair.pictures]
-        self._invert({trajectory_id(*walk): walk for walk in walks})
+        self._invert({walk.id: walk for pair in pairs for walk in pair.walks})
         return self.cache
 
     def encode(
@@ -148,7 +156,7 @@ class CacheBuilder:
                     yield waiting.pop(bucket)
         yield from waiting.values()
 
-    def _invert(self, wanted: dict[str, tuple[str, str]]) -> None:
+    def _invert(self, wanted: Mapping[str, Walk]) -> None:
         stores = [s for s in (self.cache.trajectories, self.cache.targets) if s]
         missing = self._share(wanted, *stores)
         with progress_bar("inverting", len(missing), unit="image", show=self.show_progress) as bar:
@@ -161,28 +169,31 @@ class CacheBuilder:
                 bar.update(len(ids))
         self._wait(*stores)
 
-    def _batches(
-        self, missing: Sequence[str], wanted: dict[str, tuple[str, str]]
-    ) -> Iterator[list[str]]:
+    def _batches(self, missing: Sequence[str], wanted: Mapping[str, Walk]) -> Iterator[list[str]]:
         """Trajectories to walk together: latents of one shape, as many as fit call and shard."""
-        shapes = defaultdict(list)
+        alike = defaultdict(list)
         for i in missing:
-            shapes[self.cache.latents.shape("latent", wanted[i][0])].append(i)
-        for shape, ids in sorted(shapes.items()):
+            shape = self.cache.latents.shape("latent", wanted[i].picture)
+            alike[shape, wanted[i].seed is None].append(i)
+        for (shape, _), ids in sorted(alike.items()):
             yield from chunks(ids, trajectories_per_call(self.config, self.cache.kept, shape))
 
-    def _trajectories(self, walks: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
-        """Rows of the trajectories of (picture, prompt): the kept points alone, on the CPU."""
-        pictures, prompts = zip(*walks, strict=True)
-        cache = self.cache
+    def _trajectories(self, walks: Sequence[Walk]) -> dict[str, Tensor]:
+        """Rows of trajectories: the kept points alone, on the CPU."""
+        pictures, prompts = [w.picture for w in walks], [w.prompt for w in walks]
+        cache, straight = self.cache, self._is_straight(walks[0])
         kept = torch.stack([kept_points(p, cache.grid.steps, cache.kept) for p in prompts])
         latent = cache.latents.get("latent", pictures).to(self.adapter.device)
         reference = self.reference(pictures, prompts)
         rows = {"points": kept.int()}
-        for i, point in enumerate(invert(reference, latent, cache.grid)):
+        if straight:
+            points = along_noise(latent, self._noise(walks, latent), cache.grid)
+        else:
+            points = invert(reference, latent, cache.grid)
+        for i, point in enumerate(points):
             row, slot = (kept == i).nonzero(as_tuple=True)
             if len(row):
-                if self.config.fresh_noise:
+                if straight or self.config.fresh_noise:
                     values = self._with_fresh_noise(point.x, latent, i, row, prompts, reference)
                 else:
                     values = {n: v[row] for n, v in self._stored(point, latent, i).items()}
@@ -192,6 +203,15 @@ class CacheBuilder:
                     rows[name][row, slot] = value.cpu()
         cache.forwards += reference.forwards
         return rows
+
+    def _is_straight(self, walk: Walk) -> bool:
+        """Whether its points lie on the straight line from the picture to one noise."""
+        return self.config.noise == "fresh" or walk.seed is not None
+
+    def _noise(self, walks: Sequence[Walk], latent: Tensor) -> Tensor:
+        """Where the straight lines of these walks lead; with fresh noise no such thing is used."""
+        seeds = [walk.seed for walk in walks if walk.seed is not None]
+        return own_noise(seeds, latent) if seeds else torch.zeros_like(latent)
 
     @torch.no_grad()
     def _with_fresh_noise(
@@ -207,7 +227,8 @@ class CacheBuilder:
         grid, on_device = self.cache.grid, row.to(latent.device)
         clean, level = latent[on_device], grid.alpha_bar[i + 1].to(latent)
         fresh = fresh_noise([prompts[r] for r in row.tolist()], i, clean)
-        mixed = mix_fresh_noise(x[on_device], clean, level, fresh, self.config.fresh_noise)
+        share = 1.0 if self.config.noise == "fresh" else self.config.fresh_noise
+        mixed = mix_fresh_noise(x[on_device], clean, level, fresh, share)
         mixed = mixed.to(getattr(torch, self.config.cache_dtype))
         prediction = reference.unguided(mixed.float(), int(grid.timesteps[i + 1]), row)
         target = endpoint_noise(mixed.float(), clean, level)

@@ -18,7 +18,7 @@ from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import ensure_writable, existing_parent
 from invdpo.schemas.io.text import format_bytes
-from invdpo.train.cache.trajectories import Cache, trajectory_id
+from invdpo.train.cache.trajectories import Cache
 from invdpo.train.data import Pair
 from invdpo.train.data.buckets import framing
 from invdpo.train.models import Conditioning, ModelAdapter
@@ -56,7 +56,7 @@ def lacking(
     """
     pairs = [pair for split in splits.values() for pair in split]
     shapes = {i: adapter.latent_shape(pair.bucket) for pair in pairs for i in pair.pictures}
-    walks = {trajectory_id(i, pair.prompt): i for pair in pairs for i in pair.pictures}
+    walks = {walk.id: walk.picture for pair in pairs for walk in pair.walks}
     prompts = cache.prompts.lacks(content_id(p) for p in {None, *(pair.prompt for pair in pairs)})
     images = cache.latents.lacks(shapes)
     size = _bytes(len(prompts), PROMPTS, adapter.encode_prompts([None])) if prompts else 0
@@ -66,7 +66,7 @@ def lacking(
         size += _bytes(count, images_per_call(config), conditioning, 4 * math.prod(shape))
     missing: set[str] = set()
     # beside x there are two errors (one with fresh noise) and each point's index; targets are alone
-    errors = 1 if config.fresh_noise else 2
+    errors = 1 if config.fresh_noise or config.noise != "inversion" else 2
     for store, extra, tensors in (
         (cache.trajectories, 4 * errors + 4, errors + 2),
         (cache.targets, 0, 1),

@@ -20,6 +20,7 @@ from invdpo.schemas.ids import content_id, derived_seed
 from invdpo.train.cache.store import Store
 from invdpo.train.data import Pair, Pairs
 from invdpo.train.models import Conditioning, ModelAdapter
+from invdpo.train.models.start import reference_id
 from invdpo.train.objective import OBJECTIVES
 from invdpo.train.schedule import Grid, make_grid, stratified
 
@@ -95,6 +96,7 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
     frozen = {"format": FORMAT, "model": adapter.fingerprint, "dtype": adapter.precision}
     key = {
         **frozen,
+        "model": reference_id(adapter.fingerprint, config),
         "grid": grid.timesteps.tolist(),
         "guidance": config.inversion_guidance_scale,
         "points": kept,
@@ -102,6 +104,8 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
     }
     if config.fresh_noise:
         key["fresh_noise"] = config.fresh_noise
+    if config.noise != "inversion":
+        key["noise"] = config.noise
     inverts = OBJECTIVES[config.objective].inverts
     return Cache(
         root,
@@ -114,11 +118,6 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
         if inverts and config.residual != "endpoint"
         else None,
     )
-
-
-def trajectory_id(picture: str, prompt: str) -> str:
-    """A trajectory's id in the cache: the fitted picture inverted under this prompt."""
-    return content_id(picture, prompt)
 
 
 def kept_points(prompt: str, steps: int, kept: int) -> Tensor:

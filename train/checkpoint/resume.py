@@ -18,7 +18,9 @@ from invdpo.train.data import Pair
 STATE = "state"
 """Folder of the state inside a training's output."""
 
-IN_IDENTITY = frozenset({"model", "revision", "batch_size", "gradient_accumulation_steps"})
+IN_IDENTITY = frozenset(
+    {"model", "revision", "start_from", "batch_size", "gradient_accumulation_steps"}
+)
 """Options whose meaning `identity_of` holds: which model it is, and the number of pairs a step."""
 
 

@@ -25,7 +25,7 @@ from invdpo.train.checkpoint.optimizer_state import gather
 
 FORMAT = 1
 HALF_WRITTEN = ".step-*.tmp"
-TENSORS = ("weights", "optimizer", "average")
+TENSORS = ("weights", "optimizer", "average", "reference")
 """Fields of `TrainState` that are tensors, each a safetensors file."""
 
 
@@ -49,6 +49,8 @@ class TrainState:
     """With `optimizer`, what `pack_optimizer` returned."""
     average: Mapping[str, Tensor] = field(default_factory=dict)
     """Averaged weights by parameter name; empty without."""
+    reference: Mapping[str, Tensor] = field(default_factory=dict)
+    """The weights of a reference that follows, by parameter name; empty for a fixed one."""
     scaler: dict[str, Any] = field(default_factory=dict)
     """The gradient scaler's state; empty without."""
 
@@ -128,6 +130,8 @@ def _write(folder: Path, state: TrainState) -> None:
     """Fill `folder` with files, which are on the disk when this returns."""
     files = {}
     for name in TENSORS:
+        if name == "reference" and not state.reference:
+            continue
         path = folder / f"{name}.safetensors"
         save_file({key: gather(t) for key, t in getattr(state, name).items()}, path)
         files[path.name] = hash_file(path)
@@ -150,7 +154,11 @@ def _read(folder: Path) -> TrainState:
     for name, digest in content["files"].items():
         if hash_file(folder / name) != digest:
             raise ValueError(f"{name} has another checksum than it should")
-    tensors: Any = {name: load_file(folder / f"{name}.safetensors") for name in TENSORS}
+    tensors: Any = {
+        name: load_file(folder / f"{name}.safetensors")
+        for name in TENSORS
+        if f"{name}.safetensors" in content["files"]
+    }
     return TrainState(**content["state"], **tensors)
 
 

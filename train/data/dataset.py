@@ -115,4 +115,14 @@ def _pair(row: Row) -> Pair | None:
         return None
     prompt, ids = str(row.prompt), (image_id(chosen), image_id(rejected))
     pair_id = row.pair_id or content_id(prompt, *ids)
-    return Pair(pair_id, prompt, *ids, row.where, sizes, readings=readings)
+    return Pair(
+        pair_id,
+        prompt,
+        *ids,
+        row.where,
+        sizes,
+        margin=row.margin,
+        seeds=row.seeds,
+        revisions=row.revisions,
+        readings=readings,
+    )

@@ -28,6 +28,14 @@ class Pair:
     """(width, height) of chosen and rejected in pixels, as they are shown."""
     bucket: Size = (0, 0)
     """What both are fitted to."""
+    margin: float | None = None
+    """How far the scores of both are apart, where the data set tells."""
+    seeds: tuple[int | None, int | None] = (None, None)
+    """Of the noise that chosen and rejected were drawn from, where the data set tells."""
+    revisions: tuple[str | None, str | None] = (None, None)
+    """Of the models that drew them."""
+    own_noise: tuple[bool, bool] = (False, False)
+    """Whether each side is seen along the noise of its seed, and not along an inversion."""
     readings: tuple[int, int] = (1, 1)
     """The rule by which chosen and rejected are read: caches of an older rule are not for them."""
 
@@ -44,6 +52,30 @@ class Pair:
             for image, reading in zip(self.images, self.readings, strict=True)
         )
         return chosen, rejected
+
+    @property
+    def walks(self) -> tuple[Walk, Walk]:
+        """What the points of chosen and rejected are computed from."""
+        chosen, rejected = (
+            Walk(picture, self.prompt, seed if own else None)
+            for picture, seed, own in zip(self.pictures, self.seeds, self.own_noise, strict=True)
+        )
+        return chosen, rejected
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A fitted picture under a prompt, inverted, or noised with what it was drawn from."""
+
+    picture: str
+    prompt: str
+    seed: int | None = None
+    """Of its own noise; None for an inversion."""
+
+    @property
+    def id(self) -> str:
+        """Its name in the cache."""
+        return content_id(self.picture, self.prompt, *([] if self.seed is None else [self.seed]))
 
 
 @dataclass

@@ -76,7 +76,7 @@ def estimate(
     samples = min(config.unet_batch_size, config.batch_size * sampler.samples_per_pair)
     measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
     forwards = _forwards(cache, config, sampler, need, len(pairs["validation"]))
-    seconds = _seconds(measured, need, forwards, sampler.objective.live_reference)
+    seconds = _seconds(measured, need, forwards, sampler.live_reference)
     return Estimate(
         **_counts(splits),
         cache=str(cache.root),
@@ -108,13 +108,14 @@ def _forwards(
 ) -> tuple[int, int, int]:
     """UNet sample-forwards of phase one, of training steps, and of validation."""
     halves = 1 if config.inversion_guidance_scale == 1 else 2
-    per_point = sampler.objective.sides * (2 if sampler.objective.live_reference else 1)
+    per_point = sampler.objective.sides * (2 if sampler.live_reference else 1)
     step_points = config.batch_size * config.gradient_accumulation_steps * sampler.points
     validations = -(-config.max_steps // config.validate_every)
     validation_points = validation * min(VALIDATION_POINTS, sampler.available_points)
     fresh = cache.kept if config.fresh_noise else 0
+    walk = halves * (cache.grid.steps + 1) + fresh if config.noise == "inversion" else cache.kept
     return (
-        need.trajectories * (halves * (cache.grid.steps + 1) + fresh),
+        need.trajectories * walk,
         config.max_steps * step_points * per_point,
         validations * validation_points * per_point,
     )

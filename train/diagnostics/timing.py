@@ -62,21 +62,37 @@ def measure(
             pictures, prompts = [pairs[0].pictures[0]] * samples, [pairs[0].prompt] * samples
             latent = builder.cache.latents.get("latent", pictures).to(adapter.device)
             conditioning = builder.reference(pictures, prompts).conditioning
-    steps = torch.full((samples,), len(adapter.alpha_bar) // 2, device=adapter.device)
-    forward = _timed(lambda: _forward(adapter, latent, steps, conditioning), adapter.device)
-    tuning = start_tuning(adapter, config, ProcessGroup(adapter.device), keep_reference=False)
-    backward = _timed(lambda: _step(adapter, tuning, latent, steps, conditioning), adapter.device)
+    forward, backward, tuning = time_calls(adapter, config, latent, conditioning)
+    steps = _middle(adapter, samples)
     return Measured(
         samples,
         encode_seconds=encode,
-        forward_seconds=forward / samples,
-        step_seconds=backward / samples,
+        forward_seconds=forward,
+        step_seconds=backward,
         weights_bytes=sum(p.nbytes for p in adapter.unet.parameters()),
         moving_bytes=3 * sum(p.nbytes for p in tuning.parameters),
         graph_bytes=_graph_bytes(
             lambda: _step(adapter, tuning, latent, steps, conditioning), tuning.unet
         ),
     )
+
+
+def time_calls(
+    adapter: ModelAdapter, config: TrainConfig, latent: Tensor, conditioning: Conditioning
+) -> tuple[float, float, Tuning]:
+    """Seconds of a sample without a graph, of one with a backward, and what is in training then.
+
+    latent (M, C, H, W); afterwards the adapter's UNet is prepared for training.
+    """
+    steps, device, samples = _middle(adapter, len(latent)), adapter.device, len(latent)
+    forward = _timed(lambda: _forward(adapter, latent, steps, conditioning), device)
+    tuning = start_tuning(adapter, config, ProcessGroup(device), keep_reference=False)
+    backward = _timed(lambda: _step(adapter, tuning, latent, steps, conditioning), device)
+    return forward / samples, backward / samples, tuning
+
+
+def _middle(adapter: ModelAdapter, samples: int) -> Tensor:
+    return torch.full((samples,), len(adapter.alpha_bar) // 2, device=adapter.device)
 
 
 @torch.no_grad()

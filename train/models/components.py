@@ -62,8 +62,8 @@ def hash_components(folder: Path, components: Sequence[str]) -> str:
     """Hash of the weights, configurations and vocabularies of some components.
 
     It is the fingerprint in `training.json` and in the keys of caches. The `revision` of tables
-    and datasets is another value for the same folder (`folder_revision` of `invdpo.curate`, over
-    all components and `.model` files too). Both are kept: each stands in files written before.
+    and datasets is another value for the same folder (`model_folder.folder_revision`, over all
+    components and `.model` files too). Both are kept: each stands in files written before.
     """
     paths = [p for name in components for p in sorted((folder / name).glob("*"))]
     kept = [p for p in paths if p.suffix in {".safetensors", ".json", ".txt"}]

@@ -23,6 +23,7 @@ from invdpo.train.distributed import ProcessGroup, shard
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.lora_format import FILE as LORA_FILE
 from invdpo.train.models.lora_format import save_lora
+from invdpo.train.models.start import load_lora, load_unet
 
 PICKLES = {".bin", ".ckpt", ".msgpack"}
 
@@ -55,20 +56,9 @@ class LoraTuning(Tuning):
     """Low-rank adapters on the UNet; the reference is the same UNet with them switched off."""
 
     def __init__(self, adapter: ModelAdapter, config: TrainConfig, group: ProcessGroup) -> None:
-        from peft import LoraConfig
-
-        unet: Any = adapter.unet
-        self.unet, self.group, self.config = unet, group, config
-        check_targets(self.unet, config.lora_targets)
-        lora = LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_rank,
-            init_lora_weights="gaussian",
-            target_modules=list(config.lora_targets),
-        )
-        with torch.random.fork_rng():
-            torch.manual_seed(derived_seed(config.seed, "lora"))
-            self.unet.add_adapter(lora)
+        self.unet: Any = adapter.unet
+        self.group, self.config = group, config
+        add_lora(self.unet, config)
         for parameter in self.unet.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
@@ -96,6 +86,26 @@ class LoraTuning(Tuning):
             )
 
 
+def add_lora(unet: Any, config: TrainConfig) -> None:
+    """Put a LoRA on the UNet unless it has one: a new one, or that of `start_from`."""
+    from peft import LoraConfig
+
+    if getattr(unet, "peft_config", None):
+        return
+    check_targets(unet, config.lora_targets)
+    lora = LoraConfig(
+        r=config.lora_rank,
+        lora_alpha=config.lora_rank,
+        init_lora_weights="gaussian",
+        target_modules=list(config.lora_targets),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(derived_seed(config.seed, "lora"))
+        unet.add_adapter(lora)
+    if config.start_from:
+        load_lora(unet, Path(config.start_from))
+
+
 class FullTuning(Tuning):
     """All weights of the UNet; a frozen copy is kept only for objectives that ask for it."""
 
@@ -110,6 +120,8 @@ class FullTuning(Tuning):
         self.unet: Any = adapter.unet
         self.base, self.group = adapter.folder, group
         self._frozen = deepcopy(self.unet) if keep_reference else None
+        if config.start_from:
+            load_unet(self.unet, Path(config.start_from))
         self.unet.requires_grad_(True)
         self.named = _trained(self.unet, config, group)
         if self._frozen and group.sharded:

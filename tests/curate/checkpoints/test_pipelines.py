@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from invdpo.curate.checkpoints import pipelines
-from invdpo.curate.checkpoints.hub import folder_revision
 from invdpo.curate.checkpoints.loading import load
 from invdpo.schemas import ConfigError, ModelError
+from invdpo.schemas.io.model_folder import folder_revision
 from tests.hub_server import connected
 
 

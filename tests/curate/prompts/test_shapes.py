@@ -3,6 +3,7 @@
 import pytest
 
 from invdpo.curate.prompts import collect, split_group
+from invdpo.curate.prompts.base import Draft
 from invdpo.curate.prompts.shapes import ShapesSource
 from invdpo.curate.shapes import world
 from invdpo.schemas import ConfigError, Item, Relation, SceneGraph
@@ -58,3 +59,20 @@ def test_foreign_relations_keep_their_direction() -> None:
 def test_path_without_use_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"prompts\.path"):
         ShapesSource(PromptsConfig(path="x.txt"))
+
+
+def test_skipped_prompts_are_passed_over_with_all_that_say_the_same() -> None:
+    first = Draft("a red circle", None)
+    drafts = [first, Draft("A red  circle", None), Draft("a blue square", None), Draft("x", None)]
+    rows, doubled = collect(drafts, "file", 2, skip=1)
+    assert [row["prompt"] for row in rows] == ["a blue square", "x"]
+    assert doubled == 0
+
+
+def test_a_shuffle_is_decided_by_its_seed_and_skips_go_by_its_order() -> None:
+    drafts = [Draft(f"prompt {n}", None) for n in range(12)]
+    whole = [row["prompt"] for row in collect(drafts, "file", 12, shuffle_seed=1)[0]]
+    assert sorted(whole) == sorted(draft.prompt or "" for draft in drafts)
+    assert whole != [draft.prompt for draft in drafts]
+    again = collect(reversed(drafts), "file", 4, skip=3, shuffle_seed=1)[0]
+    assert [row["prompt"] for row in again] == whole[3:7]

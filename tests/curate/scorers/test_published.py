@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from invdpo.curate.checkpoints.hub import folder_revision
 from invdpo.curate.scorers import SCORERS, Candidate
 from invdpo.curate.scorers.aesthetic import read_head
 from invdpo.curate.scorers.hpsv2 import Letterbox
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.io.model_folder import folder_revision
 from tests.curate.scorers.judged_images import values
 
 Settings = Mapping[str, Any]

@@ -23,11 +23,17 @@ train: {num_inversion_steps: 3, num_points: 2, batch_size: 4, max_steps: 2, vali
 FASTER = {
     "demo": ["--quick"],
     "eval": ["--num-inference-steps", "2"],
+    "improve": shlex.split(
+        "--num-prompts 4 --num-candidates 3 --num-inference-steps 2 --validation-prompts 2 "
+        "--max-steps 1 --num-inversion-steps 3 --num-points 1 --min-margin 0 --weight clip=1"
+    ),
     "review": ["--dry-run"],
 }
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
-ORDER = ("curate", "report", "train", "eval", "demo")
+ORDER = ("curate", "report", "train", "eval", "improve", "demo")
+LAST = ("merge",)
+"""Commands whose examples need what those after them in the help make."""
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -45,7 +51,7 @@ def examples() -> list[tuple[tuple[str, ...], list[str]]]:
         calls = [line for line in lines if line.startswith("invdpo ")]
         assert calls, f"invdpo {' '.join(path)}: its help page has no example"
         found += [(path, shlex.split(call)[1:]) for call in calls]
-    return sorted(found, key=lambda entry: ORDER.index(entry[0][0]))
+    return sorted(found, key=lambda entry: (ORDER.index(entry[0][0]), entry[0][-1] in LAST))
 
 
 def test_an_example_calls_the_command_that_it_stands_at() -> None:
@@ -64,6 +70,6 @@ def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
             assert result.stdout.strip()
     made = {folder.name for folder in tmp_path.iterdir()}
-    assert {"work", "pulled", "tuned", "evaluation", "demo"} <= made
+    assert {"work", "pulled", "merged", "tuned", "evaluation", "improved", "demo"} <= made
     assert Path("tuned/README.md").read_text(encoding="utf-8").startswith("---\n")
     assert Path("evaluation/grid.png").stat().st_size > 1000

@@ -19,7 +19,21 @@ from invdpo.schemas.config.load import dump_config, load_config, resolve_config
 from invdpo.schemas.config.section import Section
 
 STORED = json.loads(Path(__file__).with_name("stored.json").read_text(encoding="utf-8"))
-ADDED_LATER = ("  lora_format: diffusers\n",)
+ADDED_LATER = (
+    "  lora_format: diffusers\n",
+    "  skip_prompts: 0\n",
+    "  shuffle: false\n",
+    "  round: null\n",
+    "  noise: inversion\n",
+    "  margin_weights: false\n",
+    "  sft_share: 0.0\n",
+    "  loser_scaling: null\n",
+    "  reference_decay: null\n",
+    "  start_from: null\n",
+    "  reference: base\n",
+    "improve:\n  rounds: 3\n  reference: previous\n  replay_rounds: 0\n  validation_prompts: 128\n"
+    "  validation_images: 2\n  patience: null\n  min_diversity: 0.8\n",
+)
 """Options that were not there yet, as lines of the file."""
 ODD_FOLDERS = ("folders/a,b@c+d=2", "folders/a@b", "runs/rate=0.1,2")
 Values = dict[str, Any]
@@ -50,7 +64,8 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("case", STORED, ids=[json.dumps(case["given"]) for case in STORED])
 def test_older_names_are_stored_as_they_were(case: Values) -> None:
     config = Config.model_validate(case["given"])
-    fingerprints = {name: getattr(config, name).fingerprint() for name in Config.model_fields}
+    sections = [name for name in Config.model_fields if name != "improve"]
+    fingerprints = {name: getattr(config, name).fingerprint() for name in sections}
     text = dump_config(config)
     for line in ADDED_LATER:
         assert line in text

@@ -23,8 +23,9 @@ NEED_A_WORD = {
     "imagereward_tokenizer vqascore_model remote_url remote_key_variable",
     "pair": "",
     "dataset": "",
-    "train": "model revision data_revision picture_prompts trackers",
+    "train": "model revision data_revision start_from picture_prompts trackers",
     "eval": "",
+    "improve": "",
 }
 """Addresses, variables, paths, folders, models, revisions, plug-ins, prices."""
 
@@ -33,7 +34,7 @@ VLM_OTHERS = (
     "vlm_budget_cost"
 )
 HARMLESS = {
-    "prompts": f"column parser hub_split num_prompts split seed {VLM_OTHERS}",
+    "prompts": f"column parser hub_split num_prompts split seed skip_prompts shuffle {VLM_OTHERS}",
     "generate": "num_candidates num_inference_steps guidance_scale resolution width height "
     "resolutions negative_prompt scheduler seed dtype compile offload batch_size device",
     "annotate": "detector_query detector_threshold detector_nms detector_attributes "
@@ -43,14 +44,17 @@ HARMLESS = {
     "pair": "weights policy normalisation min_margin margins consensus max_loss floors limits "
     "hard_by hard_apart hard_near duplicates duplicate_distance max_per_prompt distinct shares "
     "target_pairs target_images held_out reviews split_by validation_fraction seed",
-    "dataset": "image_format quality license",
-    "train": "resolution aspect_buckets data_format max_unreadable objective residual fresh_noise "
+    "dataset": "image_format quality round license",
+    "train": "resolution aspect_buckets data_format max_unreadable objective residual noise "
+    "fresh_noise margin_weights sft_share loser_scaling reference_decay reference "
     "beta weighting num_inversion_steps num_points inversion_guidance_scale cache_points "
     "cache_dtype tuning lora_rank lora_targets lora_format ema_decay optimizer learning_rate "
     "lr_scheduler warmup_steps weight_decay max_grad_norm batch_size gradient_accumulation_steps "
     "unet_batch_size gradient_checkpointing max_steps validate_every keep save_every "
     "checkpoint_every pictures_every picture_guidance_scale seed dtype strategy device",
     "eval": "num_prompts seed",
+    "improve": "rounds reference replay_rounds validation_prompts validation_images patience "
+    "min_diversity",
 }
 """Numbers, choices from a list, and texts that name nothing outside the workspace."""
 

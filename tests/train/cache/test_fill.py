@@ -20,9 +20,10 @@ from PIL import Image
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.store import Store
-from invdpo.train.cache.trajectories import Cache, open_cache, trajectory_id
+from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pair, open_dataset
 from invdpo.train.data.buckets import fit
+from invdpo.train.data.pairs import Walk
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.splits import read_splits
@@ -79,7 +80,7 @@ def walks(cache: Cache) -> Store:
 
 
 def same(first: Cache, second: Cache, pairs: list[Pair]) -> bool:
-    rows = [trajectory_id(i, p.prompt) for p in pairs for i in p.pictures]
+    rows = [Walk(i, p.prompt).id for p in pairs for i in p.pictures]
     ours, theirs = (walks(cache).get("x", rows) for cache in (first, second))
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
     return walks(first).missing(rows) == []
@@ -107,7 +108,7 @@ def test_killed_processes_leave_what_they_finished(
             process.communicate()
     adapter, pairs = adapter_of(config), pairs_of(dataset)
     left = walks(open_cache(root, adapter, config)).lacks(
-        trajectory_id(i, p.prompt) for p in pairs for i in p.pictures
+        Walk(i, p.prompt).id for p in pairs for i in p.pictures
     )
     assert 0 < len(left) < 12
     resumed = fill(config, root, dataset)
@@ -166,7 +167,7 @@ def test_pictures_of_several_shapes_are_walked_apart(config: TrainConfig, tmp_pa
     for pair in pairs.pairs:
         shape = (pair.bucket[1] // 4, pair.bucket[0] // 4)
         for picture in pair.pictures:
-            assert walks(cache).shape("x", trajectory_id(picture, pair.prompt)) == (4, 4, *shape)
+            assert walks(cache).shape("x", Walk(picture, pair.prompt).id) == (4, 4, *shape)
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "header"])

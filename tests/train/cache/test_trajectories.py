@@ -11,8 +11,9 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.store import Store
-from invdpo.train.cache.trajectories import Cache, kept_points, open_cache, trajectory_id
+from invdpo.train.cache.trajectories import Cache, kept_points, open_cache
 from invdpo.train.data import Pair, open_dataset
+from invdpo.train.data.pairs import Walk
 from invdpo.train.inversion import ddim_step, endpoint_noise
 from invdpo.train.models import load_adapter
 from invdpo.train.objective import noise_error
@@ -49,7 +50,7 @@ def test_rows_hold_what_the_reference_says(
     )
     cache, pairs = fill(config, cache_dir, dataset, 2)
     pair, store = pairs[0], trajectories(cache)
-    row = [trajectory_id(pair.pictures[0], pair.prompt)]
+    row = [Walk(pair.pictures[0], pair.prompt).id]
     x = store.get("x", row)[0]
     implied, reference = (
         targets(c).get("target", row)[0] for c in (implied_cache, reference_cache)
@@ -98,7 +99,7 @@ def test_kept_points_are_those_of_the_whole_trajectory(
     whole, pairs = fill(config, cache_dir, dataset, 2)
     few, _ = fill(config.model_copy(update={"cache_points": 2}), cache_dir, dataset, 2)
     for pair in pairs:
-        rows = [trajectory_id(picture, pair.prompt) for picture in pair.pictures]
+        rows = [Walk(picture, pair.prompt).id for picture in pair.pictures]
         points = few.points(rows)
         assert torch.equal(points[0], points[1])
         assert torch.equal(points[0], kept_points(pair.prompt, 4, 2))
@@ -120,7 +121,7 @@ def test_cache_dtype_halves_what_is_large_and_keeps_errors(
 ) -> None:
     whole, pairs = fill(config, cache_dir, dataset, 2)
     half, _ = fill(config.model_copy(update={"cache_dtype": dtype}), cache_dir, dataset, 2)
-    rows = [trajectory_id(p.pictures[0], p.prompt) for p in pairs]
+    rows = [Walk(p.pictures[0], p.prompt).id for p in pairs]
     x, exact = trajectories(half).get("x", rows), trajectories(whole).get("x", rows)
     assert x.dtype == getattr(torch, dtype)
     torch.testing.assert_close(x.float(), exact, atol=1e-2, rtol=1e-2)

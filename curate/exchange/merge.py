@@ -1,0 +1,129 @@
+"""`merge_datasets`: several data sets of ours as one, with doubles and leaks between splits out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from invdpo.curate.dataset.card import write_dataset_card
+from invdpo.curate.dataset.folder import DatasetFolder
+from invdpo.curate.dataset.write import file_metadata, write_splits
+from invdpo.curate.exchange.base import ExchangeResult
+from invdpo.curate.exchange.ours import SourceDataset, SplitTables
+from invdpo.curate.storage.atomic import replacing_folder
+from invdpo.schemas import DataError
+from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.ids import prompt_key
+from invdpo.schemas.layouts.rows import UNREADABLE
+
+TWICE = "pair stands in an earlier data set"
+LEAK = "prompt stands in the validation split of another data set"
+
+
+def merge_datasets(sources: Sequence[Path], output: Path, config: DatasetConfig) -> ExchangeResult:
+    """Write the pairs of several data sets into one; the first of pairs with the same id counts.
+
+    A pair for training whose prompt is for validation in another data set is left out, so that the
+    splits stay apart.
+
+    Args:
+        sources: Folders of data sets, or of their workspaces; at least two.
+        output: A folder that does not exist yet, or is empty.
+        config: The licence for the card.
+
+    Raises `DataError` for fewer than two, for columns that are not the same in all of them, for a
+    damaged file, and when the output holds something.
+    """
+    if len(sources) < 2:
+        raise DataError(f"{len(sources)} data set given; merging takes two or more.")
+    folders = [DatasetFolder.find(source) for source in sources]
+    schema = _common_schema(folders)
+    datasets = [SourceDataset(folder, DatasetConfig()) for folder in folders]
+    result = ExchangeResult(output)
+    with replacing_folder(output, ours=()) as new:
+        (new / "data").mkdir()
+        tables = _tables(datasets, schema, result)
+        result.pairs.update(write_splits(new / "data", tables, _described(schema, folders)))
+        if not result.pairs.total():
+            raise DataError(f"{sources[0]}: no pair in any of these data sets.")
+        write_dataset_card(new, output.resolve().name, config)
+    return result
+
+
+def _common_schema(folders: Sequence[DatasetFolder]) -> pa.Schema:
+    """The columns of the first data set, which all others must have, too."""
+    first = folders[0].schema().remove_metadata()
+    for folder in folders[1:]:
+        columns = {field.name: field.type for field in folder.schema()}
+        wanted = {field.name: field.type for field in first}
+        if columns != wanted:
+            unlike = sorted(name for name, _ in columns.items() ^ wanted.items())
+            raise DataError(
+                f"{folder.path}: other columns than {folders[0].path}: "
+                f"{', '.join(dict.fromkeys(unlike))}. Pair both with the same scorers and merge "
+                "them then."
+            )
+    return first
+
+
+def _described(schema: pa.Schema, folders: Sequence[DatasetFolder]) -> pa.Schema:
+    names = ", ".join(_name(folder) for folder in folders)
+    notes = {"origin": f"Merged by invdpo from {len(folders)} data sets: {names}."}
+    hashes = {_name(folder): folder.content_hash() for folder in folders}
+    return schema.with_metadata(file_metadata(schema, {"merge": hashes}, notes))
+
+
+def _name(folder: DatasetFolder) -> str:
+    """Of a data set: that of its workspace, as `dataset` tells nothing."""
+    path = folder.enclosing_workspace or folder.path
+    return path.resolve().name
+
+
+def _tables(
+    datasets: Sequence[SourceDataset], schema: pa.Schema, result: ExchangeResult
+) -> SplitTables:
+    """The rows that stay, of one data set after another."""
+    validation = [_validation_prompts(dataset.folder) for dataset in datasets]
+    seen: set[str] = set()
+    for number, dataset in enumerate(datasets):
+        others = set[str]().union(*validation[:number], *validation[number + 1 :])
+        for (_, path), rows in dataset.unreadable.items():
+            for row in sorted(rows):
+                result.skip(UNREADABLE, f"{path} row {row}")
+        for split, table in dataset.tables():
+            kept = list(_kept(split, table, seen, others, result, str(dataset.folder.path)))
+            if kept:
+                yield split, table.take(kept).select(schema.names).cast(schema)
+
+
+def _validation_prompts(folder: DatasetFolder) -> set[str]:
+    """The keys of the prompts that a data set holds out."""
+    from invdpo.curate.dataset.folder import open_shard
+
+    keys = set[str]()
+    for path in folder.shards("validation"):
+        with open_shard(path) as file:
+            prompts = file.read(columns=["prompt"])["prompt"].to_pylist()
+        keys |= {prompt_key(prompt or "") for prompt in prompts}
+    return keys
+
+
+def _kept(
+    split: str,
+    table: pa.Table,
+    seen: set[str],
+    others: set[str],
+    result: ExchangeResult,
+    where: str,
+) -> Iterator[int]:
+    columns = (table[name].to_pylist() for name in ("pair_id", "prompt"))
+    for row, (pair_id, prompt) in enumerate(zip(*columns, strict=True)):
+        if pair_id in seen:
+            result.skip(TWICE, f"{where}: {pair_id}")
+        elif split == "train" and prompt_key(prompt or "") in others:
+            result.skip(LEAK, f"{where}: {pair_id}")
+        else:
+            seen.add(pair_id)
+            yield row

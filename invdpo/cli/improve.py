@@ -1,0 +1,137 @@
+"""`invdpo improve`: rounds of drawing, judging, pairing and training."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from invdpo.cli.arguments import DryRun
+from invdpo.cli.command import CommonOptions, Job, command
+from invdpo.cli.output import table
+from invdpo.options import section_class
+from invdpo.schemas.config.section import marks
+
+if TYPE_CHECKING:
+    from invdpo.rounds.run import Improvement
+    from invdpo.schemas.config import Config
+
+FIXED = {
+    "prompts": ("skip_prompts", "shuffle"),
+    "generate": ("lora",),
+    "dataset": ("round",),
+    "train": ("model", "start_from", "reference", "data_format", "data_revision"),
+}
+"""Options that the rounds set themselves."""
+SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train")
+FLAGS = (
+    "improve",
+    *(
+        f"{section}.{name}"
+        for section in SECTIONS
+        for name, info in section_class(section).model_fields.items()
+        if name not in FIXED.get(section, ()) and not marks(info).get("hidden")
+    ),
+)
+
+Root = Annotated[Path, typer.Argument(help="Folder of the rounds.", metavar="WORK")]
+
+
+@dataclass(frozen=True)
+class RoundOptions(CommonOptions):
+    """How the rounds are run; none of it changes what comes out."""
+
+    engine: Annotated[
+        str, typer.Option(help="What runs the parts of curation: local or ray.", metavar="NAME")
+    ] = "local"
+    part_size: Annotated[
+        int | None,
+        typer.Option(help="Prompts per part of the work.", min=1, metavar="INTEGER"),
+    ] = None
+    repair: Annotated[bool, typer.Option("--repair", help="Make damaged parts again.")] = False
+
+
+def enter(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    example = "invdpo improve improved --rounds 2 --num-prompts 64 --num-candidates 6"
+    command(app, "improve", *FLAGS, common=RoundOptions, example=example)(improve)
+
+
+def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
+    """Improve a model in rounds: draw, judge, pair, train, and again with the new model."""
+    from invdpo.curate.runner import RunOptions
+    from invdpo.rounds.run import improve as run_rounds
+
+    config = with_defaults(job.config(work / "invdpo.yaml"))
+    common = job.common
+    options = RunOptions(repair=common.repair, engine=common.engine, part_size=common.part_size)
+    if dry_run:
+        _estimate(job, work, config)
+        return
+    improvement = run_rounds(work, config, options, job.out.note)
+    job.out.result(to_dict(improvement), summary(improvement))
+    best = improvement.best
+    if best.number:
+        tuned = improvement.plan.tuned(best.number)
+        job.out.note(f"Next: invdpo eval {shlex.quote(str(tuned))}")
+
+
+def with_defaults(config: Config) -> Config:
+    """The configuration with what suits rounds where nobody chose otherwise.
+
+    A round has few pairs for validation, and the next one draws with the model as it ends.
+    """
+    if "keep" in config.train.model_fields_set:
+        return config
+    return config.model_copy(update={"train": config.train.model_copy(update={"keep": "last"})})
+
+
+def _estimate(job: Job, work: Path, config: Config) -> None:
+    from invdpo.rounds.estimate import estimate
+
+    result = estimate(work, config)
+    job.out.result(result.to_dict(), result.text())
+    job.out.note("Nothing was written.")
+
+
+def to_dict(improvement: Improvement) -> dict[str, Any]:
+    """The result in JSON's types, without the figures of every prompt."""
+    return {
+        "folder": str(improvement.plan.root),
+        "best_round": improvement.best.number,
+        "stopped": improvement.stopped or None,
+        "rounds": improvement.rows(),
+    }
+
+
+def summary(improvement: Improvement) -> str:
+    """One line for each model, and which of them is the best."""
+    rows = improvement.rows()
+    figures = list(rows[0]["figures"])
+    header = ("round", *figures, "diversity", "pairs", "prompts with a pair", "minutes")
+    lines = [
+        (
+            row["round"] or "base",
+            *(_interval(row["figures"].get(name)) for name in figures),
+            "–" if row["diversity"] is None else f"{row['diversity']:.3f}",
+            row["pairs"] if row["round"] else "–",
+            f"{row['prompts_with_pair']} of {row['prompts']}" if row["round"] else "–",
+            f"{row['seconds'] / 60:.1f}",
+        )
+        for row in rows
+    ]
+    text = table(header, lines)
+    if improvement.stopped:
+        text += f"\n\nStopped: {improvement.stopped}"
+    best = improvement.best
+    where = improvement.plan.tuned(best.number) if best.number else "the base model itself"
+    return f"{text}\n\nBest on the validation prompts: {best.number or 'base'} ({where})"
+
+
+def _interval(figure: dict[str, float] | None) -> str:
+    if figure is None:
+        return "–"
+    return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"

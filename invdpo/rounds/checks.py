@@ -1,0 +1,70 @@
+"""What is checked before a round begins: what was made before, and that prompts suffice."""
+
+from __future__ import annotations
+
+from invdpo.curate import steps
+from invdpo.curate.generators.specs import model_specs
+from invdpo.curate.runner import RunOptions
+from invdpo.curate.storage.parts import differences
+from invdpo.curate.workspace import Workspace
+from invdpo.rounds.record import NAME, Record, RoundResult, read_record
+from invdpo.rounds.round_plan import RoundPlan
+from invdpo.schemas import DataError, WorkspaceError
+
+SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "train", "improve")
+"""Sections that decide what the rounds come to."""
+
+
+def open_record(plan: RoundPlan) -> Record:
+    """What is done; nothing yet for a new folder."""
+    decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
+    record = read_record(plan.root)
+    if record is None:
+        return Record(decisive)
+    if changed := differences(dict(record.config), decisive):
+        lines = "\n  ".join(changed)
+        raise WorkspaceError(
+            f"{plan.root}: its rounds were made by another configuration.\n  {lines}\n"
+            "Give the same options, or another folder."
+        )
+    for result in record.results[1:]:
+        require_model(plan, result)
+    return record
+
+
+def require_model(plan: RoundPlan, result: RoundResult) -> None:
+    """Raise `WorkspaceError` where the model of a finished round is gone or changed."""
+    path = plan.tuned(result.number)
+    way_out = (
+        f"Put it back, or take {plan.folder(result.number)} and all later rounds away, and their "
+        f"entries out of {plan.root / NAME}."
+    )
+    if not path.exists():
+        raise WorkspaceError(f"{path}: the model of round {result.number} is gone. {way_out}")
+    if revision_of(plan, result.number) != result.revision:
+        raise WorkspaceError(
+            f"{path}: the model of round {result.number} is another than the one that was judged "
+            f"and that later rounds build on. {way_out}"
+        )
+
+
+def revision_of(plan: RoundPlan, number: int) -> str:
+    """Hash of the weights of a round's model."""
+    generate = plan.config.generate.model_copy(update=plan.generator(number))
+    return model_specs(generate)[0].revision
+
+
+def require_prompts(plan: RoundPlan, record: Record) -> None:
+    """Raise `DataError` when the source has too few prompts for all rounds."""
+    rounds, each = plan.config.improve.rounds, plan.config.prompts.num_prompts
+    if len(record.results) > rounds:
+        return
+    count = steps.make_prompts(Workspace(plan.root), plan.all_prompts(), RunOptions(dry_run=True))
+    have = count.planned
+    if have < rounds * each:
+        held = plan.config.improve.validation_prompts
+        raise DataError(
+            f"Too few prompts: {have} beside the {held} for validation, and {rounds} rounds of "
+            f"{each} need {rounds * each}. Give more prompts, or fewer rounds (--rounds "
+            f"{have // each}), or fewer prompts a round (--num-prompts {have // rounds})."
+        )

@@ -1,0 +1,105 @@
+"""What rounds would draw, compute and store, before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from invdpo.rounds.checks import require_prompts
+from invdpo.rounds.record import Record, read_record
+from invdpo.rounds.round_plan import RoundPlan, weights_path
+from invdpo.schemas.config import Config
+from invdpo.schemas.io.text import format_bytes, format_seconds
+
+STORED = 0.7
+"""Bytes of a losslessly stored image by those of its pixels: natural images need about so many."""
+
+
+@dataclass(frozen=True)
+class RoundsEstimate:
+    """Of the rounds that are still to be done. At most one pair a prompt is assumed."""
+
+    rounds: int
+    images: int
+    """Candidates and images for validation."""
+    forwards: int
+    """UNet sample-forwards of drawing, phase one and training."""
+    training_forwards: int
+    """Those of them in training steps, most of them with a backward."""
+    seconds: float
+    """Of the UNet alone, from a few real calls here: judges and decoding come on top."""
+    bytes: int
+    """On disk: images, trajectories and weights."""
+    free_bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same in JSON's types."""
+        return asdict(self)
+
+    def text(self) -> str:
+        """One figure a line."""
+        rows = (
+            ("rounds to do", f"{self.rounds}"),
+            ("images to draw", f"{self.images:,}"),
+            (
+                "UNet forwards",
+                f"{self.forwards:,}, of which {self.training_forwards:,} in training steps",
+            ),
+            ("time", f"about {format_seconds(self.seconds)} in the UNet, judging by a few calls"),
+            ("disk", f"about {format_bytes(self.bytes)}; free: {format_bytes(self.free_bytes)}"),
+        )
+        return "\n".join(f"{name:<16} {value}" for name, value in rows)
+
+
+def estimate(root: Path, config: Config) -> RoundsEstimate:
+    """The work that `improve` would do. Raises as it does for a model that can't be trained."""
+    import math
+
+    import torch
+
+    from invdpo.train.batches import BatchSampler
+    from invdpo.train.cache.sizes import free_bytes
+    from invdpo.train.cache.trajectories import open_cache
+    from invdpo.train.diagnostics.timing import time_calls
+    from invdpo.train.distributed import pick_device
+    from invdpo.train.models import load_adapter
+    from invdpo.train.splits import resolve_config
+
+    plan, record = RoundPlan(root, config), read_record(root)
+    require_prompts(plan, record or Record({}))
+    done = len(record.results) if record else 0
+    left = max(0, config.improve.rounds + 1 - max(done, 1))
+    model = {"model": weights_path(config.generate.model), "revision": config.generate.revision}
+    training = config.train.model_copy(update=model)
+    adapter = load_adapter(training, pick_device(training.device))
+    training = resolve_config(training, adapter)
+    cache = open_cache(plan.root, adapter, training)
+    sampler = BatchSampler(cache, training, adapter.alpha_bar)
+    each = config.prompts.num_prompts
+    drawn = left * each * config.generate.num_candidates
+    judged = config.improve.validation_prompts * config.improve.validation_images
+    images = drawn + (left + (not done)) * judged
+    passes = config.generate.num_inference_steps * (2 if config.generate.guidance_scale > 1 else 1)
+    walk = cache.grid.steps + 1 if training.noise == "inversion" else cache.kept
+    pairs = training.batch_size * training.gradient_accumulation_steps
+    per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
+    steps = left * training.max_steps * pairs * per_pair
+    phase_one = left * each * 2 * walk if sampler.objective.inverts else 0
+    samples = min(training.unet_batch_size, 8)
+    shape = adapter.latent_shape((adapter.side, adapter.side))
+    conditioning = adapter.encode_prompts([None] * samples)
+    forward, backward, _ = time_calls(adapter, training, torch.randn(samples, *shape), conditioning)
+    stored = images * 3 * adapter.side**2 * STORED
+    stored += left * each * 2 * cache.kept * math.prod(shape) * 4 * sampler.objective.inverts
+    if training.tuning == "full":
+        stored += left * 4 * 4 * sum(p.numel() for p in adapter.unet.parameters())
+    return RoundsEstimate(
+        rounds=left,
+        images=images,
+        forwards=images * passes + phase_one + steps,
+        training_forwards=steps,
+        seconds=(images * passes + phase_one) * forward + steps * backward,
+        bytes=int(stored),
+        free_bytes=free_bytes(root),
+    )

@@ -1,0 +1,71 @@
+"""`rounds.json`: what the rounds of a folder are made of, and what came of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from invdpo.schemas import WorkspaceError
+from invdpo.schemas.io.documents import read_file, read_json
+from invdpo.schemas.io.files import write_atomically
+
+FORMAT = 1
+NAME = "rounds.json"
+MAX_BYTES = 200_000_000
+"""It holds a few figures of every validation prompt and round."""
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """One model, judged: the base model as round 0, then what each round trained."""
+
+    number: int
+    model: str
+    """Where it lies, from the folder of the rounds; the base model by its name."""
+    revision: str
+    """Hash of its weights."""
+    judgement: Mapping[str, Any]
+    """See `curate.evaluation.judgement.Judgement`."""
+    pairs: int = 0
+    """Pairs of this round alone."""
+    trained_pairs: int = 0
+    """Pairs that it was trained on, those of earlier rounds included."""
+    prompts: int = 0
+    prompts_with_pair: int = 0
+    cost: Mapping[str, float] = field(default_factory=dict)
+    """UNet sample-forwards and seconds, by what they were spent on."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The file's content."""
+
+    config: Mapping[str, Any]
+    """What decides the results: the fingerprints of all sections."""
+    results: tuple[RoundResult, ...] = ()
+
+    def write(self, root: Path) -> None:
+        """Write it, whole or not at all."""
+        content = {"format": FORMAT, "config": self.config}
+        rounds = [asdict(result) for result in self.results]
+        text = json.dumps({**content, "rounds": rounds}, indent=1)
+        write_atomically(root / NAME, text.encode())
+
+
+def read_record(root: Path) -> Record | None:
+    """What a folder says of its rounds; None without any. Raises `WorkspaceError` if damaged."""
+    path = root / NAME
+    if not path.exists():
+        return None
+    try:
+        content = read_json(read_file(path, MAX_BYTES), path, dict, max_bytes=MAX_BYTES)
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']}")
+        results = tuple(RoundResult(**result) for result in content["rounds"])
+        return Record(content["config"], results)
+    except (ValueError, KeyError, TypeError):
+        text = f"{path}: damaged, or written by another version."
+        raise WorkspaceError(f"{text} Remove it; finished steps are kept and read again.") from None

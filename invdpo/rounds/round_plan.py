@@ -1,0 +1,107 @@
+"""Where everything of a round lies, and the configuration of its steps.
+
+Round 1 draws with the base model, round n with what round n-1 trained. Each round is a workspace
+of its own, `WORK/round-001`, with prompts that no earlier round and no validation has. What the
+rounds are judged on lies in `WORK/validation`, one workspace for each model: `base`, `round-001`…
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from invdpo.curate.workspace import Workspace
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.section import EMBEDDED
+
+SAMPLED = ("shapes", "scenes")
+"""Sources that sample prompts, and keep the combinations of one split out of the others."""
+BASE = 0
+"""Number of the base model among the models of the rounds."""
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """The folders and configurations of all rounds below `root`."""
+
+    root: Path
+    config: Config
+
+    def folder(self, number: int) -> Path:
+        """The workspace of a round, counted from 1."""
+        return self.root / f"round-{number:03d}"
+
+    def workspace(self, number: int) -> Workspace:
+        """The same, to be worked on."""
+        return Workspace(self.folder(number))
+
+    def tuned(self, number: int) -> Path:
+        """What a round trained."""
+        return self.folder(number) / "tuned"
+
+    def validation(self, number: int) -> Workspace:
+        """Where the model of a round is judged; 0 is the base model."""
+        name = "base" if number == BASE else self.folder(number).name
+        return Workspace(self.root / "validation" / name)
+
+    def generator(self, number: int) -> dict[str, Any]:
+        """The model that a round trained, as `generate` takes it; 0 is the base model."""
+        base = {"model": self.config.generate.model, "revision": self.config.generate.revision}
+        if number == BASE:
+            return {**base, "lora": self.config.generate.lora}
+        if self.config.train.tuning == "lora":
+            return {**base, "lora": str(self.tuned(number))}
+        return {"model": str(self.tuned(number)), "revision": None, "lora": None}
+
+    def curation(self, number: int) -> Config:
+        """The configuration by which the workspace of a round is made."""
+        passed = self._held_back() + (number - 1) * self.config.prompts.num_prompts
+        prompts = {"skip_prompts": passed, "shuffle": self._shuffled()}
+        config = self._with_judges(prompts, self.generator(number - 1))
+        numbered = config.dataset.model_copy(update={"round": number})
+        return config.model_copy(update={"dataset": numbered})
+
+    def judging(self, number: int) -> Config:
+        """The configuration by which the model of a round is judged."""
+        chosen, shuffled = self.config.improve, self._shuffled()
+        prompts: dict[str, Any] = {"num_prompts": chosen.validation_prompts, "shuffle": shuffled}
+        if not shuffled:
+            prompts["split"] = "validation"
+        images = {"num_candidates": chosen.validation_images, "seed": self.config.eval.seed}
+        return self._with_judges(prompts, self.generator(number) | images)
+
+    def all_prompts(self) -> Config:
+        """The configuration that samples the prompts of all rounds at once, to count them."""
+        count = self.config.improve.rounds * self.config.prompts.num_prompts
+        prompts = {"num_prompts": count, "skip_prompts": self._held_back()}
+        return self._with_judges(prompts | {"shuffle": self._shuffled()}, {})
+
+    def _held_back(self) -> int:
+        """Prompts at the beginning of the source that are those of the validation."""
+        return self.config.improve.validation_prompts if self._shuffled() else 0
+
+    def _shuffled(self) -> bool:
+        """Whether prompts are read, and so may be sorted by kind."""
+        return self.config.prompts.source not in SAMPLED
+
+    def _with_judges(self, prompts: dict[str, Any], generate: dict[str, Any]) -> Config:
+        """The configuration so changed. Its judges were chosen: later models are not `embedded`."""
+        config = self.config
+        score = {name: getattr(config.score, name) for name in ("annotator", "clip_model")}
+        annotate = {"annotators": config.annotate.annotators}
+        return config.model_copy(
+            update={
+                "prompts": config.prompts.model_copy(update=prompts),
+                "generate": config.generate.model_copy(update=generate),
+                "annotate": config.annotate.model_copy(update=annotate),
+                "score": config.score.model_copy(update=score),
+            }
+        )
+
+
+def weights_path(model: str) -> str:
+    """The folder of the embedded model, which `train` needs; of others what was given."""
+    from invdpo.curate.shapes.bundle import model_path
+
+    return str(model_path()) if model == EMBEDDED else model

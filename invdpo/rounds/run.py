@@ -1,0 +1,199 @@
+"""`improve`: rounds of drawing, judging, pairing and training, each with the model before it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invdpo.curate.runner import RunOptions
+from invdpo.rounds.checks import open_record, require_prompts, revision_of
+from invdpo.rounds.record import Record, RoundResult
+from invdpo.rounds.round_plan import BASE, RoundPlan, weights_path
+from invdpo.rounds.stopping import best_round, reason_to_stop, shown_figures, value
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import dump_config
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.documents import read_file, read_json
+from invdpo.schemas.io.files import write_atomically
+from invdpo.schemas.io.lock import FolderLock
+
+if TYPE_CHECKING:
+    from invdpo.train import TrainResult
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Improvement:
+    """All rounds, and which of their models is the best on the validation prompts."""
+
+    plan: RoundPlan
+    results: tuple[RoundResult, ...]
+    """The base model first."""
+    stopped: str = ""
+    """Why there are fewer rounds than asked for."""
+
+    @property
+    def best(self) -> RoundResult:
+        """The best model on the validation prompts."""
+        return best_round(self.results, self.plan.config)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a model, for a table: its figures with their 95 % intervals, and its cost."""
+        names = shown_figures(self.results, self.plan.config)
+        return [
+            {
+                "round": result.number,
+                "model": result.model,
+                "figures": {name: value(result, name)._asdict() for name in names},
+                "diversity": result.judgement["diversity"],
+                "statistics": result.judgement["statistics"],
+                "pairs": result.pairs,
+                "prompts": result.prompts,
+                "prompts_with_pair": result.prompts_with_pair,
+                "seconds": sum(v for k, v in result.cost.items() if k.endswith("_seconds")),
+                "forwards": sum(v for k, v in result.cost.items() if k.endswith("_forwards")),
+                "cost": dict(result.cost),
+            }
+            for result in self.results
+        ]
+
+
+def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Improvement:
+    """Run what is missing of the rounds; finished work of an earlier run is kept.
+
+    Raises what the steps raise; `WorkspaceError` for rounds that another configuration made, or of
+    which a model is gone or changed; `DataError` for prompts that don't suffice.
+    """
+    plan = RoundPlan(root, config)
+    with FolderLock(root, "improving a model there"):
+        record = open_record(plan)
+        require_prompts(plan, record)
+        write_atomically(root / "invdpo.yaml", dump_config(config).encode())
+        if not record.results:
+            note("Base model: judge it on the validation prompts")
+            record = _keep(plan, record, _judged(plan, BASE, options, Costs()))
+        for number in range(len(record.results), config.improve.rounds + 1):
+            if stopped := reason_to_stop(record.results, config):
+                return Improvement(plan, record.results, stopped)
+            record = _keep(plan, record, _round(plan, number, options, note))
+    return Improvement(plan, record.results)
+
+
+@dataclass
+class Costs:
+    """What a round has spent so far, by what it was spent on."""
+
+    values: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def time(self, what: str) -> Iterator[None]:
+        """Count the seconds of what is done inside."""
+        began = time.perf_counter()
+        yield
+        self.add(f"{what}_seconds", time.perf_counter() - began)
+
+    def add(self, what: str, amount: float) -> None:
+        """Count something."""
+        self.values[what] = round(self.values.get(what, 0) + amount, 3)
+
+
+def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
+    """The record with one more result, written."""
+    longer = replace(record, results=(*record.results, result))
+    longer.write(plan.root)
+    return longer
+
+
+def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> RoundResult:
+    """All steps of one round."""
+    costs, total = Costs(), plan.config.improve.rounds
+    note(f"Round {number} of {total}: draw, annotate, score and pair")
+    report = _curate(plan, number, options, costs)
+    note(f"Round {number} of {total}: train on the pairs")
+    with costs.time("train"):
+        trained = _train(plan, number)
+    costs.add("inversion_forwards", trained.cache_forwards)
+    costs.add("train_forwards", trained.forwards)
+    note(f"Round {number} of {total}: judge the new model on the validation prompts")
+    judged = _judged(plan, number, options, costs)
+    return replace(
+        judged,
+        pairs=report["pairs"]["total"],
+        trained_pairs=trained.pairs,
+        prompts=report["prompts"]["total"],
+        prompts_with_pair=report["prompts"]["paired"],
+    )
+
+
+def _curate(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> dict[str, Any]:
+    """The workspace of a round, up to its data set; the report of the pairing."""
+    from invdpo.curate import steps
+
+    ws, config = plan.workspace(number), plan.curation(number)
+    with costs.time("generate"):
+        steps.make_prompts(ws, config, options)
+        drawn = steps.generate(ws, config, options)
+    costs.add("generate_forwards", _forwards(config, drawn.made))
+    with costs.time("judge"):
+        steps.annotate(ws, config, options)
+        steps.score(ws, config, options)
+    steps.pair(ws, config, options)
+    return read_json(read_file(ws.report_path), ws.report_path, dict)
+
+
+def _forwards(config: Config, images: int) -> int:
+    """UNet sample-forwards that drawing takes, those of guidance included."""
+    generate = config.generate
+    return images * generate.num_inference_steps * (2 if generate.guidance_scale > 1 else 1)
+
+
+def _train(plan: RoundPlan, number: int) -> TrainResult:
+    from invdpo.train import train
+
+    dataset = _training_set(plan, number)
+    cache = plan.folder(number) / "trajectories"
+    return train(dataset, plan.tuned(number), _training(plan, number), cache_dir=cache)
+
+
+def _training_set(plan: RoundPlan, number: int) -> Path:
+    """The pairs of a round, or those of earlier rounds with them."""
+    from invdpo.curate.exchange.merge import merge_datasets
+
+    first = max(1, number - plan.config.improve.replay_rounds)
+    own = plan.workspace(number).dataset_dir
+    if first == number:
+        return own
+    merged = plan.folder(number) / "training"
+    if not merged.exists():
+        earlier = [plan.workspace(n).dataset_dir for n in range(first, number)]
+        merge_datasets([own, *earlier], merged, plan.config.dataset)
+    return merged
+
+
+def _training(plan: RoundPlan, number: int) -> TrainConfig:
+    """The configuration of a round's training."""
+    config, base = plan.config, plan.generator(BASE)
+    earlier = str(plan.tuned(number - 1)) if number > 1 else None
+    own: dict[str, Any] = {"model": weights_path(base["model"]), "revision": base["revision"]}
+    if earlier and config.train.tuning == "full" and config.improve.reference == "previous":
+        own = {"model": earlier, "revision": None}
+    elif earlier:
+        tied = "start" if config.improve.reference == "previous" else "base"
+        own |= {"start_from": earlier, "reference": tied}
+    return config.train.model_copy(update=own)
+
+
+def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> RoundResult:
+    """The model of a round on the validation prompts."""
+    from invdpo.curate.evaluation.judgement import judge_model
+
+    with costs.time("validation"):
+        judgement = judge_model(plan.validation(number), plan.judging(number), options)
+    name = str(plan.tuned(number).relative_to(plan.root)) if number else plan.config.generate.model
+    revision = revision_of(plan, number)
+    return RoundResult(number, name, revision, judgement.to_dict(), cost=costs.values)

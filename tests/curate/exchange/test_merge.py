@@ -1,0 +1,70 @@
+"""Several data sets as one: doubles, leaks between splits, columns that differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from invdpo.curate.dataset.folder import DatasetFolder
+from invdpo.curate.dataset.write import write_splits
+from invdpo.curate.exchange.merge import LEAK, TWICE, merge_datasets
+from invdpo.curate.images import encode
+from invdpo.schemas import DataError
+from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.tables import dataset_schema
+
+
+def _image(shade: int) -> dict[str, Any]:
+    return {"bytes": encode(np.full((4, 4, 3), shade, np.uint8)), "path": f"{shade}.png"}
+
+
+def _dataset(folder: Path, rows: list[tuple[str, str, str]], *scores: str) -> Path:
+    """Rows of (split, pair id, prompt)."""
+    schema = dataset_schema(scores)
+    (folder / "data").mkdir(parents=True)
+    tables = []
+    for number, (split, pair_id, prompt) in enumerate(rows):
+        row = {"pair_id": pair_id, "prompt": prompt, "margin": 1.0}
+        row |= {"chosen": _image(number), "rejected": _image(100 + number)}
+        tables.append((split, pa.Table.from_pylist([row], schema)))
+    write_splits(folder / "data", tables, schema)
+    return folder
+
+
+def test_the_first_of_equal_pairs_stays_and_no_prompt_is_in_both_splits(tmp_path: Path) -> None:
+    first = _dataset(
+        tmp_path / "a",
+        [("train", "1", "a cat"), ("train", "2", "A  dog"), ("validation", "3", "x")],
+    )
+    second = _dataset(
+        tmp_path / "b", [("train", "1", "a cat"), ("train", "4", "X"), ("validation", "5", "a dog")]
+    )
+    result = merge_datasets([first, second], tmp_path / "out", DatasetConfig())
+    assert result.skipped == {TWICE: 1, LEAK: 2}
+    left = {
+        split: pq.read_table(path)["pair_id"].to_pylist()
+        for split in ("train", "validation")
+        for path in DatasetFolder(tmp_path / "out").shards(split)
+    }
+    assert left == {"train": ["1"], "validation": ["3", "5"]}
+    assert result.pairs == {"train": 1, "validation": 2}
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Merged by invdpo from 2 data sets: a, b." in card
+
+
+def test_other_columns_are_refused_by_name(tmp_path: Path) -> None:
+    first = _dataset(tmp_path / "a", [("train", "1", "a cat")], "clip")
+    second = _dataset(tmp_path / "b", [("train", "2", "a dog")], "pickscore")
+    with pytest.raises(DataError, match="chosen_clip, chosen_pickscore, rejected_clip"):
+        merge_datasets([first, second], tmp_path / "out", DatasetConfig())
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_data_set_is_not_merged(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="two or more"):
+        merge_datasets([tmp_path], tmp_path / "out", DatasetConfig())

@@ -1,0 +1,149 @@
+"""Rounds from end to end in the embedded world, each as small as it can be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from invdpo.curate.runner import RunOptions
+from invdpo.rounds.record import NAME, read_record
+from invdpo.rounds.run import Improvement, improve
+from invdpo.schemas import DataError, WorkspaceError
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import load_config
+
+OPTIONS = RunOptions(progress=False)
+
+
+def _config(**changes: dict[str, Any]) -> Config:
+    sections: dict[str, dict[str, Any]] = {
+        "prompts": {"num_prompts": 4},
+        "generate": {"num_candidates": 3, "num_inference_steps": 2, "guidance_scale": 1},
+        "score": {"scorers": ["composition", "clip"]},
+        "pair": {"min_margin": 0, "weights": {"clip": 1}, "validation_fraction": 0},
+        "train": {
+            "tuning": "full",
+            "objective": "diffusion-dpo",
+            "max_steps": 1,
+            "num_points": 1,
+            "batch_size": 2,
+            "warmup_steps": 0,
+            "keep": "last",
+        },
+        "improve": {"rounds": 2, "validation_prompts": 2, "validation_images": 2},
+    }
+    for name, values in changes.items():
+        sections[name] = sections[name] | values
+    return load_config(None, sections)
+
+
+def _ignore(_: str) -> None:
+    """Nobody reads the notes here."""
+
+
+def _run(root: Path, config: Config) -> Improvement:
+    return improve(root, config, OPTIONS, _ignore)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Improvement:
+    return _run(tmp_path_factory.mktemp("rounds") / "work", _config())
+
+
+@pytest.fixture
+def copied(done: Improvement, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(done.plan.root, tmp_path / "work"))
+
+
+def _prompts(path: Path) -> set[str]:
+    return set(pq.read_table(path, columns=["prompt"])["prompt"].to_pylist())
+
+
+def test_no_prompt_stands_in_two_rounds_or_in_the_validation(done: Improvement) -> None:
+    root = done.plan.root
+    groups = [
+        _prompts(root / "round-001" / "prompts.parquet"),
+        _prompts(root / "round-002" / "prompts.parquet"),
+        _prompts(root / "validation" / "base" / "prompts.parquet"),
+    ]
+    assert [len(group) for group in groups] == [4, 4, 2]
+    assert len(set().union(*groups)) == 10
+    for name in ("round-001", "round-002"):
+        assert _prompts(root / "validation" / name / "prompts.parquet") == groups[2]
+
+
+def test_each_round_draws_with_the_model_of_the_round_before(done: Improvement) -> None:
+    root = done.plan.root
+    drawn = {
+        path.parts[-3]: set(pq.read_table(path, columns=["revision"])["revision"].to_pylist())
+        for path in root.glob("round-*/candidates/*.parquet")
+    }
+    base, first, second = done.results
+    assert drawn == {"round-001": {base.revision}, "round-002": {first.revision}}
+    assert len({base.revision, first.revision, second.revision}) == 3
+    trained = json.loads((root / "round-002" / "tuned" / "training.json").read_text())
+    assert trained["config"]["model"] == str(root / "round-001" / "tuned")
+
+
+def test_pairs_tell_their_round(done: Improvement) -> None:
+    for number in (1, 2):
+        dataset = done.plan.workspace(number).dataset_dir
+        shards = sorted((dataset / "data").glob("*.parquet"))
+        assert {n for s in shards for n in pq.read_table(s)["round"].to_pylist()} == {number}
+        assert "`round`: the round" in (dataset / "README.md").read_text()
+
+
+def test_a_finished_folder_is_not_done_again_and_can_be_lengthened(copied: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")}
+    again = _run(copied, _config())
+    assert [result.number for result in again.results] == [0, 1, 2]
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")} == before
+
+
+def test_a_kill_before_the_record_is_written_costs_no_finished_step(copied: Path) -> None:
+    record = read_record(copied)
+    assert record is not None
+    replace(record, results=record.results[:2]).write(copied)
+    weights = copied / "round-002" / "tuned" / "unet"
+    before = {path: path.read_bytes() for path in weights.iterdir()}
+    again = _run(copied, _config())
+    assert again.results[2].revision == record.results[2].revision
+    assert again.results[2].judgement == record.results[2].judgement
+    assert {path: path.read_bytes() for path in weights.iterdir()} == before
+
+
+def test_another_configuration_is_refused_with_what_differs(copied: Path) -> None:
+    with pytest.raises(WorkspaceError, match=r"train\.learning_rate: 0\.0001 in the workspace"):
+        _run(copied, _config(train={"learning_rate": 5e-5}))
+
+
+def test_a_model_that_is_gone_or_changed_is_refused(copied: Path) -> None:
+    tuned = copied / "round-001" / "tuned"
+    config = tuned / "unet" / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(WorkspaceError, match="another than the one that was judged"):
+        _run(copied, _config())
+    shutil.rmtree(tuned)
+    with pytest.raises(WorkspaceError, match="the model of round 1 is gone"):
+        _run(copied, _config())
+
+
+def test_prompts_that_run_out_are_told_before_anything_is_drawn(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("".join(f"a red circle number {n}\n" for n in range(9)))
+    prompts = {"source": "file", "path": str(file)}
+    with pytest.raises(DataError, match=r"7 beside the 2 for validation.*--rounds 1.*prompts 3\)"):
+        _run(tmp_path / "work", _config(prompts=prompts))
+    assert not (tmp_path / "work" / NAME).exists()
+
+
+def test_a_damaged_record_is_told(copied: Path) -> None:
+    (copied / NAME).write_text('{"format": 1, "rounds": [')
+    with pytest.raises(WorkspaceError, match="damaged"):
+        _run(copied, _config())

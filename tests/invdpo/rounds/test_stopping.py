@@ -1,0 +1,67 @@
+"""When rounds stop, on records made by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from invdpo.rounds.record import RoundResult
+from invdpo.rounds.stopping import best_round, difference, main_figure, reason_to_stop
+from invdpo.schemas.config.load import load_config
+
+PROMPTS = [f"p{n}" for n in range(100)]
+
+
+def _result(
+    number: int, right: int, *, clip: float = 0.5, diversity: float | None = 0.4
+) -> RoundResult:
+    """The first `right` prompts are exactly right."""
+    figures = {
+        "composition_all_right": {p: float(n < right) for n, p in enumerate(PROMPTS)},
+        "clip": {p: clip + 0.001 * (n % 2) for n, p in enumerate(PROMPTS)},
+    }
+    judgement: dict[str, Any] = {"figures": figures, "diversity": diversity, "facts": {}}
+    return RoundResult(number, "m", str(number), judgement)
+
+
+def _config(**improve: Any) -> Any:
+    pair = {"weights": {"composition": 1.0}, "held_out": "clip"}
+    return load_config(None, {"pair": pair, "improve": improve})
+
+
+def test_the_best_round_is_the_highest_and_the_earlier_of_equals() -> None:
+    results = [_result(0, 40), _result(1, 60), _result(2, 60), _result(3, 50)]
+    assert best_round(results, _config()).number == 1
+
+
+def test_differences_are_paired_by_prompt() -> None:
+    gain = difference(_result(0, 40), _result(1, 45), "composition_all_right")
+    assert gain.value == pytest.approx(0.05)
+    half = 1.959964 * (0.05 * 0.95 * 100 / 99 / 100) ** 0.5
+    assert gain.low == pytest.approx(0.05 - half, abs=1e-6)
+
+
+def test_patience_counts_rounds_that_are_not_beyond_the_interval() -> None:
+    flat = [_result(0, 40), _result(1, 60), _result(2, 61), _result(3, 62)]
+    assert not reason_to_stop(flat[:3], _config(patience=2))
+    assert reason_to_stop(flat, _config(patience=2)).startswith("2 rounds in a row")
+    assert not reason_to_stop(flat, _config())
+
+
+def test_a_falling_held_out_scorer_and_falling_diversity_stop() -> None:
+    base = _result(0, 40)
+    assert "clip, which ranks no pair" in reason_to_stop(
+        [base, _result(1, 60, clip=0.4)], _config()
+    )
+    assert not reason_to_stop([base, _result(1, 60, clip=0.6)], _config())
+    same = reason_to_stop([base, _result(1, 60, diversity=0.3)], _config())
+    assert same == "Images of one prompt differ by only 75% of what the base model's do."
+    assert not reason_to_stop([base, _result(1, 60, diversity=0.35)], _config())
+    assert not reason_to_stop([base, _result(1, 60, diversity=None)], _config())
+
+
+def test_without_facts_the_scorer_that_weighs_most_decides() -> None:
+    score = {"scorers": ["clip", "aesthetic"]}
+    config = load_config(None, {"score": score, "pair": {"weights": {"aesthetic": 2.0, "clip": 1}}})
+    assert main_figure(config) == "aesthetic"

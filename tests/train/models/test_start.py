@@ -1,0 +1,108 @@
+"""Training that goes on from an earlier training's weights, tied to them or to the base model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from invdpo.curate.shapes.bundle import model_path
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError
+from invdpo.train.distributed import ProcessGroup
+from invdpo.train.models import load_adapter
+from invdpo.train.models.finetuning import LoraTuning, start_tuning
+from invdpo.train.models.lora_format import FILE
+from invdpo.train.models.start import reference_id, start_id
+
+CPU = torch.device("cpu")
+
+
+def _config(**values: Any) -> TrainConfig:
+    return TrainConfig(model=str(model_path()), lora_rank=2, **values)
+
+
+def _tuned(folder: Path, **values: Any) -> Path:
+    """A LoRA whose both halves are far from nothing."""
+    tuning = start_tuning(
+        load_adapter(_config(), CPU), _config(**values), ProcessGroup(CPU), keep_reference=False
+    )
+    with torch.no_grad():
+        for number, parameter in enumerate(tuning.parameters):
+            parameter.copy_(torch.full_like(parameter, 0.01 * (number % 7 + 1)))
+    tuning.save(folder)
+    return folder
+
+
+def test_a_lora_goes_on_exactly_where_it_was(tmp_path: Path) -> None:
+    start = _tuned(tmp_path / "first")
+    config = _config(start_from=str(start))
+    tuning = start_tuning(
+        load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=False
+    )
+    tuning.save(tmp_path / "second")
+    first, second = (load_file(tmp_path / name / FILE) for name in ("first", "second"))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_base_model_stays_the_reference_unless_the_start_is_asked_for(tmp_path: Path) -> None:
+    start = _tuned(tmp_path / "first")
+    config = _config(start_from=str(start))
+    adapter = load_adapter(config, CPU)
+    x, t = torch.randn(1, *adapter.latent_shape((64, 64))), torch.tensor([500])
+    conditioning = adapter.encode_prompts(["a red circle"])
+    with torch.no_grad():
+        base = adapter.predict(adapter.unet, x, t, conditioning)
+        tuning = LoraTuning(adapter, config, ProcessGroup(CPU))
+        started = adapter.predict(adapter.unet, x, t, conditioning)
+        with tuning.reference() as frozen:
+            reference = adapter.predict(frozen, x, t, conditioning)
+    assert (started - base).abs().max() > 1e-3
+    torch.testing.assert_close(reference, base)
+
+
+def test_cached_quantities_are_those_of_their_reference(tmp_path: Path) -> None:
+    start = _tuned(tmp_path / "first")
+    base = _config(start_from=str(start))
+    tied = _config(start_from=str(start), reference="start")
+    assert reference_id("base", _config()) == reference_id("base", base) == "base"
+    assert reference_id("base", tied) != "base"
+    assert start_id(_config()) is None
+    before = start_id(tied)
+    weights = load_file(start / FILE)
+    save_file({name: tensor + 1 for name, tensor in weights.items()}, start / FILE)
+    assert start_id(tied) != before
+
+
+def test_a_lora_of_another_rank_is_refused_with_the_number_that_fits(tmp_path: Path) -> None:
+    start = _tuned(tmp_path / "first")
+    config = _config(start_from=str(start)).model_copy(update={"lora_rank": 4})
+    with pytest.raises(ConfigError, match=r"start_from: .* of which 0 fit"):
+        start_tuning(load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=False)
+
+
+def test_all_weights_go_on_from_another_model_with_the_base_as_reference(tmp_path: Path) -> None:
+    config = _config(tuning="full")
+    tuning = start_tuning(
+        load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=False
+    )
+    with torch.no_grad():
+        tuning.parameters[0].add_(1)
+    tuning.save(tmp_path / "first")
+    config = _config(tuning="full", start_from=str(tmp_path / "first"))
+    later = start_tuning(load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=True)
+    name = next(iter(later.named))
+    assert torch.equal(later.named[name], tuning.named[name])
+    with later.reference() as frozen:
+        assert torch.equal(frozen.get_parameter(name) + 1, later.named[name])
+
+
+def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
+    _tuned(tmp_path / "lora")
+    config = _config(tuning="full", start_from=str(tmp_path / "lora"))
+    with pytest.raises(ConfigError, match="is no model of this kind"):
+        start_tuning(load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=False)

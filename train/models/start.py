@@ -1,0 +1,101 @@
+"""Starting from the weights that an earlier training wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError, ModelError
+from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.files import hash_file
+from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.model_folder import folder_revision
+from invdpo.train.models.base import ModelAdapter
+from invdpo.train.models.lora_format import FILE
+
+UNET = "unet"
+OLDER = {"down": "lora_A", "up": "lora_B"}
+"""Names of a LoRA's halves in files that older versions of diffusers read, too -> PEFT's."""
+
+
+def load_lora(unet: Any, folder: Path) -> None:
+    """Fill the LoRA on the UNet with the one in `folder`.
+
+    Raises `ConfigError` unless both have the same layers and the same rank.
+    """
+    from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / FILE
+    try:
+        stored = _peft_names(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"start_from: {path} can't be read ({error}).") from None
+    own = {name: tensor.shape for name, tensor in get_peft_model_state_dict(unet).items()}
+    if {name: tensor.shape for name, tensor in stored.items()} != own:
+        fitting = sum(own.get(name) == tensor.shape for name, tensor in stored.items())
+        raise ConfigError(
+            f"start_from: {path} holds {len(stored)} tensors, of which {fitting} fit the "
+            f"{len(own)} of this LoRA. Train with its own lora_rank and lora_targets, in the names "
+            "of diffusers."
+        )
+    with quiet_libraries():
+        set_peft_model_state_dict(unet, stored)
+
+
+def _peft_names(tensors: dict[str, Any]) -> dict[str, Any]:
+    """What `lora_format.diffusers_names` made, by PEFT's own names."""
+    prefix, older = f"{UNET}.", {f".lora.{old}.": f".{new}." for old, new in OLDER.items()}
+    names = {}
+    for name, value in tensors.items():
+        own = name.removeprefix(prefix)
+        for old, new in older.items():
+            own = own.replace(old, new)
+        names[own] = value
+    return names
+
+
+def load_unet(unet: Any, folder: Path) -> None:
+    """Fill the UNet with that of the model in `folder`. Raises `ConfigError` for another one."""
+    from huggingface_hub import load_torch_model
+
+    try:
+        missing, unexpected = load_torch_model(unet, folder / UNET, strict=False, safe=True)
+    except (OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"start_from: {folder} is no model of this kind ({reason}).") from None
+    if missing or unexpected:
+        count = len(missing) + len(unexpected)
+        raise ConfigError(f"start_from: {folder} is a model of another kind: {count} tensors.")
+
+
+def reference_id(fingerprint: str, config: TrainConfig) -> str:
+    """Which frozen model the cached quantities are of; `fingerprint` is the base model's."""
+    if config.reference == "base" or not config.start_from:
+        return fingerprint
+    return content_id(fingerprint, start_id(config))
+
+
+def drawing_revision(adapter: ModelAdapter, config: TrainConfig) -> str:
+    """The `revision` that a data set records for pictures which the reference drew."""
+    folder = adapter.folder
+    in_hub_cache = folder.parent.name == "snapshots"
+    revision = folder.name if in_hub_cache else folder_revision(folder)
+    if config.start_from and config.reference == "start":
+        revision += f"+{hash_file(Path(config.start_from) / FILE)[:32]}"
+    return revision
+
+
+def start_id(config: TrainConfig) -> str | None:
+    """Hash of the weights that training starts from; None for the base model's own."""
+    if not config.start_from:
+        return None
+    folder = Path(config.start_from)
+    files = [folder / FILE] if config.tuning == "lora" else sorted((folder / UNET).glob("*.s*"))
+    try:
+        return content_id(*(hash_file(path) for path in files))
+    except OSError as error:
+        reason = error.strerror or error
+        raise ModelError(f"start_from: {error.filename}: {reason}.") from None
