@@ -175,12 +175,14 @@ def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Pa
     """
     from invdpo.hub.files import PICTURE_PROMPTS
     from invdpo.schemas.io.records import read_prompts
+    from invdpo.schemas.io.text_files import one_line
     from invdpo.train.splits import open_data
 
     path, named = output / PICTURE_PROMPTS, job.given.get("train", {}).get("picture_prompts")
     if not path.is_file():
         return False
-    lines = set(read_prompts(path)) - set(read_prompts(Path(named)) if named else [])
+    lines = set(read_prompts(path))
+    lines.difference_update(map(one_line, read_prompts(Path(named)) if named else []))
     if open_data(dataset, config).holds_prompts(lines):
         return True
     job.out.note(f"{path} stays here: its prompts are neither the data set's nor named just now.")

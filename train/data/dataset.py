@@ -11,6 +11,7 @@ from invdpo.schemas.errors import DataError
 from invdpo.schemas.ids import content_id, image_id
 from invdpo.schemas.io.hub import is_hub_id
 from invdpo.schemas.io.images import reading, shown_size
+from invdpo.schemas.io.text_files import one_line
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.recognise import AUTO, LAYOUTS, check_format, recognise
 from invdpo.schemas.layouts.rows import Row
@@ -61,12 +62,12 @@ class DataSet:
                 return
 
     def holds_prompts(self, lines: Iterable[str]) -> bool:
-        """Whether each of these lines stands in a prompt, validation first; stops at the last."""
+        """Whether each of these lines is a prompt, validation first; stops at the last."""
         left = set(lines)
         for row in (row for split in ("validation", "train") for row in self._rows(split)):
             if not left:
                 break
-            left.difference_update(str(row.prompt).splitlines())
+            left.discard(one_line(str(row.prompt)).strip())
         return not left
 
     def _rows(self, split: str) -> Iterator[Row]:
