@@ -1,0 +1,140 @@
+"""How much rounds improve the embedded model, by recipe; prints a Markdown table.
+
+Every recipe begins with the same base model and the same prompts, and every model is judged on the
+same validation prompts and seeds. Everything is kept in the folder, so an interrupted run goes on.
+
+    python benchmarks/improve.py --folder rounds
+    python benchmarks/improve.py --folder rounds --only lower-rate --rounds 8 --seeds 3
+    python benchmarks/improve.py --folder rounds --set train.beta=500 --only lower-rate
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from report import stamp, table
+
+from invdpo.curate.runner import RunOptions
+from invdpo.rounds.run import Improvement, improve
+from invdpo.rounds.stopping import ALL_RIGHT, value
+from invdpo.schemas.config.load import load_config
+
+COMMON: dict[str, dict[str, Any]] = {
+    "prompts": {"num_prompts": 256, "seed": 11},
+    "generate": {"num_candidates": 6, "num_inference_steps": 12, "guidance_scale": 2.0},
+    "score": {"scorers": ["composition", "clip"]},
+    "pair": {"min_margin": 1.0, "validation_fraction": 0.0},
+    "train": {
+        "objective": "diffusion-dpo",
+        "tuning": "full",
+        "learning_rate": 3e-5,
+        "num_points": 2,
+        "num_inversion_steps": 10,
+        "warmup_steps": 5,
+        "max_steps": 40,
+        "validate_every": 40,
+        "keep": "last",
+    },
+    "improve": {"validation_prompts": 256, "validation_images": 2},
+}
+"""What all recipes share: 1,536 images and 40 steps of 16 pairs a round."""
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    "lower-rate": {},
+    "winners-right": {
+        "pair": {"floors": {"composition": 1.0}},
+        "train": {"learning_rate": 5e-5, "num_points": 4},
+    },
+    "loser-scaling": {"train": {"learning_rate": 1e-4, "loser_scaling": 0.9}},
+    "all-pairs": {
+        "pair": {"policy": "all", "weights": {"composition": 1.0}},
+        "train": {"learning_rate": 1e-4},
+    },
+    "all-pairs-loser-scaling": {
+        "pair": {"policy": "all", "weights": {"composition": 1.0}},
+        "train": {"learning_rate": 1e-4, "loser_scaling": 0.9},
+    },
+    "all-pairs-lower-rate": {"pair": {"policy": "all"}, "train": {"loser_scaling": 0.9}},
+    "inversion": {
+        "train": {"objective": "inversion-dpo", "fresh_noise": 0.8, "learning_rate": 5e-5}
+    },
+}
+HEAD = (
+    "recipe",
+    "seed",
+    "round",
+    "exactly right [95 %]",
+    "clip",
+    "diversity",
+    "pairs",
+    "UNet calls so far",
+    "seconds so far",
+)
+
+
+def main() -> None:
+    """Read the flags, run what is missing, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--folder", type=Path, default=Path("rounds"), help="where all is kept")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each recipe")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
+    parser.add_argument("--only", nargs="*", choices=sorted(RECIPES), help="some recipes alone")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="SECTION.KEY=VALUE", help="of all recipes"
+    )
+    given = parser.parse_args()
+    rows = []
+    for name in given.only or RECIPES:
+        for seed in range(given.seeds):
+            values = _values(name, seed, given.rounds, given.set)
+            config = load_config(None, values)
+            root = given.folder / f"{name}-{seed}"
+            done = improve(root, config, RunOptions(part_size=64), _note)
+            rows += _rows(name, seed, done)
+    print(f"{stamp()}, no accelerator.\n\n{table(HEAD, rows)}")
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _values(name: str, seed: int, rounds: int, changes: list[str]) -> dict[str, dict[str, Any]]:
+    """The configuration of one run."""
+    recipe = RECIPES[name]
+    values = {section: {**own, **recipe.get(section, {})} for section, own in COMMON.items()}
+    values["prompts"]["seed"] += seed
+    values["generate"]["seed"] = values["train"]["seed"] = seed
+    values["improve"]["rounds"] = rounds
+    for text in changes:
+        key, _, given = text.partition("=")
+        section, _, field = key.partition(".")
+        values[section][field] = json.loads(given) if given[:1] in '[{"' else given
+    return values
+
+
+def _rows(name: str, seed: int, done: Improvement) -> list[tuple[str, ...]]:
+    rows, calls, seconds = [], 0.0, 0.0
+    for result, row in zip(done.results, done.rows(), strict=True):
+        calls, seconds = calls + row["forwards"], seconds + row["seconds"]
+        right = value(result, ALL_RIGHT)
+        rows.append(
+            (
+                name,
+                str(seed),
+                str(result.number or "base"),
+                f"{right.value:.3f} [{right.low:.3f}, {right.high:.3f}]",
+                f"{value(result, 'clip').value:.3f}",
+                f"{row['diversity']:.3f}",
+                f"{result.pairs}",
+                f"{calls:,.0f}",
+                f"{seconds:,.0f}",
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()
