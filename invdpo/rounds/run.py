@@ -7,22 +7,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from invdpo.curate.runner import RunOptions
 from invdpo.rounds.checks import open_record, require_prompts, revision_of
 from invdpo.rounds.record import Record, RoundResult
-from invdpo.rounds.round_plan import BASE, RoundPlan, weights_path
+from invdpo.rounds.round_plan import BASE, RoundPlan
+from invdpo.rounds.round_training import train_round
 from invdpo.rounds.stopping import best_round, reason_to_stop, shown_figures, value
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config
-from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.files import write_atomically
 from invdpo.schemas.io.lock import FolderLock
-
-if TYPE_CHECKING:
-    from invdpo.train import TrainResult
 
 Note = Callable[[str], None]
 
@@ -116,15 +113,15 @@ def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> Rou
     report = _curate(plan, number, options, costs)
     note(f"Round {number} of {total}: train on the pairs")
     with costs.time("train"):
-        trained = _train(plan, number)
-    costs.add("inversion_forwards", trained.cache_forwards)
-    costs.add("train_forwards", trained.forwards)
+        trained = train_round(plan, number)
+    costs.add("inversion_forwards", trained["cache_forwards"])
+    costs.add("train_forwards", trained["forwards"])
     note(f"Round {number} of {total}: judge the new model on the validation prompts")
     judged = _judged(plan, number, options, costs)
     return replace(
         judged,
         pairs=report["pairs"]["total"],
-        trained_pairs=trained.pairs,
+        trained_pairs=trained["pairs"],
         prompts=report["prompts"]["total"],
         prompts_with_pair=report["prompts"]["paired"],
     )
@@ -150,42 +147,6 @@ def _forwards(config: Config, images: int) -> int:
     """UNet sample-forwards that drawing takes, those of guidance included."""
     generate = config.generate
     return images * generate.num_inference_steps * (2 if generate.guidance_scale > 1 else 1)
-
-
-def _train(plan: RoundPlan, number: int) -> TrainResult:
-    from invdpo.train import train
-
-    dataset = _training_set(plan, number)
-    cache = plan.folder(number) / "trajectories"
-    return train(dataset, plan.tuned(number), _training(plan, number), cache_dir=cache)
-
-
-def _training_set(plan: RoundPlan, number: int) -> Path:
-    """The pairs of a round, or those of earlier rounds with them."""
-    from invdpo.curate.exchange.merge import merge_datasets
-
-    first = max(1, number - plan.config.improve.replay_rounds)
-    own = plan.workspace(number).dataset_dir
-    if first == number:
-        return own
-    merged = plan.folder(number) / "training"
-    if not merged.exists():
-        earlier = [plan.workspace(n).dataset_dir for n in range(first, number)]
-        merge_datasets([own, *earlier], merged, plan.config.dataset)
-    return merged
-
-
-def _training(plan: RoundPlan, number: int) -> TrainConfig:
-    """The configuration of a round's training."""
-    config, base = plan.config, plan.generator(BASE)
-    earlier = str(plan.tuned(number - 1)) if number > 1 else None
-    own: dict[str, Any] = {"model": weights_path(base["model"]), "revision": base["revision"]}
-    if earlier and config.train.tuning == "full" and config.improve.reference == "previous":
-        own = {"model": earlier, "revision": None}
-    elif earlier:
-        tied = "start" if config.improve.reference == "previous" else "base"
-        own |= {"start_from": earlier, "reference": tied}
-    return config.train.model_copy(update=own)
 
 
 def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> RoundResult:

@@ -37,6 +37,12 @@ class ImproveConfig(Section):
         "before, beyond the 95 % interval; never if not given.",
         json_schema_extra=RUNTIME,
     )
+    train_processes: Count = Field(
+        1,
+        description="Processes that train together, one for each device; more than one are "
+        "started by torchrun.",
+        json_schema_extra=RUNTIME,
+    )
     min_diversity: float = Field(
         0.8,
         ge=0,

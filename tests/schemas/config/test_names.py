@@ -32,7 +32,7 @@ ADDED_LATER = (
     "  start_from: null\n",
     "  reference: base\n",
     "improve:\n  rounds: 3\n  reference: previous\n  replay_rounds: 0\n  validation_prompts: 128\n"
-    "  validation_images: 2\n  patience: null\n  min_diversity: 0.8\n",
+    "  validation_images: 2\n  patience: null\n  train_processes: 1\n  min_diversity: 0.8\n",
 )
 """Options that were not there yet, as lines of the file."""
 ODD_FOLDERS = ("folders/a,b@c+d=2", "folders/a@b", "runs/rate=0.1,2")

@@ -54,7 +54,7 @@ HARMLESS = {
     "checkpoint_every pictures_every picture_guidance_scale seed dtype strategy device",
     "eval": "num_prompts seed",
     "improve": "rounds reference replay_rounds validation_prompts validation_images patience "
-    "min_diversity",
+    "train_processes min_diversity",
 }
 """Numbers, choices from a list, and texts that name nothing outside the workspace."""
 
