@@ -1,8 +1,9 @@
 """Reads the scene graph of an English prompt by rules, or not at all.
 
 Understood are noun phrases (`two red sports balls`) joined by `and` or commas, and clauses of two
-noun phrases with a spatial relation or a plain activity between them. A prompt with anything else
-in it gets no graph: an incomplete graph would call right pictures wrong.
+noun phrases with a spatial relation or a plain activity between them. Names consist of known nouns
+(`lexicon.py`), attributes are known adjectives. A prompt with anything else in it gets no graph: an
+incomplete or a wrong one would call right pictures wrong.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
+from invdpo.curate.scene_graphs.lexicon import read_lexicon
 from invdpo.curate.scene_graphs.vocabulary import Vocabulary, read_vocabulary
 from invdpo.schemas import Item, Relation, SceneGraph
 from invdpo.schemas.ids import fold
 
-REVISION = "2"
+REVISION = "3"
 """Raised whenever the same prompt would give another graph."""
 MAX_NAME_WORDS = 3
 """Words of an object's name."""
 MAX_PROMPT_CHARACTERS = 2_000
 """Characters; longer texts don't have this form."""
+PAIRS = ("pair", "pairs")
+"""Portions that are no part of a name: a pair of dogs are two dogs."""
 _CONJUNCTION = re.compile(r"\s+and\s+|\s*[,;]\s*(?:and\s+)?")
 _COPULA = r"(?:\s+(?:is|are|was|were))?"
 
@@ -50,8 +54,10 @@ class Grammar:
 
     def __init__(self, words: Vocabulary) -> None:
         self._words = words
+        self._lexicon = read_lexicon()
         self._function_words = {*words.function_words}
         self._kinds = {word: kind for kind, group in words.attributes.items() for word in group}
+        self._kinds |= {w: kind for kind, group in self._lexicon.attributes.items() for w in group}
         self._relations = {text: name for name, group in words.relations.items() for text in group}
         self._relations |= {text: text for text in words.activities}
         spatial = [text for group in words.relations.values() for text in group]
@@ -61,6 +67,12 @@ class Grammar:
         self._clause = re.compile(
             rf"(?P<subject>.+?){_COPULA}(?:\s+(?P<activity>{activities})|(?:{stance}|(?=\s+with\s))"
             rf"\s+(?P<place>{positions}))\s+(?P<object>.+)"
+        )
+        self._numbers = words.numbers | self._lexicon.numbers
+        count = rf"(?P<count>{_any_of(self._numbers)}|\d\d?)"
+        self._group = re.compile(
+            rf"(?:(?P<half>half(?: an?)?|an? half) (?=dozen )|(?:{count}|an?|the) )?"
+            rf"(?P<group>{_any_of(self._lexicon.groups)}) (?P<rest>.+)"
         )
         attributes = _any_of(self._kinds)
         self._joined_attributes = re.compile(rf"\b({attributes}) and ((?:{attributes}) [a-z])")
@@ -106,19 +118,14 @@ class Grammar:
         return list(range(first, first + phrase.number))
 
     def phrase(self, text: str) -> Phrase | None:
-        """A noun phrase: article or number, adjectives, and a name of one to three words."""
-        words = text.split()
-        article, count = self._article(words)
-        words = words[1:] if article else words
+        """A noun phrase: article or number, known adjectives, and a name of known nouns."""
+        article, count, words = self._quantity(text)
         words, rest = self._portion(words)
-        # a word before a known attribute is an attribute, too: a sleek black car
-        known = [n for n, word in enumerate(words[:-1]) if word in self._kinds]
-        attributes = words[: known[-1] + 1] if known else []
+        attributes = self._attributes(words)
         words = words[len(attributes) :]
-        if not self._is_name(words) or not self._is_plain(attributes) or not 1 <= count <= 20:
+        named = self._is_name(words) or (rest and len(words) == 1)
+        if not named or not 0 < count <= 20:
             return None
-        if attributes and not article and attributes[0] not in self._kinds:
-            return None  # examining tiny things
         label = " ".join(words)
         if count > 1:
             if not self._is_plural(words):
@@ -126,9 +133,34 @@ class Grammar:
             # glasses are one object, glasses of milk are several
             name = " ".join([*words[:-1], self._singular_word(words[-1])])
             label = name if rest else self.singular(label)
-        elif not article and not attributes and (len(words) > 1 or label in self._kinds):
-            return None  # a bare run of words may be anything
+        elif not self._is_one(article, attributes, words):
+            return None
         return Phrase(article, count, tuple(attributes), f"{label}{rest}")
+
+    def _is_one(self, article: str, attributes: list[str], words: list[str]) -> bool:
+        """Whether this is one object: neither a clause (the sun sets) nor several."""
+        if len(words) == 1:
+            return bool(article or attributes) or words[0] not in self._kinds
+        if self._ends_in_compound(words):
+            return True
+        # a bare run of words may be anything
+        verb = self._lexicon.is_verb(words[-1], self._singular_word(words[-1]))
+        return bool(article or attributes) and not verb
+
+    def _quantity(self, text: str) -> tuple[str, int, list[str]]:
+        """The article that a noun phrase begins with, if any, its number, and the other words."""
+        if match := self._group.fullmatch(text):
+            each = self._lexicon.groups[match["group"]] // (2 if match["half"] else 1)
+            words = match["rest"].split()
+            if match["group"].startswith("pair") and words[-1] in self._words.unchanged:
+                each = 1  # a pair of shoes is one thing, as shoes are
+            return "number", each * (self._number(match["count"] or "one") or 0), words
+        words = text.split()
+        article, count = self._article(words)
+        words = words[1:] if article else words
+        if article and words[:1] == ["single"]:
+            return "number", count, words[1:]
+        return article, count, words
 
     def _article(self, words: list[str]) -> tuple[str, int]:
         """The article that a noun phrase begins with, if any, and its number of objects."""
@@ -138,28 +170,60 @@ class Grammar:
             return "number", number
         return "", 1
 
+    def _attributes(self, words: list[str]) -> list[str]:
+        """The known adjectives before a name; a `rubber band` begins the name."""
+        known = 0
+        while known < len(words) - 1 and words[known] in self._kinds:
+            if self._compound(words[known:]):
+                break
+            known += 1
+        return words[:known]
+
     def _portion(self, words: list[str]) -> tuple[list[str], str]:
         """The words before the `of` of a slice of pizza, and what follows them in its name."""
         if "of" not in words:
             return words, ""
         position = words.index("of")
         before, after = words[:position], words[position + 1 :]
-        if not before or before[-1] not in self._words.portions or not self._is_name(after):
+        known = before and before[-1] in self._words.portions and before[-1] not in PAIRS
+        if not known or not self._is_name(after[len(self._attributes(after)) :]):
             return words, ""
         return before, f" of {' '.join(after)}"
 
     def _number(self, word: str) -> int | None:
-        return int(word) if word.isdecimal() and len(word) < 3 else self._words.numbers.get(word)
+        return int(word) if word.isdecimal() and len(word) < 3 else self._numbers.get(word)
 
     def _is_name(self, words: list[str]) -> bool:
+        """Whether these are one to three words, all of which are known to be part of names."""
         if not 0 < len(words) <= MAX_NAME_WORDS or words[-1] in self._words.no_objects:
             return False
-        in_ing = words[-1].removesuffix("s").endswith("ing")
-        if in_ing and self.singular(words[-1]) not in self._words.ing_names:
+        if not self._is_plain(words):
             return False
-        in_ed = {word for word in words[1:] if word.endswith("ed")}
-        colour = words[-1] in self._words.attributes.get("colour", ()) and words[-1] != "orange"
-        return self._is_plain(words) and in_ed <= {*self._words.ed_names} and not colour
+        rest = words
+        while rest:
+            size = self._compound(rest)
+            if not size and not self._is_noun(rest[0], last=len(rest) == 1, first=rest is words):
+                return False
+            rest = rest[max(size, 1) :]
+        return True
+
+    def _is_noun(self, word: str, *, last: bool, first: bool) -> bool:
+        if not last:
+            return self._lexicon.is_part(word) and word not in self._words.no_objects
+        one = self._singular_word(word)
+        in_ing = one.endswith("ing") and one not in self._words.ing_names
+        in_ed = word.endswith("ed") and not first and word not in self._words.ed_names
+        colour = word in self._words.attributes.get("colour", ()) and word != "orange"
+        known = self._lexicon.is_thing(word) or self._lexicon.is_thing(one)
+        return known and not (in_ing or in_ed or colour)
+
+    def _compound(self, words: list[str]) -> int:
+        """Words of the compound that these begin with, which may be several at the end."""
+        one = [*words[:-1], self._singular_word(words[-1])] if words else []
+        return self._lexicon.compound(words) or self._lexicon.compound(one)
+
+    def _ends_in_compound(self, words: list[str]) -> bool:
+        return any(self._compound(words[n:]) == len(words) - n for n in range(len(words)))
 
     def _is_plain(self, words: list[str]) -> bool:
         """Whether these are words of letters, and none is a function word."""
