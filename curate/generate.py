@@ -20,6 +20,7 @@ from invdpo.curate.generators.order import (
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture, Size
 from invdpo.curate.generators.specs import distinct, model_specs
 from invdpo.curate.images import encode, perceptual_hash
+from invdpo.curate.storage.cuts import CUT_PROMPT
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.ids import content_id, derived_seed
@@ -134,9 +135,15 @@ class Generate(Stage):
         pictures = iter(self._pictures(generator, fit))
         calls: list[Callable[[], Numbered[Record]]] = []
         for number, request in batch:
-            fault = Failure(f"prompt rejected: {request.get('error')}")
-            picture = fault if request.get("status") == REJECTED else next(pictures)
-            calls.append(partial(_finished, number, self._origin(generator, request), picture))
+            row = self._origin(generator, request)
+            if request.get("status") == REJECTED:
+                picture: Picture | Failure = Failure(f"prompt rejected: {request.get('error')}")
+            else:
+                picture = next(pictures)
+                row |= (
+                    {CUT_PROMPT: request["prompt"]} if generator.is_cut(request["prompt"]) else {}
+                )
+            calls.append(partial(_finished, number, row, picture))
         return calls
 
     def _pictures(

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from invdpo.curate.engines import ENGINES, InputPart, MakeStage, Outcome, Output, Task
 from invdpo.curate.engines.worker import reason
+from invdpo.curate.storage.cuts import count_cut, cut_note
 from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.parts import (
     Fingerprint,
@@ -189,6 +190,7 @@ def _result(
     """`seconds` of the whole run, where it had this goal only; else those spent on it."""
     rejections = sum((outcome.rejections for outcome in made), Counter(plan.rejections))
     counts = format_counts(add_counts(outcome.counts for outcome in made))
+    cut = 0 if options.dry_run else count_cut(plan.goal.sink)
     return StepResult(
         step=plan.goal.step,
         path=str(plan.goal.sink),
@@ -198,7 +200,7 @@ def _result(
         rejected=rejections.total(),
         rejections=dict(rejections.most_common()),
         seconds=sum(outcome.seconds for outcome in made) if seconds is None else seconds,
-        notes=(counts,) if counts else (),
+        notes=tuple(filter(None, (counts, cut_note(cut) if cut else ""))),
     )
 
 

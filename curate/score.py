@@ -7,6 +7,7 @@ import math
 from invdpo.curate.batching import Failure, ModelStage
 from invdpo.curate.candidate import Candidate
 from invdpo.curate.scorers import SCORERS, Judged
+from invdpo.curate.storage.cuts import CUT_PROMPT
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.tables import OK, REJECTED, SCORES, Record
 
@@ -30,6 +31,8 @@ class Score(ModelStage[Judged]):
         if isinstance(judged, Failure):
             empty = {"score": None, "components": None}
             return row | empty | {"status": REJECTED, "error": judged.reason}
+        if judged.cut:
+            row[CUT_PROMPT] = candidate.prompt
         components = sorted((name, float(value)) for name, value in judged.components.items())
         score = float(judged.score)
         return row | {"score": score, "components": components, "status": OK, "error": None}

@@ -32,8 +32,8 @@ def render_dataset_card(stats: Stats) -> str:
             known `features` (a list of name and dtype), `license` with `license_name` and
             `license_link`, `dropped` (reason -> count), `description`, `images` (a number),
             `sources` (rows of what, name, revision), `config` (section -> option -> value),
-            `version`, `report` (of the pairing), `plots` (rows of title and path) and `origin` (a
-            sentence, for imported pairs).
+            `version`, `report` (of the pairing), `plots` (rows of title and path), `cut` (by
+            whom -> number of prompts) and `origin` (a sentence, for imported pairs).
     """
     report = stats.get("report") or {}
     roles = {name: facts.get("role") for name, facts in (report.get("scorers") or {}).items()}

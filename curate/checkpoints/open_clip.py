@@ -63,8 +63,8 @@ class ClipModel(NamedTuple):
     network: Any
     preprocess: Callable[[Any], torch.Tensor]
     """RGB picture to 3×H×W."""
-    tokenize: Callable[[list[str]], torch.Tensor]
-    """n texts to n×L token ids."""
+    tokenize: Callable[..., torch.Tensor]
+    """n texts to n×L token ids; `context_length` changes L."""
 
 
 def find(model: str, pretrained: str | None) -> Source:
@@ -102,6 +102,13 @@ class OpenClip(NamedTuple):
         tokens = self.model.tokenize(texts).to(self.device)
         embeddings: torch.Tensor = self.model.network.encode_text(tokens, normalize=True)
         return embeddings
+
+    def are_cut(self, texts: list[str]) -> list[bool]:
+        """For each text whether it is longer than the encoder takes: with more room it differs."""
+        cut = self.model.tokenize(texts)
+        length = cut.shape[1]
+        whole = self.model.tokenize(texts, context_length=length + 1)
+        return [bool((a != b[:length]).any()) for a, b in zip(cut, whole, strict=True)]
 
 
 def load_encoder(source: Source, device: str) -> OpenClip:

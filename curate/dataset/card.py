@@ -14,6 +14,7 @@ from invdpo.curate.prompts.base import split_group
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.columns import hub_columns
+from invdpo.curate.storage.cuts import count_cut
 from invdpo.curate.storage.parts import CONFIG_HASH, NOTES, VERSION, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import SceneGraph
@@ -131,6 +132,7 @@ def dataset_facts(folder: DatasetFolder) -> Facts:
         "scorers": list(notes.get("scorers", {})),
         "models": sorted({name for name, _ in models}),
         "sources": sources,
+        "cut": {name: number for name, number in notes.get("cut", {}).items() if number},
         "origin": notes.get("origin"),
         "config_hash": metadata.get(CONFIG_HASH, b"").decode(),
         "version": metadata.get(VERSION, b"").decode(),
@@ -145,10 +147,13 @@ def file_facts(folder: DatasetFolder) -> Facts:
 
 
 def origin_notes(ws: Workspace, scorers: Sequence[str], annotator: str | None) -> Facts:
-    """Name -> revision of scorers and annotator, and where prompts come from, by their tables."""
+    """Name -> revision of scorers and annotator, where prompts come from, how many were cut."""
     names = [annotator] if annotator else []
     sources = pc.unique(ws.read_table(ws.prompts_path, ["source"])["source"]).drop_null()
+    tables = {"images": ws.candidates_dir, **{name: ws.scores_dir(name) for name in scorers}}
+    cut = {name: count_cut(folder) for name, folder in tables.items()}
     return {
+        **({"cut": cut} if any(cut.values()) else {}),
         "scorers": {name: _revision(ws, ws.scores_dir(name)) for name in scorers},
         "annotators": {name: _revision(ws, ws.annotations_dir(name)) for name in names},
         "prompts": sorted(sources.to_pylist()),

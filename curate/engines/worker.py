@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from invdpo.curate.engines.base import MakeStage, Outcome, Output, Stage, Task
+from invdpo.curate.storage.cuts import CUT_PROMPT, NUM_CUT
 from invdpo.curate.storage.parts import write_part
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.io.progress import Tick
@@ -84,6 +85,7 @@ class _File:
         self._output, self._tick = output, tick
         self._rows: list[Record] = []
         self._rejections: Counter[str] = Counter()
+        self._cut: set[str] = set()
         self._seconds = 0.0
 
     def take(self, rows: Iterable[Record]) -> None:
@@ -91,6 +93,8 @@ class _File:
         for row in rows:
             if row.get("status") == REJECTED:
                 self._rejections[reason(row)] += 1
+            if prompt := row.get(CUT_PROMPT):
+                self._cut.add(prompt)
             self._rows.append(row)
             self._tick(1)
         self._seconds += time.monotonic() - begin
@@ -98,7 +102,8 @@ class _File:
     def write(self, schema: pa.Schema) -> Outcome:
         begin = time.monotonic()
         table = pa.Table.from_pylist(self._rows, schema)
-        write_part(self._output.target, table, self._output.fingerprint)
+        notes = {NUM_CUT: len(self._cut)} if self._cut else {}
+        write_part(self._output.target, table, self._output.fingerprint, notes)
         seconds = self._seconds + time.monotonic() - begin
         return Outcome(self.stage, len(self._rows), self._rejections, seconds)
 

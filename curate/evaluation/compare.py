@@ -22,6 +22,7 @@ from invdpo.curate.evaluation.preparation import COMPOSITION, TrainingPrompts, c
 from invdpo.curate.evaluation.statistics import Comparison, Interval, compare
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.scorers.composition import wrong_facts
+from invdpo.curate.storage.cuts import count_cut, cut_note
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import Config
@@ -145,7 +146,10 @@ def evaluate_models(
         check_judges(_configure(config, base), judging)
         in_tuned = evaluate_model(spaces["tuned"], config, tuned, options)
         in_base = evaluate_model(spaces["base"], config, base, options)
-    return _compared(tuple(_results(in_base, in_tuned)), config.score.scorers, notes)
+        cut = cut_notes(spaces["base"], config.score.scorers)
+    for note in cut:
+        log.warning(note)
+    return _compared(tuple(_results(in_base, in_tuned)), config.score.scorers, [*notes, *cut])
 
 
 def _require_judges(
@@ -216,6 +220,13 @@ def evaluate_model(
         outcome = _outcome(row, prompt["graph"], seen, scored)
         outcomes[row["prompt_id"]] = (prompt["prompt"], outcome)
     return outcomes
+
+
+def cut_notes(ws: Workspace, scorers: Sequence[str]) -> list[str]:
+    """What to say of prompts that were too long for the model, and for each scorer."""
+    tables = {"generate": ws.candidates_dir, **{name: ws.scores_dir(name) for name in scorers}}
+    numbers = {name: count_cut(folder) for name, folder in tables.items()}
+    return [f"{name}: {cut_note(number)}." for name, number in numbers.items() if number]
 
 
 def _by_candidate(ws: Workspace, folder: Path) -> dict[str, Record]:

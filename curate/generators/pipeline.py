@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from invdpo.curate.batching import Failure
 from invdpo.curate.checkpoints.loading import load
+from invdpo.curate.checkpoints.tokens import PromptLengths
 from invdpo.curate.devices import torch_device as torch_device
 from invdpo.curate.generators.adapters import adapt
 from invdpo.curate.generators.fit import DENOISERS, check_fit
@@ -87,6 +88,14 @@ class ImageGenerator:
             text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
             raise ModelError(text) from error
         return _answers(output, len(filled))[: len(requests)]
+
+    def is_cut(self, prompt: str) -> bool:
+        """Whether one of the model's text encoders takes less than the whole prompt."""
+        return self._lengths.is_cut(prompt)
+
+    @cached_property
+    def _lengths(self) -> PromptLengths:
+        return PromptLengths(self._pipeline)
 
     def rest(self) -> None:
         """Make room on the accelerator for another model, until the next picture is asked for."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow.parquet as pq
 
 from invdpo import __version__
+from invdpo.curate.storage.cuts import count_cut, cut_note
 from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.object_store import reading
 from invdpo.curate.storage.parts import CONFIG_HASH, VERSION, exists, list_parts, read_part
@@ -64,6 +65,7 @@ def _count(
 ) -> Iterator[ProvenanceRow]:
     """Rows by name and details, the most frequent first."""
     counts: Counter[tuple[Any, ...]] = Counter()
+    cut = count_cut(parts[0].parent) if step in ("pictures", "scores") and parts else 0
     keys = [name, *details]
     for part in parts:
         counted = read_part(part, keys).group_by(keys).aggregate([([], "count_all")])
@@ -71,7 +73,8 @@ def _count(
             counts[tuple(row[key] for key in keys)] += row["count_all"]
     for (maker, *values), rows in sorted(counts.items(), key=lambda item: (-item[1], str(item))):
         known = [(key, value) for key, value in zip(details, values, strict=True) if value]
-        detail = ", ".join(_setting(key, value) for key, value in known)
+        settings = [_setting(key, value) for key, value in known]
+        detail = ", ".join([*settings, *([cut_note(cut)] if cut else [])])
         yield ProvenanceRow(step, public_name(maker), detail, rows)
 
 

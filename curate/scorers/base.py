@@ -19,6 +19,8 @@ class Judged:
 
     score: float
     components: Mapping[str, float] = field(default_factory=dict)
+    cut: bool = False
+    """Whether the prompt was longer than the scorer's text encoder takes."""
 
 
 class Scorer(Model[Judged]):

@@ -14,6 +14,7 @@ from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
 from invdpo.curate.checkpoints.load_once import LoadOnce
 from invdpo.curate.scorers.base import Judged, Scorer
 from invdpo.schemas.config.score import ScoreConfig
+from invdpo.schemas.io.logs import quiet_libraries
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,11 @@ class Encoder(Protocol):
         ...
 
     def texts(self, texts: list[str]) -> torch.Tensor:
-        """Unit embeddings, n×d."""
+        """Unit embeddings, n×d; texts are cut to the encoder's length."""
+        ...
+
+    def are_cut(self, texts: list[str]) -> list[bool]:
+        """For each text whether it is longer than that."""
         ...
 
 
@@ -57,6 +62,7 @@ class CosineScorer(Scorer):
         self._config = config
         self._encoder = LoadOnce(self.load)
         self._texts: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._cut: set[str] = set()
 
     @abstractmethod
     def load(self) -> Encoder:
@@ -80,13 +86,17 @@ class CosineScorer(Scorer):
             images = self.encoder.images(pixels.to(self.encoder.device))
             texts = self._encode_texts([candidate.prompt for candidate in candidates])
             cosines = (images * texts).sum(dim=1)
-        return [Judged(self.factor * cosine) for cosine in cosines.double().tolist()]
+        pairs = zip(cosines.double().tolist(), candidates, strict=True)
+        return [Judged(self.factor * cosine, cut=c.prompt in self._cut) for cosine, c in pairs]
 
     def _encode_texts(self, prompts: Sequence[str]) -> torch.Tensor:
         import torch
 
         if new := [text for text in dict.fromkeys(prompts) if text not in self._texts]:
-            self._texts.update(zip(new, self.encoder.texts(new), strict=True))
+            with quiet_libraries():
+                self._texts.update(zip(new, self.encoder.texts(new), strict=True))
+                cut = zip(new, self.encoder.are_cut(new), strict=True)
+            self._cut |= {text for text, is_cut in cut if is_cut}
         embeddings = torch.stack([self._texts[text] for text in prompts])
         while len(self._texts) > MAX_CACHED_TEXTS:
             self._texts.popitem(last=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
 from invdpo.curate.checkpoints.load_once import LoadOnce
+from invdpo.curate.checkpoints.tokens import too_long
 from invdpo.curate.checkpoints.weights import DIGITS, Weights, find_file, find_weights, read_tensors
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.aesthetic import Layers, apply_layers, head_layers
@@ -103,8 +104,10 @@ class ImageRewardScorer(Scorer):
 
         model = self._model()
         pixels = torch.stack(self.take_prepared(candidates))
+        prompts = [candidate.prompt for candidate in candidates]
+        cut = too_long(model.tokenizer, prompts, MAX_TOKENS)
         tokens = model.tokenizer(
-            [candidate.prompt for candidate in candidates],
+            prompts,
             padding="max_length",
             truncation=True,
             max_length=MAX_TOKENS,
@@ -113,4 +116,5 @@ class ImageRewardScorer(Scorer):
         with torch.inference_mode():
             states = model.blip.encode_images(pixels.to(model.device))
             rewards = apply_layers(model.layers, model.blip.encode_texts(tokens, states))
-        return [Judged((reward - MEAN) / STD) for reward in rewards.double().tolist()]
+        pairs = zip(rewards.double().tolist(), cut, strict=True)
+        return [Judged((reward - MEAN) / STD, cut=is_cut) for reward, is_cut in pairs]

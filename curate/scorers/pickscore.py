@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from invdpo.curate.checkpoints.tokens import too_long
 from invdpo.curate.checkpoints.weights import Weights, find_weights
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
@@ -42,10 +43,18 @@ class TransformersClip(NamedTuple):
             texts,
             padding="max_length",
             truncation=True,
-            max_length=self.network.config.text_config.max_position_embeddings,
+            max_length=self._length,
             return_tensors="pt",
         ).to(self.device)
         return _unit(self.network.get_text_features(**tokens))
+
+    def are_cut(self, texts: list[str]) -> list[bool]:
+        """For each text whether it is longer than the encoder's length."""
+        return too_long(self.processor.tokenizer, texts, self._length)
+
+    @property
+    def _length(self) -> int:
+        return int(self.network.config.text_config.max_position_embeddings)
 
 
 def _unit(output: Any) -> torch.Tensor:

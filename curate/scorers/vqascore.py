@@ -104,12 +104,13 @@ class VqaScorer(Scorer):
         import torch
 
         model = self._model()
-        inputs = model.processor(
-            images=[candidate.image for candidate in candidates],
-            text=[self._conversation(candidate.prompt) for candidate in candidates],
-            padding=True,
-            return_tensors="pt",
-        ).to(model.device)
+        with quiet_libraries():
+            inputs = model.processor(
+                images=[candidate.image for candidate in candidates],
+                text=[self._conversation(candidate.prompt) for candidate in candidates],
+                padding=True,
+                return_tensors="pt",
+            ).to(model.device)
         inputs = {
             name: value.to(model.network.dtype) if value.is_floating_point() else value
             for name, value in inputs.items()

@@ -65,7 +65,9 @@ class Dino(NamedTuple):
 
     def _length(self, phrase: str) -> int:
         """Tokens of a phrase with its full stop; 0 for one without a token of its own."""
-        tokens = self.processor.tokenizer(phrase, add_special_tokens=False)["input_ids"]
+        tokens = self.processor.tokenizer(phrase, add_special_tokens=False, verbose=False)[
+            "input_ids"
+        ]
         return len(tokens) + 1 if tokens else 0
 
     def _texts(self, query: int, phrases: Sequence[str]) -> Iterator[_Text]:
@@ -88,7 +90,7 @@ class Dino(NamedTuple):
             text += phrases[n]
             spans[n] = range(begin, len(text))
             text += ". "
-        inputs = self.processor.tokenizer(text.rstrip(), return_offsets_mapping=True)
+        inputs = self.processor.tokenizer(text.rstrip(), return_offsets_mapping=True, verbose=False)
         offsets = inputs["offset_mapping"]
         tokens = {
             n: tuple(t for t, (begin, end) in enumerate(offsets) if begin in span and end > begin)

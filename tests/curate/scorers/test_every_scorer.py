@@ -200,3 +200,13 @@ def test_nothing_is_unpickled(
     with pytest.raises(ModelError):
         SCORERS[name](ScoreConfig(device="cpu", **changed))(candidates(rows[:1]))
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("name", ["clip", "hpsv2", "imagereward", "pickscore"])
+def test_a_prompt_that_was_cut_is_marked(
+    name: str, settings: Settings, pictures: list[bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    scorer = make(name, settings)
+    asked = [row(n, text, pictures[n]) for n, text in enumerate(("a cat", "a cat " * 360, "a dog"))]
+    assert [judged.cut for judged in scorer(candidates(asked))] == [False, True, False]
+    assert "indexing errors" not in "".join(capfd.readouterr())
