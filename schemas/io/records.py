@@ -17,8 +17,7 @@ from unicodedata import normalize
 from invdpo.schemas.errors import DataError, DocumentError
 from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.files import os_reason
-from invdpo.schemas.io.redact import without_secrets
-from invdpo.schemas.io.text import shorten
+from invdpo.schemas.io.text import describe_error, shorten
 from invdpo.schemas.io.text_files import TEXT_SUFFIXES, decode_text, require_suffix, text_lines
 
 PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
@@ -189,8 +188,7 @@ def _parquet(path: Path, data: bytes, check: CheckColumns) -> Iterator[Entry]:
                     number += 1
                     yield Entry(number, record)
     except (pa.ArrowException, OSError) as error:
-        reason = without_secrets(str(error)).splitlines()[0]
-        raise DataError(f"{path}: damaged, or no Parquet file ({reason}).") from None
+        raise DataError(f"{path}: damaged, or no Parquet file ({describe_error(error)}).") from None
 
 
 READERS: Mapping[str, _Read] = {

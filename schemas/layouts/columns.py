@@ -85,7 +85,7 @@ def preference_row(record: dict[str, Any], where: str, load: LoadImage) -> Row:
         chosen,
         rejected,
         record.get("pair_id"),
-        margin=float(margin) if isinstance(margin, int | float) else None,
+        margin=float(margin) if isinstance(margin, int | float) and margin >= 0 else None,
         seeds=(_integer(record.get("chosen_seed")), _integer(record.get("rejected_seed"))),
         revisions=(_text(record.get("revision")), _text(record.get("rejected_revision"))),
     )
