@@ -9,7 +9,7 @@ from invdpo.curate.storage.parts import differences
 from invdpo.curate.workspace import Workspace
 from invdpo.rounds.record import NAME, Record, RoundResult, read_record
 from invdpo.rounds.round_plan import RoundPlan
-from invdpo.schemas import DataError, WorkspaceError
+from invdpo.schemas import ConfigError, DataError, WorkspaceError
 
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "train", "improve")
 """Sections that decide what the rounds come to."""
@@ -17,6 +17,7 @@ SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "train", "improv
 
 def open_record(plan: RoundPlan) -> Record:
     """What is done; nothing yet for a new folder."""
+    require_one_model(plan)
     decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
     record = read_record(plan.root)
     if record is None:
@@ -30,6 +31,21 @@ def open_record(plan: RoundPlan) -> Record:
     for result in record.results[1:]:
         require_model(plan, result)
     return record
+
+
+def require_one_model(plan: RoundPlan) -> None:
+    """Raise `ConfigError` for LoRAs, and for several models: none of them is the one meant.
+
+    `WorkspaceError` for the folder of a workspace, whose tables are not those of rounds.
+    """
+    generate = plan.config.generate
+    if named := [*generate.models, *generate.loras, *filter(None, [generate.lora])]:
+        text = f"generate.model: found {', '.join(named)}; rounds improve one model without LoRAs."
+        raise ConfigError(f"{text} Name one.")
+    if Workspace(plan.root).prompts_path.exists():
+        raise WorkspaceError(
+            f"{plan.root}: a workspace of `invdpo curate`, not a folder of rounds. Give another."
+        )
 
 
 def require_model(plan: RoundPlan, result: RoundResult) -> None:

@@ -14,7 +14,7 @@ import pytest
 from invdpo.curate.runner import RunOptions
 from invdpo.rounds.record import NAME, read_record
 from invdpo.rounds.run import Improvement, improve
-from invdpo.schemas import DataError, WorkspaceError
+from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import load_config
 
@@ -147,3 +147,14 @@ def test_a_damaged_record_is_told(copied: Path) -> None:
     (copied / NAME).write_text('{"format": 1, "rounds": [')
     with pytest.raises(WorkspaceError, match="damaged"):
         _run(copied, _config())
+
+
+def test_a_workspace_is_no_folder_of_rounds(tmp_path: Path) -> None:
+    (tmp_path / "prompts.parquet").touch()
+    with pytest.raises(WorkspaceError, match="a workspace of `invdpo curate`"):
+        _run(tmp_path, _config())
+
+
+def test_several_models_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="rounds improve one model"):
+        _run(tmp_path / "work", _config(generate={"model": ["a", "b"]}))
