@@ -46,9 +46,11 @@ def test_prompts_of_the_training_are_told(tuned: Path, dataset: Path, tmp_path: 
     prompts = ["--source", "file", "--path", tmp_path / "p.txt"]
     result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK, *TOYS, *prompts)
     assert result.exit_code == 0, result.stderr
-    (note,) = json.loads((tmp_path / "eval" / "evaluation.json").read_text())["notes"]
-    assert note.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
-    assert str(dataset) in note
+    notes = json.loads((tmp_path / "eval" / "evaluation.json").read_text())["notes"]
+    (leak,) = [note for note in notes if note.startswith("Leak: ")]
+    assert leak.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
+    assert str(dataset) in leak
+    assert all("cut" in note for note in notes if note != leak)  # by the small text encoder
 
 
 def test_default_judges_are_refused(tuned: Path, tmp_path: Path) -> None:
