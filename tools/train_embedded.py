@@ -3,8 +3,9 @@
     python tools/train_embedded.py vae --work WORK --steps 2000
     python tools/train_embedded.py pipeline --work WORK --steps 12700 --stop-at 3243
     python tools/train_embedded.py clip --work WORK --steps 2600
+    python tools/train_embedded.py flow --work WORK --steps 12700 --stop-at 3243
 
-WORK keeps scenes, latents and checkpoints; the last two commands write into the package.
+WORK keeps scenes, latents and checkpoints; all but the first command write into the package.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 
 import torch
 from embedded import clip, data, judge, negatives, prepare, vae, words
+from embedded.flow_pipeline import FlowTrainer
 from embedded.pipeline import Trainer
 
-from invdpo.curate.shapes.bundle import clip_path, model_path
+from invdpo.curate.shapes.bundle import clip_path, flow_model_path, model_path
 
 SEED = 2026
 
@@ -34,6 +36,14 @@ def train_vae(given: argparse.Namespace) -> None:
 def train_pipeline(given: argparse.Namespace) -> None:
     """Text encoder and noise predictor, exported into the repository."""
     trainer = Trainer(given.work, given.out or model_path(), SEED, given.scenes)
+    stop_at = min(given.stop_at or given.steps, given.steps)
+    trainer.train(steps=given.steps, stop_at=stop_at, every=given.every)
+
+
+def train_flow(given: argparse.Namespace) -> None:
+    """Text encoders and velocity predictor, exported into the repository."""
+    given.work.mkdir(parents=True, exist_ok=True)
+    trainer = FlowTrainer(given.work, given.out or flow_model_path(), SEED, given.scenes)
     stop_at = min(given.stop_at or given.steps, given.steps)
     trainer.train(steps=given.steps, stop_at=stop_at, every=given.every)
 
@@ -64,7 +74,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-PARTS = {"vae": train_vae, "pipeline": train_pipeline, "clip": train_clip}
+PARTS = {"vae": train_vae, "pipeline": train_pipeline, "clip": train_clip, "flow": train_flow}
 
 if __name__ == "__main__":
     options = arguments()

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from transformers import CLIPTokenizer
 
 from embedded import data, negatives, text
-from embedded.fast import float_attention
+from embedded.fast import autocast, float_attention
 from embedded.steps import Progress, cosine
 from embedded.vae import to_tensor
 from embedded.words import LENGTH
@@ -76,7 +76,7 @@ def loss_of(
 
     images B×3×H×W in -1..1, ids B×T, wrong B×K×T.
     """
-    with torch.autocast("cpu", torch.bfloat16), float_attention():
+    with autocast(), float_attention():
         picture = model.encode_image(images, normalize=True).float()
         words = model.encode_text(torch.cat([ids, wrong.flatten(0, 1)]), normalize=True).float()
     scale = model.logit_scale.exp().clamp(max=100)

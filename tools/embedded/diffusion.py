@@ -9,7 +9,7 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 
 from embedded import text, vae
-from embedded.fast import float_attention
+from embedded.fast import autocast, float_attention
 
 GAMMA = 5.0
 """Of the min-SNR weighting (arXiv 2303.09556)."""
@@ -50,13 +50,12 @@ def loss_of(
     x: torch.Tensor,
     context: torch.Tensor,
     noise: torch.Tensor,
-    t: torch.Tensor,
 ) -> torch.Tensor:
-    """Min-SNR weighted error of the predicted noise: B. x, noise B×C×h×w, context B×T×D, t B."""
-    alphas = scheduler().alphas_cumprod
+    """Min-SNR weighted error of the predicted noise: B. x, noise B×C×h×w, context B×T×D."""
+    alphas, t = scheduler().alphas_cumprod, torch.randint(1000, (len(x),))
     a = alphas[t].view(-1, 1, 1, 1)
     noised = (a.sqrt() * x + (1 - a).sqrt() * noise).contiguous(memory_format=torch.channels_last)
-    with torch.autocast("cpu", torch.bfloat16), float_attention():
+    with autocast(), float_attention():
         predicted = unet(noised, t, context, return_dict=False)[0]
     snr = alphas[t] / (1 - alphas[t])
     error = (predicted.float() - noise).pow(2).mean(dim=(1, 2, 3))
@@ -79,7 +78,7 @@ def sample(
     x = torch.randn(len(context), vae.CHANNELS, 8, 8, generator=torch.Generator().manual_seed(seed))
     both = torch.cat([empty.expand_as(context), context]).float()
     for t in maker.timesteps:
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             without, given = unet(torch.cat([x, x]), t, both, return_dict=False)[0].chunk(2)
         noise = without.float() + guidance * (given.float() - without.float())
         x = maker.step(noise, t, x).prev_sample

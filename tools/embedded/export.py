@@ -7,8 +7,16 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextModel, CLIPTokenizer
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    SD3Transformer2DModel,
+    StableDiffusion3Pipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 
 def export(
@@ -32,8 +40,38 @@ def export(
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(folder, safe_serialization=True)
+    _tidy(folder, "text_encoder")
+
+
+def export_flow(
+    folder: Path,
+    *,
+    vae: AutoencoderKL,
+    encoders: list[CLIPTextModelWithProjection],
+    tokenizer: CLIPTokenizer,
+    transformer: SD3Transformer2DModel,
+    scheduler: FlowMatchEulerDiscreteScheduler,
+) -> None:
+    """The same for the flow pipeline, which has no T5."""
+    halved = [copy.deepcopy(part).to(torch.float16) for part in (vae, *encoders, transformer)]
+    StableDiffusion3Pipeline(
+        vae=halved[0],
+        text_encoder=halved[1],
+        text_encoder_2=halved[2],
+        text_encoder_3=None,
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        tokenizer_3=None,
+        transformer=halved[3],
+        scheduler=scheduler,
+    ).save_pretrained(folder, safe_serialization=True)
+    _tidy(folder, "text_encoder", "text_encoder_2")
+
+
+def _tidy(folder: Path, *encoders: str) -> None:
     # The dtype that the configuration names is the one that transformers loads.
-    _change(folder / "text_encoder" / "config.json", dtype="float32")
+    for name in encoders:
+        _change(folder / name / "config.json", dtype="float32")
     _change(folder / "vae" / "config.json", _name_or_path="")
 
 

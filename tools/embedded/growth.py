@@ -1,17 +1,15 @@
-"""Trains the noise predictor and averages its weights on the way.
+"""Trains a denoiser and averages its weights on the way.
 
-Legend: N scenes, B batch, C latent channels, h = w = 8, T tokens, D text width.
+Legend: N scenes, B batch, C latent channels, h = w = 8.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from diffusers import UNet2DConditionModel
 
-from embedded import diffusion
 from embedded.fast import float_norms
 from embedded.steps import Progress, cosine
 
@@ -22,25 +20,39 @@ BATCH = 64
 DECAY = 0.9995
 """Of the average, after its warm start."""
 
-Inspect = Callable[[UNet2DConditionModel, int], None]
+Inspect = Callable[[Any, int], None]
+
+
+class Kind(Protocol):
+    """What differs between denoisers: `diffusion` and `flow` are two."""
+
+    def build(self) -> Any:
+        """An untrained one."""
+
+    def loss_of(
+        self, model: Any, x: torch.Tensor, *given: torch.Tensor
+    ) -> torch.Tensor:
+        """Of latents B×C×h×w, their contexts and noise: B."""
 
 
 class Latents(NamedTuple):
-    """What the noise predictor learns from."""
+    """What the denoiser learns from."""
 
     x: torch.Tensor
     """N×C×h×w, mean 0 and spread 1."""
-    contexts: torch.Tensor
-    """N×T×D, the captions' states."""
-    empty: torch.Tensor
-    """T×D, the empty caption's."""
+    contexts: tuple[torch.Tensor, ...]
+    """The captions' states, each N×..."""
+    empty: tuple[torch.Tensor, ...]
+    """The empty caption's."""
 
-    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def batch(self) -> tuple[torch.Tensor, ...]:
         """B random latents with their contexts, some of these dropped."""
         rows = torch.randint(len(self.x), (BATCH,))
-        context = self.contexts[rows]
-        context[torch.rand(BATCH) < DROPPED] = self.empty
-        return self.x[rows], context
+        contexts = [context[rows] for context in self.contexts]
+        dropped = torch.rand(BATCH) < DROPPED
+        for context, empty in zip(contexts, self.empty, strict=True):
+            context[dropped] = empty
+        return self.x[rows], *contexts
 
 
 class Average:
@@ -58,44 +70,49 @@ class Average:
         torch._foreach_lerp_(self.weights, list(model.parameters()), 1 - decay)
 
     @torch.no_grad()
-    def model(self) -> UNet2DConditionModel:
-        """A noise predictor with the averaged weights."""
-        unet = diffusion.build().to(memory_format=torch.channels_last)
-        for target, source in zip(unet.parameters(), self.weights, strict=True):
+    def fill(self, model: Any) -> Any:
+        """Give a fresh denoiser the averaged weights."""
+        for target, source in zip(model.parameters(), self.weights, strict=True):
             target.copy_(source)
-        return unet.eval()
+        return model.eval()
 
 
 def train(
-    latents: Latents, *, steps: int, stop_at: int, seed: int, every: int, inspect: Inspect
+    kind: Kind,
+    latents: Latents,
+    *,
+    steps: int,
+    stop_at: int,
+    seed: int,
+    every: int,
+    inspect: Inspect,
 ) -> None:
     """Train towards `steps` but stop at `stop_at`; `inspect` sees the average every so often."""
     torch.manual_seed(seed)
-    unet = diffusion.build().to(memory_format=torch.channels_last)
-    float_norms(unet)
-    average = Average(unet)
+    model = kind.build().to(memory_format=torch.channels_last)
+    float_norms(model)
+    average = Average(model)
     optimiser = torch.optim.AdamW(
-        unet.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
+        model.parameters(), lr=RATE, betas=(0.9, 0.99), weight_decay=0.01, fused=True
     )
-    progress = Progress("unet", steps)
+    progress = Progress("denoiser", steps)
     for step in range(stop_at):
         optimiser.param_groups[0]["lr"] = RATE * cosine(step, steps, warm_up=300)
-        loss = _step(unet, optimiser, latents)
-        average.update(unet)
+        loss = _step(kind, model, optimiser, latents)
+        average.update(model)
         progress.show(step, loss)
         if (step + 1) % every == 0 or step + 1 == stop_at:
-            inspect(average.model(), step + 1)
+            inspect(average.fill(kind.build().to(memory_format=torch.channels_last)), step + 1)
 
 
 def _step(
-    unet: UNet2DConditionModel, optimiser: torch.optim.Optimizer, latents: Latents
+    kind: Kind, model: Any, optimiser: torch.optim.Optimizer, latents: Latents
 ) -> torch.Tensor:
     """One step of the optimiser; returns its loss."""
-    x, context = latents.batch()
-    noise, t = torch.randn_like(x), torch.randint(1000, (BATCH,))
-    loss = diffusion.loss_of(unet, x, context, noise, t).mean()
+    x, *contexts = latents.batch()
+    loss = kind.loss_of(model, x, *contexts, torch.randn_like(x)).mean()
     optimiser.zero_grad()
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimiser.step()
     return loss.detach()

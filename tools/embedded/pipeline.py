@@ -56,7 +56,8 @@ class Trainer:
         self.graphs: list[SceneGraph] = wanted.graphs
         contexts = text.embed(self.encoder, self.training.ids)
         growth.train(
-            growth.Latents(self.latents, contexts, self.empty),
+            diffusion,
+            growth.Latents(self.latents, (contexts,), (self.empty,)),
             steps=steps,
             stop_at=stop_at,
             seed=self.seed,

@@ -7,7 +7,8 @@ away. Legend: B batch, T = `LENGTH` tokens, D width, S = 3 slots (objects in ord
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -69,14 +70,18 @@ def targets(places: Sequence[tuple[PlacedObject, ...]]) -> torch.Tensor:
 class Reader(torch.nn.Module):
     """Reads each slot's colour, shape and place off the token that belongs to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
         self.sizes = [len(COLOURS) + 1, len(SHAPES) + 1, 2]
-        self.head = torch.nn.Linear(WIDTH, sum(self.sizes))
+        self.head = torch.nn.Linear(width, sum(self.sizes))
 
-    def loss(self, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Mean loss over a batch; hidden B×T×D, target B×S×4."""
-        colour, shape, place = self.head(hidden[:, -SLOTS:]).split(self.sizes, dim=-1)
+    def loss(self, output: Any, target: torch.Tensor) -> torch.Tensor:
+        """Mean loss over a batch; `output` is the encoder's, with hidden states B×T×D."""
+        return self.loss_of_slots(self.head(output.last_hidden_state[:, -SLOTS:]), target)
+
+    def loss_of_slots(self, slots: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Mean loss of what was read, B×S×sum(sizes), against target B×S×4."""
+        colour, shape, place = slots.split(self.sizes, dim=-1)
         there = (target[..., 0] > 0).float()
         error = ((place - target[..., 2:]) ** 2).sum(-1)
         return (
@@ -87,18 +92,24 @@ class Reader(torch.nn.Module):
 
 
 def train(
-    model: CLIPTextModel, ids: torch.Tensor, target: torch.Tensor, *, steps: int, seed: int
+    model: torch.nn.Module,
+    ids: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    steps: int,
+    seed: int,
+    make_reader: Callable[[], Reader] = Reader,
 ) -> None:
     """Train encoder and reader with a linearly falling rate; ids N×T, target N×S×4."""
     torch.manual_seed(seed)
-    reader = Reader()
+    reader = make_reader()
     weights = [*model.parameters(), *reader.parameters()]
     optimiser = torch.optim.AdamW(weights, lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
     progress = Progress("text", steps)
     for step in range(steps):
         optimiser.param_groups[0]["lr"] = RATE * min(1, (step + 1) / 200) * (1.02 - step / steps)
         batch = torch.randint(len(ids), (128,))
-        loss = reader.loss(model(ids[batch]).last_hidden_state, target[batch])
+        loss = reader.loss(model(ids[batch]), target[batch])
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)

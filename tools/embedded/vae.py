@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 
-from embedded.fast import float_norms
+from embedded.fast import autocast, float_norms
 from embedded.steps import Progress, cosine
 
 CHANNELS = 6
@@ -52,7 +52,7 @@ def loss_of(vae: AutoencoderKL, x: torch.Tensor, noise: torch.Tensor) -> torch.T
 
     The squares are needed: under absolute errors alone shapes are learnt long before colours.
     """
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         moments = vae.encode(x).latent_dist
         mean, logvar = moments.mean.float(), moments.logvar.float()
         y = vae.decode(mean + noise * torch.exp(0.5 * logvar)).sample
