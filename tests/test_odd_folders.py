@@ -51,7 +51,7 @@ def test_settings_of_a_model(name: str, tmp_path: Path) -> None:
     for odd in cases(content, json.loads(content), 8):
         (model / name).write_bytes(odd)
         answers(lambda: find_model(str(model)))
-        answers(lambda: load_adapter(config, device).empty_unet())
+        answers(lambda: load_adapter(config, device).empty_denoiser())
 
 
 def test_states_of_a_training(tmp_path: Path) -> None:

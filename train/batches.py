@@ -1,6 +1,6 @@
-"""The noisy latents of one step, and the noise that the network should predict for them.
+"""The noisy latents of one step, and what the network should predict for them.
 
-Shapes: B pairs, S sides (winner, loser), K points, C x H x W the latent, T training timesteps.
+Shapes: B pairs, S sides (winner, loser), K points, C x H x W the latent, T levels of training.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from invdpo.schemas.ids import derived_seed
 from invdpo.train.cache.trajectories import Cache
 from invdpo.train.data import Pair
 from invdpo.train.data.buckets import Size
-from invdpo.train.inversion import endpoint_noise
+from invdpo.train.inversion import endpoint_target
 from invdpo.train.models import Conditioning
 from invdpo.train.objective import make_objective, margin_strength
-from invdpo.train.schedule import stratified, weights
+from invdpo.train.schedule import Grid, NoiseProcess, Shape, stratified
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Batch:
     x: Tensor
     """(B, S, K, C, H, W) noisy latents."""
     target: Tensor
-    """(B, S, K, C, H, W) noise that the errors are measured against."""
+    """(B, S, K, C, H, W) prediction that the errors are measured against."""
     timesteps: Tensor
-    """(B, K) int64, shared by both sides."""
+    """(B, K) what the network is called with, shared by both sides."""
     weight: Tensor
     """(B, K) ω."""
     reference_error: Tensor
@@ -70,19 +70,30 @@ class Batch:
         return replace(self, **moved)
 
 
+@dataclass(frozen=True)
+class Levels:
+    """The points that latents of one shape have: as many as a grid has steps, or all T."""
+
+    process: NoiseProcess
+    timesteps: Tensor
+    """What the network is called with."""
+    level: Tensor
+    """Noise levels, float32."""
+    weight: Tensor
+    """ω."""
+
+
 class BatchSampler:
     """Draws batches for the configured objective from a filled cache."""
 
-    def __init__(self, cache: Cache, config: TrainConfig, alpha_bar: Tensor) -> None:
-        self.cache, self.residual = cache, config.residual
+    def __init__(self, cache: Cache, config: TrainConfig) -> None:
+        self.cache, self.residual, self.weighting = cache, config.residual, config.weighting
         self._moves = config.reference_decay is not None
         self.objective, self.by_margin = make_objective(config), config.margin_weights
-        levels = cache.grid.alpha_bar[1:] if self.objective.inverts else alpha_bar
-        self.levels = levels.float()
-        self.weights = weights(config.weighting, levels)
-        self.available_points = cache.kept if self.objective.inverts else len(levels)
-        """How many points K are drawn from: those a trajectory keeps, or all T timesteps."""
-        self.points = config.num_points or cache.grid.steps
+        self._levels: dict[Shape, Levels] = {}
+        self.available_points = cache.kept if self.objective.inverts else cache.process.levels
+        """How many points K are drawn from: those a trajectory keeps, or all T levels."""
+        self.points = config.num_points or cache.steps
         """K."""
         if self.objective.inverts:
             self.points = min(self.points, cache.kept)
@@ -96,6 +107,20 @@ class BatchSampler:
     def samples_per_pair(self) -> int:
         """S * K, the UNet samples of a pair."""
         return self.objective.sides * self.points
+
+    def levels(self, pairs: Sequence[Pair]) -> Levels:
+        """Where the points of these pairs lie, whose latents have one shape."""
+        shape = self.cache.latents.shape("latent", pairs[0].pictures[0])
+        if shape not in self._levels:
+            process = self.cache.process
+            if self.objective.inverts:
+                grid = self.cache.grid(shape)
+                grid = Grid(grid.timesteps[1:], grid.levels[1:])
+            else:
+                grid = process.training_levels(shape)
+            weight = process.weights(self.weighting, grid.levels)
+            self._levels[shape] = Levels(process, grid.timesteps, grid.levels.float(), weight)
+        return self._levels[shape]
 
     def batches(
         self, pairs: Sequence[Pair], indices: Sequence[int], *key: object, points: int = 0
@@ -120,17 +145,17 @@ class BatchSampler:
         if self.objective.inverts:
             kept = self.cache.points([pair.walks[0].id for pair in pairs])
             point = kept.gather(1, slot)
-            timesteps = self.cache.grid.timesteps[1:][point]
             x, target, error = self._along_trajectories(pairs, point, slot)
         else:
-            point = timesteps = slot
+            point = slot
             x, target, error = self._freshly_noised(pairs, point, generators)
+        levels = self.levels(pairs)
         sizes = self.cache.size_conditioning(self._pictures(pairs))
         return Batch(
             x,
             target,
-            timesteps,
-            self.weights[point],
+            levels.timesteps[point],
+            levels.weight[point],
             error,
             conditioning=self.cache.conditioning([pair.prompt for pair in pairs]),
             size_conditioning={name: self._by_pair(value) for name, value in sizes.items()},
@@ -150,8 +175,10 @@ class BatchSampler:
         if self.cache.targets is not None:
             target = self.cache.targets.get("target", ids, slot).float()
         else:
-            level = self.levels[point][..., None, None, None]
-            target = endpoint_noise(x, self._latents(pairs).flatten(0, 1)[:, None], level)
+            levels = self.levels(pairs)
+            level = levels.level[point][..., None, None, None]
+            latent = self._latents(pairs).flatten(0, 1)[:, None]
+            target = endpoint_target(levels.process, x, latent, level)
         if self.residual == "reference":
             error = torch.zeros(point.shape)
         else:
@@ -161,15 +188,17 @@ class BatchSampler:
     def _freshly_noised(
         self, pairs: Sequence[Pair], point: Tensor, generators: Sequence[Generator]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """x, target and zeros in place of E_0 at the timesteps `point` (B, K)."""
+        """x, target and zeros in place of E_0 at the levels `point` (B, K)."""
+        levels = self.levels(pairs)
         latent = self._latents(pairs)[:, :, None]
         b, s, _, *shape = latent.shape
         # one noise for both sides, as the published Diffusion-DPO draws it
         each = (1, point.shape[1], *shape)
         noise = torch.stack([torch.randn(each, generator=g) for g in generators])
-        level = self.levels[point][:, None, :, None, None, None]
-        x = level.sqrt() * latent + (1 - level).sqrt() * noise
-        return x, noise.expand_as(x), torch.zeros(b, s, point.shape[1])
+        level = levels.level[point][:, None, :, None, None, None]
+        x = levels.process.noised(latent, noise, level)
+        target = levels.process.prediction(latent, noise).expand_as(x)
+        return x, target, torch.zeros(b, s, point.shape[1])
 
     def _latents(self, pairs: Sequence[Pair]) -> Tensor:
         """(B, S, C, H, W)."""

@@ -24,7 +24,11 @@ TIMEOUT = timedelta(days=1)
 """How long processes wait for each other: filling a cache takes some of them longer."""
 CHUNK = 2**26
 """About how many numbers are summed over processes in one call."""
-BLOCKS = ("BasicTransformerBlock", "ResnetBlock2D")
+BLOCKS = (
+    *("BasicTransformerBlock", "ResnetBlock2D", "JointTransformerBlock"),
+    *("FluxTransformerBlock", "FluxSingleTransformerBlock"),
+    *("QwenImageTransformerBlock", "ZImageTransformerBlock"),
+)
 """Modules whose weights are gathered together."""
 
 
@@ -112,16 +116,18 @@ def pick_device(name: str) -> torch.device:
         ) from None
 
 
-def shard(unet: nn.Module, group: ProcessGroup) -> None:
+def shard(denoiser: nn.Module, group: ProcessGroup) -> None:
     """Let the processes share the weights (FSDP 2); a block's are gathered while it computes."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    unet.to(memory_format=torch.contiguous_format)  # shards are cut from contiguous tensors alone
+    denoiser.to(
+        memory_format=torch.contiguous_format
+    )  # shards are cut from contiguous tensors alone
     mesh = init_device_mesh(group.device.type, (group.world,))
-    for block in [m for m in unet.modules() if type(m).__name__ in BLOCKS]:
+    for block in [m for m in denoiser.modules() if type(m).__name__ in BLOCKS]:
         fully_shard(block, mesh=mesh)
-    fully_shard(unet, mesh=mesh)
+    fully_shard(denoiser, mesh=mesh)
 
 
 def _chunks(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:

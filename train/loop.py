@@ -281,13 +281,13 @@ class Loop:
         """With E_0 computed now, for objectives of which no cache holds it."""
         if self.reference is None:
             return batch
-        with self.reference() as unet:
-            error = all_errors(self._predict(unet), batch, self.config.unet_batch_size)
+        with self.reference() as denoiser:
+            error = all_errors(self._predict(denoiser), batch, self.config.unet_batch_size)
         return replace(batch, reference_error=error)
 
     def weights_to_save(self) -> AbstractContextManager[None]:
         """The averaged weights in place of the trained ones while it lasts, if there are any."""
         return self.average.swapped() if self.average else nullcontext()
 
-    def _predict(self, unet: nn.Module | None = None) -> Predict:
-        return partial(self.adapter.predict, self.tuning.unet if unet is None else unet)
+    def _predict(self, denoiser: nn.Module | None = None) -> Predict:
+        return partial(self.adapter.predict, denoiser or self.tuning.denoiser)

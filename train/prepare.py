@@ -70,7 +70,9 @@ class Setup:
         return advice(
             config,
             samples=samples,
-            weights_bytes=sum(p.numel() * p.element_size() for p in self.adapter.unet.parameters()),
+            weights_bytes=sum(
+                p.numel() * p.element_size() for p in self.adapter.denoiser.parameters()
+            ),
             moving=moving,
             device_bytes=torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None,
             optimizer=config.optimizer,
@@ -88,7 +90,7 @@ def set_up(config: TrainConfig, output: Path, *, show_progress: bool) -> Setup:
     adapter = load_adapter(config, group.device)
     config = resolve_config(config, adapter)
     if config.start_from and config.reference == "start":
-        add_lora(adapter.unet, config)  # phase one is the first to ask the reference
+        add_lora(adapter.denoiser, config)  # phase one is the first to ask the reference
     return Setup(adapter, config, group, output, show_progress and group.is_main)
 
 

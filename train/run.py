@@ -139,7 +139,7 @@ def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | No
 def _loop(setup: Setup, prepared: Prepared) -> Loop:
     """The loop of phase two, at the step from which it continues."""
     adapter, config, group = setup.adapter, setup.config, setup.group
-    sampler = BatchSampler(prepared.cache, config, adapter.alpha_bar)
+    sampler = BatchSampler(prepared.cache, config)
     with setup.within_memory():
         live = sampler.objective.live_reference and not config.reference_decay
         tuning = start_tuning(adapter, config, group, keep_reference=live)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
@@ -73,11 +76,23 @@ def open_data(dataset: str | Path, config: TrainConfig) -> DataSet:
 
 
 def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
-    """The configuration with what follows from the model's size."""
-    if config.unet_batch_size:
-        return config
-    side = config.resolution or adapter.side
-    return config.model_copy(update={"unet_batch_size": max(1, PIXELS_PER_CALL // side**2)})
+    """The configuration with what follows from the model. Raises `ConfigError` for what can't."""
+    changes: dict[str, Any] = {}
+    if config.weighting == "auto":
+        changes["weighting"] = adapter.process.default_weighting
+    if config.lora_targets == ("auto",):
+        changes["lora_targets"] = adapter.lora_targets
+    if not config.unet_batch_size:
+        side = config.resolution or adapter.side
+        changes["unet_batch_size"] = max(1, PIXELS_PER_CALL // side**2)
+    if config.lora_format == "kohya" and adapter.component != "unet":
+        raise ConfigError(
+            f"lora_format: found kohya, which names the layers of a UNet; {adapter.pipeline} has "
+            "none. ComfyUI reads the names of diffusers for it: leave the option out."
+        )
+    resolved = config.model_copy(update=changes)
+    adapter.process.weights(resolved.weighting, torch.tensor([0.5]))  # raises for an unsuited name
+    return resolved
 
 
 def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:

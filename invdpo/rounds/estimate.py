@@ -63,6 +63,7 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     from invdpo.train.cache.trajectories import open_cache
     from invdpo.train.diagnostics.timing import time_calls
     from invdpo.train.distributed import pick_device
+    from invdpo.train.inversion import calls
     from invdpo.train.models import load_adapter
     from invdpo.train.splits import resolve_config
 
@@ -75,13 +76,15 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     adapter = load_adapter(training, pick_device(training.device))
     training = resolve_config(training, adapter)
     cache = open_cache(plan.root, adapter, training)
-    sampler = BatchSampler(cache, training, adapter.alpha_bar)
+    sampler = BatchSampler(cache, training)
     each = config.prompts.num_prompts
     drawn = left * each * config.generate.num_candidates
     judged = config.improve.validation_prompts * config.improve.validation_images
     images = drawn + (left + (not done)) * judged
     passes = config.generate.num_inference_steps * (2 if config.generate.guidance_scale > 1 else 1)
-    walk = cache.grid.steps + 1 if training.noise == "inversion" else cache.kept
+    walk = cache.kept
+    if training.noise == "inversion":
+        walk = calls(cache.steps, training.inversion_corrections)
     pairs = training.batch_size * training.gradient_accumulation_steps
     per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
     steps = left * training.max_steps * pairs * per_pair
@@ -93,7 +96,7 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     stored = images * 3 * adapter.side**2 * STORED
     stored += left * each * 2 * cache.kept * math.prod(shape) * 4 * sampler.objective.inverts
     if training.tuning == "full":
-        stored += left * 4 * 4 * sum(p.numel() for p in adapter.unet.parameters())
+        stored += left * 4 * 4 * sum(p.numel() for p in adapter.denoiser.parameters())
     return RoundsEstimate(
         rounds=left,
         images=images,

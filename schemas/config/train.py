@@ -105,10 +105,11 @@ class TrainConfig(Section):
         "decay; it is then computed in every step. Fixed if not given.",
         json_schema_extra=OPTIONAL,
     )
-    weighting: Literal["uniform", "snr", "min_snr", "clean"] = Field(
-        "min_snr",
+    weighting: Literal["auto", "uniform", "snr", "min_snr", "clean"] = Field(
+        "auto",
         description="Weight of each point: `snr` fades out the noisy end, `min_snr` the clean end; "
-        "`clean` weights errors as errors of the clean image.",
+        "`clean` weights errors as errors of the clean image. `auto` is min_snr for models that "
+        "predict noise, uniform for flow-matching ones.",
     )
     num_inversion_steps: Count = Field(20, description="Steps of the inversion (N).")
     num_points: Count | None = Field(
@@ -116,6 +117,20 @@ class TrainConfig(Section):
     )
     inversion_guidance_scale: Guidance = Field(
         1.0, description="Classifier-free guidance during inversion; 1 turns it off."
+    )
+    embedded_guidance: Guidance = Field(
+        1.0,
+        description="Guidance that models distilled with it (FLUX.1-dev) take as an input, in "
+        "inversion and training; inversion is poor beyond 1.",
+        json_schema_extra=OPTIONAL,
+    )
+    inversion_corrections: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Times that each step of the inversion is taken again with the prediction at "
+        "its end, which brings it nearer to the sampler's own path (ReNoise).",
+        json_schema_extra=OPTIONAL,
     )
     cache_points: Count | None = Field(
         None,
@@ -125,7 +140,7 @@ class TrainConfig(Section):
     tuning: Literal["lora", "full"] = Field("lora", description="Train a LoRA or all weights.")
     lora_rank: Count = Field(16, description="Rank of the LoRA.")
     lora_targets: tuple[str, ...] = Field(
-        ("to_q", "to_k", "to_v", "to_out.0"), min_length=1, description="Layers the LoRA adapts."
+        ("auto",), min_length=1, description="Layers the LoRA adapts; `auto` for the model's usual."
     )
     start_from: str | None = Field(
         None,

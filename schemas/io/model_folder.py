@@ -20,11 +20,13 @@ from invdpo.schemas.io.redact import show_name
 from invdpo.schemas.io.text import describe_error, quote
 
 INDEX = "model_index.json"
-DECISIVE = {".safetensors", ".json", ".txt", ".model"}
+DECISIVE = {".safetensors", ".json", ".txt", ".model", ".jinja"}
 """Endings of the files that decide what a pipeline draws."""
 TRAINING_REPORT = "training.json"
 BESIDE_MODELS = ("checkpoints", "evaluation", "pictures", "state")
 """Folders that a training and an evaluation leave in the folder of a model that was tuned."""
+DENOISERS = ("unet", "transformer")
+"""Components that predict noise or a velocity; a pipeline has one of them."""
 PICKLES = {".bin", ".ckpt", ".pt", ".pth", ".pkl"}
 SINGLE_FILES = {".safetensors", ".sft", ".gguf", *PICKLES}
 PATHS = re.compile(r"[/\\:\0]|^\.")
@@ -86,6 +88,12 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
+def denoiser_name(folder: Path) -> str:
+    """Which of `DENOISERS` a pipeline's index names; the first one where it names none."""
+    index = read_index(folder)
+    return next((name for name in DENOISERS if name in index), DENOISERS[0])
+
+
 def check_settings(folder: Path) -> None:
     """Read the settings of all components, which libraries take less kindly.
 
@@ -112,8 +120,8 @@ def folder_revision(folder: Path) -> str:
 
     It is the `revision` of tables and data sets, and covers all components of a pipeline. What a
     training leaves beside the model it wrote is no part of it. The trainer's `hash_components`
-    covers those that it loads and leaves `.model` files out: another value for the same folder.
-    Both are kept, since each stands in files that were written before.
+    covers those that it loads: another value for the same folder. Both are kept, since each stands
+    in files that were written before.
     """
     files = sorted(p for p in folder.rglob("*") if p.suffix in DECISIVE and p.is_file())
     names = {file.relative_to(folder).as_posix(): file for file in files}

@@ -35,6 +35,8 @@ def cache_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(pipeline: Path) -> TrainConfig:
     return TrainConfig(
         model=str(pipeline),
+        weighting="min_snr",
+        lora_targets=("to_q", "to_k", "to_v", "to_out.0"),
         num_inversion_steps=4,
         num_points=2,
         batch_size=2,

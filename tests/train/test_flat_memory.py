@@ -31,7 +31,7 @@ class Kept:
 
 def peak(pipeline: Path, points: int) -> int:
     adapter = load_adapter(TrainConfig(model=str(pipeline)), torch.device("cpu"))
-    parameters = list(adapter.unet.requires_grad_(True).parameters())
+    parameters = list(adapter.denoiser.requires_grad_(True).parameters())
     x, encoded = torch.randn(1, 2, points, 4, 4, 4), adapter.encode_prompts(["a red circle"])
     batch = Batch(
         x,
@@ -43,7 +43,7 @@ def peak(pipeline: Path, points: int) -> int:
     )
 
     def predict(x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        return adapter.predict(adapter.unet, x, t, conditioning)
+        return adapter.predict(adapter.denoiser, x, t, conditioning)
 
     Kept.now = Kept.peak = 0
     with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.tensor):

@@ -17,30 +17,39 @@ from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pair, open_dataset
 from invdpo.train.data.pairs import Walk
-from invdpo.train.inversion import endpoint_noise, fresh_noise, mix_fresh_noise
+from invdpo.train.inversion import fresh_noise, mix_fresh_noise
 from invdpo.train.models import load_adapter
 from invdpo.train.objective import noise_error
+from invdpo.train.schedule import Diffusion, NoiseProcess, RectifiedFlow
 from tests.train.tiny import pairs_of
 
 CPU = torch.device("cpu")
 X, LATENT, FRESH = torch.randn(3, 2, 4, 3, 3, generator=torch.Generator().manual_seed(0)).double()
 LEVEL = torch.tensor(0.3, dtype=torch.float64)
+DIFFUSION = Diffusion(torch.linspace(0.99, 0.01, 10, dtype=torch.float64))
+FLOW = RectifiedFlow(lambda steps, shape: torch.linspace(1, 0, steps + 1, dtype=torch.float64))
+PROCESSES = pytest.mark.parametrize("process", [DIFFUSION, FLOW], ids=["diffusion", "flow"])
 
 
-def test_without_a_share_nothing_changes() -> None:
-    torch.testing.assert_close(mix_fresh_noise(X, LATENT, LEVEL, FRESH, 0.0), X)
+@PROCESSES
+def test_without_a_share_nothing_changes(process: NoiseProcess) -> None:
+    torch.testing.assert_close(mix_fresh_noise(process, X, LATENT, LEVEL, FRESH, 0.0), X)
 
 
 def test_with_the_whole_share_the_latent_is_freshly_noised() -> None:
     expected = LEVEL.sqrt() * LATENT + (1 - LEVEL).sqrt() * FRESH
-    torch.testing.assert_close(mix_fresh_noise(X, LATENT, LEVEL, FRESH, 1.0), expected)
+    torch.testing.assert_close(mix_fresh_noise(DIFFUSION, X, LATENT, LEVEL, FRESH, 1.0), expected)
+    expected = (1 - LEVEL) * LATENT + LEVEL * FRESH
+    torch.testing.assert_close(mix_fresh_noise(FLOW, X, LATENT, LEVEL, FRESH, 1.0), expected)
 
 
-def test_the_target_is_the_mixed_noise_of_the_same_spread() -> None:
+@PROCESSES
+def test_the_target_is_the_mixed_noise_of_the_same_spread(process: NoiseProcess) -> None:
     """With η = .6 and an own noise e, the noise is .8 e + .6 z, whose squares add up to one."""
-    own = endpoint_noise(X, LATENT, LEVEL)
-    mixed = endpoint_noise(mix_fresh_noise(X, LATENT, LEVEL, FRESH, 0.6), LATENT, LEVEL)
-    torch.testing.assert_close(mixed, 0.8 * own + 0.6 * FRESH)
+    own = process.noise_in(X, LATENT, LEVEL)
+    mixed = mix_fresh_noise(process, X, LATENT, LEVEL, FRESH, 0.6)
+    noise = process.noise_in(mixed, LATENT, LEVEL)
+    torch.testing.assert_close(noise, 0.8 * own + 0.6 * FRESH)
 
 
 def test_fresh_noise_is_standard_and_differs_by_prompt_and_point() -> None:
@@ -76,19 +85,20 @@ def test_the_cache_holds_what_the_reference_says_there(
     assert cache.trajectories.names() == ["error_endpoint", "points", "x"]
     rows = [Walk(picture, pair.prompt).id for picture in pair.pictures]
     point = cache.points(rows)
-    level = cache.grid.alpha_bar[1:][point].float()[..., None, None, None]
+    grid = cache.grid(cache.latents.shape("latent", pair.pictures[0]))
+    level = grid.levels[1:][point].float()[..., None, None, None]
     latent = cache.latents.get("latent", pair.pictures)[:, None]
     x, before = (c.trajectories.get("x", rows) for c in (cache, own) if c.trajectories)
-    target, path = (endpoint_noise(noisy, latent, level) for noisy in (x, before))
+    target, path = (cache.process.noise_in(noisy, latent, level) for noisy in (x, before))
     fresh = (target - 0.8 * path) / 0.6
     torch.testing.assert_close(fresh[0], fresh[1], atol=1e-4, rtol=1e-4)
     adapter = load_adapter(config, CPU)
     encoded = cache.conditioning([pair.prompt])
     conditioning = {k: v.expand(points, -1, -1) for k, v in encoded.items()}
     for side in range(2):
-        steps = cache.grid.timesteps[1:][point[side]]
+        steps = grid.timesteps[1:][point[side]]
         with torch.no_grad():
-            noise = adapter.predict(adapter.unet, x[side], steps, conditioning)
+            noise = adapter.predict(adapter.denoiser, x[side], steps, conditioning)
         error = cache.trajectories.get("error_endpoint", rows)[side]
         torch.testing.assert_close(error, noise_error(noise, target[side]), atol=1e-5, rtol=1e-4)
 

@@ -19,14 +19,14 @@ B, K = 2, 4
 @pytest.fixture(scope="module")
 def adapter(pipeline: Path) -> Any:
     made = StableDiffusion(pipeline, torch.device("cpu"), "float32", "float32")
-    made.unet.double().requires_grad_(True)
+    made.denoiser.double().requires_grad_(True)
     return made
 
 
 @pytest.fixture
 def predict(adapter: Any) -> Predict:
-    adapter.unet.zero_grad(set_to_none=True)
-    return lambda x, t, conditioning: adapter.predict(adapter.unet, x, t, conditioning)
+    adapter.denoiser.zero_grad(set_to_none=True)
+    return lambda x, t, conditioning: adapter.predict(adapter.denoiser, x, t, conditioning)
 
 
 def make_batch(sides: int) -> Batch:
@@ -63,8 +63,8 @@ def test_flat_memory_gradient_is_the_full_graphs(
 ) -> None:
     objective = OBJECTIVES[name](3.0)
     batch = make_batch(objective.sides)
-    expected = full_graph(predict, objective, batch, adapter.unet)
-    parameters = list(adapter.unet.parameters())
+    expected = full_graph(predict, objective, batch, adapter.denoiser)
+    parameters = list(adapter.denoiser.parameters())
     error = accumulate(predict, batch, objective, parameters, limit, 1 / B)
     assert error.shape == (B, objective.sides, K)
     for p, gradient in zip(parameters, expected, strict=True):
@@ -92,7 +92,7 @@ def test_weights_of_pairs_losers_and_regions_are_those_of_the_full_graph(
     )
     assert batch.region is not None
     assert batch.strength is not None
-    parameters = list(adapter.unet.parameters())
+    parameters = list(adapter.denoiser.parameters())
     out = torch.stack(
         [
             predict(batch.x[:, s, k], batch.timesteps[:, k], batch.conditioning)
@@ -116,7 +116,7 @@ def test_weights_of_pairs_losers_and_regions_are_those_of_the_full_graph(
     loss = torch.log1p(torch.exp(-batch.strength * margin))
     loss = (loss - extra.get("sft_share", 0) * reward[:, 0]).mean()
     expected = torch.autograd.grad(loss, parameters, allow_unused=True)
-    adapter.unet.zero_grad(set_to_none=True)
+    adapter.denoiser.zero_grad(set_to_none=True)
     accumulate(predict, batch, objective, parameters, limit, 1 / B, scores_first=scores_first)
     for p, gradient in zip(parameters, expected, strict=True):
         if gradient is not None:
@@ -126,11 +126,11 @@ def test_weights_of_pairs_losers_and_regions_are_those_of_the_full_graph(
 
 def test_gradients_add_to_those_already_there(adapter: Any, predict: Predict) -> None:
     objective, batch = OBJECTIVES["inversion-dpo"](3.0), make_batch(2)
-    parameters = list(adapter.unet.parameters())
+    parameters = list(adapter.denoiser.parameters())
     for _ in range(2):
         accumulate(predict, batch, objective, parameters, 4, 0.5)
     twice = [p.grad.clone() for p in parameters if p.grad is not None]
-    adapter.unet.zero_grad(set_to_none=True)
+    adapter.denoiser.zero_grad(set_to_none=True)
     accumulate(predict, batch, objective, parameters, 1000, 1.0)
     once = [p.grad for p in parameters if p.grad is not None]
     for a, b in zip(twice, once, strict=True):
@@ -169,7 +169,7 @@ def test_peak_of_saved_tensors_does_not_grow_with_the_points(
         batch.reference_error[:, :, repeat],
         batch.conditioning,
     )
-    objective, parameters = OBJECTIVES["inversion-dpo"](3.0), list(adapter.unet.parameters())
+    objective, parameters = OBJECTIVES["inversion-dpo"](3.0), list(adapter.denoiser.parameters())
     with torch.autograd.graph.saved_tensors_hooks(Held, lambda held: held.tensor):
         accumulate(predict, grown, objective, parameters, 2, 1.0)
     reached, peak = peak, 0

@@ -16,8 +16,8 @@ class _Tuning:
     """The least that a reference needs of what is trained."""
 
     def __init__(self) -> None:
-        self.unet = nn.Linear(1, 1, bias=False)
-        self.parameters = list(self.unet.parameters())
+        self.denoiser = nn.Linear(1, 1, bias=False)
+        self.parameters = list(self.denoiser.parameters())
 
     def set(self, value: float) -> None:
         with torch.no_grad():

@@ -56,7 +56,7 @@ def loss_of(
     a = alphas[t].view(-1, 1, 1, 1)
     noised = (a.sqrt() * x + (1 - a).sqrt() * noise).contiguous(memory_format=torch.channels_last)
     with autocast(), float_attention():
-        predicted = unet(noised, t, context, return_dict=False)[0]
+        predicted = unet(noised, t, context.float(), return_dict=False)[0]
     snr = alphas[t] / (1 - alphas[t])
     error = (predicted.float() - noise).pow(2).mean(dim=(1, 2, 3))
     return error * snr.clamp(max=GAMMA) / snr

@@ -53,7 +53,8 @@ def loss_of(
     level = sigma.view(-1, 1, 1, 1)
     noised = (1 - level) * x + level * noise
     with autocast(), float_attention():
-        predicted = model(noised, context, pooled, 1000 * sigma, return_dict=False)[0]
+        states = context.float(), pooled.float()
+        predicted = model(noised, *states, 1000 * sigma, return_dict=False)[0]
     return (predicted.float() - (noise - x)).pow(2).mean(dim=(1, 2, 3))
 
 
@@ -67,9 +68,7 @@ def sample(
     steps: int = 20,
     guidance: float = 4.0,
 ) -> torch.Tensor:
-    """Latents for a batch of prompts by Euler steps: context B×T×D and pooled B×P of the prompts,
-    T×D and P of the empty one; returns B×C×h×w.
-    """
+    """Latents B×C×h×w by Euler steps, context and pooled states given for B prompts."""
     maker, count = scheduler(), len(given[0])
     maker.set_timesteps(steps)
     x = torch.randn(count, vae.CHANNELS, 8, 8, generator=torch.Generator().manual_seed(seed))

@@ -29,9 +29,7 @@ class Kind(Protocol):
     def build(self) -> Any:
         """An untrained one."""
 
-    def loss_of(
-        self, model: Any, x: torch.Tensor, *given: torch.Tensor
-    ) -> torch.Tensor:
+    def loss_of(self, model: Any, x: torch.Tensor, *given: torch.Tensor) -> torch.Tensor:
         """Of latents B×C×h×w, their contexts and noise: B."""
 
 

@@ -31,7 +31,7 @@ from invdpo.train.distributed import ProcessGroup
 from invdpo.train.inversion import (
     Point,
     along_noise,
-    endpoint_noise,
+    endpoint_target,
     fresh_noise,
     invert,
     mix_fresh_noise,
@@ -90,7 +90,7 @@ class CacheBuilder:
         return Reference(self.adapter, conditioning, empty, scale, self.samples)
 
     def _encode_prompts(self, prompts: set[str]) -> None:
-        by_id = {content_id(prompt): prompt for prompt in (None, *sorted(prompts))}
+        by_id = {content_id(prompt): prompt for prompt in self._in_order(prompts)}
         store = self.cache.prompts
         for ids in chunks(self._share(by_id, store), PROMPTS):
             rows = self.adapter.encode_prompts([by_id[i] for i in ids])
@@ -98,6 +98,12 @@ class CacheBuilder:
                 raise not_finite("text encoder", self.adapter.dtype, self.config)
             store.add(ids, rows)
         self._wait(store)
+
+    def _in_order(self, prompts: set[str]) -> list[str | None]:
+        """Those of like length stand together where padding costs room."""
+        if not self.adapter.lengths_vary:
+            return [None, *sorted(prompts)]
+        return sorted([None, *prompts], key=lambda prompt: (len(prompt or ""), prompt or ""))
 
     def _encode_images(self, dataset: DataSet, split: str, pairs: list[Pair]) -> None:
         store = self.cache.latents
@@ -182,21 +188,27 @@ class CacheBuilder:
         """Rows of trajectories: the kept points alone, on the CPU."""
         pictures, prompts = [w.picture for w in walks], [w.prompt for w in walks]
         cache, straight = self.cache, self._is_straight(walks[0])
-        kept = torch.stack([kept_points(p, cache.grid.steps, cache.kept) for p in prompts])
+        kept = torch.stack([kept_points(p, cache.steps, cache.kept) for p in prompts])
         latent = cache.latents.get("latent", pictures).to(self.adapter.device)
+        grid, process = cache.grid(latent.shape[1:]), cache.process
         reference = self.reference(pictures, prompts)
         rows = {"points": kept.int()}
         if straight:
-            points = along_noise(latent, self._noise(walks, latent), cache.grid)
+            points = along_noise(process, latent, self._noise(walks, latent), grid)
         else:
-            points = invert(reference, latent, cache.grid)
+            points = invert(reference, process, latent, grid, self.config.inversion_corrections)
         for i, point in enumerate(points):
             row, slot = (kept == i).nonzero(as_tuple=True)
             if len(row):
+                level = grid.levels[i + 1].to(latent)
                 if straight or self.config.fresh_noise:
-                    values = self._with_fresh_noise(point.x, latent, i, row, prompts, reference)
+                    fresh = fresh_noise([prompts[r] for r in row.tolist()], i, latent)
+                    timestep = grid.timesteps[i + 1].item()
+                    values = self._with_fresh_noise(
+                        point.x, latent, level, fresh, timestep, row, reference
+                    )
                 else:
-                    values = {n: v[row] for n, v in self._stored(point, latent, i).items()}
+                    values = {n: v[row] for n, v in self._stored(point, latent, level).items()}
                 for name, value in values.items():
                     if name not in rows:
                         rows[name] = torch.empty(*kept.shape, *value.shape[1:], dtype=value.dtype)
@@ -218,28 +230,28 @@ class CacheBuilder:
         self,
         x: Tensor,
         latent: Tensor,
-        i: int,
+        level: Tensor,
+        fresh: Tensor,
+        timestep: float,
         row: Tensor,
-        prompts: Sequence[str],
         reference: Reference,
     ) -> dict[str, Tensor]:
-        """What is kept of x_{τ_{i+1}} with fresh noise in it: of the trajectories in `row` (R,)."""
-        grid, on_device = self.cache.grid, row.to(latent.device)
-        clean, level = latent[on_device], grid.alpha_bar[i + 1].to(latent)
-        fresh = fresh_noise([prompts[r] for r in row.tolist()], i, clean)
+        """What is kept of a point with fresh noise (R, C, H, W): of the trajectories `row` (R,)."""
+        process, on_device = self.cache.process, row.to(latent.device)
+        clean = latent[on_device]
         share = 1.0 if self.config.noise == "fresh" else self.config.fresh_noise
-        mixed = mix_fresh_noise(x[on_device], clean, level, fresh, share)
+        mixed = mix_fresh_noise(process, x[on_device], clean, level, fresh, share)
         mixed = mixed.to(getattr(torch, self.config.cache_dtype))
-        prediction = reference.unguided(mixed.float(), int(grid.timesteps[i + 1]), row)
-        target = endpoint_noise(mixed.float(), clean, level)
+        prediction = reference.unguided(mixed.float(), timestep, row)
+        target = endpoint_target(process, mixed.float(), clean, level)
         return {"x": mixed, "error_endpoint": noise_error(prediction, target).float()}
 
-    def _stored(self, point: Point, latent: Tensor, i: int) -> dict[str, Tensor]:
-        """What is kept of x_{τ_{i+1}}: E_0 in float32, the rest in `cache_dtype`."""
+    def _stored(self, point: Point, latent: Tensor, level: Tensor) -> dict[str, Tensor]:
+        """What is kept of a point: E_0 in float32, the rest in `cache_dtype`."""
         dtype = getattr(torch, self.config.cache_dtype)
         x = point.x.to(dtype)
         # the target follows from x as it is stored, so that E_0 belongs to that x
-        endpoint = endpoint_noise(x.float(), latent, self.cache.grid.alpha_bar[i + 1].to(latent))
+        endpoint = endpoint_target(self.cache.process, x.float(), latent, level)
         values = {
             "x": x,
             "error_implied": noise_error(point.reference, point.implied).float(),

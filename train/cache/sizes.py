@@ -57,9 +57,10 @@ def lacking(
     pairs = [pair for split in splits.values() for pair in split]
     shapes = {i: adapter.latent_shape(pair.bucket) for pair in pairs for i in pair.pictures}
     walks = {walk.id: walk.picture for pair in pairs for walk in pair.walks}
-    prompts = cache.prompts.lacks(content_id(p) for p in {None, *(pair.prompt for pair in pairs)})
+    texts = {content_id(prompt): prompt for prompt in {None, *(pair.prompt for pair in pairs)}}
+    prompts = cache.prompts.lacks(texts)
     images = cache.latents.lacks(shapes)
-    size = _bytes(len(prompts), PROMPTS, adapter.encode_prompts([None])) if prompts else 0
+    size = _prompt_bytes([texts[i] for i in prompts], adapter) if prompts else 0
     item = getattr(torch, config.cache_dtype).itemsize
     for shape, count in Counter(shapes[i] for i in images).items():
         conditioning = adapter.size_conditioning([framing((1, 1), (1, 1))])
@@ -123,6 +124,13 @@ def trajectories_per_call(config: TrainConfig, kept: int, shape: Shape) -> int:
     halves = 1 if config.inversion_guidance_scale == 1 else 2
     fitting = SHARD_BYTES // (4 * kept * math.prod(shape))
     return max(1, min(config.unet_batch_size // halves, fitting))
+
+
+def _prompt_bytes(prompts: list[str | None], adapter: ModelAdapter) -> int:
+    """Bytes of the conditioning; where it is as long as a prompt, of those of middle length."""
+    prompts.sort(key=lambda prompt: len(prompt or ""))
+    sample = adapter.encode_prompts([prompts[len(prompts) // 2] if adapter.lengths_vary else None])
+    return _bytes(len(prompts), PROMPTS, sample)
 
 
 def _bytes(rows: int, at_once: int, sample: Conditioning, latent: int = 0) -> int:

@@ -18,10 +18,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import canonical_json, content_id
@@ -118,12 +118,15 @@ class Store:
     def get(self, name: str, ids: Sequence[str], index: Tensor | None = None) -> Tensor:
         """Rows of one tensor, stacked: (len(ids), ...), in the precision they are stored in.
 
-        With `index` (len(ids), K) int64 only those entries of the second dimension are read.
+        Rows whose first dimensions differ are padded with zeros. With `index` (len(ids), K) int64
+        only those entries of the second dimension are read.
         """
         rows = [self._rows[i] for i in ids]
         indices = [...] * len(ids) if index is None else index
         pairs = zip(rows, indices, strict=True)
-        values = torch.stack([shard.tensors[name][row][entries] for (shard, row), entries in pairs])
+        values = pad_sequence(
+            [shard.tensors[name][row][entries] for (shard, row), entries in pairs], batch_first=True
+        )
         if not values.isfinite().all():
             raise WorkspaceError(
                 f"{self.folder}: it holds values that are not finite, which earlier versions kept. "

@@ -20,9 +20,10 @@ from invdpo.schemas.ids import content_id, derived_seed
 from invdpo.train.cache.store import Store
 from invdpo.train.data import Pair, Pairs
 from invdpo.train.models import Conditioning, ModelAdapter
+from invdpo.train.models.base import MASK, STATES
 from invdpo.train.models.start import reference_id
 from invdpo.train.objective import OBJECTIVES
-from invdpo.train.schedule import Grid, make_grid, stratified
+from invdpo.train.schedule import Grid, NoiseProcess, Shape, stratified
 
 FORMAT = 3
 """Increased when rows change their meaning, so that older caches are not used."""
@@ -33,7 +34,9 @@ class Cache:
     """The frozen quantities of a data set under one model, grid and guidance."""
 
     root: Path
-    grid: Grid
+    process: NoiseProcess
+    steps: int
+    """N."""
     kept: int
     """M, the number of points that a trajectory keeps; N when it keeps all."""
     prompts: Store
@@ -49,10 +52,19 @@ class Cache:
     forwards: int = 0
     """UNet sample-forwards spent on filling what was missing."""
 
+    def grid(self, shape: Shape) -> Grid:
+        """The inversion grid for latents of one shape."""
+        return self.process.grid(self.steps, shape)
+
     def conditioning(self, prompts: Sequence[str | None]) -> Conditioning:
         """The stored conditioning on each prompt; guidance leads away from the one of None."""
         ids = [content_id(prompt) for prompt in prompts]
-        return {name: self.prompts.get(name, ids) for name in self.prompts.names()}
+        stored = {name: self.prompts.get(name, ids) for name in self.prompts.names()}
+        if MASK in stored:
+            longest = int(stored[MASK].sum(1).max())
+            padded = {name: stored[name][:, :longest] for name in (MASK, STATES)}
+            stored |= padded
+        return stored
 
     def size_conditioning(self, pictures: Sequence[str]) -> Conditioning:
         """The stored conditioning on each fitted picture's size, stacked; empty for most models."""
@@ -91,17 +103,22 @@ class Cache:
 
 def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
     """The cache of this model and configuration in `root`, filled or not."""
-    grid = make_grid(adapter.alpha_bar, config.num_inversion_steps)
-    kept = min(config.cache_points or grid.steps, grid.steps)
+    steps = config.num_inversion_steps
+    grids = adapter.process.key(steps)
+    kept = min(config.cache_points or steps, steps)
     frozen = {"format": FORMAT, "model": adapter.fingerprint, "dtype": adapter.precision}
     key = {
         **frozen,
         "model": reference_id(adapter.fingerprint, config),
-        "grid": grid.timesteps.tolist(),
+        "grid": grids,
         "guidance": config.inversion_guidance_scale,
         "points": kept,
         "cache_dtype": config.cache_dtype,
     }
+    if config.embedded_guidance != 1:
+        key["embedded_guidance"] = config.embedded_guidance
+    if config.inversion_corrections:
+        key["corrections"] = config.inversion_corrections
     if config.fresh_noise:
         key["fresh_noise"] = config.fresh_noise
     if config.noise != "inversion":
@@ -109,7 +126,8 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
     inverts = OBJECTIVES[config.objective].inverts
     return Cache(
         root,
-        grid,
+        adapter.process,
+        steps,
         kept,
         prompts=Store(root, {"kind": "prompts", **frozen}),
         latents=Store(root, {"kind": "latents", **frozen}),

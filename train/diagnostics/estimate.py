@@ -17,6 +17,7 @@ from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pairs
 from invdpo.train.diagnostics.timing import Measured, measure
 from invdpo.train.distributed import pick_device
+from invdpo.train.inversion import calls
 from invdpo.train.metrics import VALIDATION_POINTS
 from invdpo.train.models import load_adapter
 from invdpo.train.splits import open_data, read_splits, resolve_config
@@ -72,7 +73,7 @@ def estimate(
     pairs = {name: split.pairs for name, split in splits.items()}
     cache = open_cache(cache_dir or output.parent / "trajectories", adapter, config)
     need = lacking(cache, adapter, config, pairs)
-    sampler = BatchSampler(cache, config, adapter.alpha_bar)
+    sampler = BatchSampler(cache, config)
     samples = min(config.unet_batch_size, config.batch_size * sampler.samples_per_pair)
     measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
     forwards = _forwards(cache, config, sampler, need, len(pairs["validation"]))
@@ -113,7 +114,8 @@ def _forwards(
     validations = -(-config.max_steps // config.validate_every)
     validation_points = validation * min(VALIDATION_POINTS, sampler.available_points)
     fresh = cache.kept if config.fresh_noise else 0
-    walk = halves * (cache.grid.steps + 1) + fresh if config.noise == "inversion" else cache.kept
+    walk = halves * calls(cache.steps, config.inversion_corrections) + fresh
+    walk = walk if config.noise == "inversion" else cache.kept
     return (
         need.trajectories * walk,
         config.max_steps * step_points * per_point,

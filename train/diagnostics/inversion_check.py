@@ -27,7 +27,6 @@ from invdpo.train.data import Pair
 from invdpo.train.distributed import pick_device
 from invdpo.train.inversion import invert, regenerate
 from invdpo.train.models import load_adapter
-from invdpo.train.schedule import Grid, make_grid
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
 GOOD_PSNR = 30.0
@@ -76,7 +75,7 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
     adapter = load_adapter(config, pick_device(config.device))
     config = resolve_config(config, adapter)
     steps = config.num_inversion_steps
-    make_grid(adapter.alpha_bar, steps)  # raises where the model allows no such grid
+    adapter.process.key(steps)  # raises where the model allows no such grid
     data = open_data(dataset, config)
     every_pair = read_splits(data, adapter, config)["train"].pairs
     pairs = list({pair.chosen: pair for pair in every_pair}.values())[:images]
@@ -86,8 +85,8 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
         pairs = [p for p in pairs if not builder.cache.unreadable.keys() & {p.chosen}]
         if not pairs:
             raise DataError(f"{dataset}: no readable picture in the train split to check with.")
-        sizes = sorted({max(1, steps // 2), steps, min(2 * steps, len(adapter.alpha_bar) - 1)})
-        rows = tuple(_quality(builder, pairs, make_grid(adapter.alpha_bar, n)) for n in sizes)
+        sizes = sorted({max(1, steps // 2), steps, min(2 * steps, adapter.process.most_steps)})
+        rows = tuple(_quality(builder, pairs, n) for n in sizes)
     scale = config.inversion_guidance_scale
     return InversionCheck(len(pairs), scale, steps, rows, advice(rows, steps, scale))
 
@@ -111,20 +110,20 @@ def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
     return f"N = {steps} is coarse ({now:.1f} dB, {GOOD_PSNR:.0f} or more is good): {better}."
 
 
-def _quality(builder: CacheBuilder, pairs: list[Pair], grid: Grid) -> GridQuality:
+def _quality(builder: CacheBuilder, pairs: list[Pair], steps: int) -> GridQuality:
     began = time.perf_counter()
-    latents = list(_regenerated(builder, pairs, grid))
+    latents = list(_regenerated(builder, pairs, steps))
     seconds = (time.perf_counter() - began) / len(pairs)
     power = torch.cat([latent.pow(2).mean((1, 2, 3)) for latent, _ in latents])
     error = torch.cat([(latent - again).pow(2).mean((1, 2, 3)) for latent, again in latents])
     decode = builder.adapter.decode_latents
     level = torch.cat([psnr(decode(latent), decode(again)) for latent, again in latents]).mean()
     relative = (error.mean() / power.mean()).sqrt()
-    return GridQuality(grid.steps, relative.item(), level.item(), seconds)
+    return GridQuality(steps, relative.item(), level.item(), seconds)
 
 
 def _regenerated(
-    builder: CacheBuilder, pairs: list[Pair], grid: Grid
+    builder: CacheBuilder, pairs: list[Pair], steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Latents (B, C, H, W) and the re-generated ones, of one shape at a time."""
     by_size = defaultdict(list)
@@ -135,8 +134,11 @@ def _regenerated(
             pictures = [pair.pictures[0] for pair in chunk]
             reference = builder.reference(pictures, [pair.prompt for pair in chunk])
             latent = builder.cache.latents.get("latent", pictures).to(builder.adapter.device)
-            end = next(islice(invert(reference, latent, grid), grid.steps - 1, None)).x
-            yield latent, regenerate(reference, end, grid)
+            process = builder.adapter.process
+            grid = process.grid(steps, latent.shape[1:])
+            points = invert(reference, process, latent, grid, builder.config.inversion_corrections)
+            end = next(islice(points, steps - 1, None)).x
+            yield latent, regenerate(reference, process, end, grid)
 
 
 def psnr(first: Tensor, second: Tensor) -> Tensor:

@@ -63,16 +63,16 @@ def measure(
             latent = builder.cache.latents.get("latent", pictures).to(adapter.device)
             conditioning = builder.reference(pictures, prompts).conditioning
     forward, backward, tuning = time_calls(adapter, config, latent, conditioning)
-    steps = _middle(adapter, samples)
+    steps = _middle(adapter, latent)
     return Measured(
         samples,
         encode_seconds=encode,
         forward_seconds=forward,
         step_seconds=backward,
-        weights_bytes=sum(p.nbytes for p in adapter.unet.parameters()),
+        weights_bytes=sum(p.nbytes for p in adapter.denoiser.parameters()),
         moving_bytes=3 * sum(p.nbytes for p in tuning.parameters),
         graph_bytes=_graph_bytes(
-            lambda: _step(adapter, tuning, latent, steps, conditioning), tuning.unet
+            lambda: _step(adapter, tuning, latent, steps, conditioning), tuning.denoiser
         ),
     )
 
@@ -84,26 +84,27 @@ def time_calls(
 
     latent (M, C, H, W); afterwards the adapter's UNet is prepared for training.
     """
-    steps, device, samples = _middle(adapter, len(latent)), adapter.device, len(latent)
+    steps, device, samples = _middle(adapter, latent), adapter.device, len(latent)
     forward = _timed(lambda: _forward(adapter, latent, steps, conditioning), device)
     tuning = start_tuning(adapter, config, ProcessGroup(device), keep_reference=False)
     backward = _timed(lambda: _step(adapter, tuning, latent, steps, conditioning), device)
     return forward / samples, backward / samples, tuning
 
 
-def _middle(adapter: ModelAdapter, samples: int) -> Tensor:
-    return torch.full((samples,), len(adapter.alpha_bar) // 2, device=adapter.device)
+def _middle(adapter: ModelAdapter, latent: Tensor) -> Tensor:
+    timesteps = adapter.process.training_levels(latent.shape[1:]).timesteps
+    return timesteps[len(timesteps) // 2].to(adapter.device).repeat(len(latent))
 
 
 @torch.no_grad()
 def _forward(adapter: ModelAdapter, x: Tensor, t: Tensor, conditioning: Conditioning) -> None:
-    adapter.predict(adapter.unet, x, t, conditioning)
+    adapter.predict(adapter.denoiser, x, t, conditioning)
 
 
 def _step(
     adapter: ModelAdapter, tuning: Tuning, x: Tensor, t: Tensor, conditioning: Conditioning
 ) -> None:
-    loss = adapter.predict(tuning.unet, x, t, conditioning).pow(2).mean()
+    loss = adapter.predict(tuning.denoiser, x, t, conditioning).pow(2).mean()
     torch.autograd.grad(loss, tuning.parameters, allow_unused=True)
 
 

@@ -1,11 +1,7 @@
 """What a model family must offer to the trainer.
 
-Shapes: M samples, P prompts, C x H x W the latent, T training timesteps. Latents and noise are
-float32 whatever the model computes in.
-
-The trainer knows noise levels by ᾱ alone: x = √ᾱ·x_0 + √(1−ᾱ)·ε. A flow-matching family, whose
-x' = (1−σ)·x_0 + σ·ε, fits in by ᾱ = (1−σ)² / ((1−σ)² + σ²), x' = x·√((1−σ)² + σ²) and
-ε = x' + (1−σ)·v in its `predict`: a DDIM step is then its Euler step. None is built yet.
+Shapes: M samples, P prompts, C x H x W the latent. Latents and predictions are float32 whatever the
+model computes in.
 """
 
 from __future__ import annotations
@@ -19,7 +15,10 @@ from torch import Tensor, device, nn
 
 from invdpo.schemas.plugins import Registry
 from invdpo.train.data.buckets import Fitted, Framing, Size
+from invdpo.train.schedule import NoiseProcess
 
+STATES, MASK = "encoder_hidden_states", "encoder_hidden_states_mask"
+"""Names of the text's states (P, L, D), and of the tokens (P, L) that are no padding."""
 Conditioning = dict[str, Tensor]
 """Inputs of the network beside x and t: named tensors whose first dimension is the sample."""
 
@@ -31,8 +30,21 @@ class ModelAdapter(Protocol):
     device: device
     dtype: torch.dtype
     """Of text encoders and denoiser."""
-    alpha_bar: Tensor
-    """(T,) float64."""
+
+    @property
+    def process(self) -> NoiseProcess:
+        """How noise enters its latents, and so what it predicts."""
+        ...
+
+    @property
+    def component(self) -> str:
+        """Name of the denoiser in the pipeline: `unet` or `transformer`."""
+        ...
+
+    @property
+    def lora_targets(self) -> tuple[str, ...]:
+        """Layers that a LoRA adapts unless others are named."""
+        ...
 
     @property
     def vae_dtype(self) -> torch.dtype:
@@ -46,21 +58,34 @@ class ModelAdapter(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the weights and configurations that decide encodings and noise."""
+        """Hash of the weights and configurations that decide encodings and predictions."""
         ...
 
     @property
     def precision(self) -> str:
-        """Precision of its computations and weights; encodings and noise depend on it, too."""
+        """Precision of its computations and weights; what they give depends on it, too."""
         ...
 
     @property
-    def unet(self) -> nn.Module:
+    def denoiser(self) -> nn.Module:
         """The denoiser, with the published weights until something trains it."""
         ...
 
-    def empty_unet(self) -> nn.Module:
+    def empty_denoiser(self) -> nn.Module:
         """The denoiser without memory for its weights: names and shapes alone."""
+        ...
+
+    embedded_guidance: float
+    """What models distilled with guidance take as an input."""
+
+    @property
+    def embeds_guidance(self) -> bool:
+        """Whether the model was distilled with guidance, which it takes as an input."""
+        ...
+
+    @property
+    def lengths_vary(self) -> bool:
+        """Whether the conditioning is as long as the prompt, with a mask where it is padded."""
         ...
 
     @property
@@ -100,8 +125,10 @@ class ModelAdapter(Protocol):
         """For each prompt whether it is longer than the encoder takes, so that its end is lost."""
         ...
 
-    def predict(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
-        """The noise that `unet` predicts in x (M, C, H, W) at timesteps t (M,)."""
+    def predict(
+        self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        """What `denoiser` predicts at x (M, C, H, W) and timesteps t (M,): see `process`."""
         ...
 
     def drop_encoders(self) -> None:

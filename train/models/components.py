@@ -14,6 +14,7 @@ from invdpo.schemas.errors import ModelError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.model_folder import DECISIVE
 from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
 
@@ -63,10 +64,10 @@ def hash_components(folder: Path, components: Sequence[str]) -> str:
 
     It is the fingerprint in `training.json` and in the keys of caches. The `revision` of tables
     and datasets is another value for the same folder (`model_folder.folder_revision`, over all
-    components and `.model` files too). Both are kept: each stands in files written before.
+    components). Both are kept: each stands in files written before.
     """
     paths = [p for name in components for p in sorted((folder / name).glob("*"))]
-    kept = [p for p in paths if p.suffix in {".safetensors", ".json", ".txt"}]
+    kept = [p for p in paths if p.suffix in DECISIVE]
     return content_id(*([p.relative_to(folder).as_posix(), _hash_file(p)] for p in kept))
 
 

@@ -1,4 +1,4 @@
-"""What is trained: a LoRA on the UNet or all of its weights; and saving it for diffusers."""
+"""What is trained: a LoRA on the denoiser or all of its weights; and saving it for diffusers."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.schemas.ids import derived_seed
 from invdpo.schemas.io.files import replace_contents
-from invdpo.schemas.io.model_folder import INDEX, read_index
+from invdpo.schemas.io.model_folder import DENOISERS, INDEX, read_index
 from invdpo.train.checkpoint.optimizer_state import gather
 from invdpo.train.distributed import ProcessGroup, shard
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.lora_format import FILE as LORA_FILE
 from invdpo.train.models.lora_format import save_lora
-from invdpo.train.models.start import load_lora, load_unet
+from invdpo.train.models.start import load_denoiser, load_lora
 
 PICKLES = {".bin", ".ckpt", ".msgpack"}
 
@@ -31,9 +31,9 @@ PICKLES = {".bin", ".ckpt", ".msgpack"}
 class Tuning(ABC):
     """A denoiser in training."""
 
-    unet: Any
+    denoiser: Any
     named: dict[str, nn.Parameter]
-    """The trained parameters, in float32, by their names in the UNet."""
+    """The trained parameters, in float32, by their names in the denoiser."""
 
     @property
     def parameters(self) -> list[nn.Parameter]:
@@ -53,46 +53,46 @@ class Tuning(ABC):
 
 
 class LoraTuning(Tuning):
-    """Low-rank adapters on the UNet; the reference is the same UNet with them switched off."""
+    """Low-rank adapters; the reference is the same denoiser with them switched off."""
 
     def __init__(self, adapter: ModelAdapter, config: TrainConfig, group: ProcessGroup) -> None:
-        self.unet: Any = adapter.unet
-        self.group, self.config = group, config
-        add_lora(self.unet, config)
-        for parameter in self.unet.parameters():
+        self.denoiser: Any = adapter.denoiser
+        self.group, self.config, self.component = group, config, adapter.component
+        add_lora(self.denoiser, config)
+        for parameter in self.denoiser.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.float()
-        self.named = _trained(self.unet, config, group)
+        self.named = _trained(self.denoiser, config, group)
 
     @contextmanager
     def reference(self) -> Iterator[nn.Module]:
-        """The UNet without its adapters, while the context lasts."""
-        self.unet.disable_adapters()
+        """The denoiser without its adapters, while the context lasts."""
+        self.denoiser.disable_adapters()
         try:
-            yield self.unet
+            yield self.denoiser
         finally:
-            self.unet.enable_adapters()
+            self.denoiser.enable_adapters()
 
     def save(self, folder: Path) -> None:
         """`pytorch_lora_weights.safetensors`, which `pipeline.load_lora_weights(folder)` reads."""
         from peft.utils import get_peft_model_state_dict
 
-        layers = {name: gather(t) for name, t in get_peft_model_state_dict(self.unet).items()}
+        layers = {name: gather(t) for name, t in get_peft_model_state_dict(self.denoiser).items()}
         if self.group.is_main:
             replace_contents(
                 folder,
-                lambda fresh: save_lora(fresh, layers, self.unet, self.config),
+                lambda fresh: save_lora(fresh, layers, self.denoiser, self.config, self.component),
                 stale="model_index.json",
             )
 
 
-def add_lora(unet: Any, config: TrainConfig) -> None:
-    """Put a LoRA on the UNet unless it has one: a new one, or that of `start_from`."""
+def add_lora(denoiser: Any, config: TrainConfig) -> None:
+    """Put a LoRA on the denoiser unless it has one: a new one, or that of `start_from`."""
     from peft import LoraConfig
 
-    if getattr(unet, "peft_config", None):
+    if getattr(denoiser, "peft_config", None):
         return
-    check_targets(unet, config.lora_targets)
+    check_targets(denoiser, config.lora_targets)
     lora = LoraConfig(
         r=config.lora_rank,
         lora_alpha=config.lora_rank,
@@ -101,13 +101,13 @@ def add_lora(unet: Any, config: TrainConfig) -> None:
     )
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(config.seed, "lora"))
-        unet.add_adapter(lora)
+        denoiser.add_adapter(lora)
     if config.start_from:
-        load_lora(unet, Path(config.start_from))
+        load_lora(denoiser, Path(config.start_from))
 
 
 class FullTuning(Tuning):
-    """All weights of the UNet; a frozen copy is kept only for objectives that ask for it."""
+    """All weights; a frozen copy is kept only for objectives that ask for it."""
 
     def __init__(
         self,
@@ -117,13 +117,13 @@ class FullTuning(Tuning):
         *,
         keep_reference: bool,
     ) -> None:
-        self.unet: Any = adapter.unet
-        self.base, self.group = adapter.folder, group
-        self._frozen = deepcopy(self.unet) if keep_reference else None
+        self.denoiser: Any = adapter.denoiser
+        self.base, self.group, self.component = adapter.folder, group, adapter.component
+        self._frozen = deepcopy(self.denoiser) if keep_reference else None
         if config.start_from:
-            load_unet(self.unet, Path(config.start_from))
-        self.unet.requires_grad_(True)
-        self.named = _trained(self.unet, config, group)
+            load_denoiser(self.denoiser, Path(config.start_from), self.component)
+        self.denoiser.requires_grad_(True)
+        self.named = _trained(self.denoiser, config, group)
         if self._frozen and group.sharded:
             shard(self._frozen, group)
 
@@ -135,23 +135,23 @@ class FullTuning(Tuning):
         yield self._frozen
 
     def save(self, folder: Path) -> None:
-        """A whole pipeline folder: the base model's, with this UNet in place of its own."""
-        weights = {name: gather(t) for name, t in self.unet.state_dict().items()}
+        """A whole pipeline folder: the base model's, with this denoiser in place of its own."""
+        weights = {name: gather(t) for name, t in self.denoiser.state_dict().items()}
 
         def fill(fresh: Path) -> None:
             for path in copied_files(self.base):
                 target = fresh / path.relative_to(self.base)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
-            self._save_unet(fresh / "unet", weights)
+            self._save_denoiser(fresh / self.component, weights)
 
         if self.group.is_main:
             replace_contents(folder, fill, stale=LORA_FILE)
 
-    def _save_unet(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    def _save_denoiser(self, folder: Path, weights: dict[str, torch.Tensor]) -> None:
         from huggingface_hub import save_torch_state_dict
 
-        self.unet.save_config(folder)
+        self.denoiser.save_config(folder)
         save_torch_state_dict(
             weights,
             folder,
@@ -163,23 +163,23 @@ class FullTuning(Tuning):
 def start_tuning(
     adapter: ModelAdapter, config: TrainConfig, group: ProcessGroup, *, keep_reference: bool
 ) -> Tuning:
-    """Make the adapter's UNet trainable as configured. Raises `ConfigError` for unknown targets."""
+    """Make the denoiser trainable as configured. Raises `ConfigError` for unknown targets."""
     if config.tuning == "lora":
         return LoraTuning(adapter, config, group)
     return FullTuning(adapter, config, group, keep_reference=keep_reference)
 
 
-def _trained(unet: Any, config: TrainConfig, group: ProcessGroup) -> dict[str, nn.Parameter]:
+def _trained(denoiser: Any, config: TrainConfig, group: ProcessGroup) -> dict[str, nn.Parameter]:
     """Set up gradient checkpointing and sharding as configured; the parameters that are trained."""
     if config.gradient_checkpointing:
-        unet.enable_gradient_checkpointing()
+        denoiser.enable_gradient_checkpointing()
     if group.sharded:
-        shard(unet, group)
-    return {name: p for name, p in unet.named_parameters() if p.requires_grad}
+        shard(denoiser, group)
+    return {name: p for name, p in denoiser.named_parameters() if p.requires_grad}
 
 
 def copied_files(base: Path) -> Iterator[Path]:
-    """The files of a pipeline that stay: all but the UNet's, pickles and hidden ones.
+    """The files of a pipeline that stay: all but the denoiser's, pickles and hidden ones.
 
     Links are followed within the folder and into the blobs of the Hub's cache: a model of
     somebody else's could have any file of this machine published with it.
@@ -187,7 +187,7 @@ def copied_files(base: Path) -> Iterator[Path]:
     yield base / INDEX
     root = base.resolve()
     homes = (root, root.parent.parent / "blobs")
-    for name in sorted(read_index(base).keys() - {"unet"}):
+    for name in sorted(read_index(base).keys() - {*DENOISERS}):
         for path in sorted((base / name).rglob("*")):
             parts, target = path.relative_to(base / name).parts, path.resolve()
             plain = path.suffix not in PICKLES and not _is_hidden(parts)
@@ -200,13 +200,13 @@ def _is_hidden(parts: Sequence[str]) -> bool:
 
 
 def is_target(layer: str, targets: Sequence[str]) -> bool:
-    """Whether a layer, by its name in the UNet, gets a LoRA."""
+    """Whether a layer, by its name in the denoiser, gets a LoRA."""
     return any(layer == target or layer.endswith(f".{target}") for target in targets)
 
 
-def check_targets(unet: nn.Module, targets: Sequence[str]) -> None:
+def check_targets(denoiser: nn.Module, targets: Sequence[str]) -> None:
     """Raise `ConfigError` that names every target without a layer, and the names of all layers."""
-    layers = [n for n, m in unet.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
+    layers = [n for n, m in denoiser.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     known = {_short(name) for name in layers}
     unknown = [t for t in targets if not any(is_target(name, [t]) for name in layers)]
     if unknown:

@@ -27,11 +27,11 @@ class LiveReference:
     def __call__(self) -> Iterator[nn.Module]:
         """The network with the reference's weights, while the context lasts."""
         if self._weights is None:
-            with self._tuning.reference() as unet:
-                yield unet
+            with self._tuning.reference() as denoiser:
+                yield denoiser
         else:
             with self._weights.swapped():
-                yield self._tuning.unet
+                yield self._tuning.denoiser
 
     def follow(self, step: int) -> None:
         """Take the weights after optimiser step number `step` into the average, if it moves."""

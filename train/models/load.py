@@ -7,14 +7,24 @@ from pathlib import Path
 import torch
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import ModelError, PluginError
+from invdpo.schemas.errors import ConfigError, ModelError, PluginError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
-from invdpo.train.models import sdxl, stable_diffusion
 from invdpo.train.models.base import FAMILIES, ModelAdapter
+from invdpo.train.models.flux import Flux
+from invdpo.train.models.latent_model import LatentModel
+from invdpo.train.models.qwen_image import QwenImage
+from invdpo.train.models.sdxl import StableDiffusionXL
+from invdpo.train.models.stable_diffusion import StableDiffusion
+from invdpo.train.models.stable_diffusion_3 import StableDiffusion3
+from invdpo.train.models.z_image import ZImage
 
-FAMILIES.register("StableDiffusionPipeline")(stable_diffusion.StableDiffusion)
-FAMILIES.register("StableDiffusionXLPipeline")(sdxl.StableDiffusionXL)
+KNOWN: tuple[type[LatentModel], ...] = (
+    *(StableDiffusion, StableDiffusionXL, StableDiffusion3),
+    *(Flux, QwenImage, ZImage),
+)
+for family in KNOWN:
+    FAMILIES.register(family.pipeline)(family)
 
 
 def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
@@ -26,18 +36,31 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
     """
     folder = find_folder(config.model) or _download(config.model, config.revision)
     name = str(read_index(folder).get("_class_name"))
+    known = ", ".join(FAMILIES.names())
     try:
         family = FAMILIES[name]
     except PluginError:
-        known = " and ".join(FAMILIES.names())
         raise ModelError(
-            f"{config.model}: a {name}, which can't be trained. Models of {known} can, such as "
-            "SD 1.5, SD 2.1 and SDXL base; flow-matching ones (SD 3, FLUX) can't yet."
+            f"{config.model}: a {name}, which can't be trained. Models of {known} can. "
+            "`invdpo curate` draws, annotates, scores and pairs images of any pipeline."
         ) from None
     weights = "float32" if config.tuning == "full" else config.dtype
     check_settings(folder)
     with model_errors(folder):
-        return family(folder, device, config.dtype, weights)
+        adapter = family(folder, device, config.dtype, weights)
+    if config.embedded_guidance != 1 and not adapter.embeds_guidance:
+        raise ConfigError(
+            f"embedded_guidance: found {config.embedded_guidance:g}, but {config.model} was not "
+            "distilled with guidance; allowed: 1."
+        )
+    if config.inversion_guidance_scale != 1 and adapter.embeds_guidance:
+        raise ConfigError(
+            f"inversion_guidance_scale: found {config.inversion_guidance_scale:g}, but "
+            f"{config.model} was distilled with guidance and takes it as an input. Leave it at 1, "
+            "and see embedded_guidance; inversion works best with 1 there, too."
+        )
+    adapter.embedded_guidance = config.embedded_guidance
+    return adapter
 
 
 def _download(model: str, revision: str | None) -> Path:

@@ -27,13 +27,24 @@ BASES = {
 and of ModelSpec."""
 
 
-def save_lora(folder: Path, layers: Mapping[str, Tensor], unet: Any, config: TrainConfig) -> None:
-    """Write the file. `layers` are PEFT's: `NAME.lora_A.weight` and `NAME.lora_B.weight`."""
+def save_lora(
+    folder: Path,
+    layers: Mapping[str, Tensor],
+    denoiser: Any,
+    config: TrainConfig,
+    component: str = "unet",
+) -> None:
+    """Write the file. `layers` are PEFT's: `NAME.lora_A.weight` and `NAME.lora_B.weight`.
+
+    `component` is the denoiser's name in the pipeline.
+    """
     from safetensors.torch import save
 
-    name = kohya_names if config.lora_format == "kohya" else diffusers_names
-    tensors = {key: tensor.contiguous() for key, tensor in name(layers).items()}
-    (folder / FILE).write_bytes(in_order(save(tensors, metadata=metadata(unet, config))))
+    named = kohya_names(layers)
+    if config.lora_format == "diffusers":
+        named = diffusers_names(layers, component)
+    tensors = {key: tensor.contiguous() for key, tensor in named.items()}
+    (folder / FILE).write_bytes(in_order(save(tensors, metadata=metadata(denoiser, config))))
 
 
 def in_order(content: bytes) -> bytes:
@@ -49,7 +60,7 @@ def in_order(content: bytes) -> bytes:
     return len(text).to_bytes(8, "little") + text + content[end:]
 
 
-def diffusers_names(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def diffusers_names(layers: Mapping[str, Tensor], component: str = "unet") -> dict[str, Tensor]:
     """As `pipeline.load_lora_weights` reads them.
 
     Older versions know attention layers by `lora.down` alone. All others are called `lora_A`, and a
@@ -58,9 +69,10 @@ def diffusers_names(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
 
     convert: Any = convert_state_dict_to_diffusers  # untyped
-    older = convert(dict(layers))
+    older = convert(dict(layers)) if component == "unet" else {}
     mixed = any(f".{side}." in key for key in older for side in SIDES)
-    return {f"unet.{key}": tensor for key, tensor in (layers if mixed else older).items()}
+    chosen = layers if mixed or not older else older
+    return {f"{component}.{key}": tensor for key, tensor in chosen.items()}
 
 
 def kohya_names(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -75,7 +87,7 @@ def kohya_names(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return named
 
 
-def metadata(unet: Any, config: TrainConfig) -> dict[str, str]:
+def metadata(denoiser: Any, config: TrainConfig) -> dict[str, str]:
     """What other programs show of a LoRA, under the names that they look for."""
     rank = str(config.lora_rank)
     known = {
@@ -85,7 +97,7 @@ def metadata(unet: Any, config: TrainConfig) -> dict[str, str]:
         "ss_network_alpha": rank,
         "ss_sd_model_name": base_name(config),
     }
-    version, architecture = BASES.get(unet.config.cross_attention_dim, ("", ""))
+    version, architecture = BASES.get(getattr(denoiser.config, "cross_attention_dim", 0), ("", ""))
     if version:
         known |= {
             "ss_base_model_version": version,

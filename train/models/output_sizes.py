@@ -38,22 +38,22 @@ def output_bytes(adapter: ModelAdapter, config: TrainConfig, done: int = 0) -> i
 
 def _saved_bytes(adapter: ModelAdapter, config: TrainConfig) -> tuple[int, int]:
     """Bytes of the weights in the output, and of a state."""
-    unet = adapter.empty_unet()
+    denoiser = adapter.empty_denoiser()
     if config.tuning == "lora":
-        check_targets(unet, config.lora_targets)
-        moving = list(_lora(unet, config))
+        check_targets(denoiser, config.lora_targets)
+        moving = list(_lora(denoiser, config))
         weights = _bytes(moving)
     else:
-        moving = list(unet.parameters())
+        moving = list(denoiser.parameters())
         others = [path.stat().st_size for path in copied_files(adapter.folder)]
-        weights = _bytes([*moving, *unet.buffers()]) + sum(others)
+        weights = _bytes([*moving, *denoiser.buffers()]) + sum(others)
     copies = 2 if config.ema_decay else 1
     return weights, copies * _bytes(moving) + state_bytes(config.optimizer, moving) + _names(moving)
 
 
-def _lora(unet: nn.Module, config: TrainConfig) -> Iterator[Tensor]:
+def _lora(denoiser: nn.Module, config: TrainConfig) -> Iterator[Tensor]:
     """Both halves of each layer's LoRA, on no device."""
-    for name, layer in unet.named_modules():
+    for name, layer in denoiser.named_modules():
         if isinstance(layer, nn.Linear | nn.Conv2d) and is_target(name, config.lora_targets):
             kept, *rest = layer.weight.shape
             ones = [1] * (len(rest) - 1)

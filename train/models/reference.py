@@ -13,7 +13,7 @@ from invdpo.train.models import Conditioning, ModelAdapter
 
 
 class Reference:
-    """What inversion follows, and the reference's own noise; see `inversion.Predict`.
+    """What inversion follows, and the reference's own prediction; see `inversion.Predict`.
 
     Both halves of guidance go into one call when `samples` allows 2B of them.
     """
@@ -33,8 +33,8 @@ class Reference:
         self.forwards = 0
         """UNet sample-forwards so far."""
 
-    def __call__(self, x: Tensor, timestep: int) -> tuple[Tensor, Tensor]:
-        """Noise in x (B, C, H, W): guided, and the conditional one alone."""
+    def __call__(self, x: Tensor, timestep: float) -> tuple[Tensor, Tensor]:
+        """Predictions at x (B, C, H, W): guided, and the conditional one alone."""
         full, empty = self.conditioning, self.empty
         if not empty:
             conditional = self._predict(x, timestep, full)
@@ -47,13 +47,13 @@ class Reference:
             conditional, unconditional = (self._predict(x, timestep, c) for c in (full, empty))
         return guided(conditional, unconditional, self.scale), conditional
 
-    def unguided(self, x: Tensor, timestep: int, rows: Tensor) -> Tensor:
-        """Conditional noise in x (R, C, H, W), other latents of the pictures in `rows` (R,)."""
+    def unguided(self, x: Tensor, timestep: float, rows: Tensor) -> Tensor:
+        """Conditional prediction at other latents x (R, C, H, W) of the pictures in `rows` (R,)."""
         rows = rows.to(self.adapter.device)
         conditioning = {name: value[rows] for name, value in self.conditioning.items()}
         return self._predict(x, timestep, conditioning)
 
-    def _predict(self, x: Tensor, timestep: int, conditioning: Conditioning) -> Tensor:
+    def _predict(self, x: Tensor, timestep: float, conditioning: Conditioning) -> Tensor:
         self.forwards += len(x)
         steps = torch.full((len(x),), timestep, device=x.device)
-        return self.adapter.predict(self.adapter.unet, x, steps, conditioning)
+        return self.adapter.predict(self.adapter.denoiser, x, steps, conditioning)

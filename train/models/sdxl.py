@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from invdpo.schemas.io.model_folder import model_errors, read_index
 from invdpo.train.data.buckets import Framing
 from invdpo.train.models.base import Conditioning
-from invdpo.train.models.stable_diffusion import StableDiffusion, tokenize, too_long
+from invdpo.train.models.latent_model import tokenize, too_long
+from invdpo.train.models.stable_diffusion import StableDiffusion
 
 
 class StableDiffusionXL(StableDiffusion):
@@ -81,9 +82,11 @@ class StableDiffusionXL(StableDiffusion):
             out = encoder(tokens.input_ids, output_hidden_states=True)
         return out.hidden_states[-2].float(), out[0].float()
 
-    def _call(self, unet: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning) -> Tensor:
+    def _call(
+        self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
+    ) -> Tensor:
         added = {name: conditioning[name] for name in ("text_embeds", "time_ids")}
-        out: Tensor = unet(
+        out: Tensor = denoiser(
             x, t, conditioning["encoder_hidden_states"], added_cond_kwargs=added
         ).sample
         return out

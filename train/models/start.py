@@ -10,17 +10,16 @@ from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.model_folder import folder_revision
+from invdpo.schemas.io.model_folder import DENOISERS, folder_revision
 from invdpo.train.models.base import ModelAdapter
 from invdpo.train.models.lora_format import FILE
 
-UNET = "unet"
 OLDER = {"down": "lora_A", "up": "lora_B"}
 """Names of a LoRA's halves in files that older versions of diffusers read, too -> PEFT's."""
 
 
-def load_lora(unet: Any, folder: Path) -> None:
-    """Fill the LoRA on the UNet with the one in `folder`.
+def load_lora(denoiser: Any, folder: Path) -> None:
+    """Fill the LoRA on the denoiser with the one in `folder`.
 
     Raises `ConfigError` unless both have the same layers and the same rank.
     """
@@ -33,7 +32,7 @@ def load_lora(unet: Any, folder: Path) -> None:
         stored = _peft_names(load_file(path))
     except (OSError, SafetensorError) as error:
         raise ModelError(f"start_from: {path} can't be read ({error}).") from None
-    own = {name: tensor.shape for name, tensor in get_peft_model_state_dict(unet).items()}
+    own = {name: tensor.shape for name, tensor in get_peft_model_state_dict(denoiser).items()}
     if {name: tensor.shape for name, tensor in stored.items()} != own:
         fitting = sum(own.get(name) == tensor.shape for name, tensor in stored.items())
         raise ConfigError(
@@ -42,27 +41,29 @@ def load_lora(unet: Any, folder: Path) -> None:
             "of diffusers."
         )
     with quiet_libraries():
-        set_peft_model_state_dict(unet, stored)
+        set_peft_model_state_dict(denoiser, stored)
 
 
 def _peft_names(tensors: dict[str, Any]) -> dict[str, Any]:
     """What `lora_format.diffusers_names` made, by PEFT's own names."""
-    prefix, older = f"{UNET}.", {f".lora.{old}.": f".{new}." for old, new in OLDER.items()}
+    older = {f".lora.{old}.": f".{new}." for old, new in OLDER.items()}
     names = {}
     for name, value in tensors.items():
-        own = name.removeprefix(prefix)
+        own = name.split(".", 1)[1] if name.split(".")[0] in DENOISERS else name
         for old, new in older.items():
             own = own.replace(old, new)
         names[own] = value
     return names
 
 
-def load_unet(unet: Any, folder: Path) -> None:
-    """Fill the UNet with that of the model in `folder`. Raises `ConfigError` for another one."""
+def load_denoiser(denoiser: Any, folder: Path, component: str) -> None:
+    """Fill the denoiser with that of the model in `folder`. Raises `ConfigError` for others."""
     from huggingface_hub import load_torch_model
 
     try:
-        missing, unexpected = load_torch_model(unet, folder / UNET, strict=False, safe=True)
+        missing, unexpected = load_torch_model(
+            denoiser, folder / component, strict=False, safe=True
+        )
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"start_from: {folder} is no model of this kind ({reason}).") from None
@@ -93,7 +94,9 @@ def start_id(config: TrainConfig) -> str | None:
     if not config.start_from:
         return None
     folder = Path(config.start_from)
-    files = [folder / FILE] if config.tuning == "lora" else sorted((folder / UNET).glob("*.s*"))
+    files = [folder / FILE]
+    if config.tuning == "full":
+        files = [file for name in DENOISERS for file in sorted((folder / name).glob("*.s*"))]
     try:
         return content_id(*(hash_file(path) for path in files))
     except OSError as error:

@@ -28,14 +28,13 @@ from invdpo.train.data.buckets import Framing, Size
 from invdpo.train.inversion import regenerate
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.reference import Reference
-from invdpo.train.schedule import make_grid
 
 IMAGES = "pictures"
 """Folder of the images inside a training's output."""
 PROMPTS = 8
 """Prompts of the dataset that are drawn unless a file names others."""
 STEPS = 25
-"""DDIM steps."""
+"""Steps of the sampler."""
 
 
 def read_image_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[str]:
@@ -69,7 +68,7 @@ class ValidationImages:
 
     @torch.no_grad()
     def draw(self, step: int) -> Path:
-        """Draw all prompts with the adapter's UNet as it is now; the path of the file."""
+        """Draw all prompts with the adapter's denoiser as it is now; the path of the file."""
         per_call = max(1, self.config.unet_batch_size // 2)
         latents = [self._latents(chunk) for chunk in chunks(range(len(self.prompts)), per_call)]
         path = self.folder / f"step-{step:06d}.png"
@@ -98,8 +97,9 @@ class ValidationImages:
         scale = config.picture_guidance_scale
         empty = cache.conditioning([None] * len(indices)) | sizes if scale != 1 else None
         predict = Reference(adapter, conditioning, empty, scale, config.unet_batch_size)
-        grid = make_grid(adapter.alpha_bar, min(STEPS, len(adapter.alpha_bar) - 1))
-        return regenerate(predict, torch.stack(noise).to(adapter.device), grid)
+        process = adapter.process
+        grid = process.grid(min(STEPS, process.most_steps), shape)
+        return regenerate(predict, process, torch.stack(noise).to(adapter.device), grid)
 
 
 def to_image(pixels: Tensor) -> Image.Image:

@@ -21,6 +21,8 @@ from invdpo.schemas.config.section import Section
 STORED = json.loads(Path(__file__).with_name("stored.json").read_text(encoding="utf-8"))
 ADDED_LATER = (
     "  lora_format: diffusers\n",
+    "  inversion_corrections: 0\n",
+    "  embedded_guidance: 1.0\n",
     "  skip_prompts: 0\n",
     "  shuffle: false\n",
     "  round: null\n",
@@ -35,6 +37,10 @@ ADDED_LATER = (
     "  validation_images: 2\n  patience: null\n  train_processes: 1\n  min_diversity: 0.8\n",
 )
 """Options that were not there yet, as lines of the file."""
+DEFAULTS_THEN = {
+    "train": {"weighting": "min_snr", "lora_targets": ("to_q", "to_k", "to_v", "to_out.0")}
+}
+"""Where the default is `auto` now, what it was; for the models of then it still means the same."""
 ODD_FOLDERS = ("folders/a,b@c+d=2", "folders/a@b", "runs/rate=0.1,2")
 Values = dict[str, Any]
 
@@ -63,7 +69,9 @@ def _folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("case", STORED, ids=[json.dumps(case["given"]) for case in STORED])
 def test_older_names_are_stored_as_they_were(case: Values) -> None:
-    config = Config.model_validate(case["given"])
+    given = {"train": {}} | case["given"]
+    given["train"] = DEFAULTS_THEN["train"] | given["train"]
+    config = Config.model_validate(given)
     sections = [name for name in Config.model_fields if name != "improve"]
     fingerprints = {name: getattr(config, name).fingerprint() for name in sections}
     text = dump_config(config)

@@ -134,7 +134,7 @@ def test_processes_share_the_work(
     for adapter in adapters:  # transformers can't load in two threads at once
         adapter.encode_prompts([""])
         adapter.encode_images([fit(Image.new("RGB", SIZE), SIZE)])
-        _ = adapter.unet
+        _ = adapter.denoiser
 
     def work(rank: int) -> Cache:
         adapter = adapters[rank]

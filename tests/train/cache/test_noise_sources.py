@@ -15,7 +15,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import open_cache
 from invdpo.train.data.pairs import Pair
-from invdpo.train.inversion import endpoint_noise, own_noise
+from invdpo.train.inversion import own_noise
 from invdpo.train.models import load_adapter
 
 
@@ -65,19 +65,20 @@ def test_points_along_own_noise_need_one_call_each(tmp_path: Path, eta: float) -
     x, error = (cache.trajectories.get(name, ids) for name in ("x", "error_endpoint"))
     points = cache.points(ids)
     assert torch.equal(points[0], points[1])
-    level = cache.grid.alpha_bar[1:][points][..., None, None, None].float()
-    noise = endpoint_noise(x, latent[:, None], level)
+    grid = cache.grid(latent.shape[1:])
+    level = grid.levels[1:][points][..., None, None, None].float()
+    noise = cache.process.noise_in(x, latent[:, None], level)
     own = own_noise([5, 6], latent)[:, None]
     if not eta:
         torch.testing.assert_close(noise, own.expand_as(noise), rtol=1e-4, atol=1e-4)
     fresh = (noise - (1 - eta**2) ** 0.5 * own) / (eta or 1)
     torch.testing.assert_close(fresh[0], fresh[1], rtol=1e-3, atol=1e-3)
-    steps = cache.grid.timesteps[1:][points].flatten()
+    steps = grid.timesteps[1:][points].flatten()
     conditioning = {
         n: v.expand(4, *v.shape[1:]) for n, v in cache.conditioning([pair.prompt]).items()
     }
     with torch.no_grad():
-        predicted = adapter.predict(adapter.unet, x.flatten(0, 1), steps, conditioning)
+        predicted = adapter.predict(adapter.denoiser, x.flatten(0, 1), steps, conditioning)
     expected = (predicted.view_as(x) - noise).pow(2).mean((-3, -2, -1))
     torch.testing.assert_close(error, expected, rtol=1e-3, atol=1e-5)
 

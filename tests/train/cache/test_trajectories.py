@@ -14,7 +14,6 @@ from invdpo.train.cache.store import Store
 from invdpo.train.cache.trajectories import Cache, kept_points, open_cache
 from invdpo.train.data import Pair, open_dataset
 from invdpo.train.data.pairs import Walk
-from invdpo.train.inversion import ddim_step, endpoint_noise
 from invdpo.train.models import load_adapter
 from invdpo.train.objective import noise_error
 from tests.train.tiny import pairs_of
@@ -59,15 +58,16 @@ def test_rows_hold_what_the_reference_says(
     adapter = load_adapter(config, torch.device("cpu"))
     encoded = cache.conditioning([pair.prompt])
     conditioning = {k: v.expand(4, -1, -1) for k, v in encoded.items()}
+    grid, process = cache.grid(latent.shape[1:]), cache.process
     with torch.no_grad():
-        again = adapter.predict(adapter.unet, x, cache.grid.timesteps[1:], conditioning)
+        again = adapter.predict(adapter.denoiser, x, grid.timesteps[1:], conditioning)
     torch.testing.assert_close(reference, again, atol=1e-4, rtol=1e-4)
-    levels = cache.grid.alpha_bar.tolist()
-    back = ddim_step(x[:1], implied[:1], levels[1], levels[0])
+    levels = grid.levels.tolist()
+    back = process.step(x[:1], implied[:1], levels[1], levels[0])
     torch.testing.assert_close(back, latent, atol=1e-4, rtol=1e-4)
     error = store.get("error_implied", row)[0]
     torch.testing.assert_close(error, noise_error(reference, implied))
-    target = endpoint_noise(x, latent, cache.grid.alpha_bar[1:].float().view(-1, 1, 1, 1))
+    target = process.noise_in(x, latent, grid.levels[1:].float().view(-1, 1, 1, 1))
     torch.testing.assert_close(store.get("error_endpoint", row)[0], noise_error(reference, target))
 
 

@@ -68,7 +68,7 @@ def test_saved_weights_load_into_diffusers(
     conditioning = XL if xl else {}
     # in half precision the frozen weights have been rounded
     near = 1e-5 if dtype == "float32" or kind == "full" else 0.05
-    ours = output(tuning.unet.float(), **conditioning)
+    ours = output(tuning.denoiser.float(), **conditioning)
     torch.testing.assert_close(output(pipe.unet, **conditioning), ours, atol=near, rtol=10 * near)
     assert not list(tmp_path.glob(".*"))
 
@@ -112,7 +112,7 @@ def test_all_layers_of_a_lora_are_read_back(
         "encoder_hidden_states": torch.randn(1, 5, shape.cross_attention_dim, generator=generator),
     } | ({} if base != "sdxl" else {"added_cond_kwargs": {n: t[:1] for n, t in ADDED.items()}})
     with torch.no_grad():
-        theirs, ours = (unet(**given).sample for unet in (pipe.unet, tuning.unet))
+        theirs, ours = (unet(**given).sample for unet in (pipe.unet, tuning.denoiser))
     torch.testing.assert_close(theirs, ours, atol=1e-4, rtol=1e-4)
     with safe_open(tmp_path / "pytorch_lora_weights.safetensors", "pt") as file:
         head, keys = file.metadata(), list(file.keys())
@@ -191,19 +191,19 @@ def test_the_base_is_named_without_folders(
 @pytest.mark.parametrize("kind", ["lora", "full"])
 def test_the_reference_stays_where_it_was(config: TrainConfig, kind: str) -> None:
     tuning = start(config.model_copy(update={"tuning": kind}))
-    before = output(tuning.unet)
+    before = output(tuning.denoiser)
     shake(tuning)
     with tuning.reference() as unet:
         assert torch.equal(output(unet), before)
-    assert (output(tuning.unet) - before).abs().max() > 1e-3
+    assert (output(tuning.denoiser) - before).abs().max() > 1e-3
 
 
 def test_only_the_adapters_move_and_start_at_zero(config: TrainConfig) -> None:
     adapter = load_adapter(config, torch.device("cpu"))
-    before = output(adapter.unet)
+    before = output(adapter.denoiser)
     tuning = start_tuning(adapter, config, ProcessGroup(torch.device("cpu")), keep_reference=False)
-    assert torch.equal(output(tuning.unet), before)
-    names = [n for n, p in tuning.unet.named_parameters() if p.requires_grad]
+    assert torch.equal(output(tuning.denoiser), before)
+    names = [n for n, p in tuning.denoiser.named_parameters() if p.requires_grad]
     assert names
     assert all("lora_" in name for name in names)
 

@@ -122,12 +122,13 @@ def test_sampling_with_our_parts_gives_the_pipelines_picture(
         output_type="pt",
     ).images
     times = [0, *sorted(pipe.scheduler.timesteps.tolist())]
-    levels = [adapter.alpha_bar[0].item(), *(adapter.alpha_bar[t].item() for t in times[1:])]
+    bar = adapter.process.training_levels(noise.shape[1:]).levels
+    levels = [bar[t].item() for t in times]
     grid = Grid(torch.tensor(times), torch.tensor(levels, dtype=torch.float64))
     sizes = adapter.size_conditioning([Framing(SIZE, (0, 0), SIZE)])
     full, empty = (adapter.encode_prompts([p]) | sizes for p in (PROMPTS[0], None))
     predict = Reference(adapter, full, empty if scale != 1 else None, scale, 2)
-    ours = adapter.decode_latents(regenerate(predict, noise, grid)) / 2 + 0.5
+    ours = adapter.decode_latents(regenerate(predict, adapter.process, noise, grid)) / 2 + 0.5
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
@@ -171,10 +172,10 @@ def test_half_precision_is_near(pipeline: Path, xl_pipeline: Path, xl: bool, dty
         latent = images.pop("latent")
         encoded = adapter.encode_prompts(PROMPTS[:1]) | images
         with torch.no_grad():
-            noise = adapter.predict(adapter.unet, latent, torch.tensor([500]), encoded)
+            noise = adapter.predict(adapter.denoiser, latent, torch.tensor([500]), encoded)
         assert noise.dtype == latent.dtype == torch.float32
         kept = "float32" if "tuning" in changes else changes.get("dtype", "float32")
-        assert next(adapter.unet.parameters()).dtype == getattr(torch, kept)
+        assert next(adapter.denoiser.parameters()).dtype == getattr(torch, kept)
         noises.append(noise)
     for half in noises[1:]:
         torch.testing.assert_close(half, noises[0], atol=0.05, rtol=0.05)
@@ -197,8 +198,8 @@ def test_weights_saved_as_a_variant_alone_are_found(
     again = variant.encode_prompts(PROMPTS[:1])
     assert all(torch.equal(again[name], encoded[name]) for name in again)
     with torch.no_grad():
-        expected = main.predict(main.unet, x, t, encoded)
-        assert torch.equal(variant.predict(variant.unet, x, t, encoded), expected)
+        expected = main.predict(main.denoiser, x, t, encoded)
+        assert torch.equal(variant.predict(variant.denoiser, x, t, encoded), expected)
 
 
 def test_v_prediction_is_turned_into_noise(tmp_path: Path, pipeline: Path) -> None:
@@ -207,8 +208,8 @@ def test_v_prediction_is_turned_into_noise(tmp_path: Path, pipeline: Path) -> No
     x, t = torch.randn(2, 4, 4, 4), torch.tensor([10, 900])
     encoded = {"encoder_hidden_states": torch.randn(2, 16, 16)}
     with torch.no_grad():
-        out = epsilon.predict(epsilon.unet, x, t, encoded)
-        noise = v.predict(epsilon.unet, x, t, encoded)
+        out = epsilon.predict(epsilon.denoiser, x, t, encoded)
+        noise = v.predict(epsilon.denoiser, x, t, encoded)
     level = v.alpha_bar[t].float().view(-1, 1, 1, 1)
     torch.testing.assert_close(noise, level.sqrt() * out + (1 - level).sqrt() * x)
 
@@ -237,7 +238,7 @@ def test_pickles_are_refused(tmp_path: Path, pipeline: Path) -> None:
     weights = next((copy / "unet").glob("*.safetensors"))
     weights.rename(weights.with_name("diffusion_pytorch_model.bin"))
     with pytest.raises(ModelError, match=r"diffusion_pytorch_model\.bin, which is refused"):
-        _ = load(copy).unet
+        _ = load(copy).denoiser
 
 
 def test_truncated_weights_are_named(tmp_path: Path, pipeline: Path) -> None:
@@ -245,7 +246,7 @@ def test_truncated_weights_are_named(tmp_path: Path, pipeline: Path) -> None:
     weights = next((copy / "unet").glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelError, match="unet"):
-        _ = load(copy).unet
+        _ = load(copy).denoiser
 
 
 def test_a_folder_without_pipeline(tmp_path: Path) -> None:

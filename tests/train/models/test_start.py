@@ -22,7 +22,8 @@ CPU = torch.device("cpu")
 
 
 def _config(**values: Any) -> TrainConfig:
-    return TrainConfig(model=str(model_path()), lora_rank=2, **values)
+    targets = ("to_q", "to_k", "to_v", "to_out.0")
+    return TrainConfig(model=str(model_path()), lora_rank=2, lora_targets=targets, **values)
 
 
 def _tuned(folder: Path, **values: Any) -> Path:
@@ -56,9 +57,9 @@ def test_the_base_model_stays_the_reference_unless_the_start_is_asked_for(tmp_pa
     x, t = torch.randn(1, *adapter.latent_shape((64, 64))), torch.tensor([500])
     conditioning = adapter.encode_prompts(["a red circle"])
     with torch.no_grad():
-        base = adapter.predict(adapter.unet, x, t, conditioning)
+        base = adapter.predict(adapter.denoiser, x, t, conditioning)
         tuning = LoraTuning(adapter, config, ProcessGroup(CPU))
-        started = adapter.predict(adapter.unet, x, t, conditioning)
+        started = adapter.predict(adapter.denoiser, x, t, conditioning)
         with tuning.reference() as frozen:
             reference = adapter.predict(frozen, x, t, conditioning)
     assert (started - base).abs().max() > 1e-3

@@ -1,0 +1,191 @@
+"""What flow-matching families share: a transformer that predicts velocities, drawn by Euler steps.
+
+Shapes: M samples, P prompts, L tokens, D their width, C x H x W the latent. σ is 0 for a clean
+latent and 1 for noise; a family's `_call` returns the velocity noise − x_0.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from invdpo.schemas.errors import ModelError
+from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.model_folder import model_errors, read_index
+from invdpo.train.models.base import MASK, STATES, Conditioning
+from invdpo.train.models.latent_model import LatentModel, too_long
+from invdpo.train.schedule import RectifiedFlow, Shape
+
+SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+
+
+class FlowModel(LatentModel):
+    """Prompts are encoded by the family's own pipeline, without its transformer and VAE."""
+
+    component: ClassVar[str] = "transformer"
+    lora_targets: ClassVar[tuple[str, ...]] = (
+        *("to_q", "to_k", "to_v", "to_out.0"),
+        *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
+    )
+    negative: ClassVar[str] = ""
+    """The prompt that guidance leads away from."""
+    patch: ClassVar[int] = 2
+    """Positions along a side of the latent that make one token."""
+    steps_evenly: ClassVar[bool] = True
+    """Whether the pipeline steps from 1 to 1/N before the shift; else the scheduler spaces them."""
+    max_shift: ClassVar[float] = 1.15
+    """Of the dynamic shift, unless the scheduler says so."""
+    longest: ClassVar[dict[str, int]]
+    """Tokenizers that a prompt must fit, and the most tokens that the pipeline takes by default;
+    0 for as many as the tokenizer says."""
+
+    def __init__(self, folder: Path, device: torch.device, dtype: str, weights_dtype: str) -> None:
+        super().__init__(folder, device, dtype, weights_dtype)
+        found = self.scheduler_config.get("_class_name")
+        if found != SCHEDULER:
+            raise ModelError(
+                f"{folder / 'scheduler'}: found {found}; a {self.pipeline} can be trained with the "
+                f"{SCHEDULER} that it was published with."
+            )
+        levels = int(self.scheduler_config.get("num_train_timesteps", 1000))
+        self.process: RectifiedFlow = RectifiedFlow(self._sigmas, levels)
+
+    @property
+    def side(self) -> int:
+        """Side in pixels of the square that the pipeline draws by default."""
+        return int(self.denoiser_config.get("sample_size", 128)) * self._factor
+
+    @property
+    def multiple(self) -> int:
+        """Pixels of which every side is a multiple: whole tokens."""
+        return self._factor * self.patch
+
+    def _sigmas(self, steps: int, shape: Shape) -> Tensor:
+        """σ as the pipeline's own call sets them for a latent of this shape: (N+1,), 1 to 0."""
+        import numpy as np
+        from diffusers import FlowMatchEulerDiscreteScheduler
+
+        make: Any = FlowMatchEulerDiscreteScheduler.from_config  # untyped
+        with model_errors(self.folder / "scheduler"), quiet_libraries():
+            scheduler, given = make(self.scheduler_config), dict[str, Any]()
+            if self.scheduler_config.get("use_dynamic_shifting"):
+                given["mu"] = self._shift_of(shape[1] * shape[2] // self.patch**2)
+            if self.steps_evenly and not self.scheduler_config.get("use_flow_sigmas"):
+                given["sigmas"] = np.linspace(1.0, 1 / steps, steps)
+            scheduler.set_timesteps(steps, **given)
+        sigmas: Tensor = scheduler.sigmas
+        return sigmas
+
+    def _shift_of(self, tokens: int) -> float:
+        """The exponent of the shift for an image of so many tokens: linear between two sizes."""
+        known = self.scheduler_config.get
+        least, most = known("base_image_seq_len", 256), known("max_image_seq_len", 4096)
+        low, high = known("base_shift", 0.5), known("max_shift", self.max_shift)
+        return float(low + (high - low) * (tokens - least) / (most - least))
+
+    @cached_property
+    def text_pipeline(self) -> Any:
+        """The family's pipeline with its text encoders alone."""
+        import transformers
+
+        index, parts = read_index(self.folder), dict[str, Any]()
+        for name in self.encoders:
+            library, kind = index.get(name) or (None, None)
+            if kind is None:
+                parts[name] = None
+            elif library != "transformers" or not hasattr(transformers, kind):
+                raise ModelError(
+                    f"{self.folder}: {name} is a {kind}, which {library} doesn't have."
+                )
+            elif name.startswith("tokenizer"):
+                parts[name] = self._tokenizer(name)
+            else:
+                parts[name] = self._load(getattr(transformers, kind), name, self.dtype)
+        with model_errors(self.folder), quiet_libraries():
+            return self._diffusers(self.pipeline)(
+                transformer=None, vae=None, scheduler=None, **parts, **self._pipeline_settings()
+            )
+
+    def _pipeline_settings(self) -> dict[str, Any]:
+        """What the pipeline is made with beside its components."""
+        return {}
+
+    def _tokenizer(self, name: str) -> Any:
+        import transformers
+
+        kind = (read_index(self.folder).get(name) or (None, None))[1]
+        with model_errors(self.folder / name), quiet_libraries():
+            return getattr(transformers, str(kind)).from_pretrained(self.folder, subfolder=name)
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:
+        """By the pipeline's own `encode_prompt`; None is what guidance leads away from."""
+        texts = [self.negative if prompt is None else prompt for prompt in prompts]
+        pipeline = self.text_pipeline
+        with model_errors(self.folder), quiet_libraries():
+            encoded = self._encode(pipeline, texts)
+        kept = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in encoded.items()}
+        return kept
+
+    @abstractmethod
+    def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
+        """The conditioning on P prompts."""
+
+    def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
+        """For each prompt whether the encoder that takes most of it cuts it; tokenizers alone."""
+        cut = [False] * len(prompts)
+        index = read_index(self.folder)
+        for name, most in self.longest.items():
+            if (index.get(name) or (None, None))[1] is not None:
+                cut = too_long(self._tokenizer(name), self._as_asked(prompts), most or None)
+        return cut
+
+    def _as_asked(self, prompts: Sequence[str]) -> Sequence[str]:
+        """The prompts as they go to the tokenizer."""
+        return prompts
+
+    def predict(
+        self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        """The velocity at x (M, C, H, W) and σ = t (M,), in x's precision."""
+        with self._precision(self.dtype):
+            out = self._call(denoiser, x, t, conditioning)
+        return out.to(x.dtype)
+
+    @abstractmethod
+    def _call(
+        self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
+    ) -> Tensor: ...
+
+    def drop_encoders(self) -> None:
+        """Free VAE, text encoders and tokenizers; they are loaded again when used."""
+        for name in ("vae", "text_pipeline"):
+            self.__dict__.pop(name, None)
+
+
+def pack(x: Tensor) -> Tensor:
+    """Latents (M, C, H, W) as tokens (M, H/2·W/2, 4C), each a square of 2 by 2 positions."""
+    m, c, h, w = x.shape
+    squares = x.view(m, c, h // 2, 2, w // 2, 2).permute(0, 2, 4, 1, 3, 5)
+    return squares.reshape(m, h // 2 * (w // 2), 4 * c)
+
+
+def unpack(tokens: Tensor, shape: Shape) -> Tensor:
+    """The inverse of `pack`, for latents of shape (C, H, W)."""
+    c, h, w = shape
+    squares = tokens.view(-1, h // 2, w // 2, c, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return squares.reshape(-1, c, h, w)
+
+
+def padded(rows: Sequence[Tensor]) -> Conditioning:
+    """Texts of different lengths, each (L_i, D), as one tensor and its mask."""
+    states = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows], device=states.device)
+    mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
+    return {STATES: states, MASK: mask}
