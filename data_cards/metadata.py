@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from invdpo.data_cards.licences import KEYS, licence_of
-from invdpo.schemas.config.section import EMBEDDED
+from invdpo.schemas.config.section import EMBEDDED_MODELS
 
 Stats = Mapping[str, Any]
 
@@ -99,7 +99,7 @@ def _license(stats: Stats) -> str | list[str]:
     """As given; the embedded model is ours, and for others the licence is unknown."""
     if given := stats.get("license"):
         return [str(name) for name in given] if isinstance(given, list) else str(given)
-    return "apache-2.0" if stats.get("base_model") == EMBEDDED else "other"
+    return "apache-2.0" if stats.get("base_model") in EMBEDDED_MODELS else "other"
 
 
 def _size(rows: int) -> str:

@@ -10,7 +10,6 @@ from urllib.parse import quote
 from invdpo import __version__
 from invdpo.data_cards.licences import read_licence
 from invdpo.options import Flag, flags
-from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.hub import hub_failures, is_hub_id
 from invdpo.schemas.io.redact import redact, redact_paths
@@ -159,10 +158,11 @@ def base_facts(config: TrainConfig) -> dict[str, Any]:
     """What a card says of the base model: name, id, revision, and licence if it states one."""
     model_id = hub_id(config.model)
     if model_id is None:
-        is_embedded = config.model == EMBEDDED
-        folder = _embedded_model() if is_embedded else Path(config.model)
-        name = config.model if is_embedded else redact_paths(config.model)
-        return {"base_model": name, **read_licence(folder / "README.md")}
+        from invdpo.curate.shapes.bundle import bundled
+
+        embedded = bundled(config.model)
+        name = config.model if embedded else redact_paths(config.model)
+        return {"base_model": name, **read_licence((embedded or Path(config.model)) / "README.md")}
     facts = {"base_model": model_id, "base_model_id": model_id}
     if commit := _commit(model_id, config.revision):
         facts["revision"] = commit
@@ -172,12 +172,6 @@ def base_facts(config: TrainConfig) -> dict[str, Any]:
         address = f"https://huggingface.co/{model_id}/blob/main/{link.lstrip('/')}"
         licence["license_link"] = address
     return facts | licence
-
-
-def _embedded_model() -> Path:
-    from invdpo.curate.shapes import bundle
-
-    return bundle.model_path()
 
 
 def _commit(model: str, revision: str | None) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
-from invdpo.schemas.config.section import EMBEDDED
+from invdpo.schemas.config.section import EMBEDDED_MODELS
 from invdpo.schemas.config.trust import is_confirmed
 from invdpo.schemas.io.documents import read_file, read_json
 
@@ -92,7 +92,7 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
     training, own = _origin(training, named)
     if named is None:
         way_out = f"{command} FOLDER, where it lies now"
-        if own.model == EMBEDDED or _fingerprint(own, way_out) == training.fingerprint:
+        if own.model in EMBEDDED_MODELS or _fingerprint(own, way_out) == training.fingerprint:
             return own
         raise ConfigError(
             f"{tuned}: tuned from {own}, whose files are others now than at the training. "
@@ -103,7 +103,7 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
             f"--model: found {named}, but {tuned} was tuned from {own}, which has other weights. "
             f"Compare with that: {command} {shlex.quote(str(own))}"
         )
-    return own if own.model == EMBEDDED else named
+    return own if own.model in EMBEDDED_MODELS else named
 
 
 def prompts_seen(training: Training) -> dict[str, frozenset[str]]:
@@ -124,16 +124,18 @@ def _origin(training: Training, named: BaseModel | None) -> tuple[Training, Base
     """
     own = own_base(training)
     folder = Path(own.model)
-    earlier = read_training(folder) if own.model != EMBEDDED and folder.is_dir() else None
+    known = own.model not in EMBEDDED_MODELS and folder.is_dir()
+    earlier = read_training(folder) if known else None
     if earlier is None or (named and Path(named.model).resolve() == folder.resolve()):
         return training, own
     return _origin(earlier, named)
 
 
 def own_base(training: Training) -> BaseModel:
-    """The base model of the report; the embedded one by its name, wherever it lay."""
-    embedded = BaseModel(EMBEDDED)
-    return embedded if _fingerprint(embedded) == training.fingerprint else training.base
+    """The base model of the report; an embedded one by its name, wherever it lay."""
+    embedded = (BaseModel(name) for name in EMBEDDED_MODELS)
+    same = (base for base in embedded if _fingerprint(base) == training.fingerprint)
+    return next(same, training.base)
 
 
 def _fingerprint(base: BaseModel, way_out: str = "") -> str:
@@ -144,7 +146,7 @@ def _fingerprint(base: BaseModel, way_out: str = "") -> str:
     from invdpo.schemas.config.train import TrainConfig
     from invdpo.train.models import load_adapter
 
-    model = str(bundle.model_path()) if base.model == EMBEDDED else base.model
+    model = str(bundle.bundled(base.model) or base.model)
     config = TrainConfig(model=model, revision=base.revision)
     try:
         return load_adapter(config, torch.device("cpu")).fingerprint
@@ -163,7 +165,7 @@ def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
     from invdpo.curate.annotators.judges import unchosen
 
     words, training = ["invdpo", "eval", str(tuned)], read_training(tuned)
-    if training is None or (base := own_base(training)).model == EMBEDDED:
+    if training is None or (base := own_base(training)).model in EMBEDDED_MODELS:
         return shlex.join(words)
     own = record.is_file() and is_confirmed(curated, record, set(Config.model_fields) - {"train"})
     if not own or curated.score.annotator == "import":

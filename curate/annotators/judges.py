@@ -19,7 +19,7 @@ from invdpo.curate.storage.parts import exists
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
-from invdpo.schemas.config.section import EMBEDDED
+from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_MODELS
 from invdpo.schemas.io.model_folder import find_folder, read_index
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def require_choice(models: Collection[str], flags: Collection[str], *commands: s
 
     `models` drew the images, by the names that tables record.
     """
-    others = ", ".join(sorted({*models} - {EMBEDDED}))
+    others = ", ".join(sorted({*models} - {*EMBEDDED_MODELS}))
     if others and flags:
         lines = "\n".join(f"  {command}" for command in commands)
         raise ConfigError(
@@ -124,7 +124,7 @@ def whole_commands(command: str, models: Sequence[str], *, prompts_chosen: bool)
     The default prompts, of coloured shapes, are replaced, too, unless they were chosen. Raises
     `ModelError` for what is no model.
     """
-    model = next((name for name in models if name != EMBEDDED), None)
+    model = next((name for name in models if name not in EMBEDDED_MODELS), None)
     if model is None:
         return ()
     folder, pipeline, added = find_folder(model), "", SCORE_FLAGS

@@ -14,7 +14,6 @@ from invdpo.curate.checkpoints.hub import Source, commit_of
 from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
-from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
 from invdpo.schemas.io.model_folder import (
     PICKLES,
@@ -31,16 +30,17 @@ LORA = "pytorch_lora_weights.safetensors"
 
 def find_model(model: str, revision: str | None = None) -> Source:
     """What a configured name means. Raises `ModelError` or `ConfigError` saying what is allowed."""
-    if model == EMBEDDED and not bundle.model_path().is_dir():
+    embedded = bundle.bundled(model)
+    if embedded and not embedded.is_dir():
         raise ModelError("The embedded model is missing from this installation. Install it anew.")
-    path = find_folder(str(bundle.model_path()) if model == EMBEDDED else model)
+    path = find_folder(str(embedded or model))
     if path is None:
         return Source(model, model, commit_of(model, revision))
     if revision is not None:
         text = f"generate.revision: found {revision!r}; only models of the Hub have one."
         raise ConfigError(text)
     check_pipeline(path)
-    name = EMBEDDED if model == EMBEDDED else path.resolve().name
+    name = model if embedded else path.resolve().name
     return Source(name, str(path), folder_revision(path))
 
 

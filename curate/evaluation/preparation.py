@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from invdpo.curate.annotators.judges import unchosen
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.section import EMBEDDED
+from invdpo.schemas.config.section import EMBEDDED_MODELS
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.tables import Record
 
@@ -48,7 +48,7 @@ def choose_judges(config: Config, base: str, prompts: Sequence[Record]) -> tuple
     others = tuple(name for name in asked if name != COMPOSITION)
     if graphs:
         judged = _with_scorers(config, (COMPOSITION, *others))
-        usable = base == EMBEDDED or not unchosen(judged, ["score"])
+        usable = base in EMBEDDED_MODELS or not unchosen(judged, ["score"])
         return (judged, []) if usable else (config, [])
     if COMPOSITION not in asked:
         return config, []

@@ -15,7 +15,9 @@ from invdpo.cli.output import table
 from invdpo.schemas.config import Config, EvalConfig
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_FLOW, EMBEDDED_MODELS
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from invdpo.curate.evaluation.compare import Evaluation
@@ -30,6 +32,14 @@ SHOWN = 12
 Folder = Annotated[
     Path, typer.Option("--workspace", help="Folder for everything it makes.", metavar="FOLDER")
 ]
+Model = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help=f"{EMBEDDED}, which predicts noise, or {EMBEDDED_FLOW}, a flow-matching model.",
+        metavar="NAME",
+    ),
+]
 Quick = Annotated[
     bool, typer.Option("--quick", help="Only show that every step works, in seconds.")
 ]
@@ -40,18 +50,30 @@ def enter(app: typer.Typer) -> None:
     command(app, "demo", example="invdpo demo --workspace demo")(demo)
 
 
-def demo(job: Job, workspace: Folder = Path("demo"), quick: Quick = False) -> None:
+def demo(
+    job: Job,
+    workspace: Folder = Path("demo"),
+    model: Model = EMBEDDED,
+    quick: Quick = False,
+) -> None:
     """Run everything with a tiny model of simple shapes, in minutes."""
-    result = run_demo(workspace, note=job.out.note, quick=quick)
+    if model not in EMBEDDED_MODELS:
+        raise ConfigError(
+            f"--model: found {model}; the demo's world is that of {' and '.join(EMBEDDED_MODELS)}. "
+            "For another model see `invdpo curate run --help`."
+        )
+    result = run_demo(workspace, note=job.out.note, quick=quick, model=model)
     job.out.result(result.to_dict(), result.text())
 
 
-def demo_config(*, quick: bool = False) -> Config:
+def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
     """What the demo runs; `quick` only shows that every step works, at a thirtieth of the size."""
     size = 1 if quick else 32
     return Config(
         prompts=PromptsConfig(num_prompts=20 * size),
-        generate=GenerateConfig(num_candidates=6, num_inference_steps=12, guidance_scale=2.0),
+        generate=GenerateConfig(
+            model=model, num_candidates=6, num_inference_steps=12, guidance_scale=2.0
+        ),
         train=TrainConfig(
             learning_rate=1e-3,
             num_points=2,
@@ -108,7 +130,7 @@ class DemoResult:
         }
 
 
-def run_demo(folder: Path, *, note: Note, quick: bool = False) -> DemoResult:
+def run_demo(folder: Path, *, note: Note, quick: bool = False, model: str = EMBEDDED) -> DemoResult:
     """Run every step in `folder`; what an earlier run finished is not repeated.
 
     Raises what the steps raise.
@@ -116,7 +138,7 @@ def run_demo(folder: Path, *, note: Note, quick: bool = False) -> DemoResult:
     from invdpo.curate.evaluation.grid import write_grid
     from invdpo.curate.workspace import Workspace
 
-    start, config, ws = time.monotonic(), demo_config(quick=quick), Workspace(folder)
+    start, config, ws = time.monotonic(), demo_config(quick=quick, model=model), Workspace(folder)
     _curate(ws, config, note)
     note("5/6  Train a LoRA on the pairs (inversion first, then training steps)")
     trained = _train(ws, config)
@@ -146,10 +168,10 @@ def _curate(ws: Workspace, config: Config, note: Note) -> None:
 
 
 def _train(ws: Workspace, config: Config) -> TrainResult:
-    from invdpo.curate.shapes.bundle import model_path
+    from invdpo.curate.shapes.bundle import bundled
     from invdpo.train import train
 
-    section = config.train.model_copy(update={"model": str(model_path())})
+    section = config.train.model_copy(update={"model": str(bundled(config.generate.model))})
     return train(ws.dataset_dir, ws.root / "tuned", section)
 
 
@@ -158,8 +180,8 @@ def _evaluate(ws: Workspace, config: Config) -> Evaluation:
     from invdpo.curate.runner import RunOptions
 
     base, tuned = (
-        EvaluatedModel("embedded"),
-        EvaluatedModel("embedded", lora=str(ws.root / "tuned")),
+        EvaluatedModel(config.generate.model),
+        EvaluatedModel(config.generate.model, lora=str(ws.root / "tuned")),
     )
     # training may give other weights on another machine; the images are then made again
     options = RunOptions(overwrite=True)

@@ -10,7 +10,6 @@ import typer
 from invdpo.cli.arguments import DryRun, Private, optional, output_option, require_local
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
-from invdpo.schemas.config.section import EMBEDDED
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.text import format_bytes, format_seconds
@@ -158,14 +157,10 @@ def _estimate(
 
 def _with_model_path(config: TrainConfig) -> TrainConfig:
     """The configuration with the folder of a model here in full, so that `eval` finds it again."""
-    if config.model != EMBEDDED:
-        here = Path(config.model).is_dir()
-        return config.model_copy(
-            update={"model": str(Path(config.model).resolve())} if here else {}
-        )
-    from invdpo.curate.shapes import bundle
+    from invdpo.curate.shapes.bundle import bundled
 
-    return config.model_copy(update={"model": str(bundle.model_path())})
+    folder = bundled(config.model) or Path(config.model)
+    return config.model_copy(update={"model": str(folder.resolve())} if folder.is_dir() else {})
 
 
 def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Path) -> bool:

@@ -13,7 +13,6 @@ from typing import Any
 
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.section import EMBEDDED
 
 SAMPLED = ("shapes", "scenes")
 """Sources that sample prompts, and keep the combinations of one split out of the others."""
@@ -101,7 +100,7 @@ class RoundPlan:
 
 
 def weights_path(model: str) -> str:
-    """The folder of the embedded model, which `train` needs; of others what was given."""
-    from invdpo.curate.shapes.bundle import model_path
+    """The folder of an embedded model, which `train` needs; of others what was given."""
+    from invdpo.curate.shapes.bundle import bundled
 
-    return str(model_path()) if model == EMBEDDED else model
+    return str(bundled(model) or model)

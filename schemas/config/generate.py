@@ -40,8 +40,8 @@ class GenerateConfig(Section):
 
     model: str = Field(
         EMBEDDED,
-        description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed. "
-        "Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one of them.",
+        description="`embedded`, `embedded-flow`, a diffusers folder, or a Hub id, with @REVISION "
+        "if needed. Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one of them.",
         json_schema_extra=several("MODEL,...") | LOCAL,
     )
     revision: str | None = Field(

@@ -19,6 +19,9 @@ from invdpo.schemas.io.home import expand_listed
 
 EMBEDDED = "embedded"
 """Name of the model, and of the CLIP, that come with the package and know shapes alone."""
+EMBEDDED_FLOW = "embedded-flow"
+"""The same for a flow-matching model."""
+EMBEDDED_MODELS = (EMBEDDED, EMBEDDED_FLOW)
 RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
 OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}

@@ -27,7 +27,8 @@ class TrainConfig(Section):
 
     model: str = Field(
         EMBEDDED,
-        description="`embedded`, a diffusers folder, or a Hub id, with @REVISION if needed.",
+        description="`embedded`, `embedded-flow`, a diffusers folder, or a Hub id, with @REVISION "
+        "if needed.",
         json_schema_extra=LOCAL,
     )
     revision: str | None = Field(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.section import EMBEDDED, Section, marks
+from invdpo.schemas.config.section import EMBEDDED_MODELS, Section, marks
 from invdpo.schemas.errors import ConfigError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.text import quote
@@ -91,7 +91,7 @@ def _is_ours(value: Any, default: Any) -> bool:
     """Whether a value is the default, some entries of it, or nothing at all."""
     if isinstance(value, tuple):
         return set(value) <= set(default)
-    return value in (default, None, EMBEDDED)
+    return value in (default, None, *EMBEDDED_MODELS)
 
 
 def _sections(config: Config) -> Iterator[tuple[str, Section]]:

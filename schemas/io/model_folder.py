@@ -60,8 +60,8 @@ def find_folder(model: str) -> Path | None:
     if is_hub_id(model):
         return None
     raise ModelError(
-        f"Unknown model {shown!r}. Allowed: `embedded`, an existing diffusers folder, "
-        "or a Hub id such as `organisation/name`."
+        f"Unknown model {shown!r}. Allowed: `embedded`, `embedded-flow`, an existing diffusers "
+        "folder, or a Hub id such as `organisation/name`."
     )
 
 

@@ -108,13 +108,9 @@ class FlowModel(LatentModel):
             else:
                 parts[name] = self._load(getattr(transformers, kind), name, self.dtype)
         with model_errors(self.folder), quiet_libraries():
-            return self._diffusers(self.pipeline)(
-                transformer=None, vae=None, scheduler=None, **parts, **self._pipeline_settings()
-            )
-
-    def _pipeline_settings(self) -> dict[str, Any]:
-        """What the pipeline is made with beside its components."""
-        return {}
+            # some pipelines ask the transformer for its width
+            parts |= {"transformer": self.empty_denoiser(), "vae": None, "scheduler": None}
+            return self._diffusers(self.pipeline)(**parts)
 
     def _tokenizer(self, name: str) -> Any:
         import transformers

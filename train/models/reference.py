@@ -10,6 +10,7 @@ from torch import Tensor
 
 from invdpo.train.inversion import guided
 from invdpo.train.models import Conditioning, ModelAdapter
+from invdpo.train.models.base import joined
 
 
 class Reference:
@@ -40,8 +41,7 @@ class Reference:
             conditional = self._predict(x, timestep, full)
             return conditional, conditional
         if 2 * len(x) <= self.samples:
-            both = {name: torch.cat([value, empty[name]]) for name, value in full.items()}
-            noise = self._predict(torch.cat([x, x]), timestep, both)
+            noise = self._predict(torch.cat([x, x]), timestep, joined(full, empty))
             conditional, unconditional = noise.chunk(2)
         else:
             conditional, unconditional = (self._predict(x, timestep, c) for c in (full, empty))

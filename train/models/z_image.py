@@ -50,5 +50,6 @@ class ZImage(FlowModel):
     ) -> Tensor:
         states, mask = conditioning[STATES], conditioning[MASK]
         texts = [row[kept] for row, kept in zip(states, mask, strict=True)]
-        out = denoiser(list(x[:, :, None].unbind()), 1 - t, texts, return_dict=False)[0]
+        time = (1000 - 1000 * t) / 1000  # rounded as the pipeline does
+        out = denoiser(list(x[:, :, None].unbind()), time, texts, return_dict=False)[0]
         return -torch.stack(list(out))[:, :, 0]

@@ -94,7 +94,8 @@ class ValidationImages:
         framing = Framing(self.size, (0, 0), self.size)
         sizes = adapter.size_conditioning([framing] * len(indices))
         conditioning = cache.conditioning([self.prompts[i] for i in indices]) | sizes
-        scale = config.picture_guidance_scale
+        # a model distilled with guidance is drawn with what it takes as an input
+        scale = 1.0 if adapter.embeds_guidance else config.picture_guidance_scale
         empty = cache.conditioning([None] * len(indices)) | sizes if scale != 1 else None
         predict = Reference(adapter, conditioning, empty, scale, config.unet_batch_size)
         process = adapter.process

@@ -32,7 +32,9 @@ def test_folder_is_known_by_content(tiny_model: Path, folder: Path) -> None:
 
 
 def test_unknown_name_tells_what_is_allowed() -> None:
-    with pytest.raises(ModelError, match=r"Unknown model 'sdxl'. Allowed: `embedded`, an existing"):
+    with pytest.raises(
+        ModelError, match=r"'sdxl'\. Allowed: `embedded`, `embedded-flow`, an existing"
+    ):
         pipelines.find_model("sdxl")
 
 

@@ -45,7 +45,10 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("{}/old.ckpt", "old.ckpt: a pickle, which can run code, is refused. Give a diffusers"),
         ("{}/notes", "notes: a file. Give a diffusers"),
         ("{}/folder", "folder: no model_index.json, so no diffusers folder; found: sd15.safe"),
-        ("{}/nowhere", "nowhere'. Allowed: `embedded`, an existing diffusers folder"),
+        (
+            "{}/nowhere",
+            "nowhere'. Allowed: `embedded`, `embedded-flow`, an existing diffusers",
+        ),
         ("https://u:SECRET@h/x?token=SECRET", "Unknown model 'https://h/x?…'. Allowed: `emb"),
         ("https://u:SECRET@h/x", "Unknown model 'https://h/x'. Allowed: `embedded`"),
         ("https://u:SE,CRET+SECRET@h/x", "Unknown model 'https://h/x'. Allowed: `embedded`"),

@@ -1,0 +1,253 @@
+"""Every flow-matching family against its own pipeline, on small random weights.
+
+What is compared: latents after Euler steps, the noise an image was drawn from, conditioning alone
+and in a padded batch, the round trip of images, and tuned weights as diffusers loads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError, ModelError
+from invdpo.train.data.buckets import fit
+from invdpo.train.distributed import ProcessGroup
+from invdpo.train.inversion import own_noise, regenerate
+from invdpo.train.models import load_adapter
+from invdpo.train.models.finetuning import start_tuning
+from invdpo.train.models.reference import Reference
+from invdpo.train.splits import resolve_config
+from tests import flow_pipelines
+
+CPU = torch.device("cpu")
+PROMPTS = ["a red circle", "a blue square to the left of a much larger yellow triangle"]
+STEPS, SIDE = 4, 64
+
+
+@dataclass(frozen=True)
+class Case:
+    """A family's small pipeline, and the arguments that turn its guidance off."""
+
+    make: Callable[[Path], Path]
+    unguided: dict[str, Any]
+    packed: bool = False
+    """Whether the pipeline returns latents as tokens."""
+    embedded: float = 1.0
+
+
+CASES = {
+    "sd3": Case(flow_pipelines.sd3, {"guidance_scale": 1.0}),
+    "sd3-without-t5": Case(
+        lambda folder: flow_pipelines.sd3(folder, with_t5=False), {"guidance_scale": 1.0}
+    ),
+    "flux-dev": Case(flow_pipelines.flux, {"guidance_scale": 2.5}, packed=True, embedded=2.5),
+    "flux-schnell": Case(
+        lambda folder: flow_pipelines.flux(folder, guidance_embeds=False),
+        {"guidance_scale": 0.0},
+        packed=True,
+    ),
+    "qwen-image": Case(flow_pipelines.qwen_image, {"true_cfg_scale": 1.0}, packed=True),
+    "z-image": Case(flow_pipelines.z_image, {"guidance_scale": 0.0}),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def folder(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return case.make(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def pipe(folder: Path) -> Any:
+    from diffusers import DiffusionPipeline
+
+    return quiet(DiffusionPipeline.from_pretrained(folder, **absent(folder)))
+
+
+def absent(folder: Path) -> dict[str, None]:
+    """Components that the index names without a class; diffusers wants to be told."""
+    index = json.loads((folder / "model_index.json").read_text())
+    return {name: None for name, kind in index.items() if kind == [None, None]}
+
+
+def quiet(pipeline: Any) -> Any:
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def config_of(folder: Path, case: Case, **changes: Any) -> TrainConfig:
+    return TrainConfig(
+        model=str(folder), resolution=SIDE, embedded_guidance=case.embedded, lora_rank=2, **changes
+    )
+
+
+def drawn(pipe: Any, case: Case, **given: Any) -> Any:
+    """Latents or images of both prompts, without classifier-free guidance."""
+    return pipe(
+        [*PROMPTS],
+        height=SIDE,
+        width=SIDE,
+        num_inference_steps=STEPS,
+        generator=[torch.Generator().manual_seed(seed) for seed in (3, 4)],
+        **{"output_type": "latent", **case.unguided, **given},
+    ).images
+
+
+def unpacked(latents: Tensor, shape: tuple[int, ...], *, packed: bool) -> Tensor:
+    from invdpo.train.models.flow import unpack
+
+    return unpack(latents, shape) if packed else latents.reshape(-1, *shape)
+
+
+def test_euler_steps_of_our_velocity_are_the_pipelines(folder: Path, case: Case, pipe: Any) -> None:
+    """From the noise of the seeds, with our own σ grid and our own encodings."""
+    adapter = load_adapter(config_of(folder, case), CPU)
+    shape = adapter.latent_shape((SIDE, SIDE))
+    theirs = unpacked(drawn(pipe, case), shape, packed=case.packed)
+    noise = own_noise([3, 4], torch.zeros(2, *shape))
+    grid = adapter.process.grid(STEPS, shape)
+    encoded = adapter.encode_prompts(PROMPTS)
+    ours = regenerate(Reference(adapter, encoded), adapter.process, noise, grid)
+    torch.testing.assert_close(ours, theirs.float(), atol=1e-5, rtol=1e-5)
+    assert (theirs - noise).abs().max() > 0.01
+
+
+def test_the_grid_is_the_pipelines_for_every_size(folder: Path, case: Case, pipe: Any) -> None:
+    adapter = load_adapter(config_of(folder, case), CPU)
+    grids = []
+    for side in (SIDE, 2 * SIDE):
+        size = {"height": side, "width": side, "num_inference_steps": 7, "output_type": "latent"}
+        pipe(PROMPTS[0], **{**case.unguided, **size})
+        theirs = pipe.scheduler.sigmas
+        grid = adapter.process.grid(7, adapter.latent_shape((side, side)))
+        torch.testing.assert_close(grid.levels.flip(0).float(), theirs, atol=1e-6, rtol=0)
+        assert grid.levels[0].item() == 0
+        assert grid.levels[-1].item() == pytest.approx(1)
+        assert (grid.levels.diff() > 0).all()
+        grids.append(grid.levels)
+    dynamic = adapter.scheduler_config.get("use_dynamic_shifting")  # type: ignore[attr-defined]
+    assert torch.equal(*grids) != bool(dynamic)
+
+
+def test_a_prompt_alone_is_the_prompt_in_a_padded_batch(folder: Path, case: Case) -> None:
+    adapter = load_adapter(config_of(folder, case), CPU)
+    shape = adapter.latent_shape((SIDE, SIDE))
+    x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    sigma, together = torch.tensor([0.3, 0.8]), adapter.encode_prompts(PROMPTS)
+    with torch.no_grad():
+        both = adapter.predict(adapter.denoiser, x, sigma, together)
+        for i, prompt in enumerate(PROMPTS):
+            alone = adapter.encode_prompts([prompt])
+            one = adapter.predict(adapter.denoiser, x[i : i + 1], sigma[i : i + 1], alone)
+            torch.testing.assert_close(one[0], both[i], atol=1e-4, rtol=1e-4)
+
+
+def test_latents_are_the_scaled_mode_and_come_back(folder: Path, case: Case, pipe: Any) -> None:
+    adapter = load_adapter(config_of(folder, case), CPU)
+    image = fit(Image.new("RGB", (SIDE, SIDE), (255, 0, 128)), (SIDE, SIDE))
+    latent = adapter.encode_images([image])["latent"]
+    assert latent.shape[1:] == adapter.latent_shape((SIDE, SIDE))
+    latents = unpacked(drawn(pipe, case), latent.shape[1:], packed=case.packed)
+    theirs = drawn(pipe, case, output_type="pt")
+    ours = adapter.decode_latents(latents.float()) / 2 + 0.5
+    torch.testing.assert_close(ours, theirs.float(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_tuned_weights_load_into_diffusers_and_change_the_image(
+    folder: Path, case: Case, pipe: Any, tmp_path: Path, kind: str
+) -> None:
+    from diffusers import DiffusionPipeline
+
+    config = config_of(folder, case, tuning=kind)
+    adapter = load_adapter(config, CPU)
+    config = resolve_config(config, adapter)
+    tuning = start_tuning(adapter, config, ProcessGroup(CPU), keep_reference=False)
+    with torch.no_grad():
+        for parameter in tuning.parameters:
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=seeded()))
+    tuning.save(tmp_path / "tuned")
+    if kind == "lora":
+        loaded: Any = DiffusionPipeline.from_pretrained(folder, **absent(folder))
+        loaded.load_lora_weights(tmp_path / "tuned")
+    else:
+        loaded = DiffusionPipeline.from_pretrained(tmp_path / "tuned", **absent(folder))
+    after, before = drawn(quiet(loaded), case), drawn(pipe, case)
+    assert (after - before).abs().max() > 1e-3
+    shape = adapter.latent_shape((SIDE, SIDE))
+    noise = own_noise([3, 4], torch.zeros(2, *shape))
+    encoded = adapter.encode_prompts(PROMPTS)
+    grid = adapter.process.grid(STEPS, shape)
+    with torch.no_grad():
+        ours = regenerate(Reference(adapter, encoded), adapter.process, noise, grid)
+    theirs = unpacked(after, shape, packed=case.packed).float()
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(11)
+
+
+def test_every_usual_target_is_a_layer(folder: Path, case: Case) -> None:
+    config = config_of(folder, case, lora_targets=("to_q", "nothing"))
+    adapter = load_adapter(config, CPU)
+    with pytest.raises(ConfigError, match="no layer of this model is called nothing"):
+        start_tuning(adapter, config, ProcessGroup(CPU), keep_reference=False)
+    usual = resolve_config(config_of(folder, case), adapter).lora_targets
+    assert usual == adapter.lora_targets
+    assert resolve_config(config_of(folder, case), adapter).weighting == "uniform"
+
+
+def test_long_prompts_are_told(folder: Path, case: Case) -> None:
+    adapter = load_adapter(config_of(folder, case), CPU)
+    assert adapter.is_truncated(["a b", "many words " * 2000]) == [False, True]
+
+
+def test_another_scheduler_is_refused(tmp_path: Path) -> None:
+    folder = flow_pipelines.sd3(tmp_path / "model")
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({"_class_name": "DDIMScheduler"}))
+    with pytest.raises(ModelError, match=r"found DDIMScheduler.*FlowMatchEulerDiscreteScheduler"):
+        load_adapter(TrainConfig(model=str(folder)), CPU)
+
+
+@pytest.mark.parametrize(
+    ("guidance_embeds", "changes", "text"),
+    [
+        (True, {"inversion_guidance_scale": 3.5}, r"inversion_guidance_scale: found 3\.5"),
+        (False, {"embedded_guidance": 3.5}, r"embedded_guidance: found 3\.5.*allowed: 1"),
+    ],
+)
+def test_guidance_of_the_wrong_kind_is_refused(
+    tmp_path: Path, guidance_embeds: bool, changes: dict[str, Any], text: str
+) -> None:
+    folder = flow_pipelines.flux(tmp_path / "model", guidance_embeds=guidance_embeds)
+    with pytest.raises(ConfigError, match=text):
+        load_adapter(TrainConfig(model=str(folder), **changes), CPU)
+
+
+def test_the_kohya_names_are_for_unets(tmp_path: Path) -> None:
+    folder = flow_pipelines.sd3(tmp_path / "model")
+    config = TrainConfig(model=str(folder), lora_format="kohya")
+    with pytest.raises(ConfigError, match=r"lora_format: found kohya.*StableDiffusion3Pipeline"):
+        resolve_config(config, load_adapter(config, CPU))
+
+
+def test_noise_weights_are_refused(tmp_path: Path) -> None:
+    folder = flow_pipelines.sd3(tmp_path / "model")
+    config = TrainConfig(model=str(folder), weighting="min_snr")
+    with pytest.raises(ConfigError, match=r"weighting: found min_snr.*uniform and clean"):
+        resolve_config(config, load_adapter(config, CPU))
