@@ -41,7 +41,7 @@ class GenerateConfig(Section):
     model: str = Field(
         EMBEDDED,
         description="`embedded`, `embedded-flow`, a diffusers folder, or a Hub id, with @REVISION "
-        "if needed. Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one of them.",
+        "if needed. Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one.",
         json_schema_extra=several("MODEL,...") | LOCAL,
     )
     revision: str | None = Field(

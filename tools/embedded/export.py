@@ -54,6 +54,7 @@ def export_flow(
 ) -> None:
     """The same for the flow pipeline, which has no T5."""
     halved = [copy.deepcopy(part).to(torch.float16) for part in (vae, *encoders, transformer)]
+    halved[0].register_to_config(shift_factor=0.0)  # that pipeline adds it, none or not
     StableDiffusion3Pipeline(
         vae=halved[0],
         text_encoder=halved[1],

@@ -16,13 +16,13 @@ SHIFT = 1.0
 
 
 def build() -> SD3Transformer2DModel:
-    """Five blocks of width 128; every position of the latent is a token."""
+    """Four blocks of width 128; a token is a square of 2 by 2 positions of the latent."""
     return SD3Transformer2DModel(
         sample_size=8,
-        patch_size=1,
+        patch_size=2,
         in_channels=vae.CHANNELS,
         out_channels=vae.CHANNELS,
-        num_layers=5,
+        num_layers=4,
         num_attention_heads=4,
         attention_head_dim=32,
         caption_projection_dim=128,
