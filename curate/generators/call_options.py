@@ -40,8 +40,7 @@ def check_options(pipeline: Any, options: Mapping[str, Any], guided_by: str) -> 
     `guided_by` is what our `guidance_scale` is passed as.
     """
     kind = type(pipeline).__name__
-    _self, *others = inspect.signature(type(pipeline).__call__).parameters.values()
-    taken = {parameter.name: _scalars(parameter) for parameter in others}
+    taken = {name: _scalars(parameter) for name, parameter in call_parameters(pipeline).items()}
     settable = [name for name in taken if taken[name] and not _is_ours(name, guided_by)]
     for name, value in options.items():
         if _is_ours(name, guided_by):
@@ -59,6 +58,16 @@ def check_options(pipeline: Any, options: Mapping[str, Any], guided_by: str) -> 
             allowed = " or ".join(text for scalar, text in SCALARS.items() if scalar in taken[name])
             text = f"{WHERE}.{name}: found {quote(value)}; {kind} expects {allowed}."
             raise ConfigError(text)
+
+
+def call_parameters(pipeline: Any) -> dict[str, inspect.Parameter]:
+    """What a pipeline is called with, by name."""
+    call = type(pipeline).__call__
+    try:
+        signature = inspect.signature(call, eval_str=True)
+    except NameError:  # a type that is imported for type checkers alone
+        signature = inspect.signature(call)
+    return dict([*signature.parameters.items()][1:])  # without self
 
 
 def _is_ours(name: str, guided_by: str) -> bool:

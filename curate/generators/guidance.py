@@ -7,10 +7,11 @@ negative prompt. What a pipeline would ignore without a word is refused here.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from invdpo.curate.generators.call_options import check_options
+from invdpo.curate.generators.call_options import call_parameters, check_options
 from invdpo.curate.generators.fit import DENOISERS
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.generate import GenerateConfig
@@ -81,8 +82,8 @@ class Guidance:
         return 0.0 if embedded else self.config.guidance_scale
 
     @property
-    def _parameters(self) -> Any:
-        return inspect.signature(type(self.pipeline).__call__).parameters
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return call_parameters(self.pipeline)
 
     def _of_denoiser(self, key: str) -> Any:
         """A key of the denoiser's configuration; None without it."""
