@@ -44,13 +44,13 @@ FAMILIES = {
 
 @dataclass(frozen=True)
 class Guidance:
-    """How one pipeline is guided by one configuration. Raises `ConfigError` for what can't be."""
+    """How one pipeline is guided by one configuration."""
 
     pipeline: Any
     config: GenerateConfig
 
-    def __post_init__(self) -> None:
-        """Refuse what the pipeline would ignore, or does not know."""
+    def check(self) -> None:
+        """Raise `ConfigError` for what the pipeline would ignore, or does not know."""
         check_options(self.pipeline, self.config.pipeline_options, self.family.argument)
         self._check_scale()
         self._check_negative_prompt()

@@ -125,7 +125,7 @@ class ImageGenerator:
         if self.spec.adapters:
             adapt(pipeline, self.spec)
         pipeline.scheduler = chosen_scheduler(pipeline, self._config.scheduler)
-        Guidance(pipeline, self._config)  # refuses what pipelines ignore, or notice when called
+        Guidance(pipeline, self._config).check()
         return self._placed(pipeline)
 
     @cached_property
