@@ -95,6 +95,7 @@ CASES: list[tuple[str, Values, Values]] = [
     ("flux_schnell", {"guidance_scale": 1}, {}),
     ("flux_schnell", {"guidance_scale": 0}, {}),
     ("flux_schnell", {"guidance_scale": 1, **TRUE_CFG}, {"true_cfg_scale": 3, **DULL}),
+    ("flux2_dev", {"guidance_scale": 2.5}, {"guidance_scale": 2.5}),
     ("flux2_klein", {"guidance_scale": 3}, {"guidance_scale": 3}),
     ("flux2_klein_distilled", {"guidance_scale": 1}, {"guidance_scale": 1}),
     ("qwen_image", {}, {"true_cfg_scale": 4, "negative_prompt": [" ", " "]}),
@@ -124,7 +125,9 @@ def test_pictures_are_those_of_the_arguments_meant(
     np.testing.assert_array_equal(made, by_hand(folders[family], **meant))
 
 
-@pytest.mark.parametrize("family", ["sd3", "flux", "flux2_klein", "qwen_image", "z_image"])
+@pytest.mark.parametrize(
+    "family", ["sd3", "flux", "flux2_dev", "flux2_klein", "qwen_image", "z_image"]
+)
 def test_more_guidance_is_another_picture(folders: Mapping[str, Path], family: str) -> None:
     more, less = (ours(folders[family], guidance_scale=scale) for scale in (4, 1))
     assert np.abs(more - less).max() > 1 / 255
@@ -160,6 +163,7 @@ def test_every_class_of_the_table_exists_and_takes_its_arguments() -> None:
         ),
         ("flux_schnell", {"guidance_scale": 1, "negative_prompt": "x"}, "true_cfg_scale=4"),
         ("flux", {"pipeline_options": {"true_cfg_scale": 4}}, "Give --negative-prompt too"),
+        ("flux2_dev", {"negative_prompt": "x"}, "Flux2Pipeline takes none"),
         ("flux2_klein", {"negative_prompt": "x"}, "Flux2KleinPipeline takes none"),
         ("sdxl", {"guidance_scale": 1, "negative_prompt": "x"}, r"above 1 \(found 1\)"),
         ("qwen_image", {"guidance_scale": 1, "negative_prompt": "x"}, r"above 1 \(found 1\)"),
