@@ -67,7 +67,8 @@ def call_parameters(pipeline: Any) -> dict[str, inspect.Parameter]:
         signature = inspect.signature(call, eval_str=True)
     except NameError:  # a type that is imported for type checkers alone
         signature = inspect.signature(call)
-    return dict([*signature.parameters.items()][1:])  # without self
+    _self, *others = signature.parameters.values()
+    return {p.name: p for p in others if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def _is_ours(name: str, guided_by: str) -> bool:

@@ -44,6 +44,7 @@ class Pipeline:
         eta: float = 0.5,
         extra: int = 3,
         untold: Any = None,
+        **others: Any,
     ) -> None: ...
 
 
@@ -75,6 +76,7 @@ def test_what_the_call_takes(options: dict[str, Any]) -> None:
             "use_binning, style, eta, extra, untold.",
         ),
         ("self", 4, "Pipeline takes no such option"),
+        ("others", 4, "Pipeline takes no such option"),
         ("true_cfg_scale", "x", "found 'x'; Pipeline expects a number."),
         ("true_cfg_scale", True, "found True; Pipeline expects a number."),
         ("max_sequence_length", 4.5, "found 4.5; Pipeline expects an integer."),
