@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from invdpo.curate.batching import Failure, attempt
 from invdpo.curate.engines import Stage
@@ -23,8 +24,8 @@ from invdpo.curate.images import encode, perceptual_hash
 from invdpo.curate.storage.cuts import CUT_PROMPT
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
-from invdpo.schemas.ids import content_id, derived_seed
-from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record
+from invdpo.schemas.ids import canonical_json, content_id, derived_seed
+from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record, with_options
 
 
 class Generate(Stage):
@@ -34,7 +35,6 @@ class Generate(Stage):
     """
 
     name = "generate"
-    schema = CANDIDATES
     needs: Sequence[str] = ()
     chunk = None
 
@@ -45,6 +45,11 @@ class Generate(Stage):
         self._sizes = sizes(config)
         self._config = config
         self._generators = [ImageGenerator(config, spec) for spec in model_specs(config)]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of candidates; with a column more where the pipeline is given options."""
+        return with_options(CANDIDATES) if self._config.pipeline_options else CANDIDATES
 
     @property
     def fan_out(self) -> int:
@@ -168,9 +173,11 @@ class Generate(Stage):
             "scheduler": generator.scheduler,
         }
         size = self._size(request["seed"]) or (None, None)
-        later = [config.negative_prompt] if config.negative_prompt else []
+        options = config.pipeline_options
+        later = [value for value in (config.negative_prompt, options) if value]
         candidate_id = content_id(origin, *size, config.dtype, *later)
-        return {"candidate_id": candidate_id, "model": generator.name} | origin
+        recorded = {"pipeline_options": canonical_json(options)} if options else {}
+        return {"candidate_id": candidate_id, "model": generator.name} | origin | recorded
 
 
 def _finished(number: int, row: Record, picture: Picture | Failure) -> Numbered[Record]:

@@ -18,6 +18,8 @@ from pydantic.fields import FieldInfo
 
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.section import Section, marks
+from invdpo.schemas.errors import DocumentError
+from invdpo.schemas.io.documents import read_json
 
 METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", tuple: "A,B,...", dict: "NAME=NUMBER"}
 
@@ -88,12 +90,23 @@ class Flag:
     def _list_value(self, given: list[str]) -> Any:
         if self.kind not in (tuple, dict) and len(given) == 1:  # may be a path that holds a comma
             return self.value(given[0])
+        if "scalars" in marks(self.info):
+            return {} if given == ["none"] else dict(_named_scalar(text) for text in given)
         parts = [part.strip() for text in given for part in text.split(",")]
         parts = [] if parts == ["none"] else parts
         if self.kind is not dict:
             return parts
         pairs = (part.partition("=") for part in parts)
         return {name.strip(): number.strip() for name, _, number in pairs}
+
+
+def _named_scalar(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`, the value as JSON writes it, or else a text; None where there is none."""
+    name, equals, value = text.partition("=")
+    try:
+        return name.strip(), read_json(value, "the value") if equals else None
+    except DocumentError:
+        return name.strip(), value
 
 
 def flags(wanted: Iterable[str]) -> list[Flag]:

@@ -48,6 +48,14 @@ CANDIDATES = pa.schema(
     ]
 )
 
+PIPELINE_OPTIONS = pa.field("pipeline_options", pa.string())
+
+
+def with_options(candidates: pa.Schema) -> pa.Schema:
+    """Candidates drawn with options of the pipeline's own, which stand in each row as JSON."""
+    return candidates.append(PIPELINE_OPTIONS)
+
+
 ANNOTATIONS = pa.schema(
     [
         pa.field("candidate_id", pa.string(), nullable=False),
@@ -101,7 +109,7 @@ def pairs_schema(scorers: Iterable[str]) -> pa.Schema:
 
 TYPES = {
     field.name: field.type
-    for schema in (PROMPTS, CANDIDATES, ANNOTATIONS, SCORES, pairs_schema(()))
+    for schema in (PROMPTS, with_options(CANDIDATES), ANNOTATIONS, SCORES, pairs_schema(()))
     for field in schema
 }
 """Column -> its type, the same in every table of a workspace that has it; reviews aside."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.flow_parts import (
     clip,
@@ -100,31 +101,49 @@ def flux(folder: Path, *, guidance_embeds: bool = True) -> Path:
     )
 
 
+def flux2_dev(folder: Path) -> Path:
+    """FLUX.2-dev, which embeds its guidance; with Qwen3 in the place of Mistral."""
+    seed()
+    return save(
+        diffusers().Flux2Pipeline(
+            transformer=_flux2_transformer(guidance_embeds=True),
+            vae=flux2_vae(),
+            text_encoder=qwen3(30, causal=True),  # the pipeline reads the layers 10, 20 and 30
+            tokenizer=qwen_words(),
+            scheduler=scheduler(shift=3.0, dynamic=True),
+        ),
+        folder,
+    )
+
+
 def flux2_klein(folder: Path, *, distilled: bool = False) -> Path:
     """FLUX.2-klein, or its distilled form, which is drawn without guidance."""
     seed()
-    layers = 27  # the pipeline reads the texts at the layers 9, 18 and 27
     return save(
         diffusers().Flux2KleinPipeline(
-            transformer=diffusers().Flux2Transformer2DModel(
-                patch_size=1,
-                in_channels=16,
-                num_layers=1,
-                num_single_layers=1,
-                attention_head_dim=16,
-                num_attention_heads=2,
-                joint_attention_dim=3 * 16,
-                timestep_guidance_channels=16,
-                axes_dims_rope=(4, 4, 4, 4),
-                guidance_embeds=False,
-            ),
+            transformer=_flux2_transformer(guidance_embeds=False),
             vae=flux2_vae(),
-            text_encoder=qwen3(layers, causal=True),
+            text_encoder=qwen3(27, causal=True),  # the pipeline reads the layers 9, 18 and 27
             tokenizer=qwen_words(),
             scheduler=scheduler(shift=3.0, dynamic=True),
             is_distilled=distilled,
         ),
         folder,
+    )
+
+
+def _flux2_transformer(*, guidance_embeds: bool) -> Any:
+    return diffusers().Flux2Transformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=3 * 16,
+        timestep_guidance_channels=16,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=guidance_embeds,
     )
 
 
@@ -266,6 +285,7 @@ FLOW_PIPELINES: dict[str, Callable[[Path], Path]] = {
     "sd3_without_t5": partial(sd3, with_t5=False, dual_attention_layers=()),
     "flux": flux,
     "flux_schnell": partial(flux, guidance_embeds=False),
+    "flux2_dev": flux2_dev,
     "flux2_klein": flux2_klein,
     "flux2_klein_distilled": partial(flux2_klein, distilled=True),
     "qwen_image": qwen_image,

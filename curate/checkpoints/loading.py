@@ -40,7 +40,8 @@ def load(source: Source, dtype: str) -> Any:
         raise ModelError(f"{source.location}: {kind} takes no prompt; expected text-to-image.")
     pipeline.set_progress_bar_config(disable=True)
     for name in ("unet", "vae"):
-        if (module := getattr(pipeline, name, None)) is not None:
+        module = getattr(pipeline, name, None)
+        if module is not None and not any(p.ndim == 5 for p in module.parameters()):  # of films
             module.to(memory_format=torch.channels_last)
     return pipeline
 

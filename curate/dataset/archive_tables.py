@@ -41,7 +41,16 @@ PartEntry = tuple[str, int, Any]
 
 PARTS = b"invdpo.parts"
 PART_NAME = re.compile(r"part-\d{5,}\.parquet|(prompts|pairs|reviews)\.parquet")
-NOTED_COLUMNS = ("model", "revision", "source", "error", "annotator", "scorer", "note")
+NOTED_COLUMNS = (
+    "model",
+    "revision",
+    "source",
+    "error",
+    "annotator",
+    "scorer",
+    "pipeline_options",
+    "note",
+)
 """Columns in which a run or a person notes where something came from."""
 
 

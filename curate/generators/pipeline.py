@@ -8,7 +8,6 @@ neighbours in a batch play no part (0 of 64 pictures). So every batch is filled 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from invdpo.curate.checkpoints.tokens import PromptLengths
 from invdpo.curate.devices import torch_device as torch_device
 from invdpo.curate.generators.adapters import adapt
 from invdpo.curate.generators.fit import DENOISERS, check_fit
+from invdpo.curate.generators.guidance import Guidance
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
@@ -108,17 +108,14 @@ class ImageGenerator:
         import torch
 
         width, height = requests[0].size or (None, None)
-        negative = self._config.negative_prompt
-        more = {} if negative is None else {"negative_prompt": [negative] * len(requests)}
         return {
             "prompt": [request.prompt for request in requests],
             "generator": [torch.Generator("cpu").manual_seed(request.seed) for request in requests],
             "num_inference_steps": self._config.num_inference_steps,
-            "guidance_scale": self._config.guidance_scale,
             "width": width,
             "height": height,
             "output_type": "np",
-            **more,
+            **self._guidance.arguments(len(requests)),
         }
 
     @cached_property
@@ -128,15 +125,12 @@ class ImageGenerator:
         if self.spec.adapters:
             adapt(pipeline, self.spec)
         pipeline.scheduler = chosen_scheduler(pipeline, self._config.scheduler)
-        self._check_arguments(pipeline)
+        Guidance(pipeline, self._config).check()
         return self._placed(pipeline)
 
-    def _check_arguments(self, pipeline: Any) -> None:
-        """Pipelines refuse what they don't know only when they are called."""
-        known = inspect.signature(type(pipeline).__call__).parameters
-        if self._config.negative_prompt is not None and "negative_prompt" not in known:
-            kind = type(pipeline).__name__
-            raise ConfigError(f"generate.negative_prompt: {kind} takes none.")
+    @cached_property
+    def _guidance(self) -> Guidance:
+        return Guidance(self._pipeline, self._config)
 
     def _placed(self, pipeline: Any) -> Any:
         """On its device, whole or part by part, its denoiser compiled when asked for."""

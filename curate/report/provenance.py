@@ -17,6 +17,17 @@ from invdpo.curate.storage.parts import CONFIG_HASH, VERSION, exists, list_parts
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.io.redact import redact
 
+SETTINGS = (
+    "revision",
+    "scheduler",
+    "steps",
+    "guidance_scale",
+    "pipeline_options",
+    "width",
+    "height",
+)
+"""Columns of candidates that tell how they were drawn; not all tables have all of them."""
+
 
 class ProvenanceRow(NamedTuple):
     """A source, model, annotator or scorer, and how many rows it made."""
@@ -36,8 +47,7 @@ def read_provenance(ws: Workspace) -> list[ProvenanceRow]:
     rows: list[ProvenanceRow] = []
     if exists(ws.prompts_path):
         rows += _count("prompts", [ws.prompts_path], "source", ())
-    settings = ("revision", "scheduler", "steps", "guidance_scale", "width", "height")
-    rows += _count("pictures", list_parts(ws.candidates_dir), "model", settings)
+    rows += _count("pictures", list_parts(ws.candidates_dir), "model", SETTINGS)
     for folder in _folders(ws.annotations_dir("")):
         rows += _count("annotations", list_parts(folder), "annotator", ("revision",))
     for folder in _folders(ws.scores_dir("")):
@@ -68,9 +78,10 @@ def _count(
     cut = count_cut(parts[0].parent) if step in ("pictures", "scores") and parts else 0
     keys = [name, *details]
     for part in parts:
-        counted = read_part(part, keys).group_by(keys).aggregate([([], "count_all")])
+        table = read_part(part, keys)
+        counted = table.group_by(table.column_names).aggregate([([], "count_all")])
         for row in counted.to_pylist():
-            counts[tuple(row[key] for key in keys)] += row["count_all"]
+            counts[tuple(row.get(key) for key in keys)] += row["count_all"]
     for (maker, *values), rows in sorted(counts.items(), key=lambda item: (-item[1], str(item))):
         known = [(key, value) for key, value in zip(details, values, strict=True) if value]
         settings = [_setting(key, value) for key, value in known]
@@ -79,9 +90,9 @@ def _count(
 
 
 def _setting(key: str, value: object) -> str:
-    words = {"guidance_scale": "guidance", "revision": ""}.get(key, key)
+    names = {"guidance_scale": "guidance", "pipeline_options": "options", "revision": ""}
     text = f"{value:g}" if isinstance(value, float) else public_name(value)
-    return f"{words} {text}".strip()
+    return f"{names.get(key, key)} {text}".strip()
 
 
 def public_name(value: object) -> str:

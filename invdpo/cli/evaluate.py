@@ -34,6 +34,7 @@ SAMPLING = (
     "generate.revision",
     "generate.num_inference_steps",
     "generate.guidance_scale",
+    "generate.pipeline_options",
     "generate.resolution",
     "generate.width",
     "generate.height",

@@ -14,10 +14,12 @@ from invdpo.schemas.config.section import (
     LOCAL,
     OPTIONAL,
     RUNTIME,
+    SCALARS,
     TEXT,
     Count,
     Dtype,
     Guidance,
+    Scalar,
     Section,
     Seed,
     several,
@@ -63,7 +65,11 @@ class GenerateConfig(Section):
     )
     num_candidates: Count = Field(8, description="Candidates per prompt (K).")
     num_inference_steps: Count = Field(20, description="Sampling steps.")
-    guidance_scale: Guidance = Field(4.0, description="Classifier-free guidance; 1 turns it off.")
+    guidance_scale: Guidance = Field(
+        4.0,
+        description="Guidance as the model's pipeline means it; where it is classifier-free, 1 "
+        "turns it off (0 for Z-Image).",
+    )
     resolution: str | None = Field(
         None,
         exclude=True,
@@ -83,6 +89,12 @@ class GenerateConfig(Section):
     )
     negative_prompt: str | None = Field(
         None, description="What images should not show.", json_schema_extra=OPTIONAL | TEXT
+    )
+    pipeline_options: dict[str, Scalar] = Field(
+        {},
+        description="Arguments of the pipeline's own, such as true_cfg_scale=4 for FLUX; "
+        "names and types are checked against the pipeline.",
+        json_schema_extra=several("NAME=VALUE") | OPTIONAL | SCALARS,
     )
     scheduler: str | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -34,6 +36,9 @@ TRAVELS: dict[str, Any] = {"travels": True}
 HIDDEN: dict[str, Any] = {"hidden": True}
 """Marks an older name for what another field says; it works and is not shown in the help."""
 
+SCALARS: dict[str, Any] = {"scalars": True}
+"""Marks a mapping whose values may be numbers, texts, true or false, as JSON writes them."""
+
 TEXT: dict[str, Any] = {"text": True}
 """Marks a field of free text, in which `~` is no home folder."""
 
@@ -41,6 +46,16 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Guidance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError("expected NAME=VALUE with a number, a text, true or false")
+
+
+Scalar = Annotated[bool | int | float | str, PlainValidator(_scalar)]
+"""A single value of JSON's, kept as it is given."""
 
 
 def several(metavar: str) -> dict[str, Any]:
@@ -83,8 +98,11 @@ class Section(BaseModel):
     @classmethod
     def _refuse_booleans_as_numbers(cls, value: Any, info: ValidationInfo) -> Any:
         """YAML's `yes` and `on` are true, which would pass for the number 1."""
-        kind = cls.model_fields[str(info.field_name)].annotation
+        field = cls.model_fields[str(info.field_name)]
+        kind = field.annotation
         if kind is bool or (isinstance(kind, type) and issubclass(kind, Section)):
+            return value
+        if "scalars" in marks(field):
             return value
         parts = value.values() if isinstance(value, dict) else [value]
         if any(isinstance(part, bool) for part in parts):

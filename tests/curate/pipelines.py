@@ -132,6 +132,7 @@ def flux(folder: Path) -> None:
             joint_attention_dim=32,
             pooled_projection_dim=16,
             axes_dims_rope=[4, 4, 8],
+            guidance_embeds=True,
         ),
         vae=_vae(1, shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
         text_encoder=_encoder(projected=False),

@@ -40,7 +40,7 @@ def test_rows_say_where_they_come_from(candidates: list[Record], config: Generat
     row = candidates[0]
     assert (row["width"], row["height"]) == decode(row["image"]["bytes"]).size == (16, 16)
     assert (row["steps"], row["scheduler"], row["model"]) == (1, "DDIMScheduler", "pipeline")
-    assert set(row) == set(Generate.schema.names)
+    assert set(row) == set(Generate(config).schema.names)
 
 
 def test_again_is_the_same(candidates: list[Record], config: GenerateConfig) -> None:

@@ -48,6 +48,20 @@ def test_a_model_against_itself_differs_in_nothing(tiny_model: Path, tmp_path: P
         assert image.width > 1000
 
 
+def test_the_pipeline_is_given_its_options_for_both_models(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """The models are the same, and draw as a plain evaluation does not."""
+    model, pictures = EvaluatedModel(str(tiny_model)), []
+    for name, options in (("plain", {}), ("noisy", {"eta": 1.0})):
+        generate = {"pipeline_options": options, "num_inference_steps": 3}
+        config = tiny_config(tiny_model, eval={"num_prompts": 2}, generate=generate)
+        results = evaluate_models(tmp_path / name, config, model, model, OPTIONS).results
+        assert [one.base.image for one in results] == [one.tuned.image for one in results]
+        pictures.append(results[0].base.image)
+    assert pictures[0] != pictures[1]
+
+
 NATURAL = ("a red circle", "the sound of silence", "a blue square", "love, actually")
 """Two of four that the rules read."""
 

@@ -149,7 +149,7 @@ def test_a_pipeline_without_negative_prompts_says_so(
 
     parts: Any = diffusers
 
-    def plain(self: Any, prompt: str) -> None: ...
+    def plain(self: Any, prompt: str, guidance_scale: float) -> None: ...
 
     monkeypatch.setattr(parts.StableDiffusionXLPipeline, "__call__", plain)
     with pytest.raises(ConfigError, match=r"negative_prompt: StableDiffusionXLPipeline takes none"):

@@ -13,6 +13,7 @@ import pytest
 
 from invdpo.curate.runner import RunOptions
 from invdpo.rounds.record import NAME, read_record
+from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement, improve
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
@@ -49,6 +50,13 @@ def _ignore(_: str) -> None:
 
 def _run(root: Path, config: Config) -> Improvement:
     return improve(root, config, OPTIONS, _ignore)
+
+
+def test_every_round_and_judgement_draws_with_the_options_of_the_pipeline(tmp_path: Path) -> None:
+    plan = RoundPlan(tmp_path, _config(generate={"pipeline_options": {"eta": 1.0}}))
+    for number in (1, 2):
+        assert plan.curation(number).generate.pipeline_options == {"eta": 1.0}
+        assert plan.judging(number).generate.pipeline_options == {"eta": 1.0}
 
 
 @pytest.fixture(scope="module")

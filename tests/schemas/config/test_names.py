@@ -26,6 +26,7 @@ ADDED_LATER = (
     "  skip_prompts: 0\n",
     "  shuffle: false\n",
     "  round: null\n",
+    "  pipeline_options: {}\n",
     "  noise: inversion\n",
     "  margin_weights: false\n",
     "  sft_share: 0.0\n",

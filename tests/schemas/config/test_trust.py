@@ -36,7 +36,8 @@ VLM_OTHERS = (
 HARMLESS = {
     "prompts": f"column parser hub_split num_prompts split seed skip_prompts shuffle {VLM_OTHERS}",
     "generate": "num_candidates num_inference_steps guidance_scale resolution width height "
-    "resolutions negative_prompt scheduler seed dtype compile offload batch_size device",
+    "resolutions negative_prompt pipeline_options scheduler seed dtype compile offload "
+    "batch_size device",
     "annotate": "detector_query detector_threshold detector_nms detector_attributes "
     f"vlm_vocabulary batch_size device {VLM_OTHERS}",
     "score": "annotator hpsv2_version vqascore_dtype remote_needs remote_lower_is_better "
