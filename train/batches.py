@@ -46,6 +46,8 @@ class Batch:
     """Indices of its B pairs among those of the step, or of the split."""
     strength: Tensor | None = None
     """(B,) f of each pair; None for 1."""
+    quartile: Tensor | None = None
+    """(B, K) int64 which quarter of the noise levels a point is in, 0 the cleanest."""
     region: Tensor | None = None
     """(B, S, H, W) weight of each position, of mean 1; None for 1."""
 
@@ -159,6 +161,7 @@ class BatchSampler:
             error,
             conditioning=self.cache.conditioning([pair.prompt for pair in pairs]),
             size_conditioning={name: self._by_pair(value) for name, value in sizes.items()},
+            quartile=4 * point // len(levels.level),
             strength=margin_strength([p.margin for p in pairs]) if self.by_margin else None,
         )
 

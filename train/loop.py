@@ -37,6 +37,7 @@ from invdpo.train.distributed import ProcessGroup
 from invdpo.train.gradient import Predict, accumulate, all_errors
 from invdpo.train.metrics import (
     VALIDATION_POINTS,
+    Columns,
     Metrics,
     check_finite,
     mean_metrics,
@@ -230,7 +231,8 @@ class Loop:
         world = self.group.world
         share = self.pairs_per_step // world
         indices = range(self.group.rank * share, (self.group.rank + 1) * share)
-        table, forwards = torch.zeros(self.pairs_per_step, 3, dtype=torch.float64), 0
+        table = torch.zeros(self.pairs_per_step, Columns.COUNT, dtype=torch.float64)
+        forwards = 0
         # shared weights have their gradients averaged over the processes in each backward
         scale = self.scale.value * (world if self.group.sharded else 1) / self.pairs_per_step
         for batch in self._batches(pairs, indices, *key):
@@ -256,7 +258,7 @@ class Loop:
 
     def _validation_table(self, pairs: Sequence[Pair]) -> Tensor:
         """The table of the pairs at points that are the same in every validation and every run."""
-        table = torch.zeros(len(pairs), 3, dtype=torch.float64)
+        table = torch.zeros(len(pairs), Columns.COUNT, dtype=torch.float64)
         rank, world = self.group.rank, self.group.world
         # one pair more for some, so that processes that share weights make equally many calls
         positions = range(rank, -(-len(pairs) // world) * world, world)

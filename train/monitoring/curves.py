@@ -12,6 +12,8 @@ PANELS = {
     "implicit reward": ("rewards/chosen", "rewards/rejected"),
     "margin": ("rewards/margins", "validation/rewards/margins"),
     "accuracy": ("rewards/accuracies", "validation/rewards/accuracies"),
+    "margin by noise level (1 cleanest)": tuple(f"rewards/margins_noise_{n}" for n in (1, 2, 3, 4)),
+    "error of the chosen": ("errors/chosen", "errors/chosen_reference"),
     "gradient norm": ("grad_norm",),
     "learning rate": ("learning_rate",),
 }
@@ -36,10 +38,10 @@ def plot_curves(metrics: Path, picture: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure, series = Figure(figsize=(12, 6), layout="constrained"), read_series(metrics)
+    figure, series = Figure(figsize=(16, 6), layout="constrained"), read_series(metrics)
     FigureCanvasAgg(figure)
     for position, (title, names) in enumerate(PANELS.items(), 1):
-        axes = figure.add_subplot(2, 3, position)
+        axes = figure.add_subplot(2, 4, position)
         for name in (n for n in names if n in series):
             mark = "o-" if name.startswith("validation/") else "-"
             axes.plot(*series[name], mark, label=name, linewidth=1, markersize=3)
