@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from invdpo.train.batches import Batch
 from invdpo.train.gradient import accumulate, sample_errors
-from invdpo.train.inversion import ddim_step, guided, invert
+from invdpo.train.inversion import guided, invert
 from invdpo.train.objective import OBJECTIVES
-from invdpo.train.schedule import make_grid
+from invdpo.train.schedule import Diffusion
 
 OBJECTIVE = OBJECTIVES["inversion-dpo"](1.0)
 BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-ALPHA_BAR = (1 - BETAS).cumprod(0)
+PROCESS = Diffusion((1 - BETAS).cumprod(0))
 
 
 class World:
@@ -63,7 +63,7 @@ class World:
         made: Tensor = self.unet(x, t, text, added_cond_kwargs=size, return_dict=False)[0]
         return made
 
-    def noise(self, x: Tensor, t: int, scale: float) -> Tensor:
+    def noise(self, x: Tensor, t: float, scale: float) -> Tensor:
         """Noise at one timestep: a call with M samples, or with twice as many when guided."""
         if scale == 1:
             return self(x, torch.full((len(x),), t))
@@ -73,14 +73,14 @@ class World:
 
 def released(world: World, steps: int, scale: float) -> None:
     """One step of the baseline."""
-    grid, score = make_grid(ALPHA_BAR, steps), torch.zeros(())
+    grid, score = PROCESS.grid(steps, ()), torch.zeros(())
     for sign, latent in zip((-1, 1), world.latent[:, None], strict=True):
         points = []
         with torch.no_grad():
-            x, levels = latent, grid.alpha_bar.tolist()
+            x, levels = latent, grid.levels.tolist()
             for i, t in enumerate(grid.timesteps.tolist()[:-1]):
                 noise = world.noise(x, t, scale)
-                x = ddim_step(x, noise, levels[i], levels[i + 1])
+                x = PROCESS.step(x, noise, levels[i], levels[i + 1])
                 points.append((x, noise))
         for (x, noise), t in zip(points, grid.timesteps[1:].tolist(), strict=True):
             error = (world.noise(x, t, scale) - noise).pow(2).mean()
@@ -90,13 +90,13 @@ def released(world: World, steps: int, scale: float) -> None:
 
 def trajectories(world: World, steps: int, scale: float = 1.0) -> Batch:
     """Inversion of both sides in one batch: the points that our cache would hold."""
-    grid = make_grid(ALPHA_BAR, steps)
+    grid = PROCESS.grid(steps, ())
 
-    def predict(x: Tensor, t: int) -> tuple[Tensor, Tensor]:
+    def predict(x: Tensor, t: float) -> tuple[Tensor, Tensor]:
         noise = world.noise(x, t, scale)
         return noise, noise
 
-    points = list(invert(predict, world.latent, grid))
+    points = list(invert(predict, PROCESS, world.latent, grid))
     x, target, own = (
         torch.stack([getattr(p, name) for p in points], 1)[None]
         for name in ("x", "implied", "reference")
