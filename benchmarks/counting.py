@@ -24,7 +24,7 @@ def network(of: Network, tuning: str, dtype: torch.dtype = torch.float32) -> Any
     with META:
         unet = nn.Module.to(of.build(), dtype).train()
     if tuning == "lora":
-        add_lora(unet, 16)
+        add_lora(unet, 16, of.targets)
     return unet
 
 
@@ -35,7 +35,7 @@ def flops(of: Network, tuning: str, side: int = 0) -> float:
     """
     unet = network(of, tuning)
     with FlopCounterMode(display=False) as counter:
-        out = _call(of, unet, side, torch.float32)
+        out = of.call(unet, side or of.side, META, torch.float32)
         if tuning != "forward":
             torch.autograd.backward(out.sum())
     return float(counter.get_total_flops())
@@ -50,17 +50,10 @@ def graph_bytes(of: Network, tuning: str, checkpointing: bool, side: int = 0) ->
     if checkpointing:
         unet.enable_gradient_checkpointing()
     with _fused_attention(), counted(unet.parameters()) as kept:
-        out = _call(of, unet, side, torch.bfloat16)
+        out = of.call(unet, side or of.side, META, torch.bfloat16)
         size = kept.now
         del out
     return size
-
-
-def _call(of: Network, unet: Any, side: int, dtype: torch.dtype) -> Tensor:
-    size = (side or of.side) // 8
-    x = torch.randn(1, 4, size, size, device=META, dtype=dtype)
-    out: Tensor = unet(x, torch.ones(1, device=META), **of.conditioning(1, META, dtype)).sample
-    return out
 
 
 class _Fused(torch.autograd.Function):

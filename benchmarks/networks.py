@@ -1,11 +1,12 @@
-"""Stable Diffusion 1.5 and SDXL as configurations, without weights, and a tiny SDXL beside them.
+"""Denoisers as configurations, without weights: SD 1.5, SDXL and a tiny SDXL, and flow models.
 
-Shapes: M samples, L = 77 tokens, C x H x W the latent, of an eighth of the picture's side.
+Shapes: M samples, L tokens, C x H x W the latent, of an eighth of the picture's side.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,22 @@ class Network:
     pooled: int = 0
     """Width of the pooled text; 0 for networks that aren't told sizes either."""
     encoders: tuple[dict[str, Any], ...] = field(default=())
+    channels: int = 4
+    """C."""
+    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+    """Of a LoRA."""
+
+    @property
+    def prompt_bytes(self) -> int:
+        """Of a cached prompt: the trainer keeps it in float32."""
+        return 4 * (77 * self.width + self.pooled)
+
+    def call(self, unet: Any, side: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
+        """The prediction for one sample of `side` pixels, of random values."""
+        shape = 1, self.channels, side // 8, side // 8
+        x, t = torch.randn(shape, device=device, dtype=dtype), torch.ones(1, device=device)
+        out: torch.Tensor = unet(x, t, **self.conditioning(1, device, dtype)).sample
+        return out
 
     def build(self) -> Any:
         """The UNet, on the device and in the precision that are the default ones just now."""
@@ -114,13 +131,12 @@ def vae() -> Any:
     )
 
 
-def add_lora(unet: Any, rank: int) -> None:
+def add_lora(unet: Any, rank: int, targets: Sequence[str] = SDXL.targets) -> None:
     """Freeze the network and put a LoRA on its attention, as the trainer's defaults do."""
     from peft import LoraConfig
 
     unet.requires_grad_(False)
-    targets = ["to_q", "to_k", "to_v", "to_out.0"]
-    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=targets))
+    unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(targets)))
     for p in unet.parameters():
         if p.requires_grad:
             p.data = p.data.float()

@@ -1,4 +1,4 @@
-"""How large training SD 1.5 and SDXL is, from their configurations alone; prints Markdown.
+"""How large training SD 1.5, SDXL and flow models is, from configurations alone; prints Markdown.
 
     python benchmarks/sizes.py
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from counting import META, flops, graph_bytes, network
+from flow_networks import FLOWS
 from networks import SD15, SDXL, Network, trained, vae
 from report import table
 
@@ -20,24 +21,27 @@ from invdpo.train.optim.optimizers import OptimizerName, state_bytes
 GB = 1e9
 OPTIMISERS: tuple[OptimizerName, ...] = ("adamw", "adafactor", "adamw8bit")
 SIDES = (512, 1024)
+NETWORKS = (SD15, SDXL, *FLOWS)
 
 
 def main() -> None:
     """Print all tables."""
-    head = ("network", "UNet", "LoRA, rank 16", "VAE", "text encoders")
+    head = ("network", "denoiser", "LoRA, rank 16", "VAE", "text encoders")
     print(f"torch {torch.__version__}; millions of parameters:\n")
-    print(table(head, (parameters(of) for of in (SD15, SDXL))))
+    print(table(head, (parameters(of) for of in NETWORKS)))
     print("\nTFLOPs of a sample; forward and backward count together in the last two:\n")
     head = ("network", "pixels", "forward", "LoRA", "full")
-    print(table(head, (work(of, side) for of in (SD15, SDXL) for side in SIDES)))
+    print(table(head, (work(of, side) for of in NETWORKS for side in SIDES)))
     print("\nGB that stay through training: LoRA on bfloat16 weights, full in float32:\n")
     columns = ("network", "tuning", "weights", "gradients", *OPTIMISERS)
-    kinds = [(of, tuning) for of in (SD15, SDXL) for tuning in ("lora", "full")]
+    kinds = [(of, tuning) for of in NETWORKS for tuning in ("lora", "full")]
     print(table(columns, (state(*kind) for kind in kinds)))
     print("\nGB that a sample's graph keeps, at least (all in bfloat16, attention fused):\n")
     head = ("network", "pixels", "tuning", "kept", "kept with checkpointing")
     print(table(head, (graph(*kind) for kind in kinds)))
-    print("\nMB of cache a pair, its prompt included; latents and prompts in float32:\n")
+    print(
+        "\nMB of cache a pair, its prompt included; latents in float32, prompts of flow models in bfloat16:\n"
+    )
     head = ("network", "pixels", "points kept (M)", "float32", "float16 or bfloat16")
     print(table(head, cache_rows()))
 
@@ -46,6 +50,8 @@ def parameters(of: Network) -> tuple[str, ...]:
     """Millions, of everything in the pipeline."""
     unet = sum(p.numel() for p in network(of, "full").parameters())
     lora = sum(p.numel() for p in trained(network(of, "lora")))
+    if not of.encoders:
+        return (of.name, f"{unet / 1e6:,.1f}", f"{lora / 1e6:,.1f}", "–", "–")
     with META:
         image = sum(p.numel() for p in vae().parameters())
         text = sum(p.numel() for i in range(len(of.encoders)) for p in encoder(of, i).parameters())
@@ -85,7 +91,7 @@ def graph(of: Network, tuning: str) -> tuple[str, ...]:
 
 def cache_rows() -> Iterator[tuple[str, ...]]:
     """MB for some M and precisions."""
-    for of in (SD15, SDXL):
+    for of in NETWORKS:
         for side in SIDES:
             for points in (80, 20, 8, 4):
                 sizes = (cache_bytes(of, side, points, item) / 1e6 for item in (4, 2))
@@ -97,9 +103,8 @@ def cache_bytes(of: Network, side: int, points: int, item: int) -> int:
 
     With the residuals `implied` and `reference` the targets take as much again as x.
     """
-    latent = 4 * (side // 8) ** 2
-    prompt = 4 * (77 * of.width + of.pooled)
-    return 2 * (points * (item * latent + 12) + 4 * latent) + prompt
+    latent = of.channels * (side // 8) ** 2
+    return 2 * (points * (item * latent + 12) + 4 * latent) + of.prompt_bytes
 
 
 if __name__ == "__main__":
