@@ -6,6 +6,7 @@ and seeds. Prints a table; everything is kept in the folder, so an interrupted r
 
     python benchmarks/embedded.py --folder bench
     python benchmarks/embedded.py --folder bench --only endpoint --seeds 1 --set beta=500
+    python benchmarks/embedded.py --folder flow --model embedded-flow
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from invdpo.schemas.config import Config, EvalConfig
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.config.prompts import PromptsConfig
+from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_MODELS
 
 CONFIG = Config(
     prompts=PromptsConfig(num_prompts=1400, split="train", seed=11),
@@ -36,6 +38,7 @@ def main() -> None:
     """Read the flags, run what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("bench"), help="where all is kept")
+    parser.add_argument("--model", choices=EMBEDDED_MODELS, default=EMBEDDED, help="the base")
     parser.add_argument("--seeds", type=int, default=3, help="runs a variant")
     parser.add_argument(
         "--at", type=int, nargs="+", default=[40, 80, 160], help="steps at which runs are judged"
@@ -45,7 +48,9 @@ def main() -> None:
     given = parser.parse_args()
     changes = dict(text.split("=", 1) for text in given.set)
     names = given.only or list(VARIANTS)
-    plan = Plan(given.folder, CONFIG, sorted(given.at), changes)
+    generate = CONFIG.generate.model_copy(update={"model": given.model})
+    config = CONFIG.model_copy(update={"generate": generate})
+    plan = Plan(given.folder, config, sorted(given.at), changes)
     study = Study(plan, note=lambda text: print(text, file=sys.stderr, flush=True))
     study.curate()
     base = study.judge_base()

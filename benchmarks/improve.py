@@ -22,6 +22,7 @@ from invdpo.curate.runner import RunOptions
 from invdpo.rounds.run import Improvement, improve
 from invdpo.rounds.stopping import ALL_RIGHT, value
 from invdpo.schemas.config.load import load_config
+from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_MODELS
 
 COMMON: dict[str, dict[str, Any]] = {
     "prompts": {"num_prompts": 256, "seed": 11},
@@ -79,6 +80,7 @@ def main() -> None:
     """Read the flags, run what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("rounds"), help="where all is kept")
+    parser.add_argument("--model", choices=EMBEDDED_MODELS, default=EMBEDDED, help="the base")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each recipe")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
     parser.add_argument("--only", nargs="*", choices=sorted(RECIPES), help="some recipes alone")
@@ -89,7 +91,9 @@ def main() -> None:
     rows = []
     for name in given.only or RECIPES:
         for seed in range(given.seeds):
-            values = _values(name, seed, given.rounds, given.set)
+            values = _values(
+                name, seed, given.rounds, [f"generate.model={given.model}", *given.set]
+            )
             config = load_config(None, values)
             root = given.folder / f"{name}-{seed}"
             done = improve(root, config, RunOptions(part_size=64), _note)

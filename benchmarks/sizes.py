@@ -40,7 +40,7 @@ def main() -> None:
     head = ("network", "pixels", "tuning", "kept", "kept with checkpointing")
     print(table(head, (graph(*kind) for kind in kinds)))
     print(
-        "\nMB of cache a pair, its prompt included; latents in float32, prompts of flow models in bfloat16:\n"
+        "\nMB of cache a pair and its prompt, both in float32, texts of flow models in bfloat16:\n"
     )
     head = ("network", "pixels", "points kept (M)", "float32", "float16 or bfloat16")
     print(table(head, cache_rows()))

@@ -23,7 +23,7 @@ from invdpo.schemas.ids import content_id
 COMMON: dict[str, Any] = {
     "learning_rate": 1e-3,
     "beta": 2000,
-    "weighting": "min_snr",
+    "weighting": "auto",
     "lora_rank": 16,
     "batch_size": 16,
     "num_inversion_steps": 20,
@@ -114,7 +114,7 @@ class Study:
 
     def judge_base(self) -> Right:
         """The base model on the held-out prompts."""
-        return self._judge("base", EvaluatedModel("embedded"))
+        return self._judge("base", EvaluatedModel(self._plan.config.generate.model))
 
     def run(self, variant: str, seed: int) -> Run:
         """Train a variant, judge its checkpoints."""
@@ -134,7 +134,7 @@ class Study:
     def _lengths(self, seed: int) -> dict[str, Any]:
         every = math.gcd(*self._plan.at)
         return {
-            "model": str(bundle.model_path()),
+            "model": str(bundle.bundled(self._plan.config.generate.model)),
             "max_steps": max(self._plan.at),
             "validate_every": every,
             "save_every": every,
@@ -152,7 +152,9 @@ class Study:
         found = []
         for step in self._plan.at:
             folder = output / "checkpoints" / f"step-{step:06d}"
-            right = self._judge(f"{name}-{step:04d}", _spec(folder))
+            right = self._judge(
+                f"{name}-{step:04d}", _spec(folder, self._plan.config.generate.model)
+            )
             row = metrics[step]
             loss = row["validation/loss"]
             found.append(Point(step, row["seconds"], row["forwards"], loss, right))
@@ -175,8 +177,8 @@ class Study:
         return config.model_copy(update={"score": only})
 
 
-def _spec(folder: Path) -> EvaluatedModel:
+def _spec(folder: Path, base: str) -> EvaluatedModel:
     """A checkpoint as `generate` takes it: a whole pipeline, or a LoRA on the base model."""
     if (folder / "model_index.json").exists():
         return EvaluatedModel(str(folder))
-    return EvaluatedModel("embedded", lora=str(folder))
+    return EvaluatedModel(base, lora=str(folder))

@@ -21,6 +21,7 @@ from invdpo.curate.evaluation.statistics import wilson
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_MODELS
 
 
 def reading(count: int) -> list[tuple[str, ...]]:
@@ -30,7 +31,7 @@ def reading(count: int) -> list[tuple[str, ...]]:
     return [(name, f"{len(drawn):,}", f"{share_right(some):.2%}") for name, some in kinds.items()]
 
 
-def drawing(count: int, samplings: list[str]) -> list[tuple[str, ...]]:
+def drawing(name: str, count: int, samplings: list[str]) -> list[tuple[str, ...]]:
     """The model's rows, one for each STEPS:GUIDANCE."""
     rows = []
     for text in samplings:
@@ -42,7 +43,7 @@ def drawing(count: int, samplings: list[str]) -> list[tuple[str, ...]]:
         )
         with tempfile.TemporaryDirectory() as folder:
             options = RunOptions(part_size=64)
-            model, ws = EvaluatedModel("embedded"), Workspace(Path(folder))
+            model, ws = EvaluatedModel(name), Workspace(Path(folder))
             seen = evaluate_model(ws, config, model, options)
         share = wilson(sum(outcome.right for _, outcome in seen.values()), len(seen))
         told = f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
@@ -54,6 +55,7 @@ def main() -> None:
     """Read the flags, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scenes", type=int, default=2000, help="rendered scenes to read")
+    parser.add_argument("--model", choices=EMBEDDED_MODELS, default=EMBEDDED, help="which model")
     parser.add_argument("--prompts", type=int, default=512, help="held-out prompts to draw")
     parser.add_argument(
         "--sampling", nargs="+", default=["12:2", "12:4", "20:4"], metavar="STEPS:GUIDANCE"
@@ -62,7 +64,7 @@ def main() -> None:
     print(f"{stamp()}, no accelerator.\n")
     print(table(("scenes", "how many", "facts read right"), reading(given.scenes)))
     head = ("steps", "guidance", "held-out prompts", "fully right, 95 % interval")
-    print("\n" + table(head, drawing(given.prompts, given.sampling)))
+    print("\n" + table(head, drawing(given.model, given.prompts, given.sampling)))
 
 
 if __name__ == "__main__":

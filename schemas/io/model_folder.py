@@ -36,7 +36,8 @@ LISTED = 8
 WAY_OUT = (
     "Give a diffusers folder with safetensors. Of one file, diffusers makes it: "
     "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER), with "
-    "StableDiffusionXLPipeline for SDXL."
+    "StableDiffusionXLPipeline for SDXL, StableDiffusion3Pipeline, FluxPipeline and so on. (Files "
+    "of a transformer alone need their family's other components beside them.)"
 )
 
 
