@@ -42,6 +42,12 @@ FAMILIES = {
 """Class of a pipeline -> how it differs."""
 
 
+def passes(pipeline: str, scale: float) -> int:
+    """Calls of the denoiser for each image and step, by the pipeline's class: 2 when guided."""
+    family = FAMILIES.get(pipeline, Family())
+    return 1 if family.embedded or scale <= family.off else 2
+
+
 @dataclass(frozen=True)
 class Guidance:
     """How one pipeline is guided by one configuration."""

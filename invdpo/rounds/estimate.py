@@ -58,6 +58,7 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
 
     import torch
 
+    from invdpo.curate.generators.guidance import passes
     from invdpo.train.batches import BatchSampler
     from invdpo.train.cache.sizes import free_bytes
     from invdpo.train.cache.trajectories import open_cache
@@ -81,7 +82,8 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     drawn = left * each * config.generate.num_candidates
     judged = config.improve.validation_prompts * config.improve.validation_images
     images = drawn + (left + (not done)) * judged
-    passes = config.generate.num_inference_steps * (2 if config.generate.guidance_scale > 1 else 1)
+    calls_each = config.generate.num_inference_steps
+    calls_each *= passes(adapter.pipeline, config.generate.guidance_scale)
     walk = cache.kept
     if training.noise == "inversion":
         walk = calls(cache.steps, training.inversion_corrections)
@@ -100,9 +102,9 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     return RoundsEstimate(
         rounds=left,
         images=images,
-        forwards=images * passes + phase_one + steps,
+        forwards=images * calls_each + phase_one + steps,
         training_forwards=steps,
-        seconds=(images * passes + phase_one) * forward + steps * backward,
+        seconds=(images * calls_each + phase_one) * forward + steps * backward,
         bytes=int(stored),
         free_bytes=free_bytes(root),
     )

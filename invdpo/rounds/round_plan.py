@@ -13,6 +13,7 @@ from typing import Any
 
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
+from invdpo.schemas.io.model_folder import find_folder, read_index
 
 SAMPLED = ("shapes", "scenes")
 """Sources that sample prompts, and keep the combinations of one split out of the others."""
@@ -97,6 +98,12 @@ class RoundPlan:
                 "score": config.score.model_copy(update=score),
             }
         )
+
+
+def pipeline_class(model: str) -> str:
+    """What the index of a model here names; empty for one on the Hub."""
+    folder = find_folder(weights_path(model))
+    return str(read_index(folder).get("_class_name")) if folder else ""
 
 
 def weights_path(model: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from invdpo.curate.runner import RunOptions
 from invdpo.rounds.checks import open_record, require_prompts, revision_of
 from invdpo.rounds.record import Record, RoundResult
-from invdpo.rounds.round_plan import BASE, RoundPlan
+from invdpo.rounds.round_plan import BASE, RoundPlan, pipeline_class
 from invdpo.rounds.round_training import train_round
 from invdpo.rounds.stopping import best_round, reason_to_stop, shown_figures, value
 from invdpo.schemas.config import Config
@@ -144,9 +144,12 @@ def _curate(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
 
 
 def _forwards(config: Config, images: int) -> int:
-    """UNet sample-forwards that drawing takes, those of guidance included."""
+    """Forwards of the denoiser that drawing takes, those of guidance included."""
+    from invdpo.curate.generators.guidance import passes
+
     generate = config.generate
-    return images * generate.num_inference_steps * (2 if generate.guidance_scale > 1 else 1)
+    calls = passes(pipeline_class(generate.model), generate.guidance_scale)
+    return images * generate.num_inference_steps * calls
 
 
 def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> RoundResult:

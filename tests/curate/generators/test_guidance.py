@@ -11,6 +11,7 @@ import pytest
 
 from invdpo.curate.generate import Generate
 from invdpo.curate.generators.guidance import FAMILIES as DIFFERENT
+from invdpo.curate.generators.guidance import passes
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.generate import GenerateConfig
@@ -206,3 +207,18 @@ def test_refused_before_anything_is_drawn(folders: Mapping[str, Path]) -> None:
     rows = iter([{"prompt_id": "p", "prompt": "a red circle", "status": "ok"}])
     with pytest.raises(ConfigError, match="true_cfg_scale=4"):
         next(Generate(settings(folders["flux"], negative_prompt="x"))(rows))
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "scale", "expected"),
+    [
+        ("StableDiffusionPipeline", 4.0, 2),
+        ("StableDiffusion3Pipeline", 1.0, 1),
+        ("FluxPipeline", 3.5, 1),
+        ("QwenImagePipeline", 4.0, 2),
+        ("ZImagePipeline", 0.5, 2),
+        ("", 2.0, 2),
+    ],
+)
+def test_calls_of_the_denoiser_are_counted(pipeline: str, scale: float, expected: int) -> None:
+    assert passes(pipeline, scale) == expected
