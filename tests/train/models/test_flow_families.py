@@ -107,7 +107,7 @@ def drawn(pipe: Any, case: Case, **given: Any) -> Any:
 
 
 def unpacked(latents: Tensor, shape: tuple[int, ...], *, packed: bool) -> Tensor:
-    from invdpo.train.models.flow import unpack
+    from invdpo.train.models.flow.base import unpack
 
     return unpack(latents, shape) if packed else latents.reshape(-1, *shape)
 

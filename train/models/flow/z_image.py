@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.train.models.base import MASK, STATES, Conditioning
-from invdpo.train.models.flow import FlowModel, padded
+from invdpo.train.models.flow.base import FlowModel, padded
 
 
 class ZImage(FlowModel):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.train.models.base import MASK, STATES, Conditioning
-from invdpo.train.models.flow import FlowModel, pack, padded, unpack
+from invdpo.train.models.flow.base import FlowModel, pack, padded, unpack
 
 MOST_TOKENS = 512
 """Of a prompt, as the pipeline takes it by default."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from invdpo.train.models.base import STATES, Conditioning
-from invdpo.train.models.flow import FlowModel
+from invdpo.train.models.flow.base import FlowModel
 
 
 class StableDiffusion3(FlowModel):
