@@ -28,6 +28,7 @@ BLOCKS = (
     *("BasicTransformerBlock", "ResnetBlock2D", "JointTransformerBlock"),
     *("FluxTransformerBlock", "FluxSingleTransformerBlock"),
     *("QwenImageTransformerBlock", "ZImageTransformerBlock"),
+    *("AuraFlowJointTransformerBlock", "AuraFlowSingleTransformerBlock"),
 )
 """Modules whose weights are gathered together."""
 

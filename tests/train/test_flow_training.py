@@ -28,6 +28,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "flux": flow_pipelines.flux,
     "qwen-image": flow_pipelines.qwen_image,
     "z-image": flow_pipelines.z_image,
+    "aura-flow": flow_pipelines.aura_flow,
 }
 
 

@@ -11,6 +11,7 @@ from invdpo.schemas.errors import ConfigError, ModelError, PluginError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
 from invdpo.train.models.base import FAMILIES, ModelAdapter
+from invdpo.train.models.flow.aura_flow import AuraFlow
 from invdpo.train.models.flow.flux import Flux
 from invdpo.train.models.flow.qwen_image import QwenImage
 from invdpo.train.models.flow.stable_diffusion_3 import StableDiffusion3
@@ -21,7 +22,7 @@ from invdpo.train.models.stable_diffusion import StableDiffusion
 
 KNOWN: tuple[type[LatentModel], ...] = (
     *(StableDiffusion, StableDiffusionXL, StableDiffusion3),
-    *(Flux, QwenImage, ZImage),
+    *(Flux, QwenImage, ZImage, AuraFlow),
 )
 for family in KNOWN:
     FAMILIES.register(family.pipeline)(family)

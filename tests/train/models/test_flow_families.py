@@ -57,6 +57,7 @@ CASES = {
     ),
     "qwen-image": Case(flow_pipelines.qwen_image, {"true_cfg_scale": 1.0}, packed=True),
     "z-image": Case(flow_pipelines.z_image, {"guidance_scale": 0.0}),
+    "aura-flow": Case(flow_pipelines.aura_flow, {"guidance_scale": 1.0}),
 }
 
 
