@@ -29,6 +29,7 @@ BLOCKS = (
     *("FluxTransformerBlock", "FluxSingleTransformerBlock"),
     *("QwenImageTransformerBlock", "ZImageTransformerBlock"),
     *("AuraFlowJointTransformerBlock", "AuraFlowSingleTransformerBlock"),
+    *("Lumina2TransformerBlock",),
 )
 """Modules whose weights are gathered together."""
 

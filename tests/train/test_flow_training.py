@@ -29,6 +29,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "qwen-image": flow_pipelines.qwen_image,
     "z-image": flow_pipelines.z_image,
     "aura-flow": flow_pipelines.aura_flow,
+    "lumina2": flow_pipelines.lumina2,
 }
 
 
@@ -139,7 +140,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-@pytest.mark.parametrize("family", ["qwen-image", "z-image"])
+@pytest.mark.parametrize("family", ["qwen-image", "z-image", "lumina2"])
 def test_only_valid_tokens_are_stored(
     models: Any, dataset: Path, tmp_path: Path, family: str
 ) -> None:

@@ -22,9 +22,11 @@ from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.train.data.buckets import fit
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.inversion import own_noise, regenerate
-from invdpo.train.models import load_adapter
+from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.finetuning import start_tuning
+from invdpo.train.models.flow.base import unpack
 from invdpo.train.models.reference import Reference
+from invdpo.train.schedule import Shape
 from invdpo.train.splits import resolve_config
 from tests import flow_pipelines
 
@@ -39,25 +41,23 @@ class Case:
 
     make: Callable[[Path], Path]
     unguided: dict[str, Any]
-    packed: bool = False
-    """Whether the pipeline returns latents as tokens."""
+    guided: dict[str, Any] | None = None
+    """Arguments for guidance of scale 3, in families that let us have it as it is."""
     embedded: float = 1.0
 
 
+OFF, ON = {"guidance_scale": 1.0}, {"guidance_scale": 3.0}
 CASES = {
-    "sd3": Case(flow_pipelines.sd3, {"guidance_scale": 1.0}),
-    "sd3-without-t5": Case(
-        lambda folder: flow_pipelines.sd3(folder, with_t5=False), {"guidance_scale": 1.0}
-    ),
-    "flux-dev": Case(flow_pipelines.flux, {"guidance_scale": 2.5}, packed=True, embedded=2.5),
+    "sd3": Case(flow_pipelines.sd3, OFF, ON),
+    "sd3-without-t5": Case(lambda folder: flow_pipelines.sd3(folder, with_t5=False), OFF, ON),
+    "flux-dev": Case(flow_pipelines.flux, {"guidance_scale": 2.5}, embedded=2.5),
     "flux-schnell": Case(
-        lambda folder: flow_pipelines.flux(folder, guidance_embeds=False),
-        {"guidance_scale": 0.0},
-        packed=True,
+        lambda folder: flow_pipelines.flux(folder, guidance_embeds=False), {"guidance_scale": 0.0}
     ),
-    "qwen-image": Case(flow_pipelines.qwen_image, {"true_cfg_scale": 1.0}, packed=True),
-    "z-image": Case(flow_pipelines.z_image, {"guidance_scale": 0.0}),
-    "aura-flow": Case(flow_pipelines.aura_flow, {"guidance_scale": 1.0}),
+    "qwen-image": Case(flow_pipelines.qwen_image, {"true_cfg_scale": 1.0}),
+    "z-image": Case(flow_pipelines.z_image, {"guidance_scale": 0.0}, {"guidance_scale": 2.0}),
+    "aura-flow": Case(flow_pipelines.aura_flow, OFF, ON),
+    "lumina2": Case(flow_pipelines.lumina2, OFF, {**ON, "cfg_normalization": False}),
 }
 
 
@@ -95,35 +95,66 @@ def config_of(folder: Path, case: Case, **changes: Any) -> TrainConfig:
     )
 
 
-def drawn(pipe: Any, case: Case, **given: Any) -> Any:
-    """Latents or images of both prompts, without classifier-free guidance."""
-    return pipe(
+def drawn(pipe: Any, case: Case, shape: Shape, **given: Any) -> tuple[Tensor, Tensor]:
+    """Latents of this shape and images of both prompts, without classifier-free guidance."""
+    latents: list[Tensor] = []
+    images = pipe(
         [*PROMPTS],
         height=SIDE,
         width=SIDE,
         num_inference_steps=STEPS,
         generator=[torch.Generator().manual_seed(seed) for seed in (3, 4)],
-        **{"output_type": "latent", **case.unguided, **given},
+        output_type="pt",
+        callback_on_step_end=lambda _pipe, _i, _t, now: latents.append(now["latents"]) or {},
+        **{**case.unguided, **given},
     ).images
+    return unpacked(latents[-1].float(), shape), images.float()
 
 
-def unpacked(latents: Tensor, shape: tuple[int, ...], *, packed: bool) -> Tensor:
-    from invdpo.train.models.flow.base import unpack
+def unpacked(latents: Tensor, shape: Shape) -> Tensor:
+    """Latents that may be tokens, each of one position or of a square of four."""
+    if latents.ndim == 3:
+        one = latents.shape[-1] == shape[0]
+        return latents.mT.reshape(-1, *shape) if one else unpack(latents, shape)
+    return latents.reshape(-1, *shape)
 
-    return unpack(latents, shape) if packed else latents.reshape(-1, *shape)
+
+def euler(adapter: ModelAdapter, **guidance: Any) -> Tensor:
+    """From the noise of the seeds, with our own σ grid and our own encodings."""
+    shape = adapter.latent_shape((SIDE, SIDE))
+    noise = own_noise([3, 4], torch.zeros(2, *shape))
+    reference = Reference(adapter, adapter.encode_prompts(PROMPTS), **guidance)
+    return regenerate(reference, adapter.process, noise, adapter.process.grid(STEPS, shape))
 
 
 def test_euler_steps_of_our_velocity_are_the_pipelines(folder: Path, case: Case, pipe: Any) -> None:
-    """From the noise of the seeds, with our own σ grid and our own encodings."""
     adapter = load_adapter(config_of(folder, case), CPU)
-    shape = adapter.latent_shape((SIDE, SIDE))
-    theirs = unpacked(drawn(pipe, case), shape, packed=case.packed)
-    noise = own_noise([3, 4], torch.zeros(2, *shape))
-    grid = adapter.process.grid(STEPS, shape)
-    encoded = adapter.encode_prompts(PROMPTS)
-    ours = regenerate(Reference(adapter, encoded), adapter.process, noise, grid)
-    torch.testing.assert_close(ours, theirs.float(), atol=1e-5, rtol=1e-5)
-    assert (theirs - noise).abs().max() > 0.01
+    theirs, _ = drawn(pipe, case, adapter.latent_shape((SIDE, SIDE)))
+    torch.testing.assert_close(euler(adapter), theirs, atol=1e-5, rtol=1e-5)
+    assert (theirs - own_noise([3, 4], theirs)).abs().max() > 0.01
+
+
+def test_guidance_leads_away_from_the_pipelines_negative(
+    folder: Path, case: Case, pipe: Any
+) -> None:
+    if case.guided is None:
+        pytest.skip("this pipeline guides in a way of its own, or not at all")
+    adapter = load_adapter(config_of(folder, case), CPU)
+    theirs, _ = drawn(pipe, case, adapter.latent_shape((SIDE, SIDE)), **case.guided)
+    empty = adapter.encode_prompts([None, None])
+    ours = euler(adapter, empty=empty, scale=3.0, samples=4)
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    assert (ours - euler(adapter)).abs().max() > 0.01
+
+
+def test_prompts_and_none_of_them_are_encoded_in_any_order(folder: Path, case: Case) -> None:
+    adapter = load_adapter(config_of(folder, case), CPU)
+    prompts = [None, PROMPTS[1], None, PROMPTS[0]]
+    single = [adapter.encode_prompts([prompt]) for prompt in prompts]
+    for name, value in adapter.encode_prompts(prompts).items():
+        for row, alone in zip(value, (one[name][0] for one in single), strict=True):
+            torch.testing.assert_close(row[: len(alone)], alone, atol=1e-5, rtol=1e-5)
+            assert not adapter.lengths_vary or not row[len(alone) :].any()
 
 
 def test_the_grid_is_the_pipelines_for_every_size(folder: Path, case: Case, pipe: Any) -> None:
@@ -161,10 +192,9 @@ def test_latents_are_the_scaled_mode_and_come_back(folder: Path, case: Case, pip
     image = fit(Image.new("RGB", (SIDE, SIDE), (255, 0, 128)), (SIDE, SIDE))
     latent = adapter.encode_images([image])["latent"]
     assert latent.shape[1:] == adapter.latent_shape((SIDE, SIDE))
-    latents = unpacked(drawn(pipe, case), latent.shape[1:], packed=case.packed)
-    theirs = drawn(pipe, case, output_type="pt")
-    ours = adapter.decode_latents(latents.float()) / 2 + 0.5
-    torch.testing.assert_close(ours, theirs.float(), atol=1e-4, rtol=1e-4)
+    latents, theirs = drawn(pipe, case, latent.shape[1:])
+    ours = adapter.decode_latents(latents) / 2 + 0.5
+    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["lora", "full"])
@@ -186,16 +216,10 @@ def test_tuned_weights_load_into_diffusers_and_change_the_image(
         loaded.load_lora_weights(tmp_path / "tuned")
     else:
         loaded = DiffusionPipeline.from_pretrained(tmp_path / "tuned", **absent(folder))
-    after, before = drawn(quiet(loaded), case), drawn(pipe, case)
-    assert (after - before).abs().max() > 1e-3
     shape = adapter.latent_shape((SIDE, SIDE))
-    noise = own_noise([3, 4], torch.zeros(2, *shape))
-    encoded = adapter.encode_prompts(PROMPTS)
-    grid = adapter.process.grid(STEPS, shape)
-    with torch.no_grad():
-        ours = regenerate(Reference(adapter, encoded), adapter.process, noise, grid)
-    theirs = unpacked(after, shape, packed=case.packed).float()
-    torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    (after, _), (before, _) = drawn(quiet(loaded), case, shape), drawn(pipe, case, shape)
+    assert (after - before).abs().max() > 1e-3
+    torch.testing.assert_close(euler(adapter), after, atol=1e-4, rtol=1e-4)
 
 
 def seeded() -> torch.Generator:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.model_folder import model_errors, read_index
-from invdpo.train.models.base import MASK, STATES, Conditioning
+from invdpo.train.models.base import MASK, STATES, Conditioning, joined
 from invdpo.train.models.latent_model import LatentModel, too_long
 from invdpo.train.schedule import RectifiedFlow, Shape
 
@@ -75,15 +76,18 @@ class FlowModel(LatentModel):
         with model_errors(self.folder / "scheduler"), quiet_libraries():
             scheduler, given = make(self.scheduler_config), dict[str, Any]()
             if self.scheduler_config.get("use_dynamic_shifting"):
-                given["mu"] = self._shift_of(shape[1] * shape[2] // self.patch**2)
+                given["mu"] = self._shift_of(shape[1] * shape[2] // self.patch**2, steps)
             if self.steps_evenly and not self.scheduler_config.get("use_flow_sigmas"):
                 given["sigmas"] = np.linspace(1.0, 1 / steps, steps)
             scheduler.set_timesteps(steps, **given)
         sigmas: Tensor = scheduler.sigmas
         return sigmas
 
-    def _shift_of(self, tokens: int) -> float:
-        """The exponent of the shift for an image of so many tokens: linear between two sizes."""
+    def _shift_of(self, tokens: int, steps: int) -> float:
+        """The exponent of the shift for an image of so many tokens: linear between two sizes.
+
+        The same for any number of steps, in most families.
+        """
         known = self.scheduler_config.get
         least, most = known("base_image_seq_len", 256), known("max_image_seq_len", 4096)
         low, high = known("base_shift", 0.5), known("max_shift", self.max_shift)
@@ -122,16 +126,27 @@ class FlowModel(LatentModel):
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:
         """By the pipeline's own `encode_prompt`; None is what guidance leads away from."""
-        texts = [self.negative if prompt is None else prompt for prompt in prompts]
-        pipeline = self.text_pipeline
+        texts = [prompt for prompt in prompts if prompt is not None]
+        pipeline, parts = self.text_pipeline, list[Conditioning]()
         with model_errors(self.folder), quiet_libraries():
-            encoded = self._encode(pipeline, texts)
-        kept = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in encoded.items()}
-        return kept
+            if texts:
+                parts.append(self._encode(pipeline, texts))
+            if len(texts) < len(prompts):
+                parts.append(self._encode_negative(pipeline))
+        encoded, row = reduce(joined, parts), count()
+        rows = [len(texts) if prompt is None else next(row) for prompt in prompts]
+        return {
+            name: (value.to(self.dtype) if value.is_floating_point() else value)[rows]
+            for name, value in encoded.items()
+        }
 
     @abstractmethod
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """The conditioning on P prompts."""
+
+    def _encode_negative(self, pipeline: Any) -> Conditioning:
+        """The one row that guidance leads away from; some families word it as no prompt is."""
+        return self._encode(pipeline, [self.negative])
 
     def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
         """For each prompt whether the encoder that takes most of it cuts it; tokenizers alone."""
@@ -185,3 +200,8 @@ def padded(rows: Sequence[Tensor]) -> Conditioning:
     lengths = torch.tensor([len(row) for row in rows], device=states.device)
     mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
     return {STATES: states, MASK: mask}
+
+
+def valid(states: Tensor, mask: Tensor) -> Conditioning:
+    """Texts (P, L, D) of one length as texts of different lengths, of the tokens in a mask."""
+    return padded([row[kept] for row, kept in zip(states, mask.bool(), strict=True)])
