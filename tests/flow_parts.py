@@ -225,13 +225,18 @@ def vae(channels: int, **more: Any) -> Any:
 
 def flux2_vae() -> Any:
     """FLUX.2's, which normalises latents by patches."""
-    return diffusers().AutoencoderKLFlux2(
+    import torch
+
+    coder = diffusers().AutoencoderKLFlux2(
         block_out_channels=(4, 4, 4, 4),
         layers_per_block=1,
         latent_channels=4,
         norm_num_groups=2,
         sample_size=32,
     )
+    coder.bn.running_mean.copy_(torch.linspace(-1, 1, 16))
+    coder.bn.running_var.copy_(torch.linspace(0.5, 4, 16))
+    return coder
 
 
 def qwen_vae() -> Any:

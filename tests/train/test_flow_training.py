@@ -26,6 +26,7 @@ from tests.train.tiny import pairs_of
 FAMILIES: dict[str, Callable[[Path], Path]] = {
     "sd3": flow_pipelines.sd3,
     "flux": flow_pipelines.flux,
+    "flux2-klein": flow_pipelines.flux2_klein,
     "qwen-image": flow_pipelines.qwen_image,
     "z-image": flow_pipelines.z_image,
     "aura-flow": flow_pipelines.aura_flow,

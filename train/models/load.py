@@ -13,6 +13,7 @@ from invdpo.schemas.io.model_folder import check_settings, find_folder, model_er
 from invdpo.train.models.base import FAMILIES, ModelAdapter
 from invdpo.train.models.flow.aura_flow import AuraFlow
 from invdpo.train.models.flow.flux import Flux
+from invdpo.train.models.flow.flux2_klein import Flux2Klein
 from invdpo.train.models.flow.lumina2 import Lumina2
 from invdpo.train.models.flow.qwen_image import QwenImage
 from invdpo.train.models.flow.stable_diffusion_3 import StableDiffusion3
@@ -23,7 +24,7 @@ from invdpo.train.models.stable_diffusion import StableDiffusion
 
 KNOWN: tuple[type[LatentModel], ...] = (
     *(StableDiffusion, StableDiffusionXL, StableDiffusion3),
-    *(Flux, QwenImage, ZImage, AuraFlow, Lumina2),
+    *(Flux, Flux2Klein, QwenImage, ZImage, AuraFlow, Lumina2),
 )
 for family in KNOWN:
     FAMILIES.register(family.pipeline)(family)

@@ -25,6 +25,7 @@ from invdpo.train.inversion import own_noise, regenerate
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.finetuning import start_tuning
 from invdpo.train.models.flow.base import unpack
+from invdpo.train.models.latent_model import to_pixels
 from invdpo.train.models.reference import Reference
 from invdpo.train.schedule import Shape
 from invdpo.train.splits import resolve_config
@@ -53,6 +54,10 @@ CASES = {
     "flux-dev": Case(flow_pipelines.flux, {"guidance_scale": 2.5}, embedded=2.5),
     "flux-schnell": Case(
         lambda folder: flow_pipelines.flux(folder, guidance_embeds=False), {"guidance_scale": 0.0}
+    ),
+    "flux2-klein": Case(flow_pipelines.flux2_klein, OFF, ON),
+    "flux2-klein-distilled": Case(
+        lambda folder: flow_pipelines.flux2_klein(folder, distilled=True), OFF
     ),
     "qwen-image": Case(flow_pipelines.qwen_image, {"true_cfg_scale": 1.0}),
     "z-image": Case(flow_pipelines.z_image, {"guidance_scale": 0.0}, {"guidance_scale": 2.0}),
@@ -99,7 +104,7 @@ def drawn(pipe: Any, case: Case, shape: Shape, **given: Any) -> tuple[Tensor, Te
     """Latents of this shape and images of both prompts, without classifier-free guidance."""
     latents: list[Tensor] = []
     images = pipe(
-        [*PROMPTS],
+        prompt=[*PROMPTS],
         height=SIDE,
         width=SIDE,
         num_inference_steps=STEPS,
@@ -162,7 +167,7 @@ def test_the_grid_is_the_pipelines_for_every_size(folder: Path, case: Case, pipe
     grids = []
     for side in (SIDE, 2 * SIDE):
         size = {"height": side, "width": side, "num_inference_steps": 7, "output_type": "latent"}
-        pipe(PROMPTS[0], **{**case.unguided, **size})
+        pipe(prompt=PROMPTS[0], **{**case.unguided, **size})
         theirs = pipe.scheduler.sigmas
         grid = adapter.process.grid(7, adapter.latent_shape((side, side)))
         torch.testing.assert_close(grid.levels.flip(0).float(), theirs, atol=1e-6, rtol=0)
@@ -172,6 +177,14 @@ def test_the_grid_is_the_pipelines_for_every_size(folder: Path, case: Case, pipe
         grids.append(grid.levels)
     dynamic = adapter.scheduler_config.get("use_dynamic_shifting")  # type: ignore[attr-defined]
     assert torch.equal(*grids) != bool(dynamic)
+
+
+def test_training_levels_are_spread_as_those_of_a_sampler(folder: Path, case: Case) -> None:
+    """However far beyond any sampler's steps T is, the noisy half isn't left out."""
+    adapter = load_adapter(config_of(folder, case), CPU)
+    training = adapter.process.training_levels(adapter.latent_shape((SIDE, SIDE))).levels
+    assert len(training) == 1000
+    assert training.median() > 0.49
 
 
 def test_a_prompt_alone_is_the_prompt_in_a_padded_batch(folder: Path, case: Case) -> None:
@@ -189,12 +202,20 @@ def test_a_prompt_alone_is_the_prompt_in_a_padded_batch(folder: Path, case: Case
 
 def test_latents_are_the_scaled_mode_and_come_back(folder: Path, case: Case, pipe: Any) -> None:
     adapter = load_adapter(config_of(folder, case), CPU)
-    image = fit(Image.new("RGB", (SIDE, SIDE), (255, 0, 128)), (SIDE, SIDE))
+    noise = torch.randint(256, (SIDE, SIDE, 3), dtype=torch.uint8, generator=seeded())
+    image = fit(Image.fromarray(noise.numpy()), (SIDE, SIDE))
     latent = adapter.encode_images([image])["latent"]
     assert latent.shape[1:] == adapter.latent_shape((SIDE, SIDE))
     latents, theirs = drawn(pipe, case, latent.shape[1:])
     ours = adapter.decode_latents(latents) / 2 + 0.5
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    pixels = to_pixels(image.image)[None]
+    frames = pixels[:, :, None] if adapter.vae_dimensions == 5 else pixels  # type: ignore[attr-defined]
+    with torch.no_grad():
+        encoded = pipe.vae.encode(frames)
+        raw = encoded.latent_dist.mode() if "latent_dist" in encoded else encoded.latent
+        back = pipe.vae.decode(raw).sample.reshape(pixels.shape).clamp(-1, 1)
+    torch.testing.assert_close(adapter.decode_latents(latent), back, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["lora", "full"])

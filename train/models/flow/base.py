@@ -36,6 +36,8 @@ class FlowModel(LatentModel):
     )
     negative: ClassVar[str] = ""
     """The prompt that guidance leads away from."""
+    sample_size: ClassVar[int] = 128
+    """Side of the latent that the pipeline draws by default, unless the transformer says so."""
     patch: ClassVar[int] = 2
     """Positions along a side of the latent that make one token."""
     steps_evenly: ClassVar[bool] = True
@@ -60,7 +62,7 @@ class FlowModel(LatentModel):
     @property
     def side(self) -> int:
         """Side in pixels of the square that the pipeline draws by default."""
-        return int(self.denoiser_config.get("sample_size", 128)) * self._factor
+        return int(self.denoiser_config.get("sample_size", self.sample_size)) * self._factor
 
     @property
     def multiple(self) -> int:
@@ -160,6 +162,19 @@ class FlowModel(LatentModel):
     def _as_asked(self, prompts: Sequence[str]) -> Sequence[str]:
         """The prompts as they go to the tokenizer."""
         return prompts
+
+    def _in_chat(self, prompts: Sequence[str], **given: Any) -> list[str]:
+        """Each prompt as what a user says to a model that would answer."""
+        template = self._tokenizer("tokenizer").apply_chat_template
+        return [
+            template(
+                [{"role": "user", "content": prompt}],
+                tokenize=False,
+                add_generation_prompt=True,
+                **given,
+            )
+            for prompt in prompts
+        ]
 
     def predict(
         self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
