@@ -100,13 +100,13 @@ def gemma() -> Any:
 
 
 def gemma_words() -> Any:
-    """Printable characters."""
+    """Printable characters, after a token with which every text begins."""
     from transformers import GemmaTokenizer
 
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *PRINTABLE]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     kind: Any = GemmaTokenizer
-    return kind(vocab=vocabulary, merges=[])
+    return kind(vocab=vocabulary, merges=[], add_bos_token=True)
 
 
 def qwen_vl() -> Any:
@@ -205,6 +205,13 @@ def scheduler(*, shift: float, dynamic: bool = False, **more: Any) -> Any:
     """Of flow matching, by Euler's steps."""
     return diffusers().FlowMatchEulerDiscreteScheduler(
         shift=shift, use_dynamic_shifting=dynamic, **more
+    )
+
+
+def solver(order: int) -> Any:
+    """Of flow matching, by the solver with which SANA was published."""
+    return diffusers().DPMSolverMultistepScheduler(
+        solver_order=order, prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
     )
 
 

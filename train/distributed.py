@@ -30,7 +30,7 @@ BLOCKS = (
     *("Flux2TransformerBlock", "Flux2SingleTransformerBlock"),
     *("QwenImageTransformerBlock", "ZImageTransformerBlock"),
     *("AuraFlowJointTransformerBlock", "AuraFlowSingleTransformerBlock"),
-    *("Lumina2TransformerBlock",),
+    *("Lumina2TransformerBlock", "SanaTransformerBlock"),
 )
 """Modules whose weights are gathered together."""
 

@@ -31,6 +31,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "z-image": flow_pipelines.z_image,
     "aura-flow": flow_pipelines.aura_flow,
     "lumina2": flow_pipelines.lumina2,
+    "sana": flow_pipelines.sana,
 }
 
 
@@ -141,7 +142,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-@pytest.mark.parametrize("family", ["qwen-image", "z-image", "lumina2"])
+@pytest.mark.parametrize("family", ["qwen-image", "z-image", "lumina2", "sana"])
 def test_only_valid_tokens_are_stored(
     models: Any, dataset: Path, tmp_path: Path, family: str
 ) -> None:

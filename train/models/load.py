@@ -16,6 +16,7 @@ from invdpo.train.models.flow.flux import Flux
 from invdpo.train.models.flow.flux2_klein import Flux2Klein
 from invdpo.train.models.flow.lumina2 import Lumina2
 from invdpo.train.models.flow.qwen_image import QwenImage
+from invdpo.train.models.flow.sana import Sana
 from invdpo.train.models.flow.stable_diffusion_3 import StableDiffusion3
 from invdpo.train.models.flow.z_image import ZImage
 from invdpo.train.models.latent_model import LatentModel
@@ -24,7 +25,7 @@ from invdpo.train.models.stable_diffusion import StableDiffusion
 
 KNOWN: tuple[type[LatentModel], ...] = (
     *(StableDiffusion, StableDiffusionXL, StableDiffusion3),
-    *(Flux, Flux2Klein, QwenImage, ZImage, AuraFlow, Lumina2),
+    *(Flux, Flux2Klein, QwenImage, ZImage, AuraFlow, Lumina2, Sana),
 )
 for family in KNOWN:
     FAMILIES.register(family.pipeline)(family)

@@ -23,7 +23,7 @@ from invdpo.train.models.base import MASK, STATES, Conditioning, joined
 from invdpo.train.models.latent_model import LatentModel, too_long
 from invdpo.train.schedule import RectifiedFlow, Shape
 
-SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+EULER = "FlowMatchEulerDiscreteScheduler"
 
 
 class FlowModel(LatentModel):
@@ -34,6 +34,8 @@ class FlowModel(LatentModel):
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
     )
+    schedulers: ClassVar[dict[str, dict[str, Any]]] = {EULER: {}}
+    """With which the family was published, and the settings without which they are no flow's."""
     negative: ClassVar[str] = ""
     """The prompt that guidance leads away from."""
     sample_size: ClassVar[int] = 128
@@ -50,14 +52,24 @@ class FlowModel(LatentModel):
 
     def __init__(self, folder: Path, device: torch.device, dtype: str, weights_dtype: str) -> None:
         super().__init__(folder, device, dtype, weights_dtype)
-        found = self.scheduler_config.get("_class_name")
-        if found != SCHEDULER:
-            raise ModelError(
-                f"{folder / 'scheduler'}: found {found}; a {self.pipeline} can be trained with the "
-                f"{SCHEDULER} that it was published with."
-            )
+        self._check_scheduler()
         levels = int(self.scheduler_config.get("num_train_timesteps", 1000))
         self.process: RectifiedFlow = RectifiedFlow(self._sigmas, levels)
+
+    def _check_scheduler(self) -> None:
+        where, has = self.folder / "scheduler", self.scheduler_config
+        settings = self.schedulers.get(found := has.get("_class_name"))
+        if settings is None:
+            raise ModelError(
+                f"{where}: found {found}; a {self.pipeline} can be trained with the "
+                f"{' or '.join(self.schedulers)} that it was published with."
+            )
+        for name, value in settings.items():
+            if has.get(name) != value:
+                raise ModelError(
+                    f"{where}: {name}: found {has.get(name)}; a {self.pipeline} can be trained "
+                    f"with {value}."
+                )
 
     @property
     def side(self) -> int:
@@ -72,9 +84,8 @@ class FlowModel(LatentModel):
     def _sigmas(self, steps: int, shape: Shape) -> Tensor:
         """σ as the pipeline's own call sets them for a latent of this shape: (N+1,), 1 to 0."""
         import numpy as np
-        from diffusers import FlowMatchEulerDiscreteScheduler
 
-        make: Any = FlowMatchEulerDiscreteScheduler.from_config  # untyped
+        make = self._diffusers(self.scheduler_config["_class_name"]).from_config
         with model_errors(self.folder / "scheduler"), quiet_libraries():
             scheduler, given = make(self.scheduler_config), dict[str, Any]()
             if self.scheduler_config.get("use_dynamic_shifting"):
