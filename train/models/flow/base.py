@@ -58,7 +58,8 @@ class FlowModel(LatentModel):
 
     def _check_scheduler(self) -> None:
         where, has = self.folder / "scheduler", self.scheduler_config
-        settings = self.schedulers.get(found := has.get("_class_name"))
+        found = str(has.get("_class_name"))
+        settings = self.schedulers.get(found)
         if settings is None:
             raise ModelError(
                 f"{where}: found {found}; a {self.pipeline} can be trained with the "

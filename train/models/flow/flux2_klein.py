@@ -55,13 +55,13 @@ class Flux2Klein(FlowModel):
     def _call(
         self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
     ) -> Tensor:
-        states = conditioning[STATES]
+        states, (height, width) = conditioning[STATES], x.shape[2:]
         out: Tensor = denoiser(
             x.flatten(2).mT,
             timestep=t,
             encoder_hidden_states=states,
             txt_ids=_positions(x, 1, 1, states.shape[1]),
-            img_ids=_positions(x, *x.shape[2:], 1),
+            img_ids=_positions(x, height, width, 1),
         ).sample
         return out.mT.reshape(x.shape)
 
