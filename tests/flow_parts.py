@@ -100,13 +100,13 @@ def gemma() -> Any:
 
 
 def gemma_words() -> Any:
-    """Printable characters."""
+    """Printable characters, after a token with which every text begins."""
     from transformers import GemmaTokenizer
 
     tokens = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *PRINTABLE]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     kind: Any = GemmaTokenizer
-    return kind(vocab=vocabulary, merges=[])
+    return kind(vocab=vocabulary, merges=[], add_bos_token=True)
 
 
 def qwen_vl() -> Any:
@@ -208,6 +208,13 @@ def scheduler(*, shift: float, dynamic: bool = False, **more: Any) -> Any:
     )
 
 
+def solver(order: int) -> Any:
+    """Of flow matching, by the solver with which SANA was published."""
+    return diffusers().DPMSolverMultistepScheduler(
+        solver_order=order, prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
+
+
 def vae(channels: int, **more: Any) -> Any:
     """Of 8 pixels a latent."""
     return diffusers().AutoencoderKL(
@@ -225,13 +232,18 @@ def vae(channels: int, **more: Any) -> Any:
 
 def flux2_vae() -> Any:
     """FLUX.2's, which normalises latents by patches."""
-    return diffusers().AutoencoderKLFlux2(
+    import torch
+
+    coder = diffusers().AutoencoderKLFlux2(
         block_out_channels=(4, 4, 4, 4),
         layers_per_block=1,
         latent_channels=4,
         norm_num_groups=2,
         sample_size=32,
     )
+    coder.bn.running_mean.copy_(torch.linspace(-1, 1, 16))
+    coder.bn.running_var.copy_(torch.linspace(0.5, 4, 16))
+    return coder
 
 
 def qwen_vae() -> Any:

@@ -28,6 +28,7 @@ from tests.flow_parts import (
     save,
     scheduler,
     seed,
+    solver,
     t5,
     t5_words,
     umt5,
@@ -196,9 +197,10 @@ def z_image(folder: Path) -> Path:
     )
 
 
-def sana(folder: Path) -> Path:
+def sana(folder: Path, *, solver_order: int = 0) -> Path:
     """SANA: an autoencoder that is no variational one, and Gemma.
 
+    It is published with a solver of the second order; 0 is for Euler's steps, as of other families.
     So small a one is drawn with `use_resolution_binning=False` alone.
     """
     seed()
@@ -219,7 +221,7 @@ def sana(folder: Path) -> Path:
             vae=sana_vae(),
             text_encoder=gemma(),
             tokenizer=gemma_words(),
-            scheduler=scheduler(shift=3.0),
+            scheduler=solver(solver_order) if solver_order else scheduler(shift=3.0),
         ),
         folder,
     )

@@ -27,7 +27,10 @@ CHUNK = 2**26
 BLOCKS = (
     *("BasicTransformerBlock", "ResnetBlock2D", "JointTransformerBlock"),
     *("FluxTransformerBlock", "FluxSingleTransformerBlock"),
+    *("Flux2TransformerBlock", "Flux2SingleTransformerBlock"),
     *("QwenImageTransformerBlock", "ZImageTransformerBlock"),
+    *("AuraFlowJointTransformerBlock", "AuraFlowSingleTransformerBlock"),
+    *("Lumina2TransformerBlock", "SanaTransformerBlock"),
 )
 """Modules whose weights are gathered together."""
 

@@ -26,8 +26,12 @@ from tests.train.tiny import pairs_of
 FAMILIES: dict[str, Callable[[Path], Path]] = {
     "sd3": flow_pipelines.sd3,
     "flux": flow_pipelines.flux,
+    "flux2-klein": flow_pipelines.flux2_klein,
     "qwen-image": flow_pipelines.qwen_image,
     "z-image": flow_pipelines.z_image,
+    "aura-flow": flow_pipelines.aura_flow,
+    "lumina2": flow_pipelines.lumina2,
+    "sana": flow_pipelines.sana,
 }
 
 
@@ -138,7 +142,7 @@ def test_a_stopped_training_goes_on_bit_for_bit(
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
-@pytest.mark.parametrize("family", ["qwen-image", "z-image"])
+@pytest.mark.parametrize("family", ["qwen-image", "z-image", "lumina2", "sana"])
 def test_only_valid_tokens_are_stored(
     models: Any, dataset: Path, tmp_path: Path, family: str
 ) -> None:

@@ -11,17 +11,21 @@ from invdpo.schemas.errors import ConfigError, ModelError, PluginError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
 from invdpo.train.models.base import FAMILIES, ModelAdapter
-from invdpo.train.models.flux import Flux
+from invdpo.train.models.flow.aura_flow import AuraFlow
+from invdpo.train.models.flow.flux import Flux
+from invdpo.train.models.flow.flux2_klein import Flux2Klein
+from invdpo.train.models.flow.lumina2 import Lumina2
+from invdpo.train.models.flow.qwen_image import QwenImage
+from invdpo.train.models.flow.sana import Sana
+from invdpo.train.models.flow.stable_diffusion_3 import StableDiffusion3
+from invdpo.train.models.flow.z_image import ZImage
 from invdpo.train.models.latent_model import LatentModel
-from invdpo.train.models.qwen_image import QwenImage
 from invdpo.train.models.sdxl import StableDiffusionXL
 from invdpo.train.models.stable_diffusion import StableDiffusion
-from invdpo.train.models.stable_diffusion_3 import StableDiffusion3
-from invdpo.train.models.z_image import ZImage
 
 KNOWN: tuple[type[LatentModel], ...] = (
     *(StableDiffusion, StableDiffusionXL, StableDiffusion3),
-    *(Flux, QwenImage, ZImage),
+    *(Flux, Flux2Klein, QwenImage, ZImage, AuraFlow, Lumina2, Sana),
 )
 for family in KNOWN:
     FAMILIES.register(family.pipeline)(family)

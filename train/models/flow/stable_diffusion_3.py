@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from invdpo.train.models.base import STATES, Conditioning
-from invdpo.train.models.flow import FlowModel
+from invdpo.train.models.flow.base import FlowModel
 
 
 class StableDiffusion3(FlowModel):
@@ -31,8 +31,9 @@ class StableDiffusion3(FlowModel):
         """Pixels of which every side is a multiple: whole tokens."""
         return self._factor * int(self.denoiser_config["patch_size"])
 
-    def _shift_of(self, tokens: int) -> float:
-        return super()._shift_of(tokens * self.patch**2 // self.denoiser_config["patch_size"] ** 2)
+    def _shift_of(self, tokens: int, steps: int) -> float:
+        size = self.denoiser_config["patch_size"]
+        return super()._shift_of(tokens * self.patch**2 // size**2, steps)
 
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D) and pooled ones (P, E)."""

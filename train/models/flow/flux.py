@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.train.models.base import STATES, Conditioning
-from invdpo.train.models.flow import FlowModel, pack, unpack
+from invdpo.train.models.flow.base import FlowModel, pack, unpack
 
 
 class Flux(FlowModel):
@@ -48,13 +48,13 @@ class Flux(FlowModel):
             timestep=t,
             guidance=guidance,
             txt_ids=x.new_zeros(conditioning[STATES].shape[1], 3),
-            img_ids=_places(x),
+            img_ids=_positions(x),
             **conditioning,
         ).sample
         return unpack(out, x.shape[1:])
 
 
-def _places(x: Tensor) -> Tensor:
+def _positions(x: Tensor) -> Tensor:
     """(0, row, column) of each token of latents (M, C, H, W)."""
     rows, columns = (torch.arange(n // 2, device=x.device, dtype=x.dtype) for n in x.shape[2:])
     zero = torch.zeros(1, device=x.device, dtype=x.dtype)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.train.models.base import MASK, STATES, Conditioning
-from invdpo.train.models.flow import FlowModel, pack, padded, unpack
+from invdpo.train.models.flow.base import FlowModel, pack, unpack, valid
 
 MOST_TOKENS = 512
 """Of a prompt, as the pipeline takes it by default."""
@@ -44,8 +44,7 @@ class QwenImage(FlowModel):
             texts, device=self.device, max_sequence_length=MOST_TOKENS
         )
         whole = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
-        mask = whole if mask is None else mask.bool()
-        return padded([row[kept] for row, kept in zip(states, mask, strict=True)])
+        return valid(states, whole if mask is None else mask)
 
     def _call(
         self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.train.models.base import MASK, STATES, Conditioning
-from invdpo.train.models.flow import FlowModel, padded
+from invdpo.train.models.flow.base import FlowModel, padded
 
 
 class ZImage(FlowModel):
@@ -34,16 +34,7 @@ class ZImage(FlowModel):
         return padded(rows)
 
     def _as_asked(self, prompts: Sequence[str]) -> Sequence[str]:
-        tokenizer = self._tokenizer("tokenizer")
-        return [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}],
-                tokenize=False,
-                add_generation_prompt=True,
-                enable_thinking=True,
-            )
-            for prompt in prompts
-        ]
+        return self._in_chat(prompts, enable_thinking=True)
 
     def _call(
         self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, reduce
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,11 +19,11 @@ from torch import Tensor, nn
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.model_folder import model_errors, read_index
-from invdpo.train.models.base import MASK, STATES, Conditioning
+from invdpo.train.models.base import MASK, STATES, Conditioning, joined
 from invdpo.train.models.latent_model import LatentModel, too_long
 from invdpo.train.schedule import RectifiedFlow, Shape
 
-SCHEDULER = "FlowMatchEulerDiscreteScheduler"
+EULER = "FlowMatchEulerDiscreteScheduler"
 
 
 class FlowModel(LatentModel):
@@ -33,8 +34,12 @@ class FlowModel(LatentModel):
         *("to_q", "to_k", "to_v", "to_out.0"),
         *("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"),
     )
+    schedulers: ClassVar[dict[str, dict[str, Any]]] = {EULER: {}}
+    """With which the family was published, and the settings without which they are no flow's."""
     negative: ClassVar[str] = ""
     """The prompt that guidance leads away from."""
+    sample_size: ClassVar[int] = 128
+    """Side of the latent that the pipeline draws by default, unless the transformer says so."""
     patch: ClassVar[int] = 2
     """Positions along a side of the latent that make one token."""
     steps_evenly: ClassVar[bool] = True
@@ -47,19 +52,30 @@ class FlowModel(LatentModel):
 
     def __init__(self, folder: Path, device: torch.device, dtype: str, weights_dtype: str) -> None:
         super().__init__(folder, device, dtype, weights_dtype)
-        found = self.scheduler_config.get("_class_name")
-        if found != SCHEDULER:
-            raise ModelError(
-                f"{folder / 'scheduler'}: found {found}; a {self.pipeline} can be trained with the "
-                f"{SCHEDULER} that it was published with."
-            )
+        self._check_scheduler()
         levels = int(self.scheduler_config.get("num_train_timesteps", 1000))
         self.process: RectifiedFlow = RectifiedFlow(self._sigmas, levels)
+
+    def _check_scheduler(self) -> None:
+        where, has = self.folder / "scheduler", self.scheduler_config
+        found = str(has.get("_class_name"))
+        settings = self.schedulers.get(found)
+        if settings is None:
+            raise ModelError(
+                f"{where}: found {found}; a {self.pipeline} can be trained with the "
+                f"{' or '.join(self.schedulers)} that it was published with."
+            )
+        for name, value in settings.items():
+            if has.get(name) != value:
+                raise ModelError(
+                    f"{where}: {name}: found {has.get(name)}; a {self.pipeline} can be trained "
+                    f"with {value}."
+                )
 
     @property
     def side(self) -> int:
         """Side in pixels of the square that the pipeline draws by default."""
-        return int(self.denoiser_config.get("sample_size", 128)) * self._factor
+        return int(self.denoiser_config.get("sample_size", self.sample_size)) * self._factor
 
     @property
     def multiple(self) -> int:
@@ -69,21 +85,23 @@ class FlowModel(LatentModel):
     def _sigmas(self, steps: int, shape: Shape) -> Tensor:
         """σ as the pipeline's own call sets them for a latent of this shape: (N+1,), 1 to 0."""
         import numpy as np
-        from diffusers import FlowMatchEulerDiscreteScheduler
 
-        make: Any = FlowMatchEulerDiscreteScheduler.from_config  # untyped
+        make = self._diffusers(self.scheduler_config["_class_name"]).from_config
         with model_errors(self.folder / "scheduler"), quiet_libraries():
             scheduler, given = make(self.scheduler_config), dict[str, Any]()
             if self.scheduler_config.get("use_dynamic_shifting"):
-                given["mu"] = self._shift_of(shape[1] * shape[2] // self.patch**2)
+                given["mu"] = self._shift_of(shape[1] * shape[2] // self.patch**2, steps)
             if self.steps_evenly and not self.scheduler_config.get("use_flow_sigmas"):
                 given["sigmas"] = np.linspace(1.0, 1 / steps, steps)
             scheduler.set_timesteps(steps, **given)
         sigmas: Tensor = scheduler.sigmas
         return sigmas
 
-    def _shift_of(self, tokens: int) -> float:
-        """The exponent of the shift for an image of so many tokens: linear between two sizes."""
+    def _shift_of(self, tokens: int, steps: int) -> float:
+        """The exponent of the shift for an image of so many tokens: linear between two sizes.
+
+        The same for any number of steps, in most families.
+        """
         known = self.scheduler_config.get
         least, most = known("base_image_seq_len", 256), known("max_image_seq_len", 4096)
         low, high = known("base_shift", 0.5), known("max_shift", self.max_shift)
@@ -122,16 +140,27 @@ class FlowModel(LatentModel):
     @torch.no_grad()
     def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:
         """By the pipeline's own `encode_prompt`; None is what guidance leads away from."""
-        texts = [self.negative if prompt is None else prompt for prompt in prompts]
-        pipeline = self.text_pipeline
+        texts = [prompt for prompt in prompts if prompt is not None]
+        pipeline, parts = self.text_pipeline, list[Conditioning]()
         with model_errors(self.folder), quiet_libraries():
-            encoded = self._encode(pipeline, texts)
-        kept = {k: v.to(self.dtype) if v.is_floating_point() else v for k, v in encoded.items()}
-        return kept
+            if texts:
+                parts.append(self._encode(pipeline, texts))
+            if len(texts) < len(prompts):
+                parts.append(self._encode_negative(pipeline))
+        encoded, row = reduce(joined, parts), count()
+        rows = [len(texts) if prompt is None else next(row) for prompt in prompts]
+        return {
+            name: (value.to(self.dtype) if value.is_floating_point() else value)[rows]
+            for name, value in encoded.items()
+        }
 
     @abstractmethod
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """The conditioning on P prompts."""
+
+    def _encode_negative(self, pipeline: Any) -> Conditioning:
+        """The one row that guidance leads away from; some families word it as no prompt is."""
+        return self._encode(pipeline, [self.negative])
 
     def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
         """For each prompt whether the encoder that takes most of it cuts it; tokenizers alone."""
@@ -145,6 +174,19 @@ class FlowModel(LatentModel):
     def _as_asked(self, prompts: Sequence[str]) -> Sequence[str]:
         """The prompts as they go to the tokenizer."""
         return prompts
+
+    def _in_chat(self, prompts: Sequence[str], **given: Any) -> list[str]:
+        """Each prompt as what a user says to a model that would answer."""
+        template = self._tokenizer("tokenizer").apply_chat_template
+        return [
+            template(
+                [{"role": "user", "content": prompt}],
+                tokenize=False,
+                add_generation_prompt=True,
+                **given,
+            )
+            for prompt in prompts
+        ]
 
     def predict(
         self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
@@ -185,3 +227,8 @@ def padded(rows: Sequence[Tensor]) -> Conditioning:
     lengths = torch.tensor([len(row) for row in rows], device=states.device)
     mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
     return {STATES: states, MASK: mask}
+
+
+def valid(states: Tensor, mask: Tensor) -> Conditioning:
+    """Texts (P, L, D) of one length as texts of different lengths, of the tokens in a mask."""
+    return padded([row[kept] for row, kept in zip(states, mask.bool(), strict=True)])

@@ -1,0 +1,84 @@
+"""What folders and options of flow-matching models may say, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError, ModelError
+from invdpo.train.models import load_adapter
+from invdpo.train.splits import resolve_config
+from tests import flow_pipelines
+
+CPU = torch.device("cpu")
+
+
+def test_the_published_solver_of_sana_steps_between_the_same_levels(tmp_path: Path) -> None:
+    """Where Euler steps are too few to be the solver's, its σ and times are still ours."""
+    from diffusers import DiffusionPipeline
+
+    folder = flow_pipelines.sana(tmp_path / "model", solver_order=2)
+    pipe: Any = DiffusionPipeline.from_pretrained(folder)
+    adapter = load_adapter(TrainConfig(model=str(folder)), CPU)
+    pipe.scheduler.set_timesteps(20)
+    grid = adapter.process.grid(20, (4, 8, 8))
+    torch.testing.assert_close(grid.levels.flip(0).float(), pipe.scheduler.sigmas)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ({"prediction_type": "epsilon"}, "prediction_type: found epsilon.*flow_prediction"),
+        ({"use_flow_sigmas": False}, "use_flow_sigmas: found False.*True"),
+    ],
+)
+def test_a_solver_of_diffusion_is_refused(
+    tmp_path: Path, setting: dict[str, Any], text: str
+) -> None:
+    folder = flow_pipelines.sana(tmp_path / "model", solver_order=2)
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **setting}))
+    with pytest.raises(ModelError, match=text):
+        load_adapter(TrainConfig(model=str(folder)), CPU)
+
+
+def test_another_scheduler_is_refused(tmp_path: Path) -> None:
+    folder = flow_pipelines.sd3(tmp_path / "model")
+    path = folder / "scheduler" / "scheduler_config.json"
+    path.write_text(json.dumps({"_class_name": "DDIMScheduler"}))
+    with pytest.raises(ModelError, match=r"found DDIMScheduler.*FlowMatchEulerDiscreteScheduler"):
+        load_adapter(TrainConfig(model=str(folder)), CPU)
+
+
+@pytest.mark.parametrize(
+    ("guidance_embeds", "changes", "text"),
+    [
+        (True, {"inversion_guidance_scale": 3.5}, r"inversion_guidance_scale: found 3\.5"),
+        (False, {"embedded_guidance": 3.5}, r"embedded_guidance: found 3\.5.*allowed: 1"),
+    ],
+)
+def test_guidance_of_the_wrong_kind_is_refused(
+    tmp_path: Path, guidance_embeds: bool, changes: dict[str, Any], text: str
+) -> None:
+    folder = flow_pipelines.flux(tmp_path / "model", guidance_embeds=guidance_embeds)
+    with pytest.raises(ConfigError, match=text):
+        load_adapter(TrainConfig(model=str(folder), **changes), CPU)
+
+
+def test_the_kohya_names_are_for_unets(tmp_path: Path) -> None:
+    folder = flow_pipelines.sd3(tmp_path / "model")
+    config = TrainConfig(model=str(folder), lora_format="kohya")
+    with pytest.raises(ConfigError, match=r"lora_format: found kohya.*StableDiffusion3Pipeline"):
+        resolve_config(config, load_adapter(config, CPU))
+
+
+def test_noise_weights_are_refused(tmp_path: Path) -> None:
+    folder = flow_pipelines.sd3(tmp_path / "model")
+    config = TrainConfig(model=str(folder), weighting="min_snr")
+    with pytest.raises(ConfigError, match=r"weighting: found min_snr.*uniform and clean"):
+        resolve_config(config, load_adapter(config, CPU))

@@ -1,0 +1,1 @@
+"""Families of flow matching: what they share in `base`, and one file for each of them."""

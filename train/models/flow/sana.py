@@ -1,0 +1,74 @@
+"""SANA.
+
+Shapes: M samples, P prompts, L tokens, D their width.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from invdpo.train.models.base import MASK, STATES, Conditioning
+from invdpo.train.models.flow.base import EULER, FlowModel, valid
+
+SOLVER = "DPMSolverMultistepScheduler"
+"""With which SANA was published: its steps are other than Euler's, but between the same σ."""
+
+
+class Sana(FlowModel):
+    """Gemma's states of an instruction and a prompt; an autoencoder that is no variational one."""
+
+    pipeline: ClassVar[str] = "SanaPipeline"
+    denoiser_class: ClassVar[str] = "SanaTransformer2DModel"
+    vae_class: ClassVar[str] = "AutoencoderDC"
+    encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer")
+    schedulers: ClassVar[dict[str, dict[str, Any]]] = {
+        SOLVER: {"use_flow_sigmas": True, "prediction_type": "flow_prediction"},
+        EULER: {},
+    }
+    steps_evenly: ClassVar[bool] = False
+    patch: ClassVar[int] = 1
+    longest: ClassVar[dict[str, int]] = {"tokenizer": 299}
+    """One less than the pipeline says: a place goes to the end of the instruction."""
+    lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
+    lengths_vary: ClassVar[bool] = True
+
+    @property
+    def _factor(self) -> int:
+        return int(2 ** (len(self.vae_config["encoder_block_out_channels"]) - 1))
+
+    def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
+        """States (P, L, D) and their mask (P, L)."""
+        instruction = inspect.signature(pipeline.__call__).parameters["complex_human_instruction"]
+        states, mask, _, _ = pipeline.encode_prompt(
+            texts,
+            device=self.device,
+            do_classifier_free_guidance=False,
+            complex_human_instruction=instruction.default,
+        )
+        return valid(states, mask)
+
+    def _encode_negative(self, pipeline: Any) -> Conditioning:
+        """Without the instruction."""
+        _, _, states, mask = pipeline.encode_prompt([""], device=self.device)
+        return valid(states, mask)
+
+    def _call(
+        self, denoiser: nn.Module, x: Tensor, t: Tensor, conditioning: Conditioning
+    ) -> Tensor:
+        time = self.process.levels * t
+        if self.scheduler_config["_class_name"] == SOLVER:
+            time = time.floor()  # as this scheduler counts
+        out: Tensor = denoiser(
+            x,
+            timestep=time * self.denoiser_config.get("timestep_scale", 1.0),
+            encoder_hidden_states=conditioning[STATES],
+            encoder_attention_mask=conditioning[MASK],
+        ).sample
+        return out[:, : x.shape[1]]  # some predict a variance, too
+
+    def _encode_pixels(self, pixels: Tensor) -> Tensor:
+        latent: Tensor = self.vae.encode(pixels).latent.float() * self.vae.config.scaling_factor
+        return latent
