@@ -27,6 +27,9 @@ from invdpo.train.monitoring.validation_images import IMAGES, ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
 from invdpo.train.splits import buckets, open_data
 
+SIGNS = ("training.json", "metrics.jsonl", "state", "tensorboard", "wandb")
+"""What the folder of a training has from its first step on."""
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -105,9 +108,10 @@ def train(
 def lock_output(output: Path) -> AbstractContextManager[None]:
     """Keep other trainings out of `output`; of several processes the main one does, for all.
 
-    May be nested. Entering raises `WorkspaceError` when another process is training there.
+    May be nested. Entering raises `WorkspaceError` when another process is training there, and for
+    a folder of other things, such as a data set, whose card a training would replace.
     """
-    return FolderLock(output, "training there") if is_main_process() else nullcontext()
+    return FolderLock(output, "training there", signs=SIGNS) if is_main_process() else nullcontext()
 
 
 def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | None) -> TrainResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ def test_a_second_training_is_refused_before_it_does_anything(
             train(dataset, output, config, restart=True, progress=False)
         assert sorted(os.listdir(output)) == [".lock", ".lock.pid"]
         assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_data_set_is_no_output(config: TrainConfig, dataset: Path, tmp_path: Path) -> None:
+    """Its card would be replaced by that of a model."""
+    folder = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(WorkspaceError, match=r"dataset: holds other things, .*folder that is new"):
+        train(dataset, folder, config, restart=True, progress=False)
+    assert sorted(folder.rglob("*")) == before
+    assert os.listdir(tmp_path) == ["dataset"]
 
 
 def test_of_several_processes_the_main_one_holds_the_lock(
