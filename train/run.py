@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.files import write_atomically
 from invdpo.schemas.io.home import expand_home, expand_path
@@ -26,6 +27,9 @@ from invdpo.train.monitoring.trackers import OnStep, track_metrics
 from invdpo.train.monitoring.validation_images import IMAGES, ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
 from invdpo.train.splits import buckets, open_data
+
+SIGNS = ("training.json", "metrics.jsonl", "state", "tensorboard", "wandb")
+"""What the folder of a training has from its first step on."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ def train(
     """
     dataset = expand_path(dataset) if isinstance(dataset, Path) else expand_home(dataset)
     output, cache_dir = expand_path(output), cache_dir and expand_path(cache_dir)
+    _require_another(output, config)
     with lock_output(output):
         setup = set_up(config, output, show_progress=progress)
         data = open_data(dataset, setup.config)
@@ -105,9 +110,21 @@ def train(
 def lock_output(output: Path) -> AbstractContextManager[None]:
     """Keep other trainings out of `output`; of several processes the main one does, for all.
 
-    May be nested. Entering raises `WorkspaceError` when another process is training there.
+    May be nested. Entering raises `WorkspaceError` when another process is training there, and for
+    a folder of other things, such as a data set, whose card a training would replace.
     """
-    return FolderLock(output, "training there") if is_main_process() else nullcontext()
+    return FolderLock(output, "training there", signs=SIGNS) if is_main_process() else nullcontext()
+
+
+def _require_another(output: Path, config: TrainConfig) -> None:
+    """Raise `ConfigError` for weights to begin with that the training would replace or remove."""
+    for option in ("model", "start_from"):
+        if given := getattr(config, option):
+            place = Path(given).resolve()
+            folder = place.parent if place.is_file() else place
+            if output.resolve() in (folder, folder.parent.parent):
+                text = f"train.{option}: {given} lies in the output, {output}, where the training"
+                raise ConfigError(f"{text} would replace it. Name another --output.")
 
 
 def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | None) -> TrainResult:

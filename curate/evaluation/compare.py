@@ -32,6 +32,8 @@ from invdpo.schemas.tables import Record
 log = logging.getLogger("invdpo.curate")
 
 ALL_RIGHT = f"{COMPOSITION}_all_right"
+SIGNS = ("evaluation.json", "tuned/invdpo.yaml", "tuned/prompts.parquet")
+"""What the folder of an evaluation has from its beginning on."""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,8 @@ class Evaluation:
 
 
 def lock_evaluation(folder: Path) -> FolderLock:
-    """What keeps other evaluations out of `folder`; may be nested."""
-    return FolderLock(folder, "evaluating there")
+    """What keeps other evaluations out of `folder`, and this one out of others; may be nested."""
+    return FolderLock(folder, "evaluating there", signs=SIGNS)
 
 
 def evaluate_models(

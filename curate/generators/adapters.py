@@ -19,7 +19,7 @@ from invdpo.curate.checkpoints.lora import (
     is_mixed,
     peft_settings,
 )
-from invdpo.curate.checkpoints.weights import read_shapes
+from invdpo.curate.checkpoints.weights import read_shapes, read_tensors
 from invdpo.curate.generators.fit import DENOISERS, misfit
 from invdpo.curate.generators.specs import LoraSpec, ModelSpec
 from invdpo.schemas import ModelError
@@ -31,6 +31,8 @@ COPY = "invdpo_copy"
 OTHER, *NUMBERS = ((128 + n % 128) * 2.0 ** (n // 128 - 21) for n in range(30 * 128))
 """Different from each other in every precision: eight bits and an exponent of float16."""
 Shapes = Mapping[str, tuple[int, ...]]
+DOWN = ("lora_down.weight", "lora_A.weight", "lora.down.weight", "lokr_w2_b", "lokr_w1_b")
+"""Ends of the tensors whose first axis is a layer's rank."""
 
 
 def adapt(pipeline: Any, spec: ModelSpec) -> None:
@@ -56,10 +58,11 @@ def adapt(pipeline: Any, spec: ModelSpec) -> None:
 
 def _load(pipeline: Any, adapter: LoraSpec, name: str) -> tuple[list[str], int]:
     """Load one LoRA; the tensors of its file that reach nothing, and how many it has."""
-    from safetensors.torch import load_file
-
     path = Path(adapter.source.location)
     shapes, settings = read_shapes(path), peft_settings(path)
+    weights = read_tensors(path)
+    _check_values(adapter, weights)
+    scaled = _with_scales(weights)
 
     def load(weights: Any, name: str) -> None:
         if settings is not None:
@@ -73,10 +76,40 @@ def _load(pipeline: Any, adapter: LoraSpec, name: str) -> tuple[list[str], int]:
         pipeline.load_lora_weights(weights, use_safetensors=True, adapter_name=name)
 
     used = _used(pipeline, shapes, load)
-    load(str(path) if settings is None and not is_mixed(shapes) else load_file(path), name)
+    as_it_is = settings is None and not is_mixed(shapes) and scaled is weights
+    load(str(path) if as_it_is else scaled, name)
     stems = {key[:n] for key in used for n, letter in enumerate(key) if letter == "."}
     used |= {key for key in shapes if _is_alpha(key) and key.removesuffix(".alpha") in stems}
     return [key for key in shapes if key not in used], len(shapes)
+
+
+def _with_scales(weights: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same, with the scales alpha/rank in the weights where the layers' alphas differ.
+
+    The library gives layers whose alpha is missing, and some whose alpha is another, the commonest.
+    """
+    downs = {key.removesuffix(end): key for end in DOWN for key in weights if key.endswith(end)}
+    alphas = {stem: weights.get(f"{stem}alpha") for stem in downs}
+    if len({None if alpha is None else alpha.item() for alpha in alphas.values()}) < 2:
+        return weights
+    scaled = {key: weights[key] for key in weights if key.removesuffix("alpha") not in downs}
+    for stem, down in downs.items():
+        if (alpha := alphas[stem]) is not None:
+            scaled[down] = weights[down] * (alpha.item() / len(weights[down]))
+    return scaled
+
+
+def _check_values(adapter: LoraSpec, weights: Mapping[str, Any]) -> None:
+    """Raise `ModelError` for numbers that spoil every picture, and for scales that are all 0."""
+    if wrong := [key for key, tensor in weights.items() if not tensor.float().isfinite().all()]:
+        text = f"{len(wrong)} of {len(weights)} tensors of this LoRA hold values that are not"
+        raise ModelError(
+            f"{adapter.path}: {text} finite (first: {wrong[0]}). Train it again, or give another."
+        )
+    alphas = [tensor for key, tensor in weights.items() if _is_alpha(key)]
+    if alphas and not any(tensor.any() for tensor in alphas):
+        text = "alpha is 0 in every layer of this LoRA, so it changes nothing"
+        raise ModelError(f"{adapter.path}: {text}. Give another.")
 
 
 def _used(pipeline: Any, shapes: Shapes, load: Callable[[dict[str, Any], str], None]) -> set[str]:
@@ -131,7 +164,7 @@ def _is_alpha(key: str) -> bool:
 def _rank(alpha: str, shapes: Shapes) -> float:
     """What makes the scale 1, so that the numbers stay as they are."""
     stem = alpha.removesuffix("alpha")
-    for end in ("lora_down.weight", "lora_A.weight", "lora.down.weight", "lokr_w2_b", "lokr_w1_b"):
+    for end in DOWN:
         if stem + end in shapes:
             return float(shapes[stem + end][0])
     return 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,15 +36,19 @@ class FolderLock:
         *,
         other: str = "folder",
         beside: bool = False,
+        signs: Collection[str] = (),
     ) -> None:
         """`work` is what its holder does, in words, and `other` what someone refused could use.
 
-        With `beside` the lock lies beside the folder, which may then be replaced as a whole.
+        With `beside` the lock lies beside the folder, which may then be replaced as a whole. With
+        `signs`, paths of which a folder of this work has one, a folder that holds other things and
+        none of them is refused with a `WorkspaceError` on entering.
+
         Raises `ConfigError` when `~` was not expanded: whoever tidies up after it could lose all.
         """
         if (at_home := expand_path(folder)) != folder:
             raise ConfigError(f"{folder}: ~ was not expanded. Give {at_home}.")
-        self.folder, self.work, self.other = folder, work, other
+        self.folder, self.work, self.other, self.signs = folder, work, other, signs
         folder = folder.resolve() if beside else folder
         path = folder.with_name(f".{folder.name}.lock") if beside else folder / ".lock"
         self._holder = path.with_name(f"{path.name}.pid")
@@ -51,6 +56,7 @@ class FolderLock:
 
     def __enter__(self) -> None:
         with disk_errors(self.folder):
+            self._refuse_other_things()
             self._made = not self._holder.parent.exists()
             self._holder.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -77,6 +83,14 @@ class FolderLock:
                 with suppress(OSError):  # there is something in it
                     self._holder.parent.rmdir()
         self._lock.release()
+
+    def _refuse_other_things(self) -> None:
+        if not self.signs or not self.folder.is_dir():
+            return
+        names = sorted(entry.name for entry in self.folder.iterdir() if entry.name[0] != ".")
+        if names and not any((self.folder / sign).exists() for sign in self.signs):
+            text = f"{self.folder}: holds other things, {names[0]} first, so nothing is written"
+            raise WorkspaceError(f"{text} there. Give a folder that is new.")
 
     def _held_by(self) -> str:
         """Who holds the lock; it may not have written its number yet."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.errors import ConfigError, WorkspaceError
 from invdpo.schemas.io.lock import FolderLock
 from invdpo.train import train
 from invdpo.train.run import lock_output
@@ -24,6 +25,30 @@ def test_a_second_training_is_refused_before_it_does_anything(
             train(dataset, output, config, restart=True, progress=False)
         assert sorted(os.listdir(output)) == [".lock", ".lock.pid"]
         assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_data_set_is_no_output(config: TrainConfig, dataset: Path, tmp_path: Path) -> None:
+    """Its card would be replaced by that of a model."""
+    folder = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(WorkspaceError, match=r"dataset: holds other things, .*folder that is new"):
+        train(dataset, folder, config, restart=True, progress=False)
+    assert sorted(folder.rglob("*")) == before
+    assert os.listdir(tmp_path) == ["dataset"]
+
+
+@pytest.mark.parametrize("option", ["model", "start_from"])
+@pytest.mark.parametrize("place", ["", "lora.safetensors", "checkpoints/step-000001"])
+def test_weights_to_begin_with_are_not_replaced(
+    config: TrainConfig, dataset: Path, tmp_path: Path, option: str, place: str
+) -> None:
+    output, weights = tmp_path / "out", tmp_path / "out" / place
+    (output / "state").mkdir(parents=True)
+    weights.touch() if weights.suffix else weights.mkdir(parents=True, exist_ok=True)
+    own = config.model_copy(update={option: str(weights)})
+    with pytest.raises(ConfigError, match=rf"train\.{option}: .* lies in the output, .*/out"):
+        train(dataset, output, own, restart=True, progress=False)
+    assert (output / "state").is_dir()
 
 
 def test_of_several_processes_the_main_one_holds_the_lock(

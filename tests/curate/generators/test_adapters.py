@@ -14,6 +14,7 @@ from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.checkpoints.pipelines import find_lora, find_model
 from invdpo.curate.generate import Generate
 from invdpo.curate.generators.adapters import NUMBERS
+from invdpo.curate.generators.pipeline import ImageGenerator
 from invdpo.schemas import ModelError
 from tests.curate.tiny import tiny_config
 
@@ -170,6 +171,56 @@ def test_every_known_form_fits(tiny_model: Path, layers: Tensors, tmp_path: Path
     narrow = {"lora_adapter_metadata": json.dumps(settings | {"unet.target_modules": ["to_q"]})}
     file = saved(tmp_path / "n.safetensors", plain(layers), **narrow)
     assert drawn(tiny_model, file) == usual
+
+
+@pytest.mark.parametrize("others", [None, 1.0, 4.0])
+def test_each_layer_has_its_own_scale(
+    tiny_model: Path, layers: Tensors, tmp_path: Path, others: float | None
+) -> None:
+    """It is alpha over rank, which is 2, and 1 without an alpha, whatever most layers have."""
+    theirs = kohya(layers)
+    for number, key in enumerate(key for key in kohya(layers) if key.endswith(".alpha")):
+        value = 0.5 if number < 10 else others
+        if value is None:
+            del theirs[key]
+        else:
+            theirs[key] = torch.tensor(value)
+    lora = saved(tmp_path / "lora.safetensors", theirs)
+    config = tiny_config(tiny_model, generate={"lora": str(lora)}).generate
+    unet = ImageGenerator(config)._pipeline.unet
+    scales = {}
+    for name, module in unet.named_modules():
+        if hasattr(module, "scaling"):
+            applied = module.scaling["lora0"] * module.lora_A["lora0"].weight.detach()
+            scales[name] = float((applied / layers[f"{name}.lora_A.weight"]).mean())
+    expected = [0.25] * 10 + [(others or 2.0) / 2] * 6
+    names = [key.removesuffix(".lora_A.weight") for key in layers if "lora_A" in key]
+    assert [round(scales[name], 4) for name in names] == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "value", "said"),
+    [
+        (
+            "down.weight",
+            float("nan"),
+            r"16 of 48 .* not finite \(first: lora_unet_\S+lora_down",
+        ),
+        (".alpha", float("inf"), r"16 of 48 tensors .* \(first: lora_unet_\S+\.alpha\)"),
+        (".alpha", 0.0, "alpha is 0 in every layer of this LoRA, so it changes nothing"),
+    ],
+)
+def test_a_lora_of_useless_values_is_refused(
+    tiny_model: Path, layers: Tensors, tmp_path: Path, end: str, value: float, said: str
+) -> None:
+    import re
+
+    spoiled = {
+        key: torch.full_like(tensor, value) if key.endswith(end) else tensor
+        for key, tensor in kohya(layers).items()
+    }
+    text = refusal(tiny_model, saved(tmp_path / "x.safetensors", spoiled))
+    assert re.search(said, text), text
 
 
 def test_numbers_differ_in_every_precision() -> None:

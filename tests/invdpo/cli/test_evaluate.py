@@ -74,6 +74,16 @@ def test_another_base_is_refused(tuned: Path, pipeline: Path, tmp_path: Path) ->
     assert not (tmp_path / "eval").exists()
 
 
+def test_a_folder_of_other_things_is_no_output(tuned: Path, dataset: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(dataset, tmp_path / "dataset"))
+    before = sorted(folder.rglob("*"))
+    for output in (folder, tuned):
+        result = invdpo("eval", tuned, "--output", output, *QUICK, *TOYS)
+        assert result.exit_code == 1
+        assert f"{output}: holds other things, " in result.stderr
+    assert sorted(folder.rglob("*")) == before
+
+
 def test_a_folder_of_something_else_is_refused_at_once(
     tuned: Path, dataset: Path, tmp_path: Path
 ) -> None:

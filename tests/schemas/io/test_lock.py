@@ -76,6 +76,21 @@ def test_the_second_may_wait_or_go_elsewhere(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
+    lock = FolderLock(tmp_path, signs=("done.json", "state/now"))
+    (tmp_path / ".hidden").touch()
+    with lock:
+        (tmp_path / "README.md").touch()
+    with pytest.raises(
+        WorkspaceError, match=r"other things, README\.md first.* folder that is new"
+    ):
+        lock.__enter__()
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "README.md"]
+    (tmp_path / "state" / "now").mkdir(parents=True)
+    with lock:
+        pass
+
+
 @pytest.mark.parametrize(
     ("number", "text"), [(errno.EROFS, "read-only"), (errno.ENOSPC, "the disk is full")]
 )
