@@ -17,7 +17,7 @@ from unicodedata import normalize
 from invdpo.schemas.errors import DataError, DocumentError
 from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.files import os_reason
-from invdpo.schemas.io.text import describe_error, shorten
+from invdpo.schemas.io.text import shorten
 from invdpo.schemas.io.text_files import TEXT_SUFFIXES, decode_text, require_suffix, text_lines
 
 PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
@@ -179,16 +179,17 @@ def _parquet(path: Path, data: bytes, check: CheckColumns) -> Iterator[Entry]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
-            number, wanted = 0, list(check(file.schema_arrow.names))
-            for batch in file.iter_batches(1_000, columns=wanted):
-                batch.validate(full=True)
-                for record in batch.to_pylist():
-                    number += 1
-                    yield Entry(number, record)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: damaged, or no Parquet file ({describe_error(error)}).") from None
+    from invdpo.schemas.io.parquet import file_batches, parquet_errors
+
+    with (
+        parquet_errors(path),
+        pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file,
+    ):
+        number, wanted = 0, list(check(file.schema_arrow.names))
+        for batch in file_batches(file, path, wanted, 1_000):
+            for record in batch.to_pylist():
+                number += 1
+                yield Entry(number, record)
 
 
 READERS: Mapping[str, _Read] = {

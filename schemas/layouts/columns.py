@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.parquet import iter_records, read_schema
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
-from invdpo.schemas.layouts.parquet import iter_records, read_schema
 from invdpo.schemas.layouts.rows import TIE, Row
 
 LoadImage = Callable[[Any], bytes | None]
