@@ -67,6 +67,9 @@ class ColumnLayout:
         missing = [name for name in self.columns if name not in schema.names]
         if missing:
             return f"column {', '.join(missing)} missing"
+        twice = [n for n in (*self.columns, *self.optional) if schema.names.count(n) > 1]
+        if twice:
+            return f"column {', '.join(twice)} stands twice"
         wrong = (
             f"column {name} is {schema.field(name).type}, expected {kind.name}"
             for name, kind in self.columns.items()

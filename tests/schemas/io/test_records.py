@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from invdpo.schemas import DataError
@@ -90,6 +92,19 @@ def test_fields_that_no_heading_names(tmp_path: Path) -> None:
     assert prompts(tmp_path, "p.csv", "id,prompt\n1,a cat,,\n") == ["a cat"]
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\n"G I G" painted\n')
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\na cat\n"a dog\na bird\n')
+
+
+def test_what_stands_twice_is_refused_where_it_counts(tmp_path: Path) -> None:
+    table = "prompt,note,note,,,prompt\na cat,1,2,,,a dog\n"
+    assert "p.csv: the column 'prompt' stands twice" in refused(tmp_path, "p.csv", table)
+    assert prompts(tmp_path, "p.csv", "prompt,note,note,,\na cat,1,2,,\n") == ["a cat"]
+    line = '{"prompt": "a cat", "prompt": "a dog"}'
+    reason = "the key 'prompt' is given twice"
+    assert f"entry 2: {reason}" in refused(tmp_path, "p.jsonl", f'"a cat"\n{line}')
+    assert reason in refused(tmp_path, "p.json", f"[{line}]")
+    doubled = pa.Table.from_arrays([pa.array(["a cat"])] * 2, names=["prompt", "prompt"])
+    pq.write_table(doubled, tmp_path / "p.parquet")
+    assert "'prompt' stands twice" in refused_path(tmp_path / "p.parquet")
 
 
 def test_columns_whatever_their_case() -> None:
