@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.redact import without_secrets
 from invdpo.schemas.io.text import format_bytes, shorten
+from invdpo.schemas.io.text_files import POINTER, refuse_pointer
 
 BATCH_ROWS = 8
 """Rows in memory; each of their images may have megabytes."""
@@ -99,6 +100,8 @@ def parquet_errors(path: Path, remedy: str = "Make it again.") -> Iterator[None]
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        with suppress(OSError), path.open("rb") as file:
+            refuse_pointer(file.read(len(POINTER)), path)
         reason = without_secrets(" ".join(str(error).split("\n")[0].split()))
         text = f"{path}: damaged, or not readable as Parquet ({reason}). {remedy}"
         raise DataError(text) from None

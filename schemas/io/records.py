@@ -19,7 +19,13 @@ from invdpo.schemas.errors import DataError, DocumentError
 from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.files import os_reason
 from invdpo.schemas.io.text import quote, shorten
-from invdpo.schemas.io.text_files import TEXT_SUFFIXES, decode_text, require_suffix, text_lines
+from invdpo.schemas.io.text_files import (
+    TEXT_SUFFIXES,
+    decode_text,
+    refuse_pointer,
+    require_suffix,
+    text_lines,
+)
 
 PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
 """Columns of prompts if none is configured; the first that is there is taken."""
@@ -59,6 +65,7 @@ def read_entries(
     """
     allowed = (*(TEXT_SUFFIXES if text else ()), *READERS, ".parquet")
     suffix = require_suffix(path, allowed)
+    refuse_pointer(data, path)
     check = partial(_each_once, check, path)
     if suffix == ".parquet":
         yield from _parquet(path, data, check)

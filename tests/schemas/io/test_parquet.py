@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from invdpo.schemas import DataError
-from invdpo.schemas.io.parquet import BATCH_BYTES, iter_batches
+from invdpo.schemas.io.parquet import BATCH_BYTES, iter_batches, read_schema
 from invdpo.schemas.io.records import read_entries, read_prompts
+from invdpo.schemas.io.text_files import POINTER
 
 LONG = 1 << 20
 
@@ -51,3 +52,9 @@ def test_what_stands_for_more_than_memory_or_time_allow_is_refused(tmp_path: Pat
     pq.write_table(equal_rows("a cat", 1_500_000), many)
     with pytest.raises(DataError, match=r"1,500,000 rows in .* kB, so nearly all are equal"):
         read_prompts(many)
+
+
+def test_a_pointer_of_git_lfs_is_not_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(POINTER + b"spec/v1\noid sha256:0a\nsize 67671\n")
+    with pytest.raises(DataError, match=r"a\.parquet: a pointer of Git LFS.* git lfs pull"):
+        read_schema(tmp_path / "a.parquet")
