@@ -62,8 +62,9 @@ MAX_SIDE = 32_768
 """Anything wider or higher is no picture, however few pixels it has."""
 ORIENTATION = 0x0112
 """EXIF's tag: 1 is upright, 2 to 4 are mirrored or upside down, 5 to 8 lie on a side."""
-SRGB_CODES = (b"\x01\x01", b"\x01\x0d")
-"""Primaries of sRGB in cICP, with the transfer of video (BT.709) or of sRGB."""
+PNG = b"\x89PNG\r\n\x1a\n"
+SRGB_CODES = (b"\x01\x01\0\x01", b"\x01\x0d\0\x01")
+"""Primaries of sRGB in cICP, with the transfer of video (BT.709) or of sRGB, in full range."""
 VIEWED_ALIKE = ("JPEG", "PNG", "WEBP")
 """Formats that browsers and other programs read too."""
 
@@ -185,9 +186,8 @@ def _complete(image: Image.Image, content: bytes) -> None:
         image.info["icc_profile"] = content[14 + start : 14 + start + size]
     if image.format != "PNG":
         return
-    at = content.find(b"cICP", 0, content.find(b"IDAT"))
-    if at > 0 and (code := content[at + 4 : at + 6]) not in SRGB_CODES:
-        text = f"colours of cICP {code[0]}, {code[1]}; only sRGB's are read"
+    if (code := _colour_code(content)) is not None and code not in SRGB_CODES:
+        text = f"colours of cICP {', '.join(map(str, code))}; only sRGB's of full range are read"
         raise DataError(f"image can't be decoded: {text}")
     key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
     if isinstance(key, bytes | None) or not tiles:
@@ -197,3 +197,16 @@ def _complete(image: Image.Image, content: bytes) -> None:
         image.info["transparency"] = key * (85 if stored == "L;2" else 17)
     elif isinstance(key, tuple) and stored == "RGB;16B":
         image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _colour_code(content: bytes) -> bytes | None:
+    """What a PNG's cICP chunk before its pixels says: primaries, transfer, matrix, full range."""
+    start = len(PNG)
+    while start + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, start)
+        if name == b"cICP":
+            return content[start + 8 : start + 8 + min(size, 4)]
+        if name == b"IDAT":
+            break
+        start += 12 + size  # length, name and checksum
+    return None

@@ -223,8 +223,9 @@ def test_what_is_plain_passes_bit_for_bit(mode: str) -> None:
     assert (np.asarray(decode(content)) == np.asarray(expected)).all()
 
 
-def code(*values: int) -> bytes:
-    return raw_png(8, 2, [bytes(3)], 1, (b"cICP", bytes(values)))
+def code(*values: int, comment: bytes = b"") -> bytes:
+    chunks = [(b"cICP", bytes(values))] * bool(values)
+    return raw_png(8, 2, [bytes(3)], 1, (b"tEXt", b"Comment\0" + comment), *chunks)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +236,8 @@ def code(*values: int) -> bytes:
         (saved(Image.fromarray(np.full((4, 4), 200, np.float32)), "TIFF"), "allowed are 0 to 1$"),
         (saved(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF"), "from nan"),
         (code(9, 16, 0, 1), "cICP 9, 16"),
+        (code(9, 16, 0, 1, comment=b"IDAT"), "cICP 9, 16"),
+        (code(1, 13, 0, 0), "cICP 1, 13, 0, 0; only sRGB's of full range"),
     ],
 )
 def test_what_has_no_agreed_scale_is_refused(content: bytes, words: str) -> None:
@@ -244,6 +247,7 @@ def test_what_has_no_agreed_scale_is_refused(content: bytes, words: str) -> None
 
 def test_the_code_of_srgb_is_read() -> None:
     assert decode(code(1, 13, 0, 1)).getpixel((0, 0)) == (0, 0, 0)
+    assert decode(code(comment=b"about cICP chunks")).getpixel((0, 0)) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
