@@ -6,15 +6,15 @@ The whole product reads a picture by one rule, which is what a viewer shows on a
   by starting other programs.
 - **Pixels**: all of them, or none: a file that is cut short is refused.
 - **Animations, several pages**: the first picture.
-- **Way up**: as EXIF in the file's head says.
+- **Way up**: as EXIF in the file's head says, if it can be read.
 - **Colours**: sRGB. An embedded ICC profile is applied by LittleCMS (perceptual intent); one that
   is broken or meant for other channels is ignored, and so are PNG's gAMA, cHRM and sRGB chunks.
   Without a profile, RGB and grey are sRGB, and CMYK goes by Pillow's plain formula. A PNG whose
   cICP chunk names other colours, such as those of HDR, is refused.
 - **Depth**: eight bits a channel. Grey of 16 bits is v/257, rounded; colours of 16 bits give their
   upper byte. Grey of 32 bits is v/257 for whole numbers up to 65,535, and v * 255 for fractions
-  between 0 and 1; other values have no agreed white and are refused.
-- **Transparency**: laid on white.
+  between 0 and 1; other values, and eight bits with a sign, have no agreed white and are refused.
+- **Transparency**: laid on white, and so is a GIF that covers a part of its page.
 
 A picture of eight bits without profile and transparency is passed on bit for bit.
 """
@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from invdpo.schemas.errors import DataError
-from invdpo.schemas.io.colours import is_plain, to_srgb
+from invdpo.schemas.io.colours import COVERED, is_plain, to_srgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -165,7 +165,10 @@ def orientation(image: Image.Image) -> int:
     """
     from PIL import Image
 
-    value = Image.Image.getexif(image).get(ORIENTATION, 1)
+    try:
+        value = Image.Image.getexif(image).get(ORIENTATION, 1)
+    except (SyntaxError, struct.error):  # broken EXIF data turn nothing
+        return 1
     return value if value in range(1, 9) else 1
 
 
@@ -184,6 +187,8 @@ def _complete(image: Image.Image, content: bytes) -> None:
     if image.format == "BMP" and content[14:18] == b"\x7c\0\0\0" and content[70:74] == b"DEBM":
         start, size = struct.unpack_from("<II", content, 14 + 112)
         image.info["icc_profile"] = content[14 + start : 14 + start + size]
+    if image.format == "GIF" and image.tile:
+        image.info[COVERED] = image.tile[0][1]
     if image.format != "PNG":
         return
     if (code := _colour_code(content)) is not None and code not in SRGB_CODES:
