@@ -7,6 +7,11 @@ import json
 import unicodedata
 from typing import Any
 
+SAME = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"") | dict.fromkeys(
+    range(0xFE00, 0xFE10)
+)
+"""Quotation marks -> a typewriter's; marks that choose how a character is drawn -> none."""
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no blanks, so that equal values give equal text."""
@@ -24,8 +29,13 @@ def text_id(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """The form in which texts are compared: composed Unicode, without case and repeated blanks."""
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    """The form in which texts are compared: as one sees them, without case and repeated blanks.
+
+    Invisible characters, curly quotation marks, and wide or joined forms of letters make no other
+    text. Ordinary text is only composed, so that keys of earlier tables hold.
+    """
+    seen = "".join(c for c in text.translate(SAME) if unicodedata.category(c) != "Cf")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", seen).casefold())
     return " ".join(folded.split())
 
 

@@ -30,6 +30,7 @@ from invdpo.curate.storage.parts import (
 from invdpo.schemas import DataError
 from invdpo.schemas.ids import canonical_json
 from invdpo.schemas.io.documents import read_json
+from invdpo.schemas.io.parquet import check_sizes
 from invdpo.schemas.io.text import quote
 
 Redact = Callable[[Any], Any]
@@ -145,6 +146,7 @@ def unpack_table(
     parts = []
     for path in packed:
         with _packed_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            check_sizes(file.metadata, path)
             metadata = file.schema_arrow.metadata or {}
             fingerprint: Fingerprint = read_json(metadata[CONFIG], "its configuration", dict)
             entries = read_json(metadata[PARTS], "its parts", list)

@@ -18,7 +18,7 @@ from invdpo.curate.storage.object_store import reading
 from invdpo.schemas import DataError
 from invdpo.schemas.io.documents import read_file
 from invdpo.schemas.io.files import hash_file
-from invdpo.schemas.layouts.parquet import parquet_errors
+from invdpo.schemas.io.parquet import check_sizes, parquet_errors
 from invdpo.schemas.tables import Record
 
 CARD = "README.md"
@@ -147,6 +147,7 @@ def open_shard(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
         reading(path) as source,
         pq.ParquetFile(source, page_checksum_verification=True, **options) as file,
     ):
+        check_sizes(file.metadata, path)
         yield file
 
 

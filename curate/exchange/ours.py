@@ -18,7 +18,7 @@ from invdpo.curate.storage.columns import hub_metadata
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.io.images import decode
-from invdpo.schemas.layouts.parquet import iter_batches, read_schema
+from invdpo.schemas.io.parquet import iter_batches, read_schema
 from invdpo.schemas.tables import IMAGE, SIDES, Record
 
 SplitTables = Iterator[tuple[str, pa.Table]]

@@ -9,7 +9,7 @@ from typing import Any
 
 from invdpo.curate.batching import Failure
 from invdpo.curate.prompts import geneval
-from invdpo.curate.prompts.base import Draft, prompt_row
+from invdpo.curate.prompts.base import MAX_CHARACTERS, Draft, prompt_row
 from invdpo.curate.prompts.vlm_parser import VlmParser
 from invdpo.curate.scene_graphs import grammar
 from invdpo.curate.scene_graphs.records import parse_graph
@@ -95,7 +95,7 @@ class PromptReader:
 
     def _parse(self, prompt: str) -> SceneGraph | None:
         """The graph by the configured rules; None if they don't understand the prompt."""
-        if self._config.parser in ("none", "vlm"):
+        if self._config.parser in ("none", "vlm") or len(prompt) > MAX_CHARACTERS:
             return None
         graph = world.parse(prompt) if self._config.parser == "auto" else None
         return graph or grammar.parse(prompt)

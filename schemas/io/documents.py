@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -93,13 +95,16 @@ def read_json(
     """The document, of a `kind` such as `dict` where one is given.
 
     Raises `DocumentError`, naming `where`, for what is no JSON, is of another kind, is too large,
-    nests too deeply, or (unless `halves`) holds half a character, which no file could take.
+    nests too deeply, gives a key twice, or (unless `halves`) holds half a character, which no
+    file could take.
     """
     text = _decoded(content, where, max_bytes)
     try:
-        value: Any = json.loads(text)
+        value: Any = json.loads(text, object_pairs_hook=partial(_object, where))
     except RecursionError:
         raise DocumentError(_too_deep(where)) from None
+    except DocumentError:
+        raise
     except ValueError as error:
         reason = str(error) if isinstance(error, json.JSONDecodeError) else "a number is too long"
         raise DocumentError(f"{where}: not JSON: {reason}.") from None
@@ -111,6 +116,14 @@ def read_json(
         found = NAMES.get(type(value), "something else")
         raise DocumentError(f"{where}: found {found}, expected {NAMES[kind]}.")
     return value
+
+
+def _object(where: object, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, each key once: JSON silently keeps the last."""
+    if len(made := dict(pairs)) < len(pairs):
+        key = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise DocumentError(f"{where}: the key {quote(key)} is given twice. Leave one of them out.")
+    return made
 
 
 @contextmanager

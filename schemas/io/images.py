@@ -6,15 +6,15 @@ The whole product reads a picture by one rule, which is what a viewer shows on a
   by starting other programs.
 - **Pixels**: all of them, or none: a file that is cut short is refused.
 - **Animations, several pages**: the first picture.
-- **Way up**: as EXIF in the file's head says.
+- **Way up**: as EXIF in the file's head says, if it can be read.
 - **Colours**: sRGB. An embedded ICC profile is applied by LittleCMS (perceptual intent); one that
   is broken or meant for other channels is ignored, and so are PNG's gAMA, cHRM and sRGB chunks.
   Without a profile, RGB and grey are sRGB, and CMYK goes by Pillow's plain formula. A PNG whose
   cICP chunk names other colours, such as those of HDR, is refused.
 - **Depth**: eight bits a channel. Grey of 16 bits is v/257, rounded; colours of 16 bits give their
   upper byte. Grey of 32 bits is v/257 for whole numbers up to 65,535, and v * 255 for fractions
-  between 0 and 1; other values have no agreed white and are refused.
-- **Transparency**: laid on white.
+  between 0 and 1; other values, and eight bits with a sign, have no agreed white and are refused.
+- **Transparency**: laid on white, and so is a GIF that covers a part of its page.
 
 A picture of eight bits without profile and transparency is passed on bit for bit.
 """
@@ -29,7 +29,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from invdpo.schemas.errors import DataError
-from invdpo.schemas.io.colours import is_plain, to_srgb
+from invdpo.schemas.io.colours import COVERED, is_plain, to_srgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,8 +62,9 @@ MAX_SIDE = 32_768
 """Anything wider or higher is no picture, however few pixels it has."""
 ORIENTATION = 0x0112
 """EXIF's tag: 1 is upright, 2 to 4 are mirrored or upside down, 5 to 8 lie on a side."""
-SRGB_CODES = (b"\x01\x01", b"\x01\x0d")
-"""Primaries of sRGB in cICP, with the transfer of video (BT.709) or of sRGB."""
+PNG = b"\x89PNG\r\n\x1a\n"
+SRGB_CODES = (b"\x01\x01\0\x01", b"\x01\x0d\0\x01")
+"""Primaries of sRGB in cICP, with the transfer of video (BT.709) or of sRGB, in full range."""
 VIEWED_ALIKE = ("JPEG", "PNG", "WEBP")
 """Formats that browsers and other programs read too."""
 
@@ -164,7 +165,10 @@ def orientation(image: Image.Image) -> int:
     """
     from PIL import Image
 
-    value = Image.Image.getexif(image).get(ORIENTATION, 1)
+    try:
+        value = Image.Image.getexif(image).get(ORIENTATION, 1)
+    except (SyntaxError, struct.error):  # broken EXIF data turn nothing
+        return 1
     return value if value in range(1, 9) else 1
 
 
@@ -183,11 +187,12 @@ def _complete(image: Image.Image, content: bytes) -> None:
     if image.format == "BMP" and content[14:18] == b"\x7c\0\0\0" and content[70:74] == b"DEBM":
         start, size = struct.unpack_from("<II", content, 14 + 112)
         image.info["icc_profile"] = content[14 + start : 14 + start + size]
+    if image.format == "GIF" and image.tile:
+        image.info[COVERED] = image.tile[0][1]
     if image.format != "PNG":
         return
-    at = content.find(b"cICP", 0, content.find(b"IDAT"))
-    if at > 0 and (code := content[at + 4 : at + 6]) not in SRGB_CODES:
-        text = f"colours of cICP {code[0]}, {code[1]}; only sRGB's are read"
+    if (code := _colour_code(content)) is not None and code not in SRGB_CODES:
+        text = f"colours of cICP {', '.join(map(str, code))}; only sRGB's of full range are read"
         raise DataError(f"image can't be decoded: {text}")
     key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
     if isinstance(key, bytes | None) or not tiles:
@@ -197,3 +202,16 @@ def _complete(image: Image.Image, content: bytes) -> None:
         image.info["transparency"] = key * (85 if stored == "L;2" else 17)
     elif isinstance(key, tuple) and stored == "RGB;16B":
         image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _colour_code(content: bytes) -> bytes | None:
+    """What a PNG's cICP chunk before its pixels says: primaries, transfer, matrix, full range."""
+    start = len(PNG)
+    while start + 8 <= len(content):
+        size, name = struct.unpack_from(">I4s", content, start)
+        if name == b"cICP":
+            return content[start + 8 : start + 8 + min(size, 4)]
+        if name == b"IDAT":
+            break
+        start += 12 + size  # length, name and checksum
+    return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,8 +18,14 @@ from unicodedata import normalize
 from invdpo.schemas.errors import DataError, DocumentError
 from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.files import os_reason
-from invdpo.schemas.io.text import describe_error, shorten
-from invdpo.schemas.io.text_files import TEXT_SUFFIXES, decode_text, require_suffix, text_lines
+from invdpo.schemas.io.text import quote, shorten
+from invdpo.schemas.io.text_files import (
+    TEXT_SUFFIXES,
+    decode_text,
+    refuse_pointer,
+    require_suffix,
+    text_lines,
+)
 
 PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
 """Columns of prompts if none is configured; the first that is there is taken."""
@@ -58,6 +65,8 @@ def read_entries(
     """
     allowed = (*(TEXT_SUFFIXES if text else ()), *READERS, ".parquet")
     suffix = require_suffix(path, allowed)
+    refuse_pointer(data, path)
+    check = partial(_each_once, check, path)
     if suffix == ".parquet":
         yield from _parquet(path, data, check)
         return
@@ -92,6 +101,15 @@ def find_column(columns: Sequence[str], configured: str | None, where: object) -
     raise DataError(f"{where}: no column {expected}; found: {names}. Name one by --column.")
 
 
+def _each_once(check: CheckColumns, path: Path, columns: Sequence[str]) -> Sequence[str]:
+    """The wanted columns. Raises `DataError` for one that stands twice: which one is meant?"""
+    wanted = check(columns)
+    if twice := [name for name in wanted if name and columns.count(name) > 1]:
+        text = f"{path}: the column {quote(twice[0])} stands twice"
+        raise DataError(f"{text}. Rename or leave out one of them.")
+    return wanted
+
+
 def _folded(name: str) -> str:
     return normalize("NFC", name).casefold().strip()
 
@@ -118,8 +136,9 @@ def _json_lines(path: Path, text: str, _check: CheckColumns) -> Iterator[Entry]:
     for number, line in text_lines(text):
         try:
             yield Entry(number, _json(line, path))
-        except DataError:
-            yield Entry(number, None, "not JSON")
+        except DataError as error:
+            reason = str(error).removeprefix(f"{path}: ").rstrip(".")
+            yield Entry(number, None, "not JSON" if reason.startswith("not JSON") else reason)
 
 
 def _json_list(path: Path, text: str, _check: CheckColumns) -> Iterator[Entry]:
@@ -179,16 +198,17 @@ def _parquet(path: Path, data: bytes, check: CheckColumns) -> Iterator[Entry]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file:
-            number, wanted = 0, list(check(file.schema_arrow.names))
-            for batch in file.iter_batches(1_000, columns=wanted):
-                batch.validate(full=True)
-                for record in batch.to_pylist():
-                    number += 1
-                    yield Entry(number, record)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: damaged, or no Parquet file ({describe_error(error)}).") from None
+    from invdpo.schemas.io.parquet import file_batches, parquet_errors
+
+    with (
+        parquet_errors(path),
+        pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file,
+    ):
+        number, wanted = 0, list(check(file.schema_arrow.names))
+        for batch in file_batches(file, path, wanted, 1_000):
+            for record in batch.to_pylist():
+                number += 1
+                yield Entry(number, record)
 
 
 READERS: Mapping[str, _Read] = {

@@ -19,8 +19,12 @@ ENCODINGS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """Marks at the beginning of a file, and what they say; without a mark it is UTF-8."""
+POINTER = b"version https://git-lfs.github.com/"
+"""How Git LFS begins the file that it leaves where it was not asked for the content."""
 NO_TEXT = (
     (b"\x1f\x8b", "compressed by gzip: unpack it"),
+    *((b"BZh%d1AY&SY" % level, "compressed by bzip2: unpack it") for level in range(1, 10)),
+    (b"\xfd7zXZ\0", "compressed by xz: unpack it"),
     (b"PK\x03\x04", "a zip archive: unpack it"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it"),
     (b"PAR1", "a Parquet file: give its name the ending .parquet"),
@@ -43,16 +47,17 @@ def require_suffix(path: Path, allowed: Sequence[str]) -> str:
 
 
 def decode_text(data: bytes, path: object) -> str:
-    """The text of a file, without the mark of its encoding.
+    """The text of a file without marks of its encoding, which files put together have inside too.
 
     Raises `DataError` for another encoding than UTF-8, UTF-16 or UTF-32, the last two with a mark.
     """
+    refuse_pointer(data, path)
     for start, problem in NO_TEXT:
         if data.startswith(start):
             raise DataError(f"{path}: no text but {problem} first.")
     encoding = next((name for mark, name in ENCODINGS if data.startswith(mark)), "utf-8")
     try:
-        text = data.decode(encoding)
+        text = data.decode(encoding).replace("\ufeff", "")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         text = f"not {encoding.upper().removesuffix('-SIG')} at byte {error.start} (line {line})"
@@ -60,6 +65,13 @@ def decode_text(data: bytes, path: object) -> str:
     if (position := text.find("\0")) >= 0:
         raise DataError(f"{path}: no text (character {position} is zero). Save it as UTF-8.")
     return text
+
+
+def refuse_pointer(data: bytes, path: object) -> None:
+    """Raise `DataError` for what stands in place of a file that Git LFS keeps elsewhere."""
+    if data.startswith(POINTER):
+        text = f"{path}: a pointer of Git LFS, not the file itself"
+        raise DataError(f"{text}. Fetch the files of its repository: git lfs pull")
 
 
 def one_line(text: str) -> str:

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.parquet import iter_records, read_schema
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
-from invdpo.schemas.layouts.parquet import iter_records, read_schema
 from invdpo.schemas.layouts.rows import TIE, Row
 
 LoadImage = Callable[[Any], bytes | None]
@@ -67,6 +67,9 @@ class ColumnLayout:
         missing = [name for name in self.columns if name not in schema.names]
         if missing:
             return f"column {', '.join(missing)} missing"
+        twice = [n for n in (*self.columns, *self.optional) if schema.names.count(n) > 1]
+        if twice:
+            return f"column {', '.join(twice)} stands twice"
         wrong = (
             f"column {name} is {schema.field(name).type}, expected {kind.name}"
             for name, kind in self.columns.items()

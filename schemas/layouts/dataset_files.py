@@ -10,6 +10,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.text_files import refuse_pointer
 from invdpo.schemas.layouts.names import files_of_split, unread_files
 from invdpo.schemas.layouts.rows import NESTED
 
@@ -69,15 +70,17 @@ class DatasetFiles:
         """The content of the file that a row names.
 
         None when there is no such file, no bytes when it may not be read. Raises `DataError` for a
-        path, or a link, that leads out of the data set.
+        path, or a link, that leads out of the data set, and for a pointer of Git LFS.
         """
         path = self._resolve(text, where)
         if not path.is_file() and (spelt := self._spelt(text)):
             path = self._resolve(spelt, where)
         try:
-            return path.read_bytes() if path.is_file() else None
+            content = path.read_bytes() if path.is_file() else None
         except OSError:
             return b""
+        refuse_pointer(content or b"", path)
+        return content
 
     def _resolve(self, text: str, where: str) -> Path:
         if "://" in text:

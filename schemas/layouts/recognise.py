@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.parquet import read_schema
 from invdpo.schemas.layouts.columns import (
     IMAGE,
     IMAGE_STRUCT,
@@ -18,7 +19,6 @@ from invdpo.schemas.layouts.columns import (
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.folders import FolderLayout
 from invdpo.schemas.layouts.foreign import names_of, way_out
-from invdpo.schemas.layouts.parquet import read_schema
 from invdpo.schemas.layouts.rows import Row
 
 AUTO = "auto"

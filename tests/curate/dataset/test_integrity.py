@@ -16,7 +16,7 @@ from invdpo.data_cards.metadata import stored_content_hash
 from invdpo.hub.source import find_dataset
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
-from invdpo.schemas.layouts.parquet import iter_records
+from invdpo.schemas.io.parquet import iter_records
 from tests.curate.dataset_files import pairs, workspace, write
 
 OTHER_SIDE = {"chosen_id": "rejected_id", "rejected_id": "chosen_id"}

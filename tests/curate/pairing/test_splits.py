@@ -203,3 +203,4 @@ def test_a_text_with_several_graphs_is_in_one_split() -> None:
 
 def test_groups_are_joined_through_others() -> None:
     assert groups_of_texts(["c", "b", "b", "a"], ["x", "X", "y", "Y"]) == ["a"] * 4
+    assert groups_of_texts(["b", "a"], ["a cat", "a \u200bcat"]) == ["a"] * 2

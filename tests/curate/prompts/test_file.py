@@ -158,7 +158,7 @@ def test_column_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column `text`; found: image, words"):
         collected(tmp_path / "p.parquet", column="text")
     (tmp_path / "p.parquet").write_bytes(b"PAR1 broken")
-    with pytest.raises(DataError, match="damaged, or no Parquet file"):
+    with pytest.raises(DataError, match="damaged, or not readable as Parquet"):
         collected(tmp_path / "p.parquet", column="words")
 
 

@@ -119,6 +119,13 @@ def bmp_with_profile() -> tuple[bytes, Pixels]:
     return data + head + rows + profile, managed(image, profile)
 
 
+def gif_on_a_larger_page() -> tuple[bytes, Pixels]:
+    data = saved(Image.new("RGB", (4, 2), "red"), "GIF")
+    return data[:6] + struct.pack("<2H", 6, 3) + data[10:], np.pad(
+        np.full((2, 4, 3), (255, 0, 0)), ((0, 1), (0, 2), (0, 0)), constant_values=255
+    )
+
+
 P3, LINEAR = icc.display_p3(), icc.grey()
 CHUNKS = ((b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", bytes(32)), (b"sRGB", b"\0"))
 CASES: dict[str, Callable[[], tuple[bytes, Pixels]]] = {
@@ -188,6 +195,7 @@ CASES: dict[str, Callable[[], tuple[bytes, Pixels]]] = {
     "one transparent grey": transparent_grey,
     "one transparent grey of 16 bits": transparent_wide_grey,
     "one transparent colour of 16 bits": transparent_wide_colour,
+    "a GIF on a larger page": gif_on_a_larger_page,
     "animated GIF": lambda: animation("GIF"),
     "animated PNG": lambda: animation("PNG"),
     "animated WebP": lambda: animation("WEBP"),
@@ -223,8 +231,9 @@ def test_what_is_plain_passes_bit_for_bit(mode: str) -> None:
     assert (np.asarray(decode(content)) == np.asarray(expected)).all()
 
 
-def code(*values: int) -> bytes:
-    return raw_png(8, 2, [bytes(3)], 1, (b"cICP", bytes(values)))
+def code(*values: int, comment: bytes = b"") -> bytes:
+    chunks = [(b"cICP", bytes(values))] * bool(values)
+    return raw_png(8, 2, [bytes(3)], 1, (b"tEXt", b"Comment\0" + comment), *chunks)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +243,10 @@ def code(*values: int) -> bytes:
         (saved(Image.fromarray(np.full((4, 4), -1, np.int32)), "TIFF"), "from -1 to -1"),
         (saved(Image.fromarray(np.full((4, 4), 200, np.float32)), "TIFF"), "allowed are 0 to 1$"),
         (saved(Image.fromarray(np.full((4, 4), np.nan, np.float32)), "TIFF"), "from nan"),
+        (saved(Image.fromarray(GREY), "TIFF", tiffinfo={339: 2}), "signed whole numbers of 8 bits"),
         (code(9, 16, 0, 1), "cICP 9, 16"),
+        (code(9, 16, 0, 1, comment=b"IDAT"), "cICP 9, 16"),
+        (code(1, 13, 0, 0), "cICP 1, 13, 0, 0; only sRGB's of full range"),
     ],
 )
 def test_what_has_no_agreed_scale_is_refused(content: bytes, words: str) -> None:
@@ -244,6 +256,14 @@ def test_what_has_no_agreed_scale_is_refused(content: bytes, words: str) -> None
 
 def test_the_code_of_srgb_is_read() -> None:
     assert decode(code(1, 13, 0, 1)).getpixel((0, 0)) == (0, 0, 0)
+    assert decode(code(comment=b"about cICP chunks")).getpixel((0, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0no EXIF", b"Exif\0\0MM\0*\0\0"])
+def test_broken_exif_turns_nothing(kind: str, exif: bytes) -> None:
+    content = saved(Image.fromarray(RGB), kind, exif=exif)
+    assert decode(content).size == shown_size(content) == (RGB.shape[1], RGB.shape[0])
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -59,6 +59,11 @@ def test_yaml_is_refused(text: str, reason: str) -> None:
     assert reason in refusal(read_yaml, text, "the file")
 
 
+@pytest.mark.parametrize("text", ['{"a": 1, "b": 2, "a": 3}', '[{"x": {"a": 1, "a": 1}}]'])
+def test_json_with_a_key_twice_is_refused(text: str) -> None:
+    assert "the key 'a' is given twice" in refusal(read_json, text, "the file")
+
+
 def test_yaml_that_people_write() -> None:
     text = "base: &b {x: 1}\nmore:\n  <<: *b\n  y: [2, *b]\n\ndate: 2026-11-28\n"
     values = read_yaml(text.encode("utf-8-sig"), "the file")

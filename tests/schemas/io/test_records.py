@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from invdpo.schemas import DataError
@@ -53,8 +57,20 @@ def test_encodings_that_say_what_they_are(tmp_path: Path, encoding: str) -> None
     assert prompts(tmp_path, "p.json", '["a café"]'.encode(encoding)) == ["a café"]
 
 
+def test_marks_of_files_that_were_put_together_are_no_text(tmp_path: Path) -> None:
+    both = "a cat\n".encode("utf-8-sig") + "a dog".encode("utf-8-sig")
+    assert prompts(tmp_path, "p.txt", both) == ["a cat", "a dog"]
+    assert prompts(tmp_path, "p.csv", b"id,prompt\n1,\xef\xbb\xbfa cat\n") == ["a cat"]
+    both = "a cat\n".encode("utf-16") + "a dog".encode("utf-16")
+    assert prompts(tmp_path, "p.txt", both) == ["a cat", "a dog"]
+
+
 def test_what_is_no_text_is_told_apart(tmp_path: Path) -> None:
-    assert "unpack it first" in refused(tmp_path, "p.txt", gzip.compress(b"a cat"))
+    for module in (bz2, gzip, lzma):
+        assert "unpack it first" in refused(tmp_path, "p.txt", module.compress(b"a cat"))
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 67671\n"
+    for name in ("p.txt", "p.json", "p.csv", "p.parquet"):
+        assert "a pointer of Git LFS, not the file itself" in refused(tmp_path, name, pointer)
     assert "give its name the ending .parquet first" in refused(tmp_path, "p.txt", b"PAR1...")
     assert "not UTF-8 at byte 3 (line 1)" in refused(tmp_path, "p.txt", "café".encode("cp1252"))
     assert "character 1 is zero" in refused(tmp_path, "p.txt", "a cat".encode("utf-16-le"))
@@ -90,6 +106,19 @@ def test_fields_that_no_heading_names(tmp_path: Path) -> None:
     assert prompts(tmp_path, "p.csv", "id,prompt\n1,a cat,,\n") == ["a cat"]
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\n"G I G" painted\n')
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\na cat\n"a dog\na bird\n')
+
+
+def test_what_stands_twice_is_refused_where_it_counts(tmp_path: Path) -> None:
+    table = "prompt,note,note,,,prompt\na cat,1,2,,,a dog\n"
+    assert "p.csv: the column 'prompt' stands twice" in refused(tmp_path, "p.csv", table)
+    assert prompts(tmp_path, "p.csv", "prompt,note,note,,\na cat,1,2,,\n") == ["a cat"]
+    line = '{"prompt": "a cat", "prompt": "a dog"}'
+    reason = "the key 'prompt' is given twice"
+    assert f"entry 2: {reason}" in refused(tmp_path, "p.jsonl", f'"a cat"\n{line}')
+    assert reason in refused(tmp_path, "p.json", f"[{line}]")
+    doubled = pa.Table.from_arrays([pa.array(["a cat"])] * 2, names=["prompt", "prompt"])
+    pq.write_table(doubled, tmp_path / "p.parquet")
+    assert "'prompt' stands twice" in refused_path(tmp_path / "p.parquet")
 
 
 def test_columns_whatever_their_case() -> None:

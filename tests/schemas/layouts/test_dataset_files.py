@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.io.text_files import POINTER
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.train.data import open_dataset
 from tests.train.data.dataset_folders import EXPECTED, contents, paths, write_file, write_table
@@ -122,3 +123,13 @@ def test_bytes_in_a_row_need_no_path(tmp_path: Path) -> None:
     rows = [{"prompt": "x", "chosen": images[0], "rejected": images[1]}]
     write_table(tmp_path / "train.parquet", rows)
     assert len(open_dataset(tmp_path).pairs("train").pairs) == 1
+
+
+@pytest.mark.parametrize("name", ["chosen/b.txt", "chosen/b.png", "rejected/b.png"])
+def test_a_pointer_of_git_lfs_is_no_file_of_a_set(name: str, tmp_path: Path) -> None:
+    for number, side in enumerate(("chosen", "rejected")):
+        write_file(tmp_path / side / "b.png", png(number))
+    write_file(tmp_path / "chosen" / "b.txt", b"a cat")
+    write_file(tmp_path / name, POINTER + b"spec/v1\noid sha256:0a\nsize 67671\n")
+    with pytest.raises(DataError, match=f"{name}: a pointer of Git LFS.* git lfs pull"):
+        contents(open_dataset(str(tmp_path)).pairs("train"))

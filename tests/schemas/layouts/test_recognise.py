@@ -171,6 +171,14 @@ def test_a_column_of_another_type_is_named(tmp_path: Path) -> None:
         open_dataset(tmp_path, "preference")
 
 
+def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
+    names = ["prompt", "chosen", "rejected", "prompt"]
+    table = pa.Table.from_arrays([pa.array(["a cat"])] * 4, names=names)
+    pq.write_table(table, tmp_path / "train.parquet")
+    with pytest.raises(DataError, match="preference: column prompt stands twice; expected"):
+        open_dataset(str(tmp_path))
+
+
 def test_an_unknown_format_lists_those_there_are(tmp_path: Path) -> None:
     invdpo(tmp_path)
     with pytest.raises(DataError, match="'csv'; allowed: auto, invdpo, pickapic, preference, fold"):
