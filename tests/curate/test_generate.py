@@ -126,7 +126,8 @@ def test_a_model_that_draws_nothing_finite_stops(
     answers, spoiled = pipeline._answers, [0, 1, 2, 3, 4]
 
     def spoil(output: Any, count: int) -> list[Any]:
-        return [a * np.nan if spoiled and spoiled.pop(0) else a for a in answers(output, count)]
+        given: list[Any] = answers(output, count)
+        return [a * np.nan if spoiled and spoiled.pop(0) else a for a in given]
 
     monkeypatch.setattr(pipeline, "_answers", spoil)
     one = config.model_copy(update={"batch_size": 1})
