@@ -10,13 +10,13 @@ from torch import Tensor
 
 from invdpo.train.inversion import guided
 from invdpo.train.models import Conditioning, ModelAdapter
-from invdpo.train.models.base import joined
+from invdpo.train.models.base import MASK
 
 
 class Reference:
     """What inversion follows, and the reference's own prediction; see `inversion.Predict`.
 
-    Both halves of guidance go into one call when `samples` allows 2B of them.
+    Both halves of guidance go into one call when `samples` allows 2B of them, texts of one length.
     """
 
     def __init__(
@@ -40,8 +40,10 @@ class Reference:
         if not empty:
             conditional = self._predict(x, timestep, full)
             return conditional, conditional
-        if 2 * len(x) <= self.samples:
-            noise = self._predict(torch.cat([x, x]), timestep, joined(full, empty))
+        # texts of unequal length stay apart: padding would round half precision otherwise
+        if 2 * len(x) <= self.samples and MASK not in full:
+            both = {name: torch.cat([value, empty[name]]) for name, value in full.items()}
+            noise = self._predict(torch.cat([x, x]), timestep, both)
             conditional, unconditional = noise.chunk(2)
         else:
             conditional, unconditional = (self._predict(x, timestep, c) for c in (full, empty))
