@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.interrupts import Interrupted, StopRequest, stop_request
 from invdpo.schemas.io.files import append_line
 from invdpo.schemas.io.progress import progress_bar
 from invdpo.train.batches import Batch, BatchSampler, step_pairs
@@ -42,6 +43,7 @@ from invdpo.train.metrics import (
     check_finite,
     mean_metrics,
     pair_table,
+    shown,
 )
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.finetuning import Tuning
@@ -114,13 +116,21 @@ class Loop:
     ) -> Metrics:
         """Train on `train`, evaluate `validation` now and then; the last step's metrics.
 
-        Every process calls `on_step` with each step's metrics.
+        Every process calls `on_step` with each step's metrics. Ctrl-C and SIGTERM let the step end
+        and save it. Raises `Interrupted` then.
         """
         config = self.config
         metrics = forget_after(self.output, self.progress.step) if self.group.is_main else Metrics()
-        with progress_bar(
-            "training", config.max_steps, unit="step", done=self.progress.step, show=show_progress
-        ) as bar:
+        with (
+            stop_request() as stop,
+            progress_bar(
+                "training",
+                config.max_steps,
+                unit="step",
+                done=self.progress.step,
+                show=show_progress,
+            ) as bar,
+        ):
             if self.images and not self.progress.step:
                 self.images.draw(0)
             while self.progress.step < config.max_steps:
@@ -140,11 +150,27 @@ class Loop:
                     append_line(self.output / "metrics.jsonl", json.dumps(metrics))
                 if on_step:
                     on_step(metrics)
-                if step % (config.checkpoint_every or config.validate_every) == 0 or last:
+                stopped = self._stopped(stop)
+                if (
+                    step % (config.checkpoint_every or config.validate_every) == 0
+                    or last
+                    or stopped
+                ):
                     self.save(identity)
-                bar.set_postfix(loss=f"{metrics['loss']:.4f}", refresh=False)
+                if stopped and not last:
+                    text = f"step {step} of {config.max_steps} is saved"
+                    raise Interrupted(text, stopped)
+                bar.set_postfix(shown(metrics), refresh=False)
                 bar.update()
         return metrics
+
+    def _stopped(self, stop: StopRequest) -> int:
+        """The signal by which any of the processes was asked to stop; 0 if none was."""
+        if self.group.world == 1:
+            return stop.number
+        numbers = torch.zeros(self.group.world)
+        numbers[self.group.rank] = stop.number
+        return int(self.group.total(numbers).max())
 
     def step(self, train: Sequence[Pair]) -> Metrics:
         """One optimiser step. Raises `DataError`, nothing moved, if a loss is not finite."""

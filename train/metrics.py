@@ -101,6 +101,19 @@ def _half_wins(margin: Tensor) -> Tensor:
     return ((margin > 0).to(margin) + (margin >= 0).to(margin)) / 2
 
 
+def shown(metrics: Metrics) -> dict[str, str]:
+    """What stands beside the progress of a training."""
+    known = {
+        "loss": ("loss", ".4f"),
+        "accuracy": ("rewards/accuracies", ".2f"),
+        "margin": ("rewards/margins", ".3g"),
+        "rate": ("learning_rate", ".2g"),
+    }
+    return {
+        name: format(metrics[key], form) for name, (key, form) in known.items() if key in metrics
+    }
+
+
 def check_finite(table: Tensor, norm: float, pairs: Sequence[Pair], step: int) -> None:
     """Raise `DataError` naming the pair whose loss, or the step whose gradient, is not finite."""
     bad = [

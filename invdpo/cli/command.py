@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import named_fields, resolve_config
 from invdpo.schemas.config.presets import preset_path
 from invdpo.schemas.config.trust import confirm
+from invdpo.schemas.interrupts import Interrupted
 from invdpo.schemas.io.home import expand_home, expand_path
 from invdpo.schemas.io.redact import without_secrets
 
@@ -195,10 +197,12 @@ def command_errors(out: Output) -> Iterator[None]:
         yield
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError, StreamError):
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         again = without_secrets(shlex.join(["invdpo", *sys.argv[1:]]))
-        out.note(f"\nStopped. Finished work is kept. To continue:\n  {again}")
-        raise typer.Exit(130) from None
+        saved = f": {stop}" if isinstance(stop, Interrupted) else ""
+        out.note(f"\nStopped{saved}. Finished work is kept. To continue:\n  {again}")
+        number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
+        raise typer.Exit(128 + number) from None
     except Exception as error:  # noqa: BLE001 - the last chance to spare users a traceback
         if os.environ.get(DEBUG):
             traceback.print_exc()

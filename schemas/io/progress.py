@@ -1,33 +1,88 @@
-"""The progress bar of every long task: on stderr, and only where that is a terminal."""
+"""The progress of every long task, on stderr: a bar where people look at it, else lines.
+
+A terminal and a notebook get a bar. A log of a batch system, a container or CI gets a line now and
+then; tasks that end before the first one is due say nothing.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol
+
+EVERY = 30.0
+"""Seconds between two lines."""
 
 Tick = Callable[[int], object]
 """Is told how many more rows are done."""
 
 
+class Progress(Protocol):
+    """What a task tells of itself."""
+
+    def update(self, n: int = 1) -> object:
+        """So many more units are done."""
+
+    def set_postfix(self, ordered_dict: Mapping[str, str], refresh: bool = False) -> object:
+        """Figures beside the progress."""
+
+
 @contextmanager
 def progress_bar(
     label: str, total: int, *, unit: str = "row", done: int = 0, show: bool = True
-) -> Iterator[Any]:
-    """A bar over `total` units with rate and time left, `done` of them from before.
+) -> Iterator[Progress]:
+    """Progress over `total` units with rate and time left, `done` of them from before."""
+    from tqdm.auto import tqdm
 
-    Call `update(n)` on what it yields, and `set_postfix` for a figure beside the bar.
-    """
-    from tqdm import tqdm
-
+    bar = sys.stderr.isatty() or "ipykernel" in sys.modules
+    if show and not bar:
+        yield ProgressLines(label, total, unit, done)
+        return
     with tqdm(
         total=total,
         initial=done,
         desc=label,
         unit=unit,
-        disable=not (show and sys.stderr.isatty()),
+        disable=not show,
         leave=False,
         dynamic_ncols=True,
-    ) as bar:
-        yield bar
+    ) as shown:
+        yield shown
+
+
+class ProgressLines:
+    """A line every `EVERY` seconds: done of total, share, rate, time left, figures."""
+
+    def __init__(self, label: str, total: int, unit: str, done: int) -> None:
+        self._label, self._total, self._unit, self._done = label, total, unit, done
+        self._first, self._began = done, time.monotonic()
+        self._due, self._figures = self._began + EVERY, dict[str, str]()
+
+    def set_postfix(self, ordered_dict: Mapping[str, str], refresh: bool = False) -> None:
+        """Figures of the next line."""
+        self._figures = dict(ordered_dict)
+
+    def update(self, n: int = 1) -> None:
+        """Count, and write a line when one is due."""
+        self._done += n
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + EVERY
+            sys.stderr.write(self._line(now) + "\n")
+            sys.stderr.flush()
+
+    def _line(self, now: float) -> str:
+        rate = (self._done - self._first) / (now - self._began)
+        share = f"{self._done / self._total:.0%}" if self._total else "?"
+        left = _minutes((self._total - self._done) / rate) if rate else "unknown"
+        figures = "".join(f", {name} {value}" for name, value in self._figures.items())
+        speed = f"{rate:.2f} {self._unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s/{self._unit}"
+        count = f"{self._done:,} of {self._total:,} ({share})"
+        return f"{self._label}: {count}, {speed}, {left} left{figures}"
+
+
+def _minutes(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours:d}:{rest // 60:02d}:{rest % 60:02d}"

@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.interrupts import Interrupted
 from invdpo.train import TrainResult, train
 from tests.train.test_distributed import ROOT, lines, weights
 
@@ -137,3 +138,27 @@ def test_states_hold_no_pickle(run: Any) -> None:
     assert {p.suffix for p in files} == {".safetensors", ".json"}
     assert json.loads(next(p for p in files if p.suffix == ".json").read_text())
     assert all(load_file(p) is not None for p in files if p.suffix == ".safetensors")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_asked_to_stop_saves_its_step(
+    config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path, number: int
+) -> None:
+    """Far from the next state that was due; it goes on to what one without a stop comes to."""
+    config = config.model_copy(update={"max_steps": 4, "validate_every": 4})
+    before = signal.getsignal(number)
+
+    def ask(metrics: Any) -> None:
+        if metrics["step"] == 2:
+            os.kill(os.getpid(), number)
+
+    given: dict[str, Any] = {"cache_dir": cache_dir, "progress": False}
+    with pytest.raises(Interrupted, match="step 2 of 4 is saved") as stopped:
+        train(dataset, tmp_path / "cut", config, on_step=ask, **given)
+    assert stopped.value.number == number
+    assert signal.getsignal(number) == before
+    result = train(dataset, tmp_path / "cut", config, **given)
+    assert "Going on after step 2 of 4." in result.notes
+    train(dataset, tmp_path / "whole", config, **given)
+    cut, whole = (weights(tmp_path / name) for name in ("cut", "whole"))
+    assert all(torch.equal(cut[name], whole[name]) for name in whole)
