@@ -189,10 +189,12 @@ def _complete(image: Image.Image, content: bytes) -> None:
     if image.format == "BMP" and content[14:18] == b"\x7c\0\0\0" and content[70:74] == b"DEBM":
         start, size = struct.unpack_from("<II", content, 14 + 112)
         image.info["icc_profile"] = content[14 + start : 14 + start + size]
-    if image.format == "GIF" and image.tile and image.tile[0][1] != (0, 0, *image.size):
-        image.info[COVERED] = image.tile[0][1]
-    signs = image.tag_v2.get(SAMPLES, ()) if image.format == "TIFF" else ()
-    if SIGNED in signs and image.mode[0] not in "IF":  # of wider ones, Pillow gives the sign
+    tiles, tags = getattr(image, "tile", ()), getattr(image, "tag_v2", {})
+    if image.format == "GIF" and tiles and tiles[0][1] != (0, 0, *image.size):
+        image.info[COVERED] = tiles[0][1]
+    if (
+        SIGNED in tags.get(SAMPLES, ()) and image.mode[0] not in "IF"
+    ):  # of wider ones, Pillow gives the sign
         text = "signed whole numbers of 8 bits; save it without signs"
         raise DataError(f"image can't be decoded: {text}")
     if image.format != "PNG":
@@ -200,7 +202,7 @@ def _complete(image: Image.Image, content: bytes) -> None:
     if (code := _colour_code(content)) is not None and code not in SRGB_CODES:
         text = f"colours of cICP {', '.join(map(str, code))}; only sRGB's of full range are read"
         raise DataError(f"image can't be decoded: {text}")
-    key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
+    key = image.info.get("transparency")
     if isinstance(key, bytes | None) or not tiles:
         return
     stored = tiles[0][3]  # as Pillow names the bits of the file, such as `RGB;16B`
