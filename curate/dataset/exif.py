@@ -14,9 +14,9 @@ import struct
 import zlib
 from typing import Any
 
-from invdpo.curate.dataset.containers import kept_parts
+from invdpo.curate.dataset.containers import altered, kept_parts
 from invdpo.schemas import DataError
-from invdpo.schemas.io.colours import clean_profile
+from invdpo.schemas.io.colours import COVERED, clean_profile
 from invdpo.schemas.io.images import decode, format_of, open_image, orientation, upright
 
 WRITTEN: dict[str, dict[str, Any]] = {
@@ -43,6 +43,8 @@ def holds_metadata(data: memoryview) -> bool:
 def without_metadata(data: bytes) -> bytes:
     """An image without them; the same bytes where it has none. Raises `DataError` for no image."""
     kept = _kept(data, unpack=True)
+    if kept is not None and _holds_more(kept):
+        return _written_anew(data)
     if kept == data:
         return data
     if kept is not None:
@@ -62,6 +64,20 @@ def _kept(data: bytes, *, unpack: bool = False) -> bytes | None:
         return None
 
 
+def _holds_more(data: bytes) -> bool:
+    """Whether the packed pixels end with what makes no difference to the picture."""
+    pixels = _pixels(data)
+    return any(_pixels(other) == pixels for other in altered(data))
+
+
+def _pixels(data: bytes) -> bytes | None:
+    try:
+        with open_image(data) as image:
+            return image.tobytes()
+    except DataError:
+        return None
+
+
 def _written_anew(data: bytes) -> bytes:
     with open_image(data) as image:
         kind = format_of(image) if format_of(image) in WRITTEN else "PNG"
@@ -69,7 +85,7 @@ def _written_anew(data: bytes) -> bytes:
         pixels = upright(image).copy()
         deep = pixels.mode == "I;16" and image.format == "PNG"
         plain = pixels.mode in MODES[kind] and (kind == "PNG" or "transparency" not in pixels.info)
-        if not (plain or deep):  # held otherwise in this format
+        if not (plain or deep) or COVERED in pixels.info:  # held otherwise in this format
             pixels, profile = decode(data), None
         key = pixels.info.get("transparency")
         pixels.info = {} if key is None else {"transparency": key}  # writers pass on the rest

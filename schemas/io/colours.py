@@ -18,15 +18,13 @@ PLAIN = ("1", "L", "P", "RGB", "RGBX", "YCbCr", "CMYK", "LAB")
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 """Tags of TIFF, and a value of the second."""
 COVERED = "covered"
-"""In `info`: left, top, right and bottom of a GIF's first picture on its page."""
-SAMPLES, SIGNED = 339, 2
-"""A tag of TIFF: how its numbers are meant, and a value of it."""
+"""In `info` of a GIF whose first picture is smaller than its page: left, top, right and bottom."""
 
 
 def is_plain(image: Image.Image) -> bool:
     """Whether Pillow's own conversion to RGB is what a viewer shows."""
-    stored = image.mode in PLAIN and not image.has_transparency_data and not _is_signed(image)
-    return stored and not image.info.get("icc_profile") and not _is_partly_bare(image)
+    stored = image.mode in PLAIN and not image.has_transparency_data
+    return stored and not image.info.get("icc_profile") and COVERED not in image.info
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
@@ -53,14 +51,11 @@ def clean_profile(profile: bytes | None) -> bytes | None:
 def _shown(image: Image.Image) -> Image.Image:
     from PIL import Image
 
-    if _is_signed(image):
-        text = "signed whole numbers of 8 bits; save it without signs"
-        raise DataError(f"image can't be decoded: {text}")
     profile = clean_profile(image.info.get("icc_profile"))
     if image.mode[0] in "IF":
         image = _eight_bits(image)
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-    if alpha is None and _is_partly_bare(image):
+    if alpha is None and COVERED in image.info:
         alpha = Image.new("L", image.size)
         alpha.paste(255, image.info[COVERED])
     grey = image.mode in ("1", "L", "LA")
@@ -74,16 +69,6 @@ def _shown(image: Image.Image) -> Image.Image:
     shown = Image.new("RGB", image.size, "white")
     shown.paste(image, mask=alpha)
     return shown
-
-
-def _is_signed(image: Image.Image) -> bool:
-    """Whether Pillow took a TIFF's signed values for others; of wider ones, it gives the sign."""
-    return image.mode[0] not in "IF" and SIGNED in getattr(image, "tag_v2", {}).get(SAMPLES, ())
-
-
-def _is_partly_bare(image: Image.Image) -> bool:
-    """Whether a GIF's first picture is smaller than its page."""
-    return image.info.get(COVERED, (0, 0, *image.size)) != (0, 0, *image.size)
 
 
 def _managed(image: Image.Image, profile: bytes) -> Image.Image:

@@ -239,6 +239,8 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
+            text = "a list or mapping stands as a key; quote it if it is text"
+            _refuse(not isinstance(key_node, yaml.ScalarNode), text, key_node)
             key = self.construct_object(key_node, deep=True)
             _refuse(key in seen, f"the key {quote(key)} is given twice", key_node)
             seen.add(key)

@@ -63,6 +63,8 @@ MAX_SIDE = 32_768
 ORIENTATION = 0x0112
 """EXIF's tag: 1 is upright, 2 to 4 are mirrored or upside down, 5 to 8 lie on a side."""
 PNG = b"\x89PNG\r\n\x1a\n"
+SAMPLES, SIGNED = 339, 2
+"""A tag of TIFF: how its numbers are meant, and a value of it."""
 SRGB_CODES = (b"\x01\x01\0\x01", b"\x01\x0d\0\x01")
 """Primaries of sRGB in cICP, with the transfer of video (BT.709) or of sRGB, in full range."""
 VIEWED_ALIKE = ("JPEG", "PNG", "WEBP")
@@ -187,14 +189,20 @@ def _complete(image: Image.Image, content: bytes) -> None:
     if image.format == "BMP" and content[14:18] == b"\x7c\0\0\0" and content[70:74] == b"DEBM":
         start, size = struct.unpack_from("<II", content, 14 + 112)
         image.info["icc_profile"] = content[14 + start : 14 + start + size]
-    if image.format == "GIF" and image.tile:
-        image.info[COVERED] = image.tile[0][1]
+    tiles, tags = getattr(image, "tile", ()), getattr(image, "tag_v2", {})
+    if image.format == "GIF" and tiles and tiles[0][1] != (0, 0, *image.size):
+        image.info[COVERED] = tiles[0][1]
+    if (
+        SIGNED in tags.get(SAMPLES, ()) and image.mode[0] not in "IF"
+    ):  # of wider ones, Pillow gives the sign
+        text = "signed whole numbers of 8 bits; save it without signs"
+        raise DataError(f"image can't be decoded: {text}")
     if image.format != "PNG":
         return
     if (code := _colour_code(content)) is not None and code not in SRGB_CODES:
         text = f"colours of cICP {', '.join(map(str, code))}; only sRGB's of full range are read"
         raise DataError(f"image can't be decoded: {text}")
-    key, tiles = image.info.get("transparency"), getattr(image, "tile", ())
+    key = image.info.get("transparency")
     if isinstance(key, bytes | None) or not tiles:
         return
     stored = tiles[0][3]  # as Pillow names the bits of the file, such as `RGB;16B`

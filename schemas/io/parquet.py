@@ -20,14 +20,14 @@ BATCH_ROWS = 8
 BUFFER_BYTES = 1 << 20
 """Read ahead in a column."""
 BATCH_BYTES = 1 << 28
-"""What a column may take in memory at a time, where few bytes can stand for many values."""
+"""What a batch may take in memory where few bytes can stand for many values."""
 AS_STORED = {"PLAIN", "RLE", "BIT_PACKED"}
 """Encodings whose values take no more memory than in their page."""
 MOST_UNPACKED, MOST_PACKED = 1 << 28, 100
 """Bytes of a column in a row group from which on it is looked at, and how often fewer are packed;
-pictures, and texts, are packed to a fifth at most."""
+pictures hardly pack, and texts to a tenth."""
 MOST_EQUAL = 1_000_000
-"""Rows that a file of fewer bytes may have: nearly all are equal, and each takes its time."""
+"""Values that a column of fewer bytes may have: nearly all are equal, and each takes its time."""
 
 
 def read_schema(path: Path) -> pa.Schema:
@@ -55,7 +55,7 @@ def file_batches(
         # a value is no larger than its column, and all may be equal to the largest
         chunks = _chunks(file.metadata.row_group(group), columns)
         sizes = [c.total_uncompressed_size for c in chunks if not AS_STORED.issuperset(c.encodings)]
-        rows = min(batch_rows, BATCH_BYTES // max([1, *sizes]))
+        rows = min(batch_rows, BATCH_BYTES // max(1, sum(sizes)))
         for batch in file.iter_batches(max(1, rows), row_groups=[group], columns=columns):
             batch.validate(full=True)
             yield batch
@@ -65,17 +65,19 @@ def check_sizes(
     metadata: pq.FileMetaData, path: Path, columns: Sequence[str] | None = None
 ) -> None:
     """Raise `DataError` for a file of few bytes that stands for more than memory or time allow."""
-    packed = 0
+    packed = values = 0
     for number in range(metadata.num_row_groups):
-        for chunk in _chunks(metadata.row_group(number), columns):
+        chunks = _chunks(metadata.row_group(number), columns)
+        values += max((chunk.num_values for chunk in chunks), default=0)
+        for chunk in chunks:
             size, small = chunk.total_uncompressed_size, chunk.total_compressed_size
             if size > max(MOST_UNPACKED, MOST_PACKED * small):
                 found = f"{format_bytes(size)} are packed into {format_bytes(small)}"
                 text = f"{path}: column {shorten(chunk.path_in_schema)}: {found}, allowed are "
                 raise DataError(f"{text}{MOST_PACKED} times as many. Write it uncompressed.")
             packed += small
-    if metadata.num_rows > max(MOST_EQUAL, packed):
-        found = f"{metadata.num_rows:,} rows in {format_bytes(packed)}, so nearly all are equal"
+    if values > max(MOST_EQUAL, packed):
+        found = f"{values:,} values in {format_bytes(packed)}, so nearly all are equal"
         raise DataError(f"{path}: {found}. Keep one of each.")
 
 

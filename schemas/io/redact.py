@@ -21,8 +21,11 @@ TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{6,}")
 """A token of the Hub as it is made today; older ones have other forms."""
 SHORTEST = 8
 """A shorter text is no token, and would be found in words."""
-FOLDERS = re.compile(r"""(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\](?:[^/\\\s"'`]+[/\\])+(?=[^/\\\s"'`])""")
-"""The folders of an absolute path in a sentence, up to its last part."""
+FOLDERS = re.compile(
+    r"""(?:\bfile:/+|(?<![\w.:/\\])(?:[A-Za-z]:)?[/\\]\\?)"""
+    r"""(?:(?:[^/\\\s"'`.:;,]+\ )*[^/\\\s"'`]+[/\\])+(?=[^/\\\s"'`])"""
+)
+"""The folders of an absolute path in a sentence, up to its last part; names may hold blanks."""
 
 
 def without_secrets(text: str) -> str:

@@ -96,6 +96,24 @@ def animation(kind: str, **options: Any) -> bytes:
     return saved(kind, save_all=True, append_images=[other], **options)
 
 
+def surplus_rows(**options: Any) -> bytes:
+    """A PNG whose packed pixels hold the secret behind their last row."""
+    head = struct.pack(">IIBBBBB", 9, 5, 8, 0, 0, 0, options.get("interlaced", 0))
+    rows = options.get("size", 50) * b"\0"
+    pixels = zlib.compress(rows + SECRET, 0)
+    return png((b"IHDR", head), (b"IDAT", pixels), (b"IEND", b""), data=PNG, at=8)
+
+
+def behind_the_frame() -> bytes:
+    """A lossy WebP whose pixels have the secret behind them, in the same chunk."""
+    chunk = saved("WEBP")[20:] + SECRET
+    chunk += b"\0" * (len(chunk) % 2)
+    head = struct.pack("<4sI4s4sI", b"RIFF", 12 + len(chunk), b"WEBP", b"VP8 ", len(chunk))
+    return head + chunk
+
+
+PNG = saved("PNG")[:8]
+GREY_PNG = saved("PNG", PICTURE.convert("L"))
 FILL = b"\xff" * 3
 THUMBNAIL = b"JFIF\0\1\2\0\0\1\0\1\2\3" + SECRET + bytes(18 - len(SECRET))
 JPEG_END = len(saved("JPEG")) - 2
@@ -114,6 +132,10 @@ PLACES: dict[str, Callable[[], bytes]] = {
     ),
     "PNG: instead of a profile": lambda: png((b"iCCP", b"a\0\0" + zlib.compress(SECRET, 0))),
     "PNG: behind the packed pixels": packed_pixels,
+    "PNG: behind the last row": surplus_rows,
+    "PNG: behind the last row, interlaced": lambda: surplus_rows(interlaced=1, size=60),
+    "PNG: behind a transparent grey": lambda: png((b"tRNS", b"\0\5" + SECRET), data=GREY_PNG),
+    "PNG: a palette beside colours": lambda: png((b"PLTE", SECRET)),
     "PNG: no end": lambda: png((b"tEXt", b"a\0" + SECRET))[:-12],
     "PNG: animated": lambda: animation("PNG", exif=exif()),
     "PNG: turned": lambda: png((b"tEXt", b"a\0" + SECRET), at=-13, data=saved("PNG", exif=exif(6))),
@@ -125,6 +147,11 @@ PLACES: dict[str, Callable[[], bytes]] = {
     "JPEG: no end": lambda: jpeg((0xED, SECRET))[:-2] + b"\xff",
     "JPEG: before the end": lambda: jpeg((0xFE, SECRET), at=JPEG_END),
     "JPEG: no marker": lambda: jpeg()[:20] + SECRET + jpeg((0xFE, SECRET), at=20)[20:],
+    "JPEG: number of lines": lambda: jpeg((0xDC, SECRET)),
+    "JPEG: behind the pixels": lambda: saved("JPEG")[:-2] + SECRET + saved("JPEG")[-2:],
+    "JPEG: behind the pixels, turned": lambda: (
+        saved("JPEG", exif=exif(6))[:-2] + SECRET + saved("JPEG")[-2:]
+    ),
     "JPEG: thumbnail": lambda: jpeg()[:2] + jpeg((0xE0, THUMBNAIL))[2:],
     "JPEG: second thumbnail": lambda: jpeg((0xE0, b"JFXX\0\x13" + SECRET), at=20),
     "JPEG: C2PA": lambda: jpeg((0xEB, b"JP\0\1" + SECRET)),
@@ -140,6 +167,7 @@ PLACES: dict[str, Callable[[], bytes]] = {
     "MPO: turned": lambda: animation("MPO", exif=exif(6)),
     "WebP: a chunk of one's own": lambda: webp((b"SECR", SECRET)),
     "WebP: EXIF twice": lambda: webp((b"EXIF", SECRET), (b"EXIF", SECRET)),
+    "WebP: behind the frame": behind_the_frame,
     "WebP: behind the end": lambda: webp() + SECRET,
     "WebP: behind a profile": lambda: saved("WEBP", icc_profile=PROFILE + SECRET, lossless=True),
     "WebP: no profile": lambda: saved("WEBP", icc_profile=SECRET * 9),
@@ -161,7 +189,16 @@ PLACES: dict[str, Callable[[], bytes]] = {
     "BMP: behind the end": lambda: saved("BMP") + SECRET,
     "BMP: behind the head": bmp,
 }
-LOSSY = {"JPEG: turned", "JPEG: turned CMYK", "JPEG: no end", "JPEG: no marker", "MPO: turned"}
+LOSSY = {
+    "JPEG: number of lines",
+    "JPEG: behind the pixels",
+    "JPEG: behind the pixels, turned",
+    "JPEG: turned",
+    "JPEG: turned CMYK",
+    "JPEG: no end",
+    "JPEG: no marker",
+    "MPO: turned",
+}
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -182,6 +219,18 @@ def test_a_secret_goes_and_the_picture_stays(place: str) -> None:
     difference = np.asarray(decode(clean), np.int64) - np.asarray(before)
     assert np.abs(difference).max() <= (12 if place in LOSSY else 0)
     assert getattr(opened(clean), "n_frames", 1) == 1
+
+
+@pytest.mark.parametrize("colour", ["white", "black", "grey"])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {}), ("WEBP", {"lossless": True})],
+)
+def test_a_plain_corner_is_no_surplus(colour: str, kind: str, options: dict[str, Any]) -> None:
+    image = PICTURE.resize((320, 320))
+    image.paste(colour, (160, 160, 320, 320))
+    data = saved(kind, image, **options)
+    assert without_metadata(data) is data
 
 
 def opened(data: bytes) -> Image.Image:

@@ -259,26 +259,6 @@ def test_the_code_of_srgb_is_read() -> None:
     assert decode(code(comment=b"about cICP chunks")).getpixel((0, 0)) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("exif", [b"Exif\0\0no EXIF", b"Exif\0\0MM\0*\0\0"])
-def test_broken_exif_turns_nothing(kind: str, exif: bytes) -> None:
-    content = saved(Image.fromarray(RGB), kind, exif=exif)
-    assert decode(content).size == shown_size(content) == (RGB.shape[1], RGB.shape[0])
-
-
-@pytest.mark.parametrize("kind", FORMATS)
-def test_a_picture_cut_short_is_none(kind: str) -> None:
-    content = saved(Image.fromarray(RGB), kind)
-    with pytest.raises(DataError, match="image can't be decoded"):
-        decode(content[: len(content) // 2])
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_tiff_has_the_size_that_it_is_shown_in(orientation: int) -> None:
-    content = saved(Image.fromarray(RGB), "TIFF", exif=exif_of(orientation))
-    assert shown_size(content) == decode(content).size
-
-
 def test_endings_are_those_that_pillow_knows_for_the_formats() -> None:
     known = {s for s, kind in Image.registered_extensions().items() if kind in (*FORMATS, "MPO")}
     assert known == IMAGE_SUFFIXES

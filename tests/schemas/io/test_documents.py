@@ -47,7 +47,14 @@ def refusal(read: Any, *given: Any) -> str:
         ("a: 0x" + "f" * 10_000, "a number or date that is too long (line 1, column 4)"),
         ("a: " + "1:" * 10_000 + "1", "a number or date that is too long"),
         ("a: 1\na: 2", "the key 'a' is given twice (line 2, column 1)"),
-        ("? [a]\n: 1", "unhashable"),
+        (
+            "? [a]\n: 1",
+            "a list or mapping stands as a key; quote it if it is text (line 1, column 3)",
+        ),
+        (
+            "a: 1\nb: {{name}}",
+            "a list or mapping stands as a key; quote it if it is text (line 2, ",
+        ),
         ("a: 2026-13-45", "month"),
         ("a: !!python/name:os.system x", "could not determine a constructor"),
         (f"{'k' * 900}: 1\n{'k' * 900}: 2", "kkk...kkk"),

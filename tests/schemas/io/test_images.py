@@ -163,3 +163,29 @@ def test_a_side_out_of_all_proportion_is_refused() -> None:
     for read in (shown_size, decode):
         with pytest.raises(DataError, match="40000x8 has a side over 32,768 pixels"):
             read(buffer.getvalue())
+
+
+def saved(kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(NOISE).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0no EXIF", b"Exif\0\0MM\0*\0\0"])
+def test_broken_exif_turns_nothing(kind: str, exif: bytes) -> None:
+    content = saved(kind, exif=exif)
+    assert decode(content).size == shown_size(content) == (32, 24)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_picture_cut_short_is_none(kind: str) -> None:
+    content = saved(kind)
+    with pytest.raises(DataError, match="image can't be decoded"):
+        decode(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_has_the_size_that_it_is_shown_in(orientation: int) -> None:
+    content = saved("TIFF", exif=exif_of(orientation))
+    assert shown_size(content) == decode(content).size

@@ -49,9 +49,11 @@ def test_what_stands_for_more_than_memory_or_time_allow_is_refused(tmp_path: Pat
     pq.write_table(equal_rows("\0" * (300 * LONG), 1), large, compression="zstd")
     with pytest.raises(DataError, match=r"large.parquet: column prompt: 31\d.* MB are packed into"):
         next(iter_batches(large))
-    pq.write_table(equal_rows("a cat", 1_500_000), many)
-    with pytest.raises(DataError, match=r"1,500,000 rows in .* kB, so nearly all are equal"):
-        read_prompts(many)
+    lists = pa.ListArray.from_arrays([0, 1_500_000], pa.repeat("a cat", 1_500_000))
+    for table in (equal_rows("a cat", 1_500_000), pa.table({"prompt": lists})):
+        pq.write_table(table, many)
+        with pytest.raises(DataError, match=r"1,500,000 values in .* \w+, so nearly all are equal"):
+            read_prompts(many)
 
 
 def test_a_pointer_of_git_lfs_is_not_called_damaged(tmp_path: Path) -> None:
