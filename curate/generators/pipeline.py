@@ -57,6 +57,8 @@ class ImageGenerator:
         self._config = config
         self.spec = spec or model_specs(config)[0]
         self._resting = False
+        self._spoiled: set[str] | None = set()
+        """Prompts without a finite picture; None as soon as there is one."""
 
     @property
     def name(self) -> str:
@@ -87,7 +89,31 @@ class ImageGenerator:
         except torch.OutOfMemoryError as error:
             text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
             raise ModelError(text) from error
-        return _answers(output, len(filled))[: len(requests)]
+        answers = _answers(output, len(filled))[: len(requests)]
+        self._require_finite(requests, answers)
+        return answers
+
+    def _require_finite(
+        self, requests: Sequence[ImageRequest], answers: Sequence[Picture | Failure]
+    ) -> None:
+        """Raise `ModelError` where the pictures of the first prompts are all not finite.
+
+        A picture that is so among others costs only itself.
+        """
+        if self._spoiled is None:
+            return
+        for request, answer in zip(requests, answers, strict=True):
+            if isinstance(answer, Failure):
+                continue
+            if np.isfinite(answer).all():
+                self._spoiled = None
+                return
+            self._spoiled.add(request.prompt)
+        if len(self._spoiled) > 1:
+            text = f"All pictures of the first {len(self._spoiled)} prompts are not finite"
+            raise ModelError(
+                f"{text} (dtype {self._config.dtype}). Try --dtype float32, or give other weights."
+            )
 
     def is_cut(self, prompt: str) -> bool:
         """Whether one of the model's text encoders takes less than the whole prompt."""

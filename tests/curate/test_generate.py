@@ -9,6 +9,7 @@ import pytest
 from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.checkpoints.pipelines import find_model
 from invdpo.curate.generate import Generate, remake
+from invdpo.curate.generators import pipeline
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
@@ -116,6 +117,27 @@ def test_values_not_finite_are_rejected(
     assert [row["status"] for row in made] == ["rejected"] * 2 + ["ok"] * 4
     assert "not finite" in made[0]["error"]
     assert made[2:] == candidates[2:]
+
+
+def test_a_model_that_draws_nothing_finite_stops(
+    config: GenerateConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the first two prompts, whatever the size of a batch; after a finite one no more."""
+    answers: Any = pipeline._answers
+    spoiled = [0, 1, 2, 3, 4]
+
+    def spoil(output: Any, count: int) -> list[Any]:
+        return [a * np.nan if spoiled and spoiled.pop(0) else a for a in answers(output, count)]
+
+    monkeypatch.setattr(pipeline, "_answers", spoil)
+    one = config.model_copy(update={"batch_size": 1})
+    made = list(Generate(one)(prompts()))
+    assert [row["status"] for row in made] == ["ok"] + ["rejected"] * 4 + ["ok"]
+    for size in (1, 4):
+        spoiled.extend([1] * 6)
+        with pytest.raises(ModelError, match=r"first 2 prompts are not finite \(dtype float32\)"):
+            list(Generate(config.model_copy(update={"batch_size": size}))(prompts()))
+        spoiled.clear()
 
 
 def test_wrong_size_stops_instead_of_rejecting_all(config: GenerateConfig) -> None:
