@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.files import write_atomically
 from invdpo.schemas.io.home import expand_home, expand_path
@@ -97,6 +98,7 @@ def train(
     """
     dataset = expand_path(dataset) if isinstance(dataset, Path) else expand_home(dataset)
     output, cache_dir = expand_path(output), cache_dir and expand_path(cache_dir)
+    _require_another(output, config)
     with lock_output(output):
         setup = set_up(config, output, show_progress=progress)
         data = open_data(dataset, setup.config)
@@ -112,6 +114,17 @@ def lock_output(output: Path) -> AbstractContextManager[None]:
     a folder of other things, such as a data set, whose card a training would replace.
     """
     return FolderLock(output, "training there", signs=SIGNS) if is_main_process() else nullcontext()
+
+
+def _require_another(output: Path, config: TrainConfig) -> None:
+    """Raise `ConfigError` for weights to begin with that the training would replace or remove."""
+    for option in ("model", "start_from"):
+        if given := getattr(config, option):
+            place = Path(given).resolve()
+            folder = place.parent if place.is_file() else place
+            if output.resolve() in (folder, folder.parent.parent):
+                text = f"train.{option}: {given} lies in the output, {output}, where the training"
+                raise ConfigError(f"{text} would replace it. Name another --output.")
 
 
 def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | None) -> TrainResult:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import WorkspaceError
+from invdpo.schemas.errors import ConfigError, WorkspaceError
 from invdpo.schemas.io.lock import FolderLock
 from invdpo.train import train
 from invdpo.train.run import lock_output
@@ -35,6 +35,20 @@ def test_a_data_set_is_no_output(config: TrainConfig, dataset: Path, tmp_path: P
         train(dataset, folder, config, restart=True, progress=False)
     assert sorted(folder.rglob("*")) == before
     assert os.listdir(tmp_path) == ["dataset"]
+
+
+@pytest.mark.parametrize("option", ["model", "start_from"])
+@pytest.mark.parametrize("place", ["", "lora.safetensors", "checkpoints/step-000001"])
+def test_weights_to_begin_with_are_not_replaced(
+    config: TrainConfig, dataset: Path, tmp_path: Path, option: str, place: str
+) -> None:
+    output, weights = tmp_path / "out", tmp_path / "out" / place
+    (output / "state").mkdir(parents=True)
+    weights.touch() if weights.suffix else weights.mkdir(parents=True, exist_ok=True)
+    own = config.model_copy(update={option: str(weights)})
+    with pytest.raises(ConfigError, match=rf"train\.{option}: .* lies in the output, .*/out"):
+        train(dataset, output, own, restart=True, progress=False)
+    assert (output / "state").is_dir()
 
 
 def test_of_several_processes_the_main_one_holds_the_lock(
