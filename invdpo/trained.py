@@ -57,24 +57,34 @@ def read_training(tuned: Path) -> Training | None:
         return None
     try:
         return _training(read_json(read_file(path), path, dict))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
         text = f"{path}: no report of a training, so the base model isn't known."
         raise DataError(f"{text} Train again, or move the file away and give --model.") from None
 
 
 def _training(report: Any) -> Training:
     config, data = report["config"], report.get("data") or {}
-    base = BaseModel(str(config["model"]), config.get("revision"))
+    model, revision, start_from = map(_name, map(config.get, ("model", "revision", "start_from")))
+    if not model:
+        raise ValueError("no base model")
     prompts = {str(split): frozenset(keys) for split, keys in (data.get("prompts") or {}).items()}
     dataset = str(data.get("dataset", ""))
     return Training(
-        base,
+        BaseModel(model, revision),
         str(report["model"]),
         str(report.get("pipeline", "")),
         dataset,
         prompts,
-        config.get("start_from"),
+        start_from,
     )
+
+
+def _name(value: Any) -> str | None:
+    """What may be a model. Raises `TypeError` or `OSError` for what no file can be called."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"no name: {value!r}")
+    Path(value or "").exists()
+    return value
 
 
 def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -> BaseModel:
@@ -107,12 +117,20 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
 
 
 def prompts_seen(training: Training) -> dict[str, frozenset[str]]:
-    """Split -> prompts of a training and of those that it went on from, such as earlier rounds."""
-    prompts = dict(training.prompts)
-    for folder in filter(None, (training.base.model, training.start_from)):
-        if Path(folder).is_dir() and (earlier := read_training(Path(folder))):
-            for split, keys in prompts_seen(earlier).items():
-                prompts[split] = prompts.get(split, frozenset()) | keys
+    """Split -> prompts of a training and of those that it went on from, such as earlier rounds.
+
+    Each is read once: a report may name its own folder, whose weights were replaced.
+    """
+    prompts: dict[str, frozenset[str]] = {}
+    waiting, known = [training], set[Path]()
+    while waiting:
+        one = waiting.pop()
+        for split, keys in one.prompts.items():
+            prompts[split] = prompts.get(split, frozenset()) | keys
+        named = {Path(folder).resolve() for folder in (one.base.model, one.start_from) if folder}
+        new = {folder for folder in named - known if folder.is_dir()}
+        waiting += filter(None, map(read_training, new))
+        known |= new
     return prompts
 
 
@@ -120,14 +138,20 @@ def _origin(training: Training, named: BaseModel | None) -> tuple[Training, Base
     """The training whose base is meant, and that base.
 
     A model that was tuned in rounds has the model of the round before as its base, and so on: meant
-    is the first of them, unless another one is named.
+    is the first of them, unless another one is named. Raises `DataError` where none is the first.
     """
-    own = own_base(training)
-    folder = Path(own.model)
-    earlier = read_training(folder) if own.model != EMBEDDED and folder.is_dir() else None
-    if earlier is None or (named and Path(named.model).resolve() == folder.resolve()):
-        return training, own
-    return _origin(earlier, named)
+    known = set[Path]()
+    while True:
+        own = own_base(training)
+        folder = Path(own.model).resolve()
+        earlier = read_training(folder) if own.model != EMBEDDED and folder.is_dir() else None
+        if earlier is None or (named and Path(named.model).resolve() == folder):
+            return training, own
+        if folder in known:
+            text = "found it to be tuned, in the end, from itself, so its base model isn't known"
+            raise DataError(f"{folder / REPORT}: {text}. Train again into another folder.")
+        known.add(folder)
+        training = earlier
 
 
 def own_base(training: Training) -> BaseModel:

@@ -26,6 +26,7 @@ from invdpo.trained import (
     BaseModel,
     evaluation_command,
     find_base,
+    prompts_seen,
     read_training,
 )
 from tests.train.conftest import pipeline, xl_pipeline
@@ -43,6 +44,12 @@ def write_report(folder: Path, model: Path, **more: Any) -> Path:
     config = {"config": {"model": str(model), "revision": None}, "model": fingerprint(model)}
     (folder / "training.json").write_text(json.dumps(config | more))
     return folder
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    report = json.loads((folder / "training.json").read_text())
+    report["config"] |= changes
+    (folder / "training.json").write_text(json.dumps(report))
 
 
 def base_of(tuned: Path, named: Path | None = None) -> BaseModel:
@@ -107,6 +114,42 @@ def test_without_a_report_the_base_must_be_named(pipeline: Path, tmp_path: Path)
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": 1, "model": "x"}', "[" * 9000])
 def test_a_file_that_is_no_report_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "training.json").write_text(text)
+    with pytest.raises(DataError, match=r"training\.json: no report of a training"):
+        read_training(tmp_path)
+
+
+def test_trainings_that_went_on_from_themselves_end(pipeline: Path, tmp_path: Path) -> None:
+    """Reports name the folder, and what lay there before was replaced."""
+    prompts = {name: {"prompts": {"train": [name]}} for name in ("a", "b")}
+    for folder, other in (("a", "b"), ("b", "a")):
+        write_report(tmp_path / folder, pipeline, data=prompts[folder])
+        change_config(tmp_path / folder, start_from=str(tmp_path / other))
+    training = read_training(tmp_path / "a")
+    assert training
+    assert prompts_seen(training) == {"train": {"a", "b"}}
+    for folder, other in (("a", "b"), ("b", "a")):
+        change_config(tmp_path / folder, model=str(tmp_path / other))
+    with pytest.raises(DataError, match=r"training\.json: found it to be tuned, .* from itself"):
+        base_of(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"start_from": 5},
+        {"start_from": ["a"]},
+        {"start_from": "a" * 5000},
+        {"model": "a" * 5000},
+        {"model": None},
+        {"model": ""},
+        {"revision": 5},
+    ],
+)
+def test_a_report_whose_names_are_none_is_none(
+    pipeline: Path, tmp_path: Path, config: dict[str, Any]
+) -> None:
+    write_report(tmp_path, pipeline)
+    change_config(tmp_path, **config)
     with pytest.raises(DataError, match=r"training\.json: no report of a training"):
         read_training(tmp_path)
 
