@@ -28,7 +28,7 @@ from invdpo.schemas import WorkspaceError
 from invdpo.schemas.ids import canonical_json, content_id
 from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.io.text import shorten
-from invdpo.schemas.tables import TYPES
+from invdpo.schemas.tables import ANNOTATIONS, CANDIDATES, PROMPTS, SCORES, TYPES
 
 Fingerprint = dict[str, Any]
 """What decided a table's rows: section name -> key -> value, those of the steps before included."""
@@ -51,6 +51,13 @@ MAKERS = {
     "dataset": "pair",
 }
 """Name in a workspace -> the step that makes it."""
+SCHEMAS = {
+    "prompts.parquet": PROMPTS,
+    "candidates": CANDIDATES,
+    "annotations": ANNOTATIONS,
+    "scores": SCORES,
+}
+"""Name in a workspace -> the columns of the table."""
 
 
 class Header(NamedTuple):
@@ -113,7 +120,10 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of a part, checksums verified. Raises `WorkspaceError` when it is damaged."""
+    """The rows of a part, checksums verified.
+
+    Raises `WorkspaceError` when it is damaged, or lacks a column of its table or of `columns`.
+    """
     wanted, remote = list(columns) if columns is not None else None, is_remote(path)
     # Of a remote file, the ranges of all wanted columns are asked for together.
     with (
@@ -121,9 +131,18 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         reading(path) as source,
         pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=remote) as file,
     ):
+        known = file.schema_arrow.names
+        if lacking := [name for name in wanted or _columns(path) if name not in known]:
+            raise ValueError(f"no column {', '.join(lacking)}")
         table = file.read(columns=wanted)
         _check(table)
         return table
+
+
+def _columns(path: Path) -> list[str]:
+    """The columns of the table that `path` is, or is a part of; none for a table without a name."""
+    folders = path.parents if path.name.startswith("part-") else (path,)
+    return next((SCHEMAS[f.name].names for f in folders if f.name in SCHEMAS), [])
 
 
 def _check(table: pa.Table) -> None:

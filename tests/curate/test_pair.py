@@ -113,11 +113,36 @@ def test_scores_that_do_not_fit_the_candidates_are_refused(ws: Workspace) -> Non
     write_scores(ws, "clip", {f"c{n}{k}": 1.0 for n in range(COUNT + 1) for k in range(EACH)})
     with pytest.raises(DataError, match="scores of clip hold 3 rows that are no candidates"):
         pair(ws)
-    wrong = pa.table({"candidate_id": ["c00"], "score": [1.0], "status": ["ok"], "stars": [5]})
+    wrong = ws.read_table(ws.scores_dir("clip")).append_column("stars", [[5] * (COUNT + 1) * EACH])
     made = MADE | {"score": {"scorer": "clip"}}
     write_part(ws.scores_dir("clip") / PART, wrong, made)
     with pytest.raises(DataError, match="scores of clip: columns unknown: stars"):
         pair(ws)
+
+
+@pytest.mark.parametrize(
+    ("path", "column", "remade"),
+    [
+        (f"candidates/{PART}", "seed", "generate"),
+        (f"candidates/{PART}", "image", "generate"),
+        ("prompts.parquet", "split_group", "prompts"),
+        ("prompts.parquet", "graph", "prompts"),
+        (f"scores/clip/{PART}", "components", "score"),
+    ],
+)
+def test_a_table_without_one_of_its_columns_is_named(
+    ws: Workspace, path: str, column: str, remade: str
+) -> None:
+    table = pq.read_table(ws.root / path)
+    names = ["renamed" if name == column else name for name in table.column_names]
+    metadata = table.schema.metadata
+    renamed = table.rename_columns(names).replace_schema_metadata(metadata)
+    pq.write_table(renamed, ws.root / path)
+    with pytest.raises(WorkspaceError) as error:
+        pair(ws)
+    assert f"{path}: damaged, or no table of invdpo (no column {column})" in str(error.value)
+    assert f"Remake it: invdpo curate {remade} {ws.root} --repair" in str(error.value)
+    assert not ws.pairs_path.exists()
 
 
 @pytest.mark.parametrize("version", ["99.0", "0.1.0.1", "1"])
