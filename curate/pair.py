@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from invdpo.curate.dataset.card import renew_card
 from invdpo.curate.dataset.write import write_dataset
 from invdpo.curate.fingerprints import descendant, fingerprint_of
 from invdpo.curate.pairing import Report, check_columns, check_scores, cut_pairs, require_target
@@ -34,6 +35,7 @@ from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import load_config
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 
@@ -54,6 +56,8 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     if is_done(ws.pairs_path, fingerprint, options) and ws.dataset_dir.exists():
         rows = read_header(ws.pairs_path).rows
         if earlier := _earlier_report(ws, config, rows):
+            if not options.dry_run:
+                _renew_licence(ws, config)
             return _result(ws, earlier, begin, options, resumed=rows)
     with as_written(ws.root):
         pairs, report = _read_and_cut(ws, config, list(fingerprint["scores"]))
@@ -84,6 +88,12 @@ def _earlier_report(ws: Workspace, config: Config, rows: int) -> Report | None:
     except (ValueError, KeyError, TypeError):
         return None
     return report if same else None
+
+
+def _renew_licence(ws: Workspace, config: Config) -> None:
+    """Write the card again where it is asked for with another licence than before."""
+    if any(load_config(path).dataset.license != config.dataset.license for path in ws.configs()):
+        renew_card(ws, config.dataset)
 
 
 def _read_and_cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table, Report]:

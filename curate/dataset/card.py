@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,10 @@ from invdpo.schemas.config.load import load_config
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 from invdpo.schemas.io.redact import redact
+from invdpo.schemas.io.text import quote
 from invdpo.schemas.tables import SIDES
+
+log = logging.getLogger("invdpo.curate")
 
 Facts = dict[str, Any]
 Model = tuple[str, str | None]
@@ -38,10 +42,15 @@ SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset")
 def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
     """Write the card of the workspace's data set again, with the plots that there are now.
 
-    Raises `WorkspaceError` without a data set, `DataError` for a card whose head is broken.
+    The workspace keeps the licence of `config` for later. Raises `WorkspaceError` without a data
+    set, `DataError` for a card whose head is broken.
     """
     folder = DatasetFolder(ws.need(ws.dataset_dir))
     write_card(ws, folder, config, folder.read_card())
+    for earlier in map(load_config, ws.configs()):
+        if earlier.dataset.license != config.license:
+            kept = earlier.dataset.model_copy(update={"license": config.license})
+            ws.save_config(earlier.model_copy(update={"dataset": kept}))
     return folder.path / CARD
 
 
@@ -50,10 +59,17 @@ def write_card(
 ) -> None:
     """Write the card of the data set in `folder`, with what a person changed in the `old` one."""
     from invdpo.data_cards import render_dataset_card, renewed
+    from invdpo.data_cards.head import split_head
 
     with as_written(f"{ws.report_path}, or the notes in {folder.path / 'data'}"):
         new = render_dataset_card(_facts(ws, folder, config))
-    text = renewed(new, old, str(ws.dataset_dir / CARD))
+    card = str(ws.dataset_dir / CARD)
+    text = renewed(new, old, card)
+    found = split_head(text, card)[0].get("license")
+    if config.license and found != config.license:
+        log.warning(
+            f"{card}: keeps the licence {quote(found)}, set there by hand. Change it there."
+        )
     for plot in _plots(ws):
         with replacing(folder.path / ASSETS / plot.name) as temporary:
             temporary.write_bytes(plot.read_bytes())

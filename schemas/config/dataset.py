@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from invdpo.schemas.config.section import OPTIONAL, RUNTIME, TRAVELS, Count, Section
 
@@ -34,3 +34,11 @@ class DatasetConfig(Section):
         description="Licence on the card, as the Hub names it; that of the models if not given.",
         json_schema_extra=RUNTIME | TRAVELS,
     )
+
+    @field_validator("license")
+    @classmethod
+    def _one_line(cls, value: str | None) -> str | None:
+        """It stands on a card, and on terminals."""
+        if value and not value.isprintable():
+            raise ValueError("expected one line of printable text, such as cc-by-4.0")
+        return value

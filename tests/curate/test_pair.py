@@ -15,10 +15,12 @@ from invdpo.curate.storage.parts import VERSION, write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import load_config
 from invdpo.schemas.tables import CANDIDATES, PROMPTS, REVIEWS, SCORES
 from tests.curate.dataset_files import png
 
 COUNT, EACH = 6, 3
+PAIR: dict[str, Any] = {"pair": {"validation_fraction": 0.5}}
 UP: dict[str, Any] = {"prompts": {"source": "hand"}}
 MADE = UP | {"generate": {}, "layout": {"part_size": COUNT}}
 PART = "part-00000.parquet"
@@ -66,7 +68,7 @@ def write_reviews(ws: Workspace, **decisions: str) -> None:
 
 
 def pair(ws: Workspace, *, overwrite: bool = False, **options: Any) -> StepResult:
-    config = Config.model_validate({"pair": {"validation_fraction": 0.5} | options})
+    config = Config.model_validate({"pair": PAIR["pair"] | options})
     return pair_workspace(ws, config, RunOptions(overwrite=overwrite, progress=False))
 
 
@@ -143,6 +145,31 @@ def test_a_table_without_one_of_its_columns_is_named(
     assert f"{path}: damaged, or no table of invdpo (no column {column})" in str(error.value)
     assert f"Remake it: invdpo curate {remade} {ws.root} --repair" in str(error.value)
     assert not ws.pairs_path.exists()
+
+
+def test_another_licence_changes_the_card_alone(
+    ws: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless a person set one on the card, which is told."""
+    card = ws.dataset_dir / "README.md"
+    for licence, made in (("cc-by-4.0", COUNT), ("mit", 0), ("mit", 0), (None, 0), ("mit", 0)):
+        shards = {path: path.stat().st_ino for path in (ws.dataset_dir / "data").glob("*")}
+        config = Config.model_validate(PAIR | {"dataset": {"license": licence}})
+        assert pair_workspace(ws, config, RunOptions(progress=False)).made == made
+        assert f"\nlicense: {licence or 'other'}\n" in card.read_text()
+        assert load_config(ws.config_path).dataset.license == licence
+        assert made or shards == {path: path.stat().st_ino for path in shards}
+    assert not caplog.records
+    card.write_text(card.read_text().replace("\nlicense: mit\n", "\nlicense: cc0-1.0\n"))
+    config = Config.model_validate(PAIR | {"dataset": {"license": "openrail"}})
+    pair_workspace(ws, config, RunOptions(progress=False))
+    assert "README.md: keeps the licence 'cc0-1.0', set there by hand" in caplog.text
+
+
+@pytest.mark.parametrize("licence", ["mit\nother: 1", "mit\x1b[2J", "mit\u202e", "\ud83d"])
+def test_a_licence_is_one_line(licence: str) -> None:
+    with pytest.raises(ValueError, match="expected one line of printable text"):
+        Config.model_validate({"dataset": {"license": licence}})
 
 
 @pytest.mark.parametrize("version", ["99.0", "0.1.0.1", "1"])
