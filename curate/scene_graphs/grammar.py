@@ -18,7 +18,7 @@ from invdpo.curate.scene_graphs.vocabulary import Vocabulary, read_vocabulary
 from invdpo.schemas import Item, Relation, SceneGraph
 from invdpo.schemas.ids import fold
 
-REVISION = "3"
+REVISION = "4"
 """Raised whenever the same prompt would give another graph."""
 MAX_NAME_WORDS = 3
 """Words of an object's name."""
@@ -180,13 +180,16 @@ class Grammar:
         return words[:known]
 
     def _portion(self, words: list[str]) -> tuple[list[str], str]:
-        """The words before the `of` of a slice of pizza, and what follows them in its name."""
+        """The words before the `of` of a slice of pizza, and what follows them in its name.
+
+        None follow where that has attributes, which would be lost: a bunch of yellow bananas.
+        """
         if "of" not in words:
             return words, ""
         position = words.index("of")
         before, after = words[:position], words[position + 1 :]
         known = before and before[-1] in self._words.portions and before[-1] not in PAIRS
-        if not known or not self._is_name(after[len(self._attributes(after)) :]):
+        if not known or self._attributes(after) or not self._is_name(after):
             return words, ""
         return before, f" of {' '.join(after)}"
 

@@ -25,6 +25,8 @@ class Lexicon(BaseModel):
     """Names of several words that are not a run of nouns."""
     names: frozenset[str]
     """Things beside the nouns."""
+    forms: frozenset[str]
+    """Things that say of another what form it has, where they stand before it."""
     numbers: dict[str, int]
     """Numbers beside those of `words.yaml`."""
     groups: dict[str, int]
@@ -44,7 +46,7 @@ class Lexicon(BaseModel):
 
     def is_part(self, word: str) -> bool:
         """Whether the word may stand before a name, as in `birthday cake`."""
-        if word in self.no_names or word.endswith("ing"):
+        if word in self.no_names or word in self.forms or word.endswith("ing"):
             return False
         return word in self.names or self.nouns.get(word, "last") != "last"
 
