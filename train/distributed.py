@@ -112,11 +112,10 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device: found {name!r}, which can't be used on this machine ({first})."
-        ) from None
+    except (RuntimeError, AssertionError, ValueError):
+        cuda = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
+        allowed = ", ".join(["auto", "cpu", *cuda])
+        raise ConfigError(f"device: {name!r} is not there. Allowed here: {allowed}.") from None
 
 
 def shard(denoiser: nn.Module, group: ProcessGroup) -> None:

@@ -55,6 +55,8 @@ def normalise_weights(weights: Mapping[str, float], scorers: Iterable[str]) -> d
     total = sum(abs(weight) for weight in weights.values())
     if not problems and total == 0:
         problems = ["pair.weights: all are 0; give at least one scorer another weight"]
+    elif not problems and total == np.inf:
+        problems = ["pair.weights: their sum is beyond all numbers; give smaller ones"]
     elif not problems and abs(sum(weights.values())) <= 1e-12 * total:
         listed = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
         text = "a scorer whose lower scores are better needs a weight above 0, too"

@@ -251,6 +251,13 @@ class TrainConfig(Section):
             values |= {"model": name} | ({"revision": revision} if revision else {})
         return values
 
+    @field_validator("lora_targets")
+    @classmethod
+    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(value):
+            raise ValueError("expected names of layers, such as to_q, and none that is empty")
+        return value
+
     @field_validator("noise")
     @classmethod
     def _needs_an_endpoint(cls, value: str, info: ValidationInfo) -> str:

@@ -123,11 +123,11 @@ def test_a_model_that_draws_nothing_finite_stops(
     config: GenerateConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the first two prompts, whatever the size of a batch; after a finite one no more."""
-    answers, spoiled = pipeline._answers, [0, 1, 2, 3, 4]
+    answers: Any = pipeline._answers
+    spoiled = [0, 1, 2, 3, 4]
 
     def spoil(output: Any, count: int) -> list[Any]:
-        given: list[Any] = answers(output, count)
-        return [a * np.nan if spoiled and spoiled.pop(0) else a for a in given]
+        return [a * np.nan if spoiled and spoiled.pop(0) else a for a in answers(output, count)]
 
     monkeypatch.setattr(pipeline, "_answers", spoil)
     one = config.model_copy(update={"batch_size": 1})

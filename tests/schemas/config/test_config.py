@@ -48,6 +48,12 @@ def test_weights_of_any_scorer(weights: dict[str, float]) -> None:
     assert PairConfig(weights=weights).weights == weights
 
 
+@pytest.mark.parametrize("targets", [[""], ["to_q", ""]])
+def test_layers_have_names(targets: list[str]) -> None:
+    with pytest.raises(ValueError, match="expected names of layers, such as to_q"):
+        TrainConfig.model_validate({"lora_targets": targets})
+
+
 def test_sections_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         GenerateConfig().seed = 3  # type: ignore[misc]
