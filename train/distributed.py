@@ -70,6 +70,14 @@ class ProcessGroup:
         summed: Tensor = reduce(values.to(self.device), reduction="sum")
         return summed.cpu()
 
+    def largest(self, value: int) -> int:
+        """Of the values that the processes have, none below 0."""
+        if self.world == 1:
+            return value
+        values = torch.zeros(self.world)
+        values[self.rank] = value
+        return int(self.total(values).max())
+
     def sum_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
         """Replace each gradient by its sum over all processes; shards have been summed already."""
         if not self.state or self.sharded:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.interrupts import Interrupted, StopRequest, stop_request
+from invdpo.schemas.interrupts import Interrupted, stop_request
 from invdpo.schemas.io.files import append_line
 from invdpo.schemas.io.progress import progress_bar
 from invdpo.train.batches import Batch, BatchSampler, step_pairs
@@ -31,7 +31,7 @@ from invdpo.train.checkpoint.optimizer_state import (
     unpack_optimizer,
 )
 from invdpo.train.checkpoint.resume import STATE, forget_after
-from invdpo.train.checkpoint.state import TrainState, save_state
+from invdpo.train.checkpoint.state import Progress, TrainState, save_state
 from invdpo.train.chunks import chunks
 from invdpo.train.data import Pair
 from invdpo.train.distributed import ProcessGroup
@@ -52,20 +52,6 @@ from invdpo.train.monitoring.validation_images import ValidationImages
 from invdpo.train.optim.ema import Average
 from invdpo.train.optim.optimizers import make_optimizer
 from invdpo.train.optim.schedules import LossScale, rate, set_rate
-
-
-@dataclass
-class Progress:
-    """Where a run stands."""
-
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = math.inf
-    seconds: float = 0.0
-    """Spent on training steps alone."""
-    validation_seconds: float = 0.0
-    forwards: int = 0
-    """UNet sample-forwards of training steps of all processes, the reference's included."""
 
 
 class Loop:
@@ -150,7 +136,7 @@ class Loop:
                     append_line(self.output / "metrics.jsonl", json.dumps(metrics))
                 if on_step:
                     on_step(metrics)
-                stopped = self._stopped(stop)
+                stopped = self.group.largest(stop.number)
                 if (
                     step % (config.checkpoint_every or config.validate_every) == 0
                     or last
@@ -163,14 +149,6 @@ class Loop:
                 bar.set_postfix(shown(metrics), refresh=False)
                 bar.update()
         return metrics
-
-    def _stopped(self, stop: StopRequest) -> int:
-        """The signal by which any of the processes was asked to stop; 0 if none was."""
-        if self.group.world == 1:
-            return stop.number
-        numbers = torch.zeros(self.group.world)
-        numbers[self.group.rank] = stop.number
-        return int(self.group.total(numbers).max())
 
     def step(self, train: Sequence[Pair]) -> Metrics:
         """One optimiser step. Raises `DataError`, nothing moved, if a loss is not finite."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -27,6 +28,20 @@ FORMAT = 1
 HALF_WRITTEN = ".step-*.tmp"
 TENSORS = ("weights", "optimizer", "average", "reference")
 """Fields of `TrainState` that are tensors, each a safetensors file."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+    seconds: float = 0.0
+    """Spent on training steps alone."""
+    validation_seconds: float = 0.0
+    forwards: int = 0
+    """UNet sample-forwards of training steps of all processes, the reference's included."""
 
 
 @dataclass
