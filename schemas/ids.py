@@ -34,8 +34,9 @@ def fold(text: str) -> str:
     Invisible characters, curly quotation marks, and wide or joined forms of letters make no other
     text. Ordinary text is only composed, so that keys of earlier tables hold.
     """
-    seen = "".join(c for c in text.translate(SAME) if unicodedata.category(c) != "Cf")
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", seen).casefold())
+    if not text.isascii():
+        text = "".join(c for c in text.translate(SAME) if unicodedata.category(c) != "Cf")
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKD", text).casefold())
     return " ".join(folded.split())
 
 
