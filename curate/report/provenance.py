@@ -78,7 +78,7 @@ def _count(
     cut = count_cut(parts[0].parent) if step in ("pictures", "scores") and parts else 0
     keys = [name, *details]
     for part in parts:
-        table = read_part(part, keys)
+        table = read_part(part, keys, optional=details)
         counted = table.group_by(table.column_names).aggregate([([], "count_all")])
         for row in counted.to_pylist():
             counts[tuple(row.get(key) for key in keys)] += row["count_all"]

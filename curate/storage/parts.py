@@ -119,10 +119,13 @@ def _release(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()
 
 
-def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_part(
+    path: Path, columns: Sequence[str] | None = None, optional: Sequence[str] = ()
+) -> pa.Table:
     """The rows of a part, checksums verified.
 
-    Raises `WorkspaceError` when it is damaged, or lacks a column of its table or of `columns`.
+    Raises `WorkspaceError` when it is damaged, or lacks a column of its table or of `columns` that
+    is not `optional`.
     """
     wanted, remote = list(columns) if columns is not None else None, is_remote(path)
     # Of a remote file, the ranges of all wanted columns are asked for together.
@@ -132,9 +135,10 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=remote) as file,
     ):
         known = file.schema_arrow.names
-        if lacking := [name for name in wanted or _columns(path) if name not in known]:
+        needed = set(wanted or _columns(path)) - set(optional)
+        if lacking := sorted(needed - set(known)):
             raise ValueError(f"no column {', '.join(lacking)}")
-        table = file.read(columns=wanted)
+        table = file.read(columns=wanted and [name for name in wanted if name in known])
         _check(table)
         return table
 

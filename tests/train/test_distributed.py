@@ -104,7 +104,8 @@ def test_two_processes_come_to_what_one_comes_to(
         # margins are differences of rewards, and no more exact than these
         near = max(1e-4, 1e-5 * abs(single["rewards/chosen"]))
         for name in {n for n in single if "seconds" not in n and "accuracies" not in n}:
-            assert double[name] == pytest.approx(single[name], rel=1e-3, abs=near), name
+            rel = 1e-2 if "margins" in name else 1e-3
+            assert double[name] == pytest.approx(single[name], rel=rel, abs=near), name
     result = json.loads((tmp_path / "both" / "training.json").read_text())["result"]
     assert result["validation_pairs"] == 3
     assert {p.name for p in (tmp_path / "both").iterdir()} == {

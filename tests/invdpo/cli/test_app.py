@@ -68,7 +68,10 @@ def test_every_field_is_a_flag(path: str) -> None:
 def test_help_says_what_a_field_is_its_default_and_its_choices() -> None:
     text = " ".join(invdpo("train", "--help").stdout.split())
     assert "--objective inversion-dpo|diffusion-dpo|sft What is optimised. [inversion-dpo]" in text
-    assert "--lora-targets A,B,... Layers the LoRA adapts. [to_q,to_k,to_v,to_out.0]" in text
+    assert (
+        "--lora-targets A,B,... Layers the LoRA adapts; `auto` for the model's usual. [auto]"
+        in text
+    )
     assert "--max-steps INTEGER" in text
 
 

@@ -68,4 +68,4 @@ def test_curves(tmp_path: Path) -> None:
     metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert read_series(metrics)["validation/loss"] == ([10], [0.3])
     with Image.open(plot_curves(metrics, tmp_path / "curves.png")) as picture:
-        assert picture.size == (1200, 600)
+        assert picture.size == (1600, 600)
