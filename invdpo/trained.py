@@ -158,7 +158,10 @@ def _origin(training: Training, named: BaseModel | None) -> tuple[Training, Base
 
 def own_base(training: Training) -> BaseModel:
     """The base model of the report; an embedded one by its name, wherever it lay."""
-    embedded = (BaseModel(name) for name in EMBEDDED_MODELS)
+    from invdpo.curate.shapes.bundle import bundled
+
+    there = [name for name in EMBEDDED_MODELS if (folder := bundled(name)) and folder.is_dir()]
+    embedded = (BaseModel(name) for name in there)
     same = (base for base in embedded if _fingerprint(base) == training.fingerprint)
     return next(same, training.base)
 

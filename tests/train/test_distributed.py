@@ -71,8 +71,12 @@ CASES: dict[str, dict[str, Any]] = {
     "ddp": {"ema_decay": 0.9, "inversion_guidance_scale": 2.0},
     "ddp, live reference": {"objective": "diffusion-dpo"},
     "ddp, full, many graphs": {"tuning": "full", "unet_batch_size": 1, "learning_rate": 0.1},
-    "fsdp": {"strategy": "fsdp", "gradient_checkpointing": True},
-    "fsdp, flow": {"strategy": "fsdp", "weighting": "uniform", "resolution": 32},
+    "fsdp, flow": {
+        "strategy": "fsdp",
+        "gradient_checkpointing": True,
+        "weighting": "uniform",
+        "resolution": 32,
+    },
     "fsdp, full, many graphs": {
         "strategy": "fsdp",
         "tuning": "full",
