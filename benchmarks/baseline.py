@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from invdpo.train.batches import Batch
 from invdpo.train.gradient import accumulate, sample_errors
 from invdpo.train.inversion import guided, invert
+from invdpo.train.models.diffusion import Diffusion
 from invdpo.train.objective import OBJECTIVES
-from invdpo.train.schedule import Diffusion
 
 OBJECTIVE = OBJECTIVES["inversion-dpo"](1.0)
 BETAS = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2

@@ -4,7 +4,8 @@ A reading list: the modules at the top of this folder, in this order, are the me
 `cache.fill`, which is phase one.
 
 1. `objective`: the losses, from noise errors.
-2. `schedule`: noise levels, the grid of inversion, weights of the points.
+2. `schedule`: how noise enters and what is predicted, the grid of inversion, weights of the points;
+   `models.diffusion` and `models.rectified_flow` are the two kinds.
 3. `inversion`: from a clean latent along the grid to its noise.
 4. `batches`: the noisy latents and targets of a step.
 5. `gradient`: the exact gradient of the loss, in flat memory.

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
 from invdpo.train.data import DataSet, Pair, Pairs, open_dataset
@@ -79,7 +77,7 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
     """The configuration with what follows from the model. Raises `ConfigError` for what can't."""
     changes: dict[str, Any] = {}
     if config.weighting == "auto":
-        changes["weighting"] = adapter.process.default_weighting
+        changes["weighting"] = adapter.process.weightings[0]
     if config.lora_targets == ("auto",):
         changes["lora_targets"] = adapter.lora_targets
     if not config.unet_batch_size:
@@ -91,7 +89,7 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
             "none. ComfyUI reads the names of diffusers for it: leave the option out."
         )
     resolved = config.model_copy(update=changes)
-    adapter.process.weights(resolved.weighting, torch.tensor([0.5]))  # raises for an unsuited name
+    adapter.process.check_weighting(resolved.weighting)
     return resolved
 
 

@@ -19,8 +19,10 @@ from invdpo.train.data import Pair, open_dataset
 from invdpo.train.data.pairs import Walk
 from invdpo.train.inversion import fresh_noise, mix_fresh_noise
 from invdpo.train.models import load_adapter
+from invdpo.train.models.diffusion import Diffusion
+from invdpo.train.models.rectified_flow import RectifiedFlow
 from invdpo.train.objective import noise_error
-from invdpo.train.schedule import Diffusion, NoiseProcess, RectifiedFlow
+from invdpo.train.schedule import NoiseProcess
 from tests.train.tiny import pairs_of
 
 CPU = torch.device("cpu")

@@ -17,7 +17,9 @@ from invdpo.train.inversion import (
     invert,
     regenerate,
 )
-from invdpo.train.schedule import Diffusion, Grid, NoiseProcess, RectifiedFlow, alphas
+from invdpo.train.models.diffusion import Diffusion, alphas
+from invdpo.train.models.rectified_flow import RectifiedFlow
+from invdpo.train.schedule import Grid, NoiseProcess
 
 DIFFUSION = Diffusion(alphas({"beta_schedule": "linear"}))
 FLOW = RectifiedFlow(lambda steps, shape: torch.linspace(1, 0, steps + 1, dtype=torch.float64))

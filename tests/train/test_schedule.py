@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from invdpo.schemas.errors import ConfigError, ModelError
-from invdpo.train.schedule import Diffusion, RectifiedFlow, alphas, stratified
+from invdpo.train.models.diffusion import Diffusion, alphas
+from invdpo.train.models.rectified_flow import RectifiedFlow
+from invdpo.train.schedule import stratified
 
 CONFIG = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}
 SHAPE = (4, 8, 8)

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, device, nn
-from torch.nn.utils.rnn import pad_sequence
 
 from invdpo.schemas.plugins import Registry
 from invdpo.train.data.buckets import Fitted, Framing, Size
@@ -22,14 +21,6 @@ STATES, MASK = "encoder_hidden_states", "encoder_hidden_states_mask"
 """Names of the text's states (P, L, D), and of the tokens (P, L) that are no padding."""
 Conditioning = dict[str, Tensor]
 """Inputs of the network beside x and t: named tensors whose first dimension is the sample."""
-
-
-def joined(first: Conditioning, second: Conditioning) -> Conditioning:
-    """The samples of both; texts of different lengths are padded with zeros, masks as well."""
-    return {
-        name: pad_sequence([*value, *second[name]], batch_first=True)
-        for name, value in first.items()
-    }
 
 
 class ModelAdapter(Protocol):

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.io.model_folder import model_errors
 from invdpo.train.models.base import Conditioning
+from invdpo.train.models.diffusion import Diffusion, alphas
 from invdpo.train.models.latent_model import LatentModel, tokenize, too_long
-from invdpo.train.schedule import Diffusion, alphas
 
 
 class StableDiffusion(LatentModel):

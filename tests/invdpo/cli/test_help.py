@@ -14,7 +14,10 @@ from invdpo.cli import app
 TESTS = Path(__file__).parents[2]
 DOCS = TESTS.parent / "docs"
 FLAG = re.compile(r"(?<![\w-])--([a-z][a-z0-9_-]*)")
-ROOMS = ("objective", "schedule", "inversion", "gradient", "batches")
+ROOMS = (
+    *("objective", "schedule", "models.diffusion", "models.rectified_flow"),
+    *("inversion", "gradient", "batches"),
+)
 
 
 def ours(page: str) -> str:

@@ -15,13 +15,15 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.model_folder import model_errors, read_index
-from invdpo.train.models.base import MASK, STATES, Conditioning, joined
+from invdpo.train.models.base import MASK, STATES, Conditioning
 from invdpo.train.models.latent_model import LatentModel, too_long
-from invdpo.train.schedule import RectifiedFlow, Shape
+from invdpo.train.models.rectified_flow import RectifiedFlow
+from invdpo.train.schedule import Shape
 
 EULER = "FlowMatchEulerDiscreteScheduler"
 
@@ -221,9 +223,17 @@ def unpack(tokens: Tensor, shape: Shape) -> Tensor:
     return squares.reshape(-1, c, h, w)
 
 
+def joined(first: Conditioning, second: Conditioning) -> Conditioning:
+    """The samples of both; texts of different lengths are padded with zeros, masks as well."""
+    return {
+        name: pad_sequence([*value, *second[name]], batch_first=True)
+        for name, value in first.items()
+    }
+
+
 def padded(rows: Sequence[Tensor]) -> Conditioning:
     """Texts of different lengths, each (L_i, D), as one tensor and its mask."""
-    states = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    states = pad_sequence(list(rows), batch_first=True)
     lengths = torch.tensor([len(row) for row in rows], device=states.device)
     mask = torch.arange(states.shape[1], device=states.device) < lengths[:, None]
     return {STATES: states, MASK: mask}
