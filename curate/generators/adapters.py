@@ -20,10 +20,11 @@ from invdpo.curate.checkpoints.lora import (
     peft_settings,
 )
 from invdpo.curate.checkpoints.weights import read_shapes, read_tensors
-from invdpo.curate.generators.fit import DENOISERS, misfit
+from invdpo.curate.generators.fit import misfit
 from invdpo.curate.generators.specs import LoraSpec, ModelSpec
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.model_folder import DENOISERS
 from invdpo.schemas.io.text import describe_error
 
 COPY = "invdpo_copy"

@@ -14,8 +14,8 @@ from invdpo.curate.checkpoints.lora import PEFT_PREFIX
 from invdpo.curate.checkpoints.weights import read_shapes
 from invdpo.curate.generators.specs import LoraSpec, ModelSpec
 from invdpo.schemas import ModelError
+from invdpo.schemas.io.model_folder import DENOISERS
 
-DENOISERS = ("unet", "transformer")
 KEY = re.compile(
     rf"(unet\.|transformer\.|lora_unet_|{re.escape(PEFT_PREFIX)}\.)(.+)\."
     r"(lora[._]down|lora_A|lora[._]up|lora_B)\.weight"

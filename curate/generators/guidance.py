@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from invdpo.curate.generators.call_options import call_parameters, check_options
-from invdpo.curate.generators.fit import DENOISERS
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.io.model_folder import DENOISERS
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,13 @@ from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.checkpoints.tokens import PromptLengths
 from invdpo.curate.devices import torch_device as torch_device
 from invdpo.curate.generators.adapters import adapt
-from invdpo.curate.generators.fit import DENOISERS, check_fit
+from invdpo.curate.generators.fit import check_fit
 from invdpo.curate.generators.guidance import Guidance
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.io.logs import quiet_libraries
+from invdpo.schemas.io.model_folder import DENOISERS
 
 Size = tuple[int, int]
 """Width and height in pixels."""

@@ -89,12 +89,6 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
-def denoiser_name(folder: Path) -> str:
-    """Which of `DENOISERS` a pipeline's index names; the first one where it names none."""
-    index = read_index(folder)
-    return next((name for name in DENOISERS if name in index), DENOISERS[0])
-
-
 def check_settings(folder: Path) -> None:
     """Read the settings of all components, which libraries take less kindly.
 
