@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import CLIPTextModelWithProjection, CLIPTokenizer
 
 from embedded import text
-from embedded.words import LENGTH
 
 WIDTHS = (96, 32)
 WIDTH = sum(WIDTHS)
@@ -34,7 +33,8 @@ class Encoders(torch.nn.Module):
     def __init__(self, tokenizer: CLIPTokenizer) -> None:
         super().__init__()
         self.each = torch.nn.ModuleList(
-            _build(tokenizer, width, layers) for width, layers in zip(WIDTHS, LAYERS, strict=True)
+            CLIPTextModelWithProjection(text.configure(tokenizer, width, layers))
+            for width, layers in zip(WIDTHS, LAYERS, strict=True)
         )
 
     def forward(self, ids: torch.Tensor) -> Output:
@@ -66,21 +66,3 @@ class Reader(text.Reader):
         """Mean loss over a batch; target B×S×4."""
         slots = self.pooled(output.pooled).unflatten(-1, (text.SLOTS, -1))
         return super().loss(output, target) + self.loss_of_slots(slots, target)
-
-
-def _build(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextModelWithProjection:
-    return CLIPTextModelWithProjection(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=4 * width,
-            projection_dim=width,
-            num_hidden_layers=layers,
-            num_attention_heads=4,
-            max_position_embeddings=LENGTH,
-            hidden_act="gelu",
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )

@@ -26,20 +26,23 @@ SLOTS = 3
 
 def build(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     """Three layers of width 96."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=WIDTH,
-            intermediate_size=4 * WIDTH,
-            projection_dim=WIDTH,
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            max_position_embeddings=LENGTH,
-            hidden_act="gelu",
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    return CLIPTextModel(configure(tokenizer, WIDTH, layers=3))
+
+
+def configure(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextConfig:
+    """A small CLIP's text encoder, for this tokenizer."""
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=LENGTH,
+        hidden_act="gelu",
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
 
 
