@@ -131,9 +131,8 @@ def shard(denoiser: nn.Module, group: ProcessGroup) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    denoiser.to(
-        memory_format=torch.contiguous_format
-    )  # shards are cut from contiguous tensors alone
+    # shards are cut from contiguous tensors alone
+    denoiser.to(memory_format=torch.contiguous_format)
     mesh = init_device_mesh(group.device.type, (group.world,))
     for block in [m for m in denoiser.modules() if type(m).__name__ in BLOCKS]:
         fully_shard(block, mesh=mesh)

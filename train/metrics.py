@@ -26,6 +26,7 @@ class Columns:
     """Of a table: loss, rewards, errors, and margins by noise level."""
 
     LOSS, CHOSEN, REJECTED = range(3)
+    REWARDS = slice(1, 3)
     ERRORS = slice(3, 7)
     """Of the chosen image and its reference's, of the rejected one and its reference's."""
     MARGINS, SEEN, WINS = (slice(7 + QUARTILES * n, 7 + QUARTILES * (n + 1)) for n in range(3))
@@ -47,7 +48,7 @@ def pair_table(error: Tensor, batch: Batch, objective: Objective) -> Tensor:
     both = torch.stack([error.mean(-1), batch.reference_error.mean(-1)], -1).flatten(1)
     table[:, Columns.ERRORS][:, : both.shape[1]] = both
     if objective.sides == 2:
-        table[:, 1:3] = reward(*given, objective.beta)
+        table[:, Columns.REWARDS] = reward(*given, objective.beta)
         _add_quartiles(table, error, batch, objective.beta)
     return table.detach().double().cpu()
 

@@ -28,8 +28,8 @@ from invdpo.train.monitoring.validation_images import IMAGES, ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
 from invdpo.train.splits import buckets, open_data
 
-SIGNS = ("training.json", "metrics.jsonl", "state", "tensorboard", "wandb")
-"""What the folder of a training has from its first step on."""
+SIGNS = ("training.json", "metrics.jsonl", "state", "tensorboard", "wandb", IMAGES)
+"""What the folder of a training has from its first step on, or from the images before it."""
 
 
 @dataclass(frozen=True)

@@ -62,8 +62,8 @@ class Cache:
         stored = {name: self.prompts.get(name, ids) for name in self.prompts.names()}
         if MASK in stored:
             longest = int(stored[MASK].sum(1).max())
-            padded = {name: stored[name][:, :longest] for name in (MASK, STATES)}
-            stored |= padded
+            trimmed = {name: stored[name][:, :longest] for name in (MASK, STATES)}
+            stored |= trimmed
         return stored
 
     def size_conditioning(self, pictures: Sequence[str]) -> Conditioning:

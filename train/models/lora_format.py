@@ -65,14 +65,14 @@ def diffusers_names(layers: Mapping[str, Tensor], component: str = "unet") -> di
 
     Older versions know attention layers by `lora.down` alone. All others are called `lora_A`, and a
     file of both is applied by half: the names are those of its first tensor, or are dropped.
+    Versions that know a `transformer` know `lora_A` everywhere.
     """
     from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
 
     convert: Any = convert_state_dict_to_diffusers  # untyped
-    older = convert(dict(layers)) if component == "unet" else {}
-    mixed = any(f".{side}." in key for key in older for side in SIDES)
-    chosen = layers if mixed or not older else older
-    return {f"{component}.{key}": tensor for key, tensor in chosen.items()}
+    older = convert(dict(layers))
+    newer = component != "unet" or any(f".{side}." in key for key in older for side in SIDES)
+    return {f"{component}.{key}": tensor for key, tensor in (layers if newer else older).items()}
 
 
 def kohya_names(layers: Mapping[str, Tensor]) -> dict[str, Tensor]:

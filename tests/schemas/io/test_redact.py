@@ -43,7 +43,7 @@ def test_where_keys_stand() -> None:
         ("/tmp/set/data.parquet: row 3", "data.parquet: row 3"),
         ("read '/tmp/a/b.png' and /tmp/c/d.", "read 'b.png' and d."),
         (r"C:\Users\alice\sd15", "sd15"),
-        ("file /srv/jane doe/work/x.txt: bad", "file x.txt: bad"),
+        ("file /srv/jane doe/sets/x.txt: bad", "file x.txt: bad"),
         (r"read C:\Users\jane van doe\x.txt", "read x.txt"),
         ("file:///srv/jane/x.txt", "x.txt"),
         ("see file:///srv/jane doe/x.txt", "see x.txt"),
