@@ -37,6 +37,16 @@ def test_a_data_set_is_no_output(config: TrainConfig, dataset: Path, tmp_path: P
     assert os.listdir(tmp_path) == ["dataset"]
 
 
+@pytest.mark.parametrize("left", ["pictures/step-000000.png", "metrics.jsonl", "state/.lock"])
+def test_what_a_killed_training_left_first_is_its_own(tmp_path: Path, left: str) -> None:
+    """Images of step 0 are there before any metric."""
+    output = tmp_path / "out"
+    (output / left).parent.mkdir(parents=True)
+    (output / left).touch()
+    with lock_output(output):
+        assert (output / left).exists()
+
+
 @pytest.mark.parametrize("option", ["model", "start_from"])
 @pytest.mark.parametrize("place", ["", "lora.safetensors", "checkpoints/step-000001"])
 def test_weights_to_begin_with_are_not_replaced(
