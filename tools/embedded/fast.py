@@ -34,15 +34,15 @@ def _group_norm(self: GroupNorm, x: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def float_attention() -> Iterator[None]:
-    """Let attention work in float32 inside this block."""
+def float_attention(bias: torch.Tensor | None = None) -> Iterator[None]:
+    """Let attention work in float32 inside this block; `bias` is added to its logits."""
     original = F.scaled_dot_product_attention
 
     def attention(
         query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any, **options: Any
     ) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):
-            return original(query.float(), key.float(), value.float(), *rest, **options)
+            return original(query.float(), key.float(), value.float(), bias, *rest, **options)
 
     F.scaled_dot_product_attention = attention
     try:

@@ -53,7 +53,7 @@ class FlowTrainer:
         return model.eval()
 
     def embed(self, captions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-        """B×2T×D text states and B×P pooled ones."""
+        """B×(T+1)×D text states and B×P pooled ones."""
         return self.encoders.embed(text.tokens(self.tokenizer, captions))
 
     def train(self, *, steps: int, stop_at: int, every: int) -> None:

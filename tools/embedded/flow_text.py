@@ -45,14 +45,14 @@ class Encoders(torch.nn.Module):
 
     @torch.no_grad()
     def embed(self, ids: torch.Tensor, batch: int = 512) -> tuple[torch.Tensor, torch.Tensor]:
-        """N×2T×WIDTH and N×WIDTH, bfloat16 to save memory.
+        """N×(T+1)×WIDTH and N×WIDTH, bfloat16 to save memory.
 
-        The second half is zeros: where the T5 of a larger model would speak.
+        The last token is zeros: where the T5 of a larger model would speak.
         """
         outputs = [self(part) for part in ids.split(batch)]
         states = torch.cat([o.last_hidden_state.bfloat16() for o in outputs])
         pooled = torch.cat([o.pooled.bfloat16() for o in outputs])
-        return torch.cat([states, torch.zeros_like(states)], 1), pooled
+        return torch.cat([states, torch.zeros_like(states[:, :1])], 1), pooled
 
 
 class Reader(text.Reader):
