@@ -6,7 +6,7 @@ NEWER := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(NEWER)' 2>/dev/null && echo "$$p" && break; done)
 WORKSPACE ?= demo
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 BENCH_ARGS ?=
 
 .PHONY: help venv demo test lint types bench clean
@@ -22,7 +22,8 @@ help:
 demo: $(READY)
 	$(BIN)/invdpo demo --workspace $(WORKSPACE)
 
-# Two workers with a thread each: with more threads than cores torch is slower by far.
+# Two workers with a thread each: with more threads than cores torch is slower by far. Each begins
+# with half of the files, so that most fixtures are made once.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
 

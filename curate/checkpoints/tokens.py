@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from invdpo.schemas.io.logs import quiet_libraries
@@ -17,10 +17,11 @@ def too_long(tokenizer: Any, texts: Sequence[str], length: int) -> list[bool]:
 
 
 class PromptLengths:
-    """The lengths that the text encoders of a pipeline of diffusers take."""
+    """The lengths that the text encoders of a pipeline of diffusers take, called with `options`."""
 
-    def __init__(self, pipeline: Any) -> None:
-        self._tokenizers = [*_tokenizers(pipeline)]
+    def __init__(self, pipeline: Any, options: Mapping[str, Any] | None = None) -> None:
+        asked = (options or {}).get("max_sequence_length")
+        self._tokenizers = [*_tokenizers(pipeline, asked)]
         self._known: dict[str, bool] = {}
 
     def is_cut(self, prompt: str) -> bool:
@@ -31,11 +32,11 @@ class PromptLengths:
         return self._known[prompt]
 
 
-def _tokenizers(pipeline: Any) -> Iterator[tuple[Any, int]]:
+def _tokenizers(pipeline: Any, asked: int | None) -> Iterator[tuple[Any, int]]:
     """Each with the tokens that it is cut to: CLIP's own length, or what the pipeline asks for."""
     known = inspect.signature(type(pipeline).__call__).parameters
     default = known["max_sequence_length"].default if "max_sequence_length" in known else None
-    asked = default if isinstance(default, int) else None
+    asked = asked or (default if isinstance(default, int) else None)
     for name, part in pipeline.components.items():
         if name.startswith("tokenizer") and part is not None:
             is_clip = "CLIP" in type(part).__name__

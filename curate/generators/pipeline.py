@@ -122,7 +122,7 @@ class ImageGenerator:
 
     @cached_property
     def _lengths(self) -> PromptLengths:
-        return PromptLengths(self._pipeline)
+        return PromptLengths(self._pipeline, self._config.pipeline_options)
 
     def rest(self) -> None:
         """Make room on the accelerator for another model, until the next picture is asked for."""

@@ -171,7 +171,12 @@ def _train(ws: Workspace, config: Config) -> TrainResult:
     from invdpo.curate.shapes.bundle import bundled
     from invdpo.train import train
 
-    section = config.train.model_copy(update={"model": str(bundled(config.generate.model))})
+    generate = config.generate
+    drawn = {
+        "model": str(bundled(generate.model)),
+        "max_sequence_length": generate.max_sequence_length,
+    }
+    section = config.train.model_copy(update=drawn)
     return train(ws.dataset_dir, ws.root / "tuned", section)
 
 

@@ -73,4 +73,5 @@ def training_config(plan: RoundPlan, number: int) -> TrainConfig:
     elif earlier:
         tied = "start" if config.improve.reference == "previous" else "base"
         own |= {"start_from": earlier, "reference": tied}
-    return config.train.model_copy(update=own)
+    length = config.train.max_sequence_length or config.generate.max_sequence_length
+    return config.train.model_copy(update=own | {"max_sequence_length": length})

@@ -10,6 +10,8 @@ from pydantic import Field, field_validator
 from invdpo.schemas.config.entries import split_list, split_names, split_revision
 from invdpo.schemas.config.section import (
     EMBEDDED,
+    EMBEDDED_FLOW,
+    EMBEDDED_FLOW_TEXT,
     HIDDEN,
     LOCAL,
     OPTIONAL,
@@ -138,7 +140,16 @@ class GenerateConfig(Section):
         _normalise_models(values)
         _normalise_loras(values)
         _normalise_sizes(values)
+        if values.get("model") == EMBEDDED_FLOW:
+            given = values.get("pipeline_options") or {}
+            values["pipeline_options"] = EMBEDDED_FLOW_TEXT | given
         return values
+
+    @property
+    def max_sequence_length(self) -> int | None:
+        """Text tokens that the pipeline is asked for; None for its own number."""
+        asked = self.pipeline_options.get("max_sequence_length")
+        return asked if isinstance(asked, int) else None
 
     @classmethod
     def override(cls, earlier: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

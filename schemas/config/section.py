@@ -24,6 +24,9 @@ EMBEDDED = "embedded"
 EMBEDDED_FLOW = "embedded-flow"
 """The same for a flow-matching model."""
 EMBEDDED_MODELS = (EMBEDDED, EMBEDDED_FLOW)
+EMBEDDED_FLOW_TEXT = {"max_sequence_length": 1}
+"""It has no T5, in whose place the pipeline puts so many tokens of zeros: by default 256, which
+are most of its work."""
 RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
 OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}

@@ -10,6 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from invdpo.schemas.config.entries import split_revision
 from invdpo.schemas.config.section import (
     EMBEDDED,
+    EMBEDDED_FLOW,
+    EMBEDDED_FLOW_TEXT,
     HIDDEN,
     LOCAL,
     OPTIONAL,
@@ -123,6 +125,12 @@ class TrainConfig(Section):
         1.0,
         description="Guidance that models distilled with it (FLUX.1-dev) take as an input, in "
         "inversion and training; inversion is poor beyond 1.",
+        json_schema_extra=OPTIONAL,
+    )
+    max_sequence_length: Count | None = Field(
+        None,
+        description="Text tokens that a flow-matching model takes; give what the images were drawn "
+        "with. The pipeline's own number if not given.",
         json_schema_extra=OPTIONAL,
     )
     inversion_corrections: int = Field(
@@ -249,7 +257,7 @@ class TrainConfig(Section):
         if isinstance(values.get("model"), str) and "revision" not in values:
             name, revision = split_revision(values["model"])
             values |= {"model": name} | ({"revision": revision} if revision else {})
-        return values
+        return (EMBEDDED_FLOW_TEXT if values.get("model") == EMBEDDED_FLOW else {}) | values
 
     @field_validator("lora_targets")
     @classmethod

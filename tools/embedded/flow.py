@@ -68,9 +68,7 @@ def loss_of(
     return (predicted.float() - (noise - x)).pow(2).mean(dim=(1, 2, 3))
 
 
-def zeros_counted(
-    model: SD3Transformer2DModel, context: torch.Tensor, count: int
-) -> torch.Tensor:
+def zeros_counted(model: SD3Transformer2DModel, context: torch.Tensor, count: int) -> torch.Tensor:
     """What makes the last text token count as often: to add to the logits of all its keys."""
     tokens = (model.config.sample_size // model.config.patch_size) ** 2 + context.shape[1]
     bias = torch.zeros(1, 1, 1, tokens)

@@ -107,8 +107,10 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
     grids = adapter.process.key(steps)
     kept = min(config.cache_points or steps, steps)
     frozen = {"format": FORMAT, "model": adapter.fingerprint, "dtype": adapter.precision}
+    texts = {"max_sequence_length": length} if (length := adapter.max_sequence_length) else {}
     key = {
         **frozen,
+        **texts,
         "model": reference_id(adapter.fingerprint, config),
         "grid": grids,
         "guidance": config.inversion_guidance_scale,
@@ -129,7 +131,7 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
         adapter.process,
         steps,
         kept,
-        prompts=Store(root, {"kind": "prompts", **frozen}),
+        prompts=Store(root, {"kind": "prompts", **frozen, **texts}),
         latents=Store(root, {"kind": "latents", **frozen}),
         trajectories=Store(root, {"kind": "trajectories", **key}) if inverts else None,
         targets=Store(root, {"kind": f"targets-{config.residual}", **key})

@@ -77,6 +77,8 @@ class ModelAdapter(Protocol):
 
     embedded_guidance: float
     """What models distilled with guidance take as an input."""
+    max_sequence_length: int | None
+    """Text tokens that it takes; None for as many as its pipeline does by default."""
 
     @property
     def embeds_guidance(self) -> bool:

@@ -44,6 +44,8 @@ class LatentModel(ABC):
     process: NoiseProcess
     embedded_guidance: float = 1.0
     """What models distilled with guidance take as an input."""
+    max_sequence_length: int | None = None
+    """Text tokens that it takes; None for as many as its pipeline does by default."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: str, weights_dtype: str) -> None:
         self.folder, self.device = folder, device

@@ -12,6 +12,7 @@ from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
 from invdpo.train.models.base import FAMILIES, ModelAdapter
 from invdpo.train.models.flow.aura_flow import AuraFlow
+from invdpo.train.models.flow.base import FlowModel
 from invdpo.train.models.flow.flux import Flux
 from invdpo.train.models.flow.flux2_klein import Flux2Klein
 from invdpo.train.models.flow.lumina2 import Lumina2
@@ -64,6 +65,12 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
             "and see embedded_guidance; inversion works best with 1 there, too."
         )
     adapter.embedded_guidance = config.embedded_guidance
+    if config.max_sequence_length and not isinstance(adapter, FlowModel):
+        raise ConfigError(
+            f"max_sequence_length: found {config.max_sequence_length}, but {config.model} is a "
+            f"{name}, whose text encoders take a fixed number of tokens. Leave it out."
+        )
+    adapter.max_sequence_length = config.max_sequence_length
     return adapter
 
 

@@ -23,6 +23,7 @@ ADDED_LATER = (
     "  lora_format: diffusers\n",
     "  inversion_corrections: 0\n",
     "  embedded_guidance: 1.0\n",
+    "  max_sequence_length: null\n",
     "  skip_prompts: 0\n",
     "  shuffle: false\n",
     "  round: null\n",

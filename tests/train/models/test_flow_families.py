@@ -151,6 +151,20 @@ def test_euler_steps_of_our_velocity_are_the_pipelines(folder: Path, case: Case,
     assert (theirs - own_noise([3, 4], theirs)).abs().max() > 0.01
 
 
+def test_texts_are_as_long_as_the_images_were_drawn_with(
+    folder: Path, case: Case, pipe: Any
+) -> None:
+    adapter = load_adapter(config_of(folder, case, max_sequence_length=24), CPU)
+    given = {"max_sequence_length": 24}
+    theirs, _ = drawn(pipe, case, adapter.latent_shape((SIDE, SIDE)), **given)
+    torch.testing.assert_close(euler(adapter), theirs, atol=1e-5, rtol=1e-5)
+    usual = load_adapter(config_of(folder, case), CPU)
+    prompt = " ".join(PROMPTS * 3)
+    assert adapter.is_truncated([prompt]) >= usual.is_truncated([prompt])
+    if not adapter.lengths_vary:
+        assert not torch.equal(euler(adapter), euler(usual))
+
+
 def test_guidance_leads_away_from_the_pipelines_negative(
     folder: Path, case: Case, pipe: Any
 ) -> None:

@@ -25,7 +25,10 @@ class AuraFlow(FlowModel):
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D), of the same length for all prompts and read without a mask."""
         states, _, _, _ = pipeline.encode_prompt(
-            texts, device=self.device, do_classifier_free_guidance=False
+            texts,
+            device=self.device,
+            do_classifier_free_guidance=False,
+            **self._text_length,
         )
         return {STATES: states}
 

@@ -51,6 +51,8 @@ class FlowModel(LatentModel):
     longest: ClassVar[dict[str, int]]
     """Tokenizers that a prompt must fit, and the most tokens that the pipeline takes by default;
     0 for as many as the tokenizer says."""
+    reserved_tokens: ClassVar[int] = 0
+    """Of those, what a prompt can't have."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: str, weights_dtype: str) -> None:
         super().__init__(folder, device, dtype, weights_dtype)
@@ -160,6 +162,12 @@ class FlowModel(LatentModel):
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """The conditioning on P prompts."""
 
+    @property
+    def _text_length(self) -> dict[str, int]:
+        """How many tokens the pipeline is asked for; nothing where its default holds."""
+        given = self.max_sequence_length
+        return {} if given is None else {"max_sequence_length": given}
+
     def _encode_negative(self, pipeline: Any) -> Conditioning:
         """The one row that guidance leads away from; some families word it as no prompt is."""
         return self._encode(pipeline, [self.negative])
@@ -170,6 +178,7 @@ class FlowModel(LatentModel):
         index = read_index(self.folder)
         for name, most in self.longest.items():
             if (index.get(name) or (None, None))[1] is not None:
+                most = most and (self.max_sequence_length or most) - self.reserved_tokens
                 cut = too_long(self._tokenizer(name), self._as_asked(prompts), most or None)
         return cut
 

@@ -36,7 +36,9 @@ class Flux(FlowModel):
 
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D) and pooled ones (P, E); the tokens' places are all zero."""
-        states, pooled, _ = pipeline.encode_prompt(texts, texts, device=self.device)
+        states, pooled, _ = pipeline.encode_prompt(
+            texts, texts, device=self.device, **self._text_length
+        )
         return {STATES: states, "pooled_projections": pooled}
 
     def _call(

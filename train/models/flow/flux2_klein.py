@@ -46,7 +46,7 @@ class Flux2Klein(FlowModel):
 
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D), of the same length for all prompts and read without a mask."""
-        states, _ = pipeline.encode_prompt(texts, device=self.device)
+        states, _ = pipeline.encode_prompt(texts, device=self.device, **self._text_length)
         return {STATES: states}
 
     def _as_asked(self, prompts: Sequence[str]) -> Sequence[str]:

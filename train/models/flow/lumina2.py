@@ -27,13 +27,16 @@ class Lumina2(FlowModel):
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D) and their mask (P, L)."""
         states, mask, _, _ = pipeline.encode_prompt(
-            texts, device=self.device, do_classifier_free_guidance=False
+            texts,
+            device=self.device,
+            do_classifier_free_guidance=False,
+            **self._text_length,
         )
         return valid(states, mask)
 
     def _encode_negative(self, pipeline: Any) -> Conditioning:
         """Without the instruction."""
-        _, _, states, mask = pipeline.encode_prompt([""], device=self.device)
+        _, _, states, mask = pipeline.encode_prompt([""], device=self.device, **self._text_length)
         return valid(states, mask)
 
     def _as_asked(self, prompts: Sequence[str]) -> Sequence[str]:

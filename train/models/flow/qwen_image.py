@@ -41,7 +41,9 @@ class QwenImage(FlowModel):
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D) and their mask (P, L)."""
         states, mask = pipeline.encode_prompt(
-            texts, device=self.device, max_sequence_length=MOST_TOKENS
+            texts,
+            device=self.device,
+            max_sequence_length=self.max_sequence_length or MOST_TOKENS,
         )
         whole = torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
         return valid(states, whole if mask is None else mask)

@@ -30,8 +30,9 @@ class Sana(FlowModel):
     }
     steps_evenly: ClassVar[bool] = False
     patch: ClassVar[int] = 1
-    longest: ClassVar[dict[str, int]] = {"tokenizer": 299}
-    """One less than the pipeline says: a place goes to the end of the instruction."""
+    longest: ClassVar[dict[str, int]] = {"tokenizer": 300}
+    reserved_tokens: ClassVar[int] = 1
+    """A place goes to the end of the instruction."""
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
     lengths_vary: ClassVar[bool] = True
 
@@ -47,12 +48,13 @@ class Sana(FlowModel):
             device=self.device,
             do_classifier_free_guidance=False,
             complex_human_instruction=instruction.default,
+            **self._text_length,
         )
         return valid(states, mask)
 
     def _encode_negative(self, pipeline: Any) -> Conditioning:
         """Without the instruction."""
-        _, _, states, mask = pipeline.encode_prompt([""], device=self.device)
+        _, _, states, mask = pipeline.encode_prompt([""], device=self.device, **self._text_length)
         return valid(states, mask)
 
     def _call(

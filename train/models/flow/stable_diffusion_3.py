@@ -38,7 +38,10 @@ class StableDiffusion3(FlowModel):
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D) and pooled ones (P, E)."""
         states, _, pooled, _ = pipeline.encode_prompt(
-            texts, texts, texts, device=self.device, do_classifier_free_guidance=False
+            *(texts, texts, texts),
+            device=self.device,
+            do_classifier_free_guidance=False,
+            **self._text_length,
         )
         return {STATES: states, "pooled_projections": pooled}
 

@@ -29,7 +29,10 @@ class ZImage(FlowModel):
         """States (P, L, D) and their mask (P, L)."""
         # the pipeline changes the list that it is given
         rows, _ = pipeline.encode_prompt(
-            [*texts], device=self.device, do_classifier_free_guidance=False
+            [*texts],
+            device=self.device,
+            do_classifier_free_guidance=False,
+            **self._text_length,
         )
         return padded(rows)
 
