@@ -10,10 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(
-    "INVDPO_BENCHMARKS" not in os.environ,
-    reason="takes some minutes; set INVDPO_BENCHMARKS=1 after a change in benchmarks/",
-)
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
