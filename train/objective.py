@@ -51,6 +51,16 @@ def mean_square(residual: Tensor, region: Tensor | None = None) -> Tensor:
     return (square if region is None else region[..., None, :, :] * square).mean((-3, -2, -1))
 
 
+def error_map(prediction: Tensor, target: Tensor) -> Tensor:
+    """E of each position: (..., C, H, W) twice to (..., H, W)."""
+    return residual(prediction, target).pow(2).mean(-3)
+
+
+def region_mean(error_map: Tensor, region: Tensor) -> Tensor:
+    """E from that of each position, weighed: (..., H, W) twice to (...)."""
+    return (region * error_map).mean((-2, -1))
+
+
 def reward(error: Tensor, reference_error: Tensor, weight: Tensor, beta: float) -> Tensor:
     """The implicit reward r of each image: errors (B, S, K) and weight (B, K) to (B, S)."""
     return -(beta / 2) * (weight[:, None] * (error - reference_error)).mean(-1)
