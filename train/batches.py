@@ -218,7 +218,7 @@ class BatchSampler:
             for pair in pairs
             for boxes in pair.fitted_boxes[: self.objective.sides]
         ]
-        return self._by_pair(torch.stack(regions))
+        return self._by_pair(torch.stack(regions).float())
 
     def _latents(self, pairs: Sequence[Pair]) -> Tensor:
         """(B, S, C, H, W)."""

@@ -18,9 +18,9 @@ Floats = NDArray[np.float64]
 
 
 def position_weights(boxes: Sequence[Box], shape: Sequence[int], weight: float) -> Tensor:
-    """(H, W) of mean 1; a position that lies in a box wholly counts `weight` times one outside."""
+    """(H, W) float64 of mean 1; a position wholly in a box counts `weight` times one outside."""
     relative = 1 + (weight - 1) * covered(boxes, shape)
-    return torch.from_numpy(relative / relative.mean()).float()
+    return torch.from_numpy(relative / relative.mean())
 
 
 def covered(boxes: Sequence[Box], shape: Sequence[int]) -> Floats:
