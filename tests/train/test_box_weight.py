@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,9 @@ def test_the_references_errors_are_weighed_as_the_models(
     config = config.model_copy(update={"box_weight": 9.0, **changes})
     cache, adapter = filled(config, tmp_path, dataset)
     sampler = BatchSampler(cache, config)
+    predict = partial(adapter.predict, adapter.denoiser)
     batches = list(sampler.batches(boxed(dataset), [0, 1, 2], "key"))
     assert [batch.indices for batch in batches] == [(0, 2), (1,)]
-
-    def predict(x: torch.Tensor, t: torch.Tensor, conditioning: Any) -> torch.Tensor:
-        return adapter.predict(adapter.denoiser, x, t, conditioning)
-
     for batch in batches:
         assert batch.region is not None
         assert batch.region.shape == (*batch.x.shape[:2], *batch.x.shape[-2:])
@@ -94,10 +92,7 @@ def test_a_weight_of_1_is_the_training_of_before_bit_for_bit(
     (batch, *_) = BatchSampler(cache, config).batches(boxed(dataset), [0, 2], "key")
     assert batch.region is None
     ones = replace(batch, region=torch.ones(2, 2, 4, 4))
-
-    def predict(x: torch.Tensor, t: torch.Tensor, conditioning: Any) -> torch.Tensor:
-        return adapter.predict(adapter.denoiser, x, t, conditioning)
-
+    predict = partial(adapter.predict, adapter.denoiser)
     assert torch.equal(all_errors(predict, batch, 128), all_errors(predict, ones, 128))
     kinds = {folder.name.split("-")[0] for folder in tmp_path.iterdir()}
     assert kinds == {"prompts", "latents", "trajectories"}
