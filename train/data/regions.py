@@ -26,19 +26,19 @@ def position_weights(boxes: Sequence[Box], shape: Sequence[int], weight: float) 
 def covered(boxes: Sequence[Box], shape: Sequence[int]) -> Floats:
     """The share of each position's area that lies in at least one box: (H, W), exact.
 
-    The edges of all boxes and positions cut the latent into pieces that are inside or outside.
+    The edges of all boxes and positions cut the latent into rectangles that are inside or outside.
     """
     edges = np.array(boxes, np.float64).reshape(len(boxes), 4)
-    height, row, in_rows = _pieces(edges[:, 1::2], shape[0])
-    width, column, in_columns = _pieces(edges[:, 0::2], shape[1])
+    height, row, in_rows = _intervals(edges[:, 1::2], shape[0])
+    width, column, in_columns = _intervals(edges[:, 0::2], shape[1])
     inside = (in_rows[:, :, None] & in_columns[:, None, :]).any(0)
     share = np.zeros(shape)
     np.add.at(share, (row[:, None], column), np.outer(height, width) * inside)
     return share
 
 
-def _pieces(edges: Floats, count: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.bool_]]:
-    """One side of the latent, `count` positions long, cut into P pieces at the edges (n, 2).
+def _intervals(edges: Floats, count: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.bool_]]:
+    """One side of the latent, `count` positions long, cut into P intervals at the edges (n, 2).
 
     Their lengths (P,), in which position each lies (P,), and in which boxes (n, P).
     """
