@@ -48,7 +48,7 @@ def noise_error(prediction: Tensor, target: Tensor, region: Tensor | None = None
 def mean_square(residual: Tensor, region: Tensor | None = None) -> Tensor:
     """E of residuals (..., C, H, W)."""
     square = residual.pow(2)
-    return (square if region is None else region[..., None, :, :] * square).mean((-3, -2, -1))
+    return square.mean((-3, -2, -1)) if region is None else region_mean(square.mean(-3), region)
 
 
 def error_map(prediction: Tensor, target: Tensor) -> Tensor:

@@ -86,14 +86,20 @@ def test_the_references_errors_are_weighed_as_the_models(
 def test_a_weight_of_1_is_the_training_of_before_bit_for_bit(
     config: TrainConfig, dataset: Path, tmp_path: Path
 ) -> None:
-    """It has no regions; a region of ones gives the same errors; x is shared by all weights."""
+    """It has no regions, its error is the plain mean, and x is shared by all weights."""
     cache, adapter = filled(config, tmp_path, dataset)
     assert cache.error_maps is None
     (batch, *_) = BatchSampler(cache, config).batches(boxed(dataset), [0, 2], "key")
     assert batch.region is None
-    ones = replace(batch, region=torch.ones(2, 2, 4, 4))
     predict = partial(adapter.predict, adapter.denoiser)
-    assert torch.equal(all_errors(predict, batch, 128), all_errors(predict, ones, 128))
+    one = (
+        batch.x[0, 1, :1],
+        batch.timesteps[0, :1],
+        {n: v[:1] for n, v in batch.conditioning.items()},
+    )
+    with torch.no_grad():
+        square = (predict(*one) - batch.target[0, 1, :1]).pow(2)
+    assert all_errors(predict, batch, 1)[0, 1, 0] == square.mean((-3, -2, -1))
     kinds = {folder.name.split("-")[0] for folder in tmp_path.iterdir()}
     assert kinds == {"prompts", "latents", "trajectories"}
     weighed = open_cache(tmp_path, adapter, config.model_copy(update={"box_weight": 3.0}))
