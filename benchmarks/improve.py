@@ -50,6 +50,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "train": {"learning_rate": 5e-5, "num_points": 4},
     },
     "loser-scaling": {"train": {"learning_rate": 1e-4, "loser_scaling": 0.9}},
+    "box-weight": {"train": {"box_weight": 5.0}},
     "all-pairs": {
         "pair": {"policy": "all", "weights": {"composition": 1.0}},
         "train": {"learning_rate": 1e-4},

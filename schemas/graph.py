@@ -18,6 +18,7 @@ from invdpo.schemas.errors import DataError
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 as fractions of width and height, 0..1, origin at the top left."""
 
+Boxes = tuple[Box, ...]
 
 Triple = tuple[str, str, str]
 """(subject label, predicate, object label)."""

@@ -18,9 +18,10 @@ from invdpo.schemas.ids import derived_seed
 from invdpo.train.cache.trajectories import Cache
 from invdpo.train.data import Pair
 from invdpo.train.data.buckets import Size
+from invdpo.train.data.regions import position_weights
 from invdpo.train.inversion import endpoint_target
 from invdpo.train.models import Conditioning
-from invdpo.train.objective import make_objective, margin_strength
+from invdpo.train.objective import make_objective, margin_strength, region_mean
 from invdpo.train.schedule import Grid, NoiseProcess, Shape, stratified
 
 
@@ -90,7 +91,7 @@ class BatchSampler:
 
     def __init__(self, cache: Cache, config: TrainConfig) -> None:
         self.cache, self.residual, self.weighting = cache, config.residual, config.weighting
-        self._moves = config.reference_decay is not None
+        self._moves, self.box_weight = config.reference_decay is not None, config.box_weight
         self.objective, self.by_margin = make_objective(config), config.margin_weights
         self._levels: dict[Shape, Levels] = {}
         self.available_points = cache.kept if self.objective.inverts else cache.process.levels
@@ -143,11 +144,11 @@ class BatchSampler:
     def _batch(self, pairs: Sequence[Pair], generators: Sequence[Generator], points: int) -> Batch:
         count = min(points or self.points, self.available_points)
         drawn = [stratified(self.available_points, 1, count, g) for g in generators]
-        slot = torch.cat(drawn)
+        slot, region = torch.cat(drawn), self._region(pairs)
         if self.objective.inverts:
             kept = self.cache.points([pair.walks[0].id for pair in pairs])
             point = kept.gather(1, slot)
-            x, target, error = self._along_trajectories(pairs, point, slot)
+            x, target, error = self._along_trajectories(pairs, point, slot, region)
         else:
             point = slot
             x, target, error = self._freshly_noised(pairs, point, generators)
@@ -163,10 +164,11 @@ class BatchSampler:
             size_conditioning={name: self._by_pair(value) for name, value in sizes.items()},
             quartile=4 * point // len(levels.level),
             strength=margin_strength([p.margin for p in pairs]) if self.by_margin else None,
+            region=region,
         )
 
     def _along_trajectories(
-        self, pairs: Sequence[Pair], point: Tensor, slot: Tensor
+        self, pairs: Sequence[Pair], point: Tensor, slot: Tensor, region: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """x, target and E_0 at points (B, K) of the grid, in slots (B, K) of the cached rows."""
         store = self.cache.trajectories
@@ -184,6 +186,9 @@ class BatchSampler:
             target = endpoint_target(levels.process, x, latent, level)
         if self.residual == "reference":
             error = torch.zeros(point.shape)
+        elif region is not None and self.cache.error_maps is not None:
+            error_map = self.cache.error_maps.get("error_map", ids, slot)
+            error = region_mean(error_map, region.flatten(0, 1)[:, None])
         else:
             error = store.get(f"error_{self.residual}", ids, slot)
         return self._by_pair(x), self._by_pair(target), self._by_pair(error)
@@ -202,6 +207,18 @@ class BatchSampler:
         x = levels.process.noised(latent, noise, level)
         target = levels.process.prediction(latent, noise).expand_as(x)
         return x, target, torch.zeros(b, s, point.shape[1])
+
+    def _region(self, pairs: Sequence[Pair]) -> Tensor | None:
+        """(B, S, H, W), None where boxes count no more than the rest."""
+        if self.box_weight == 1:
+            return None
+        _, *shape = self.cache.latents.shape("latent", pairs[0].pictures[0])
+        regions = [
+            position_weights(boxes, shape, self.box_weight)
+            for pair in pairs
+            for boxes in pair.fitted_boxes[: self.objective.sides]
+        ]
+        return self._by_pair(torch.stack(regions).float())
 
     def _latents(self, pairs: Sequence[Pair]) -> Tensor:
         """(B, S, C, H, W)."""

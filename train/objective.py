@@ -48,7 +48,17 @@ def noise_error(prediction: Tensor, target: Tensor, region: Tensor | None = None
 def mean_square(residual: Tensor, region: Tensor | None = None) -> Tensor:
     """E of residuals (..., C, H, W)."""
     square = residual.pow(2)
-    return (square if region is None else region[..., None, :, :] * square).mean((-3, -2, -1))
+    return square.mean((-3, -2, -1)) if region is None else region_mean(square.mean(-3), region)
+
+
+def error_map(prediction: Tensor, target: Tensor) -> Tensor:
+    """E of each position: (..., C, H, W) twice to (..., H, W)."""
+    return residual(prediction, target).pow(2).mean(-3)
+
+
+def region_mean(error_map: Tensor, region: Tensor) -> Tensor:
+    """E from that of each position, weighed: (..., H, W) twice to (...)."""
+    return (region * error_map).mean((-2, -1))
 
 
 def reward(error: Tensor, reference_error: Tensor, weight: Tensor, beta: float) -> Tensor:

@@ -36,6 +36,7 @@ from invdpo.train.models.start import start_id
 from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
 from invdpo.train.splits import (
     count_enlarged,
+    count_without_boxes,
     count_without_own_noise,
     no_pairs,
     read_splits,
@@ -207,6 +208,12 @@ def _notes(
                 f"{unknown} of {total} pictures are inverted: it isn't known that the reference "
                 "drew them from a seed at the size they are trained at."
             )
+    if config.box_weight != 1 and (even := sum(map(count_without_boxes, splits.values()))):
+        total = sum(len(split.pairs) for split in splits.values())
+        notes.append(
+            f"{even} of {total} pairs have no box for box_weight, so all of both images counts "
+            "alike: no box was read, or no object is right in the chosen image alone."
+        )
     if cache.damaged():
         notes.append(f"{cache.damaged()} damaged cache shards were made again.")
     if small := sum(map(count_enlarged, splits.values())):

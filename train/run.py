@@ -18,6 +18,7 @@ from invdpo.schemas.io.processes import is_main_process
 from invdpo.train.batches import BatchSampler
 from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
+from invdpo.train.data.dataset import FocusBoxes
 from invdpo.train.diagnostics.overtraining import overtraining
 from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
@@ -73,6 +74,7 @@ def train(
     progress: bool = True,
     on_step: OnStep | None = None,
     restart: bool = False,
+    focus_boxes: FocusBoxes | None = None,
 ) -> TrainResult:
     """Fill the cache with what `dataset` needs, then train and leave the weights in `output`.
 
@@ -88,6 +90,8 @@ def train(
         progress: Whether to show bars when stderr is a terminal.
         on_step: Called with each step's metrics.
         restart: Throw away the state in `output`, whatever training it belongs to.
+        focus_boxes: What tells the boxes that `config.box_weight` weighs, from a pair's scene
+            graphs: `invdpo.curate.scene_graphs.focus.focus_boxes`.
 
     Raises:
         DataError: No usable pairs, unreadable files, or a loss that is not finite.
@@ -101,7 +105,7 @@ def train(
     _require_another(output, config)
     with lock_output(output):
         setup = set_up(config, output, show_progress=progress)
-        data = open_data(dataset, setup.config)
+        data = open_data(dataset, setup.config, focus_boxes)
         root = cache_dir or output.parent / "trajectories"
         prepared = prepare(setup, data, root, restart=restart)
         return _train(setup, data, prepared, on_step)

@@ -8,8 +8,10 @@ from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
+from invdpo.schemas.layouts.rows import GRAPHS
 from invdpo.train.data import DataSet, Pair, Pairs, open_dataset
 from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
+from invdpo.train.data.dataset import FocusBoxes
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.start import drawing_revision
 
@@ -32,6 +34,8 @@ def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) ->
         split.pairs = [replace(pair, bucket=bucket_of(pair.sizes, sizes)) for pair in split.pairs]
     if config.margin_weights:
         _require_margins(dataset, splits)
+    if config.box_weight != 1:
+        _require_boxes(dataset, splits["train"])
     if config.noise == "own":
         revision = drawing_revision(adapter, config)
         for split in splits.values():
@@ -47,6 +51,27 @@ def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
             f"{dataset.name}: {len(rows)} pairs have no `margin` (first: {rows[0]}), by which "
             "margin_weights weighs them. Leave it out, or give a data set with that column."
         )
+
+
+def _require_boxes(dataset: DataSet, split: Pairs) -> None:
+    """Raise `ConfigError` where nothing tells the boxes, `DataError` where no pair has any."""
+    if dataset.focus_boxes is None:
+        raise ConfigError(
+            "train.box_weight: nothing tells which boxes to weigh; expected 1. From Python, give "
+            "focus_boxes=invdpo.curate.scene_graphs.focus.focus_boxes."
+        )
+    if count_without_boxes(split) == len(split.pairs):
+        raise DataError(
+            f"{dataset.name}: no pair to train on has a box for box_weight. It takes the columns "
+            f"{', '.join(GRAPHS)} with the boxes of an annotator, and an object that is right in "
+            "the chosen image and wrong in the rejected one. Leave box_weight out, or annotate "
+            "with boxes (--annotators detector) and pair again."
+        )
+
+
+def count_without_boxes(split: Pairs) -> int:
+    """How many pairs have no box on either image, so that all their positions count alike."""
+    return sum(not any(pair.boxes) for pair in split.pairs)
 
 
 def _with_own_noise(pair: Pair, revision: str) -> Pair:
@@ -68,9 +93,12 @@ def count_without_own_noise(split: Pairs) -> tuple[int, int]:
     return sum(not known for known in own.values()), len(own)
 
 
-def open_data(dataset: str | Path, config: TrainConfig) -> DataSet:
+def open_data(
+    dataset: str | Path, config: TrainConfig, focus_boxes: FocusBoxes | None = None
+) -> DataSet:
     """The data set at a path or on the Hub. Raises `DataError` when there is none."""
-    return open_dataset(dataset, config.data_format, config.data_revision)
+    data = open_dataset(dataset, config.data_format, config.data_revision)
+    return data if config.box_weight == 1 else replace(data, focus_boxes=focus_boxes)
 
 
 def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:

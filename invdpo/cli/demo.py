@@ -168,6 +168,7 @@ def _curate(ws: Workspace, config: Config, note: Note) -> None:
 
 
 def _train(ws: Workspace, config: Config) -> TrainResult:
+    from invdpo.curate.scene_graphs.focus import focus_boxes
     from invdpo.curate.shapes.bundle import bundled
     from invdpo.train import train
 
@@ -177,7 +178,7 @@ def _train(ws: Workspace, config: Config) -> TrainResult:
         "max_sequence_length": generate.max_sequence_length,
     }
     section = config.train.model_copy(update=drawn)
-    return train(ws.dataset_dir, ws.root / "tuned", section)
+    return train(ws.dataset_dir, ws.root / "tuned", section, focus_boxes=focus_boxes)
 
 
 def _evaluate(ws: Workspace, config: Config) -> Evaluation:

@@ -97,12 +97,15 @@ def train(
     if dry_run:
         _estimate(job, dataset, output, _with_model_path(config), cache_dir)
         return
+    from invdpo.curate.scene_graphs.focus import focus_boxes
     from invdpo.train.run import lock_output
     from invdpo.train.run import train as tune
 
     model = _with_model_path(config)
     with lock_output(output):  # until the card is written and everything is pushed
-        result = tune(dataset, output, model, cache_dir=cache_dir, restart=restart)
+        result = tune(
+            dataset, output, model, cache_dir=cache_dir, restart=restart, focus_boxes=focus_boxes
+        )
         if is_main_process():
             _finish(job, dataset, config, result, push_to_hub, private)
             job.out.note(f"Next: {evaluation_command(result.output, curated, record)}")
@@ -148,9 +151,10 @@ def _check_inversion(job: Job, dataset: str, config: TrainConfig, images: int) -
 def _estimate(
     job: Job, dataset: str, output: Path, config: TrainConfig, cache_dir: Path | None
 ) -> None:
+    from invdpo.curate.scene_graphs.focus import focus_boxes
     from invdpo.train.diagnostics.estimate import estimate
 
-    result = estimate(dataset, output, config, cache_dir=cache_dir)
+    result = estimate(dataset, output, config, cache_dir=cache_dir, focus_boxes=focus_boxes)
     job.out.result(result.to_dict(), estimate_text(result))
     job.out.note("Nothing was written.")
 

@@ -23,9 +23,10 @@ def train_round(plan: RoundPlan, number: int) -> dict[str, Any]:
     if plan.config.improve.train_processes > 1:
         _train_in_processes(plan, number, dataset, cache)
     else:
+        from invdpo.curate.scene_graphs.focus import focus_boxes
         from invdpo.train import train
 
-        train(dataset, output, config, cache_dir=cache)
+        train(dataset, output, config, cache_dir=cache, focus_boxes=focus_boxes)
     report = output / "training.json"
     result: dict[str, Any] = read_json(read_file(report), report, dict)["result"]
     return result

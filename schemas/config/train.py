@@ -100,6 +100,14 @@ class TrainConfig(Section):
         "at least by this share (Diffusion-SDPO's mu).",
         json_schema_extra=OPTIONAL,
     )
+    box_weight: float = Field(
+        1.0,
+        ge=1,
+        le=100,
+        description="Weight of errors inside the boxes of objects that are right in the chosen "
+        "image and wrong in the rejected one, relative to errors elsewhere.",
+        json_schema_extra=OPTIONAL,
+    )
     reference_decay: float | None = Field(
         None,
         gt=0,

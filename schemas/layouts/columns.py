@@ -12,7 +12,7 @@ import pyarrow as pa
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.parquet import iter_records, read_schema
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
-from invdpo.schemas.layouts.rows import TIE, Row
+from invdpo.schemas.layouts.rows import GRAPHS, TIE, Row
 
 LoadImage = Callable[[Any], bytes | None]
 """From the value of a column to the encoded bytes."""
@@ -42,6 +42,7 @@ class ColumnLayout:
         "rejected_seed",
         "revision",
         "rejected_revision",
+        *GRAPHS,
     )
     """Columns that are read where they are there."""
 
@@ -91,6 +92,7 @@ def preference_row(record: dict[str, Any], where: str, load: LoadImage) -> Row:
         margin=float(margin) if isinstance(margin, int | float) and margin >= 0 else None,
         seeds=(_integer(record.get("chosen_seed")), _integer(record.get("rejected_seed"))),
         revisions=(_text(record.get("revision")), _text(record.get("rejected_revision"))),
+        graphs={name: text for name in GRAPHS if (text := _text(record.get(name)))},
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 IMAGE_MISSING = "image missing"
 PROMPT_MISSING = "prompt missing"
@@ -12,6 +13,9 @@ TIE = "tie"
 NO_SPLIT = "file names no split, others do"
 OTHER_NAME = "split is there by another name, too"
 NESTED = "folder inside is not searched"
+
+GRAPHS = ("graph", "chosen_graph", "rejected_graph")
+"""Columns with the scene graph that the prompt asks for, and those of both images."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Row:
     """Of chosen and rejected, where the layout tells."""
     revisions: tuple[str | None, str | None] = (None, None)
     """Of the models that drew chosen and rejected."""
+    graphs: Mapping[str, str] = field(default_factory=dict)
+    """Name of `GRAPHS` -> JSON, of those that the layout tells."""
     reason: str | None = None
 
     @property

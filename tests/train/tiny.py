@@ -139,7 +139,8 @@ def png(seed: int, size: tuple[int, int] = SIZE) -> bytes:
     return buffer.getvalue()
 
 
-def write_pairs(dataset: Path, split: str, rows: list[dict[str, Any]]) -> Path:
+def write_pairs(dataset: Path, split: str, rows: list[dict[str, Any]], *texts: str) -> Path:
+    """A shard of these rows; `texts` are columns of text beyond the four of every set."""
     table = pa.Table.from_pylist(
         rows,
         pa.schema(
@@ -148,6 +149,7 @@ def write_pairs(dataset: Path, split: str, rows: list[dict[str, Any]]) -> Path:
                 ("prompt", pa.string()),
                 ("chosen", IMAGE),
                 ("rejected", IMAGE),
+                *((name, pa.string()) for name in texts),
             ]
         ),
     )

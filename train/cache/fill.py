@@ -39,7 +39,7 @@ from invdpo.train.inversion import (
 )
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.reference import Reference
-from invdpo.train.objective import noise_error
+from invdpo.train.objective import error_map, noise_error
 
 
 class CacheBuilder:
@@ -163,7 +163,7 @@ class CacheBuilder:
         yield from waiting.values()
 
     def _invert(self, wanted: Mapping[str, Walk]) -> None:
-        stores = [s for s in (self.cache.trajectories, self.cache.targets) if s]
+        stores = self.cache.walked_stores()
         missing = self._share(wanted, *stores)
         with progress_bar("inverting", len(missing), unit="image", show=self.show_progress) as bar:
             for ids in self._batches(missing, wanted):
@@ -244,7 +244,8 @@ class CacheBuilder:
         mixed = mixed.to(getattr(torch, self.config.cache_dtype))
         prediction = reference.unguided(mixed.float(), timestep, row)
         target = endpoint_target(process, mixed.float(), clean, level)
-        return {"x": mixed, "error_endpoint": noise_error(prediction, target).float()}
+        values = {"x": mixed, "error_endpoint": noise_error(prediction, target).float()}
+        return values | self._error_map(prediction, target)
 
     def _stored(self, point: Point, latent: Tensor, level: Tensor) -> dict[str, Tensor]:
         """What is kept of a point: E_0 in float32, the rest in `cache_dtype`."""
@@ -260,14 +261,21 @@ class CacheBuilder:
         if self.cache.targets:
             target = point.implied if self.config.residual == "implied" else point.reference
             values["target"] = target.to(dtype)
-        return values
+        compared = point.implied if self.config.residual == "implied" else endpoint
+        return values | self._error_map(point.reference, compared)
+
+    def _error_map(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
+        if self.cache.error_maps is None:
+            return {}
+        return {"error_map": error_map(prediction, target).float()}
 
     def _add(self, store: Store, ids: Sequence[str], rows: dict[str, Tensor]) -> None:
         """Add to a store those of these rows that it lacks."""
         lacking = set(store.lacks(ids))
         new = [n for n, i in enumerate(ids) if i in lacking]
         if new:
-            names = {"target"} if store is self.cache.targets else rows.keys() - {"target"}
+            apart = {"target": self.cache.targets, "error_map": self.cache.error_maps}
+            names = [n for n in rows if apart.get(n, self.cache.trajectories) is store]
             store.add([ids[n] for n in new], {name: rows[name][new] for name in names})
 
     def _share(self, ids: Iterable[str], *stores: Store) -> list[str]:

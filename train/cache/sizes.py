@@ -66,16 +66,19 @@ def lacking(
         conditioning = adapter.size_conditioning([framing((1, 1), (1, 1))])
         size += _bytes(count, images_per_call(config), conditioning, 4 * math.prod(shape))
     missing: set[str] = set()
-    # beside x there are two errors (one with fresh noise) and each point's index; targets are alone
+    # beside x there are two errors (one with fresh noise) and each point's index; of bytes there
+    # are `latent` for each element, `position` for each position, and `extra` for each point
     errors = 1 if config.fresh_noise or config.noise != "inversion" else 2
-    for store, extra, tensors in (
-        (cache.trajectories, 4 * errors + 4, errors + 2),
-        (cache.targets, 0, 1),
+    for store, latent, position, extra, tensors in (
+        (cache.trajectories, item, 0, 4 * errors + 4, errors + 2),
+        (cache.targets, item, 0, 0, 1),
+        (cache.error_maps, 0, 4, 0, 1),
     ):
         ids = store.lacks(walks) if store else []
         missing.update(ids)
         for shape, count in Counter(shapes[walks[i]] for i in ids).items():
-            row = cache.kept * (item * math.prod(shape) + extra)
+            point = latent * math.prod(shape) + position * math.prod(shape[1:]) + extra
+            row = cache.kept * point
             size += _total(count, row, trajectories_per_call(config, cache.kept, shape), tensors)
     return Lacking(len(prompts), len(images), len(missing), size)
 

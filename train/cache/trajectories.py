@@ -2,8 +2,8 @@
 
 Shapes: B pairs, N inversion steps, M points of them that are kept, C x H x W the latent. Stores:
 prompts' conditioning; clean latents of fitted pictures; the trajectory of each (picture, prompt)
-with the reference's errors E_0, which all residuals share; and the targets, for residuals that
-need some.
+with the reference's errors E_0, which all residuals share; the targets, for residuals that need
+some; and E_0 of each position, for trainings that weigh positions.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ class Cache:
     With fresh noise in it there is no `error_implied`: x lies on no path."""
     targets: Store | None
     """`target` (M, C, H, W), for residuals whose target does not follow from x and the latent."""
+    error_maps: Store | None
+    """`error_map` (M, H, W) float32: E_0 before the mean over positions, from which that of any
+    region follows, whatever boxes and weight it is made of."""
     unreadable: dict[str, str] = field(default_factory=dict)
     """Image id to the reason why it can't be decoded."""
     forwards: int = 0
@@ -94,7 +97,11 @@ class Cache:
 
     def stores(self) -> list[Store]:
         """The stores in use."""
-        return [s for s in (self.prompts, self.latents, self.trajectories, self.targets) if s]
+        return [self.prompts, self.latents, *self.walked_stores()]
+
+    def walked_stores(self) -> list[Store]:
+        """Those with a row for each trajectory, which are filled together."""
+        return [s for s in (self.trajectories, self.targets, self.error_maps) if s]
 
     def damaged(self) -> int:
         """Number of shards that were damaged and have been made again."""
@@ -137,7 +144,16 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
         targets=Store(root, {"kind": f"targets-{config.residual}", **key})
         if inverts and config.residual != "endpoint"
         else None,
+        error_maps=Store(root, {"kind": f"error-maps-{config.residual}", **key})
+        if inverts and _weighs_cached_errors(config)
+        else None,
     )
+
+
+def _weighs_cached_errors(config: TrainConfig) -> bool:
+    """Whether positions are weighed in an E_0 that is cached and not zero."""
+    fixed = config.reference_decay is None
+    return config.box_weight != 1 and fixed and config.residual != "reference"
 
 
 def kept_points(prompt: str, steps: int, kept: int) -> Tensor:

@@ -29,7 +29,10 @@ def identity_of(
 ) -> dict[str, Any]:
     """What must stay the same beside the options; `count` is the number of pairs a step."""
     pairs = {split: content_id(*(p.pair_id for p in members)) for split, members in splits.items()}
-    return {"model": fingerprint, "precision": precision, "pairs": pairs, "pairs a step": count}
+    identity = {"model": fingerprint, "precision": precision, "pairs": pairs, "pairs a step": count}
+    if any(any(pair.boxes) for members in splits.values() for pair in members):
+        identity["boxes"] = {s: content_id(*(p.boxes for p in m)) for s, m in splits.items()}
+    return identity
 
 
 def discard_state(output: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from invdpo.schemas.graph import Box
 from invdpo.schemas.io.images import Size as Size
 
 SIDE_STEPS = 16
@@ -85,6 +86,15 @@ def fit(image: Image.Image, bucket: Size) -> Fitted:
         image = image.resize(resized, Image.Resampling.LANCZOS)
     left, top = frame.crop
     return Fitted(image.crop((left, top, left + bucket[0], top + bucket[1])), frame)
+
+
+def fit_box(box: Box, original: Size, bucket: Size) -> Box:
+    """A box on an image of that size, on what `fit` makes of it; cropped parts lie beyond 0..1."""
+    width, height = _covering_size(original, bucket)
+    left, top = framing(original, bucket).crop
+    x0, x1 = ((x * width - left) / bucket[0] for x in box[0::2])
+    y0, y1 = ((y * height - top) / bucket[1] for y in box[1::2])
+    return x0, y0, x1, y1
 
 
 def _covering_size(original: Size, bucket: Size) -> Size:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.graph import Boxes, SceneGraph
 from invdpo.schemas.ids import content_id, image_id
 from invdpo.schemas.io.hub import is_hub_id
 from invdpo.schemas.io.images import reading, shown_size
 from invdpo.schemas.io.text_files import one_line
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.recognise import AUTO, LAYOUTS, check_format, recognise
-from invdpo.schemas.layouts.rows import Row
+from invdpo.schemas.layouts.rows import GRAPHS, Row
 from invdpo.train.data.hub import download
 from invdpo.train.data.pairs import Pair, Pairs
+
+FocusBoxes = Callable[[SceneGraph, SceneGraph, SceneGraph], tuple[Boxes, Boxes]]
+"""From the graph that a prompt asks for and those of chosen and rejected to boxes on either."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,8 @@ class DataSet:
     data_format: str
     """Name of its layout."""
     files: DatasetFiles
+    focus_boxes: FocusBoxes | None = None
+    """What tells the boxes of a pair that count more; pairs have none without it."""
 
     @property
     def revision(self) -> str | None:
@@ -38,14 +44,15 @@ class DataSet:
         """The usable pairs of a split; images are hashed and their headers read, no more.
 
         A split that is not there is empty. Raises `DataError` for a damaged file, for one that
-        lacks columns, and when more rows than `max_unreadable` hold no image.
+        lacks columns, for a scene graph that is none, and when more rows than `max_unreadable`
+        hold no image.
         """
         pairs = Pairs()
         for row in self._rows(split):
             if row.skip_reason:
                 pairs.skip(row.skip_reason, row.where)
             elif pair := _pair(row):
-                pairs.pairs.append(pair)
+                pairs.pairs.append(self._with_boxes(pair, row))
             else:
                 pairs.skip_unreadable(row.where, max_unreadable)
         return pairs
@@ -69,6 +76,12 @@ class DataSet:
                 break
             left.discard(one_line(str(row.prompt)).strip())
         return not left
+
+    def _with_boxes(self, pair: Pair, row: Row) -> Pair:
+        if self.focus_boxes is None or len(row.graphs) < len(GRAPHS):
+            return pair
+        graphs = (SceneGraph.from_json(row.graphs[n], where=f"{row.where}, {n}") for n in GRAPHS)
+        return replace(pair, boxes=self.focus_boxes(*graphs))
 
     def _rows(self, split: str) -> Iterator[Row]:
         return LAYOUTS[self.data_format].rows(self.files, split)

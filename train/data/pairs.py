@@ -6,9 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from invdpo.schemas.errors import DataError
+from invdpo.schemas.graph import Boxes
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.layouts.rows import UNREADABLE
-from invdpo.train.data.buckets import Size
+from invdpo.train.data.buckets import Size, fit_box
 
 NAMED_ROWS = 5
 """Rows with unreadable images that a message names."""
@@ -38,11 +39,22 @@ class Pair:
     """Whether each side is seen along the noise of its seed, and not along an inversion."""
     readings: tuple[int, int] = (1, 1)
     """The rule by which chosen and rejected are read: caches of an older rule are not for them."""
+    boxes: tuple[Boxes, Boxes] = ((), ())
+    """On chosen and rejected, as they are shown: what counts more, where boxes are weighed."""
 
     @property
     def images(self) -> tuple[str, str]:
         """Ids of the chosen and the rejected image."""
         return self.chosen, self.rejected
+
+    @property
+    def fitted_boxes(self) -> tuple[Boxes, Boxes]:
+        """Boxes on both images as they are fitted to the bucket; cropped parts lie beyond 0..1."""
+        chosen, rejected = (
+            tuple(fit_box(box, size, self.bucket) for box in boxes)
+            for boxes, size in zip(self.boxes, self.sizes, strict=True)
+        )
+        return chosen, rejected
 
     @property
     def pictures(self) -> tuple[str, str]:

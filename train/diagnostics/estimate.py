@@ -15,6 +15,7 @@ from invdpo.train.batches import BatchSampler
 from invdpo.train.cache.sizes import Lacking, free_bytes, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pairs
+from invdpo.train.data.dataset import FocusBoxes
 from invdpo.train.diagnostics.timing import Measured, measure
 from invdpo.train.distributed import pick_device
 from invdpo.train.inversion import calls
@@ -59,7 +60,12 @@ class Estimate:
 
 
 def estimate(
-    dataset: str | Path, output: Path, config: TrainConfig, *, cache_dir: Path | None = None
+    dataset: str | Path,
+    output: Path,
+    config: TrainConfig,
+    *,
+    cache_dir: Path | None = None,
+    focus_boxes: FocusBoxes | None = None,
 ) -> Estimate:
     """The work that `train` with these arguments would do, by the same code.
 
@@ -68,7 +74,7 @@ def estimate(
     """
     adapter = load_adapter(config, pick_device(config.device))
     config = resolve_config(config, adapter)
-    data = open_data(dataset, config)
+    data = open_data(dataset, config, focus_boxes)
     splits = read_splits(data, adapter, config)
     pairs = {name: split.pairs for name, split in splits.items()}
     cache = open_cache(cache_dir or output.parent / "trajectories", adapter, config)

@@ -73,7 +73,8 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
     Raises as `train` does; `DataError` when no picture can be read.
     """
     adapter = load_adapter(config, pick_device(config.device))
-    config = resolve_config(config, adapter)
+    # the path of an image has nothing to do with the boxes on it
+    config = resolve_config(config, adapter).model_copy(update={"box_weight": 1.0})
     steps = config.num_inversion_steps
     adapter.process.key(steps)  # raises where the model allows no such grid
     data = open_data(dataset, config)

@@ -32,6 +32,7 @@ ADDED_LATER = (
     "  margin_weights: false\n",
     "  sft_share: 0.0\n",
     "  loser_scaling: null\n",
+    "  box_weight: 1.0\n",
     "  reference_decay: null\n",
     "  start_from: null\n",
     "  reference: base\n",

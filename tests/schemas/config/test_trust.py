@@ -47,7 +47,7 @@ HARMLESS = {
     "target_pairs target_images held_out reviews split_by validation_fraction seed",
     "dataset": "image_format quality round license",
     "train": "resolution aspect_buckets data_format max_unreadable objective residual noise "
-    "fresh_noise margin_weights sft_share loser_scaling reference_decay reference "
+    "fresh_noise margin_weights sft_share loser_scaling box_weight reference_decay reference "
     "beta weighting num_inversion_steps num_points inversion_guidance_scale "
     "embedded_guidance inversion_corrections max_sequence_length cache_points "
     "cache_dtype tuning lora_rank lora_targets lora_format ema_decay optimizer learning_rate "
