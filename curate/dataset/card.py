@@ -21,7 +21,6 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
-from invdpo.schemas.config.load import load_config
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 from invdpo.schemas.io.redact import redact
@@ -47,10 +46,10 @@ def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
     """
     folder = DatasetFolder(ws.need(ws.dataset_dir))
     write_card(ws, folder, config, folder.read_card())
-    for earlier in map(load_config, ws.configs()):
-        if earlier.dataset.license != config.license:
-            kept = earlier.dataset.model_copy(update={"license": config.license})
-            ws.save_config(earlier.model_copy(update={"dataset": kept}))
+    earlier = ws.read_config()
+    if ws.configs() and earlier.dataset.license != config.license:
+        kept = earlier.dataset.model_copy(update={"license": config.license})
+        ws.save_config(earlier.model_copy(update={"dataset": kept}))
     return folder.path / CARD
 
 
@@ -93,7 +92,7 @@ def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts
         report = read_json(read_file(ws.report_path), ws.report_path, dict)
     facts = dataset_facts(folder)
     facts |= {
-        "name": ws.root.resolve().name,
+        "name": ws.title,
         "report": report,
         "dropped": report.get("prompts", {}).get("dropped", {}),
         "plots": [
@@ -102,14 +101,14 @@ def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts
         ],
         "config": None,
     }
-    if ws.config_path.exists():
-        facts["config"] = deciding_options(load_config(ws.config_path))
+    if ws.configs():
+        facts["config"] = deciding_options(ws.read_config())
     return facts | _licence(facts["models"], config)
 
 
 def _plots(ws: Workspace) -> list[Path]:
     """Of the report page, if it was made."""
-    return sorted((ws.root / "report").glob("*.png"))
+    return sorted(ws.report_dir.glob("*.png"))
 
 
 def _licence(models: Sequence[str], config: DatasetConfig) -> Facts:

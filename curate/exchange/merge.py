@@ -76,9 +76,9 @@ def _described(schema: pa.Schema, folders: Sequence[DatasetFolder]) -> pa.Schema
 
 
 def _name(folder: DatasetFolder) -> str:
-    """Of a data set: that of its workspace, as `dataset` tells nothing."""
-    path = folder.enclosing_workspace or folder.path
-    return path.resolve().name
+    """Of a data set: that of its workspace and set, as `dataset` tells nothing."""
+    ws = folder.enclosing_workspace
+    return ws.title if ws else folder.path.resolve().name
 
 
 def _tables(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import Dataset, Work, output_option
+from invdpo.cli.arguments import Dataset, SetName, Work, named_set, output_option
 from invdpo.cli.command import Job, command
 
 if TYPE_CHECKING:
@@ -41,22 +41,23 @@ def enter(app: typer.Typer) -> None:
     command(app, "merge", "dataset.license", example=examples["merge"])(merge)
 
 
-def card(job: Job, work: Work) -> None:
+def card(job: Job, work: Work, name: SetName = None) -> None:
     """Update the facts on the card; what a person wrote stays."""
     from invdpo.curate.dataset.card import renew_card
     from invdpo.curate.workspace import Workspace
 
-    ws = Workspace(work)
+    ws = Workspace(work, name).need_set()
     with ws.lock():
-        path = renew_card(ws, job.config(ws.config_path).dataset)
+        path = renew_card(ws, job.config(*ws.config_paths).dataset)
     job.out.result({"workspace": str(work), "card": str(path)}, str(path))
 
 
-def export(job: Job, dataset: Dataset, to: To, output: Output) -> None:
+def export(job: Job, dataset: Dataset, to: To, output: Output, name: SetName = None) -> None:
     """Write a data set in another layout."""
     from invdpo.curate.exchange import export_dataset
 
-    _print_result(job, export_dataset(dataset, to, output, job.config().dataset))
+    source = named_set(dataset, name)
+    _print_result(job, export_dataset(source, to, output, job.config().dataset))
 
 
 def import_(job: Job, source: Source, layout: From, output: Output) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import Work, output_option
+from invdpo.cli.arguments import SetName, Work, output_option
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.rounds.record import NAME
@@ -27,7 +27,7 @@ def enter(app: typer.Typer) -> None:
     command(app, "report", "score.annotator", example="invdpo report work")(report)
 
 
-def report(job: Job, work: Work, output: Folder = None) -> None:
+def report(job: Job, work: Work, output: Folder = None, name: SetName = None) -> None:
     """Show how pairs were chosen, on a page with plots and images."""
     from invdpo.curate.report.build import write_report
     from invdpo.curate.workspace import Workspace
@@ -35,7 +35,7 @@ def report(job: Job, work: Work, output: Folder = None) -> None:
     if (Path(work) / NAME).is_file():
         _report_rounds(job, Path(work), output)
         return
-    ws = Workspace(work)
+    ws = Workspace(work, name).need_set()
     annotator = job.config(ws.config_path).score.annotator
     written = write_report(ws, annotator, output)
     for note in written.notes:
