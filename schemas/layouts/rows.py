@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 IMAGE_MISSING = "image missing"
 PROMPT_MISSING = "prompt missing"
@@ -39,6 +40,8 @@ class Row:
     """Of chosen and rejected, where the layout tells."""
     revisions: tuple[str | None, str | None] = (None, None)
     """Of the models that drew chosen and rejected."""
+    others: Mapping[str, object] = field(default_factory=dict)
+    """Values of further columns, where somebody asked for them."""
     reason: str | None = None
 
     @property
