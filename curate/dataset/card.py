@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from invdpo.curate.storage.columns import hub_columns
 from invdpo.curate.storage.cuts import count_cut
 from invdpo.curate.storage.parts import CONFIG_HASH, NOTES, VERSION, read_part
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas import SceneGraph
+from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import prompt_key
@@ -76,13 +77,31 @@ def write_card(
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_dataset_card(folder: Path, name: str, config: DatasetConfig) -> None:
-    """Write the card of a data set that has no workspace, such as an imported one."""
-    from invdpo.data_cards import render_dataset_card
+def write_dataset_card(
+    folder: Path, name: str, config: DatasetConfig, old: str | None = None
+) -> Path:
+    """Write the card of a data set that has no workspace, such as an imported one.
+
+    What a person changed in the `old` one stays, and so does its licence unless given.
+    """
+    from invdpo.data_cards import render_dataset_card, renewed
 
     facts = dataset_facts(DatasetFolder(folder))
-    facts |= {"name": name, "license": config.license or "other"}
-    (folder / CARD).write_text(render_dataset_card(facts), encoding="utf-8")
+    facts |= {"name": name, "license": config.license or card_licence(old) or "other"}
+    text = renewed(render_dataset_card(facts), old, str(folder / CARD))
+    with replacing(folder / CARD) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return folder / CARD
+
+
+def card_licence(card: str | None) -> str | None:
+    """The licence that a card names, as far as it can be read."""
+    from invdpo.data_cards.head import split_head
+
+    with suppress(DataError):
+        licence = split_head(card or "", CARD)[0].get("license")
+        return licence if isinstance(licence, str) and licence.isprintable() else None
+    return None
 
 
 def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts:

@@ -16,14 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from invdpo.curate.dataset.card import write_dataset_card
+from invdpo.curate.dataset.card import card_licence, write_dataset_card
 from invdpo.curate.dataset.folder import DatasetFolder
 from invdpo.curate.dataset.write import file_metadata, write_splits
 from invdpo.curate.exchange.base import ExchangeResult
 from invdpo.curate.exchange.ours import SPLIT, SourceDataset, SplitTables
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.curate.storage.parts import NOTES
-from invdpo.data_cards.head import split_head
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import content_id
@@ -175,12 +174,10 @@ def _described(source: DatasetFolder, schema: pa.Schema, operation: Operation) -
 
 def _with_licence(source: DatasetFolder, config: DatasetConfig) -> DatasetConfig:
     """The licence as given, else that of the source's card."""
-    licence = None
     with suppress(DataError):
-        licence = split_head(source.read_card() or "", "")[0].get("license")
-    if config.license or not isinstance(licence, str) or not licence.isprintable():
-        return config
-    return config.model_copy(update={"license": licence})
+        licence = config.license or card_licence(source.read_card())
+        return config.model_copy(update={"license": licence})
+    return config
 
 
 def iter_texts(rows: pa.Table, name: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from invdpo.curate.exchange.base import ExchangeResult
 from invdpo.curate.exchange.derive import FLIP, Operation, drop, iter_texts
 from invdpo.curate.exchange.ours import SPLIT
 from invdpo.curate.pairing.assembly import read_prompt_strata
-from invdpo.curate.pairing.reviews import last_decisions
+from invdpo.curate.pairing.reviews import Decision, last_decisions
 from invdpo.curate.prompts import split_group
 from invdpo.curate.scene_graphs.strata import strata
 from invdpo.schemas import ConfigError, DataError, SceneGraph
@@ -237,7 +237,7 @@ def correct(reviews: pa.Table) -> Operation:
     return Operation("correct", words, facts, lambda schema: ["chosen_id", "rejected_id"], apply)
 
 
-def _decide(last: Mapping[str, Any], pair_id: str, twin: str) -> str | None:
+def _decide(last: Mapping[str, Decision], pair_id: str, twin: str) -> str | None:
     """What the last decision on a pair or its twin means for the pair, if there is one."""
     found = [(last[key], key) for key in (pair_id, twin) if key in last]
     if not found:

@@ -11,7 +11,6 @@ import typer
 from invdpo.cli.arguments import (
     Dataset,
     SetName,
-    Work,
     named_set,
     optional,
     output_option,
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 WRITE = "Layout to write: pickapic, preference, folders or webdataset."
 READ = "Layout to read: pickapic, preference or folders."
 
+CardOf = Annotated[
+    str, typer.Argument(help="Workspace, or the folder of a data set.", metavar="WORK")
+]
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
 ANY = "Workspace, folder, Parquet file, or OWNER/NAME on the Hub: whatever `train` reads."
 WHERE = "Condition that a pair must meet, such as relation=spatial or 'margin>=2'; may be repeated."
@@ -57,10 +59,10 @@ def enter(app: typer.Typer) -> None:
         "card": "invdpo curate card work",
         "export": "invdpo curate export work --to pickapic --output pickapic",
         "merge": "invdpo curate merge work pulled --output merged",
-        "subset": "invdpo curate subset work --where 'margin>=1' --number 5 --output subset",
+        "subset": "invdpo curate subset work --where 'margin>=1' --number 2 --output subset",
         "split": "invdpo curate split work --split-by prompt --output resplit",
         "dedupe": "invdpo curate dedupe work --against subset --output rest",
-        "correct": "invdpo curate correct work --reviews decisions.parquet --output corrected",
+        "correct": "invdpo curate correct work --reviews work/reviews.parquet --output corrected",
         "import": "invdpo curate import pickapic --from pickapic --output imported",
     }
     encoding = ("dataset.image_format", "dataset.quality")
@@ -75,14 +77,20 @@ def enter(app: typer.Typer) -> None:
     command(app, "correct", "dataset.license", example=examples["correct"])(correct)
 
 
-def card(job: Job, work: Work, name: SetName = None) -> None:
+def card(job: Job, work: CardOf, name: SetName = None) -> None:
     """Update the facts on the card; what a person wrote stays."""
-    from invdpo.curate.dataset.card import renew_card
+    from invdpo.curate.dataset.card import renew_card, write_dataset_card
+    from invdpo.curate.dataset.folder import DatasetFolder
     from invdpo.curate.workspace import Workspace
 
-    ws = Workspace(work, name).need_set()
-    with ws.lock():
-        path = renew_card(ws, job.config(*ws.config_paths).dataset)
+    folder = DatasetFolder(Path(work))
+    if not folder.shards() or folder.enclosing_workspace:
+        ws = folder.enclosing_workspace or Workspace(work, name).need_set()
+        with ws.lock():
+            path = renew_card(ws, job.config(*ws.config_paths).dataset)
+    else:
+        own, config = folder.path.resolve().name, job.config().dataset
+        path = write_dataset_card(folder.path, own, config, folder.read_card())
     job.out.result({"workspace": str(work), "card": str(path)}, str(path))
 
 
