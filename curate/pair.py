@@ -10,6 +10,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.parts import (
     Fingerprint,
+    differences,
     exists,
     read_header,
     read_part,
@@ -35,7 +37,6 @@ from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.load import load_config
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 
@@ -53,6 +54,7 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     """
     begin = time.monotonic()
     fingerprint = _fingerprint(ws, config)
+    options = _may_replace(ws, fingerprint, options)
     if is_done(ws.pairs_path, fingerprint, options) and ws.dataset_dir.exists():
         rows = read_header(ws.pairs_path).rows
         if earlier := _earlier_report(ws, config, rows):
@@ -63,19 +65,46 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
         pairs, report = _read_and_cut(ws, config, list(fingerprint["scores"]))
     if options.dry_run:
         return _result(ws, report, begin, options, planned=len(pairs))
-    remove_stale(ws.root)
+    remove_stale(ws.set_dir)
     with replacing(ws.report_path) as temporary:
         temporary.write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
     if report["shortfall"]:
-        page = f"All counts, on a page: invdpo report {shlex.quote(str(ws.root))}"
+        page = f"All counts, on a page: invdpo report {ws.set_words}"
         require_target(report, "\n".join([*_unscored(ws, config, len(pairs)), page]))
     ws.save_config(config)
     annotator = _annotator(ws, config)
     if is_remote(ws.root):  # where the data set changes file by file, and half of it is none
         ws.pairs_path.unlink(missing_ok=True)
-    write_dataset(ws, pairs, fingerprint, annotator=annotator, config=config.dataset)
+    own = {"set": {"name": ws.name}} if ws.name else {}
+    write_dataset(ws, pairs, fingerprint | own, annotator=annotator, config=config.dataset)
     write_part(ws.pairs_path, pairs, fingerprint)
+    ws.forget_push()
     return _result(ws, report, begin, options, made=len(pairs))
+
+
+def _may_replace(ws: Workspace, fingerprint: Fingerprint, options: RunOptions) -> RunOptions:
+    """A named set is made again unasked when its options have changed: it is quick, and derived.
+
+    Raises `WorkspaceError` for one that people have judged or that was pushed, without `overwrite`.
+    """
+    if ws.name is None or options.overwrite or not exists(ws.pairs_path):
+        return options
+    differing = differences(read_header(ws.pairs_path).fingerprint, fingerprint)
+    if differing and (used := list(_uses(ws))):
+        lines = "\n  ".join(differing)
+        raise WorkspaceError(
+            f"{ws.pairs_path}: made with another configuration, and in use: {'; '.join(used)}.\n"
+            f"  {lines}\nGive another --name for a set beside it, or --overwrite to replace it."
+        )
+    return replace(options, overwrite=bool(differing))
+
+
+def _uses(ws: Workspace) -> Iterator[str]:
+    """What people did with a set, which another one would not show."""
+    if exists(ws.reviews_path) and (count := len(_read_reviews(ws))):
+        yield f"{count:,} decisions of reviewers are on it"
+    if repo := ws.pushed_to():
+        yield f"it was pushed to {repo}"
 
 
 def _earlier_report(ws: Workspace, config: Config, rows: int) -> Report | None:
@@ -92,7 +121,7 @@ def _earlier_report(ws: Workspace, config: Config, rows: int) -> Report | None:
 
 def _renew_licence(ws: Workspace, config: Config) -> None:
     """Write the card again where it is asked for with another licence than before."""
-    if any(load_config(path).dataset.license != config.dataset.license for path in ws.configs()):
+    if ws.configs() and ws.read_config().dataset.license != config.dataset.license:
         renew_card(ws, config.dataset)
 
 

@@ -74,7 +74,8 @@ def _dropping_images(ws: Workspace, images: PackedImages) -> Transform:
 
 def _pack_texts(ws: Workspace, folder: Path, redact: Redact) -> list[Path]:
     report = read_json(read_file(ws.need(ws.report_path)), ws.report_path, dict)
-    config, _ = portable(load_config(ws.need(ws.config_path)))
+    ws.need(ws.config_path)
+    config, _ = portable(ws.read_config())
     redacted = type(config).model_validate(redact(config.model_dump(mode="json")))
     texts = {
         ws.report_path.name: json.dumps(redact(report), indent=1, ensure_ascii=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,9 @@ from invdpo.curate.storage.columns import hub_columns
 from invdpo.curate.storage.cuts import count_cut
 from invdpo.curate.storage.parts import CONFIG_HASH, NOTES, VERSION, read_part
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas import SceneGraph
+from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
-from invdpo.schemas.config.load import load_config
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 from invdpo.schemas.io.redact import redact
@@ -47,10 +47,10 @@ def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
     """
     folder = DatasetFolder(ws.need(ws.dataset_dir))
     write_card(ws, folder, config, folder.read_card())
-    for earlier in map(load_config, ws.configs()):
-        if earlier.dataset.license != config.license:
-            kept = earlier.dataset.model_copy(update={"license": config.license})
-            ws.save_config(earlier.model_copy(update={"dataset": kept}))
+    earlier = ws.read_config()
+    if ws.configs() and earlier.dataset.license != config.license:
+        kept = earlier.dataset.model_copy(update={"license": config.license})
+        ws.save_config(earlier.model_copy(update={"dataset": kept}))
     return folder.path / CARD
 
 
@@ -77,13 +77,31 @@ def write_card(
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_dataset_card(folder: Path, name: str, config: DatasetConfig) -> None:
-    """Write the card of a data set that has no workspace, such as an imported one."""
-    from invdpo.data_cards import render_dataset_card
+def write_dataset_card(
+    folder: Path, name: str, config: DatasetConfig, old: str | None = None
+) -> Path:
+    """Write the card of a data set that has no workspace, such as an imported one.
+
+    What a person changed in the `old` one stays, and so does its licence unless given.
+    """
+    from invdpo.data_cards import render_dataset_card, renewed
 
     facts = dataset_facts(DatasetFolder(folder))
-    facts |= {"name": name, "license": config.license or "other"}
-    (folder / CARD).write_text(render_dataset_card(facts), encoding="utf-8")
+    facts |= {"name": name, "license": config.license or card_licence(old) or "other"}
+    text = renewed(render_dataset_card(facts), old, str(folder / CARD))
+    with replacing(folder / CARD) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return folder / CARD
+
+
+def card_licence(card: str | None) -> str | None:
+    """The licence that a card names, as far as it can be read."""
+    from invdpo.data_cards.head import split_head
+
+    with suppress(DataError):
+        licence = split_head(card or "", CARD)[0].get("license")
+        return licence if isinstance(licence, str) and licence.isprintable() else None
+    return None
 
 
 def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts:
@@ -93,7 +111,7 @@ def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts
         report = read_json(read_file(ws.report_path), ws.report_path, dict)
     facts = dataset_facts(folder)
     facts |= {
-        "name": ws.root.resolve().name,
+        "name": ws.title,
         "report": report,
         "dropped": report.get("prompts", {}).get("dropped", {}),
         "plots": [
@@ -102,14 +120,14 @@ def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts
         ],
         "config": None,
     }
-    if ws.config_path.exists():
-        facts["config"] = deciding_options(load_config(ws.config_path))
+    if ws.configs():
+        facts["config"] = deciding_options(ws.read_config())
     return facts | _licence(facts["models"], config)
 
 
 def _plots(ws: Workspace) -> list[Path]:
     """Of the report page, if it was made."""
-    return sorted((ws.root / "report").glob("*.png"))
+    return sorted(ws.report_dir.glob("*.png"))
 
 
 def _licence(models: Sequence[str], config: DatasetConfig) -> Facts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ import pyarrow.parquet as pq
 
 from invdpo.curate.storage.errors import remote_errors
 from invdpo.curate.storage.object_store import reading
+from invdpo.curate.storage.pair_sets import words_of, workspace_of
+from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
 from invdpo.schemas.io.documents import read_file
 from invdpo.schemas.io.files import hash_file
@@ -22,6 +23,8 @@ from invdpo.schemas.io.parquet import check_sizes, parquet_errors
 from invdpo.schemas.tables import Record
 
 CARD = "README.md"
+PROMPTS = "prompts.parquet"
+"""By which a workspace is known."""
 SPLITS = ("train", "validation")
 
 
@@ -50,22 +53,28 @@ class DatasetFolder:
     """A folder with `data/*.parquet` and a card. Making one touches nothing."""
 
     path: Path
-    workspace: Path | None = None
+    workspace: Workspace | None = None
     """The workspace by which the data set was found; None when it was named itself."""
 
     @classmethod
     def find(cls, path: Path) -> DatasetFolder:
-        """The data set at `path`, or in the workspace at `path`. Raises `DataError` for neither."""
-        for folder in (cls(path), cls(path / "dataset", path)):
-            if folder.shards():
-                return folder
+        """The data set at `path`, or of the workspace or the named set of pairs at `path`.
+
+        Raises `DataError` where there is none.
+        """
+        if (folder := cls(path)).shards():
+            return folder
+        if (folder := cls(path / "dataset")).shards():
+            return cls(folder.path, Workspace(*workspace_of(path)))
         raise DataError(f"{path}: {_why_no_dataset(path)}")
 
     @property
-    def enclosing_workspace(self) -> Path | None:
+    def enclosing_workspace(self) -> Workspace | None:
         """The workspace that the data set is in, whichever of them was named."""
-        inside = self.path.name == "dataset" and (self.path.parent / "prompts.parquet").is_file()
-        return self.workspace or (self.path.parent if inside else None)
+        root, name = workspace_of(self.path.parent)
+        if self.workspace or self.path.name != "dataset" or not (root / PROMPTS).is_file():
+            return self.workspace
+        return Workspace(root, name)
 
     def shards(self, split: str | None = None) -> list[Path]:
         """The Parquet files of a split, or of all."""
@@ -132,8 +141,8 @@ class DatasetFolder:
 def _why_no_dataset(path: Path) -> str:
     if not path.exists():
         return "no data set: no such folder. Give a workspace, or the folder of a data set."
-    if (path / "prompts.parquet").exists():
-        command = f"invdpo curate pair {shlex.quote(str(path))}"
+    if (workspace_of(path)[0] / PROMPTS).exists():
+        command = f"invdpo curate pair {words_of(path)}"
         return f"this workspace has no data set yet. First run: {command}"
     return "no data set: neither data/*.parquet nor dataset/data/*.parquet is in it."
 

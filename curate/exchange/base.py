@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ class ExchangeResult:
         """Count a row that is no pair."""
         self.skipped[reason] += 1
         self.first.setdefault(reason, where)
+
+    def with_skipped(self, other: ExchangeResult) -> ExchangeResult:
+        """With the rows that were left out before."""
+        return replace(
+            self, skipped=self.skipped + other.skipped, first={**self.first, **other.first}
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import content_id, image_id
 from invdpo.schemas.io.images import decode, image_suffix
+from invdpo.schemas.layouts.columns import ColumnLayout
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.names import SPLITS
 from invdpo.schemas.layouts.recognise import LAYOUTS, Layout, recognise
@@ -65,6 +67,39 @@ def import_dataset(
     return result
 
 
+def convert(files: DatasetFiles, layout: str, folder: Path, result: ExchangeResult) -> None:
+    """Write the pairs of any layout as `folder/data`, with the plain columns that stand beside.
+
+    Rows that are no pair are counted in `result`. Raises `DataError` as `import_dataset`.
+    """
+    reader, others = LAYOUTS[layout], dict[str, pa.DataType]()
+    if isinstance(reader, ColumnLayout):
+        others = _fitting(reader.other_columns(files))
+        reader = replace(reader, others=tuple(others))
+    schema = _schema(folder.name, layout)
+    for name, kind in others.items():
+        schema = schema if name in schema.names else schema.append(pa.field(name, kind))
+    (folder / "data").mkdir(parents=True)
+    foreign = ((split, row) for split in SPLITS for row in reader.rows(files, split))
+    write_splits(folder / "data", _tables(_records(foreign, result), schema), schema)
+
+
+def _fitting(others: dict[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Without columns that have the name of one of ours and hold something else."""
+    ours = {field.name: field.type for field in dataset_schema([])}
+    made = {"pair_id", *SIDES, *(f"{side}_id" for side in SIDES)}
+    return {
+        name: kind
+        for name, kind in others.items()
+        if name not in made
+        and (ours.get(name, kind) == kind or (ours[name] == pa.float64() and _is_whole(kind)))
+    }
+
+
+def _is_whole(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind))
+
+
 def _schema(name: str, layout: str) -> pa.Schema:
     """Columns of the new data set, and what its files say of their origin."""
     origin = f"Imported by invdpo from {name}, pairs in the layout {layout}. Prompts, pictures and "
@@ -105,6 +140,7 @@ def _record(row: Row) -> Record | str:
     pair_id = _text(row.pair_id) or _text(row.exported_id) or content_id(row.prompt, *hashes)
     record: dict[str, Any] = {"pair_id": pair_id, "prompt": row.prompt}
     record |= dict(zip(("model", "rejected_model"), map(_text, row.models), strict=True))
+    record |= row.others
     for side, content, name, stored_id in zip(SIDES, clean, hashes, row.image_ids, strict=True):
         record[side] = {"bytes": content, "path": f"{name}.{image_suffix(content)}"}
         record[f"{side}_id"] = _text(stored_id) or name

@@ -22,14 +22,16 @@ TWICE = "pair stands in an earlier data set"
 LEAK = "prompt stands in the validation split of another data set"
 
 
-def merge_datasets(sources: Sequence[Path], output: Path, config: DatasetConfig) -> ExchangeResult:
+def merge_datasets(
+    sources: Sequence[Path | DatasetFolder], output: Path, config: DatasetConfig
+) -> ExchangeResult:
     """Write the pairs of several data sets into one; the first of pairs with the same id counts.
 
     A pair for training whose prompt is for validation in another data set is left out, so that the
     splits stay apart.
 
     Args:
-        sources: Folders of data sets, or of their workspaces; at least two.
+        sources: Data sets, by their folders or those of their workspaces; at least two.
         output: A folder that does not exist yet, or is empty.
         config: The licence for the card.
 
@@ -38,7 +40,7 @@ def merge_datasets(sources: Sequence[Path], output: Path, config: DatasetConfig)
     """
     if len(sources) < 2:
         raise DataError(f"{len(sources)} data set given; merging takes two or more.")
-    folders = [DatasetFolder.find(source) for source in sources]
+    folders = [s if isinstance(s, DatasetFolder) else DatasetFolder.find(s) for s in sources]
     schema = _common_schema(folders)
     datasets = [SourceDataset(folder, DatasetConfig()) for folder in folders]
     result = ExchangeResult(output)
@@ -47,7 +49,7 @@ def merge_datasets(sources: Sequence[Path], output: Path, config: DatasetConfig)
         tables = _tables(datasets, schema, result)
         result.pairs.update(write_splits(new / "data", tables, _described(schema, folders)))
         if not result.pairs.total():
-            raise DataError(f"{sources[0]}: no pair in any of these data sets.")
+            raise DataError(f"{folders[0].path}: no pair in any of these data sets.")
         write_dataset_card(new, output.resolve().name, config)
     return result
 
@@ -76,9 +78,9 @@ def _described(schema: pa.Schema, folders: Sequence[DatasetFolder]) -> pa.Schema
 
 
 def _name(folder: DatasetFolder) -> str:
-    """Of a data set: that of its workspace, as `dataset` tells nothing."""
-    path = folder.enclosing_workspace or folder.path
-    return path.resolve().name
+    """Of a data set: that of its workspace and set, as `dataset` tells nothing."""
+    ws = folder.enclosing_workspace
+    return ws.title if ws else folder.path.resolve().name
 
 
 def _tables(

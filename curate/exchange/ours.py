@@ -19,13 +19,15 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.io.images import decode
 from invdpo.schemas.io.parquet import iter_batches, read_schema
-from invdpo.schemas.tables import IMAGE, SIDES, Record
+from invdpo.schemas.tables import IMAGE, SIDES, Record, dataset_schema
 
 SplitTables = Iterator[tuple[str, pa.Table]]
 """A split and some of its rows, again and again."""
 
 BATCH_ROWS = 32
 """Rows in memory; their images may have megabytes each."""
+SPLIT = "(split)"
+"""Column of the split that a row is in; no data set has one of this name."""
 NEEDED = {"pair_id": pa.string(), "prompt": pa.string(), "chosen": IMAGE, "rejected": IMAGE}
 
 
@@ -43,6 +45,16 @@ class SourceDataset:
         """All rows, validation last. Raises `DataError` for files that are damaged or of others."""
         for split, table in self._tables():
             yield split, reencode_images(table, self.config)
+
+    def columns(self, names: Sequence[str]) -> pa.Table:
+        """Some columns of the rows that `tables` gives, in its order, with `SPLIT` of each."""
+        tables = [
+            table.append_column(SPLIT, pa.array([split] * len(table), pa.string()))
+            for split, table in self._tables(list(names))
+        ]
+        fields = [self.folder.schema().field(name) for name in names]
+        empty = pa.schema([*fields, (SPLIT, pa.string())]).empty_table()
+        return pa.concat_tables([empty, *tables]).combine_chunks()
 
     def prompt_counts(self) -> Counter[str]:
         """Prompt -> pairs."""
@@ -84,6 +96,16 @@ def _is_readable(row: Record) -> bool:
     except DataError:
         return False
     return True
+
+
+def is_ours(folder: DatasetFolder) -> bool:
+    """Whether all its files are splits of ours with all our columns."""
+    wanted = {(field.name, field.type) for field in dataset_schema([])}
+    splits = {path for split in SPLITS for path in folder.shards(split)}
+    return bool(splits) and all(
+        path in splits and wanted <= {(field.name, field.type) for field in read_schema(path)}
+        for path in folder.shards()
+    )
 
 
 def _check(path: Path) -> None:

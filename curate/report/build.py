@@ -70,7 +70,7 @@ def write_report(ws: Workspace, annotator: str, folder: Path | None = None) -> W
         ws.need(ws.prompts_path)  # an empty workspace needs the first step first
     ws.need(ws.report_path)
     with ws.lock() if folder is None else nullcontext(), as_written(ws.root):
-        return _write(ws, annotator, folder or ws.root / "report")
+        return _write(ws, annotator, folder or ws.report_dir)
 
 
 def _write(ws: Workspace, annotator: str, target: Path) -> Written:
@@ -99,7 +99,7 @@ def _page(ws: Workspace, data: ReportData, annotator: str) -> Page:
     budget = PICTURES // max(1, len(wanted))
     config_hash, version = made_by(ws.pairs_path)
     return Page(
-        ws.root.resolve().name,
+        ws.title,
         data,
         draw_plots(data),
         make_pair_views(data, candidates, shown, budget),

@@ -47,7 +47,7 @@ def read_report_data(ws: Workspace) -> ReportData:
     Raises `WorkspaceError` when there is no report, `DataError` when it can't be read.
     """
     findings = read_findings(ws.need(ws.report_path))
-    if note := _why_no_pairs(ws, findings):
+    if note := why_no_pairs(ws, findings):
         return ReportData(findings, notes=(note,))
     pairs, notes = ws.read_table(ws.pairs_path), []
     raw: dict[str, tuple[Floats, Floats]] = {}
@@ -65,7 +65,7 @@ def read_report_data(ws: Workspace) -> ReportData:
     return ReportData(findings, pairs.to_pylist(), raw, prompts, tuple(notes))
 
 
-def _why_no_pairs(ws: Workspace, findings: Findings) -> str | None:
+def why_no_pairs(ws: Workspace, findings: Findings) -> str | None:
     """Why the page has no pairs, or None when it can have them."""
     if not exists(ws.pairs_path):
         return "No pairs were written, so there are no pictures and no distributions."

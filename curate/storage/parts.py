@@ -9,7 +9,6 @@ checksums.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.columns import parquet_options
 from invdpo.curate.storage.errors import remote_errors, storage_errors
 from invdpo.curate.storage.object_store import reading
+from invdpo.curate.storage.pair_sets import words_of
 from invdpo.curate.storage.urls import is_remote
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.ids import canonical_json, content_id
@@ -173,7 +173,7 @@ def maker(path: Path) -> str:
     """The command whose result `path` is, or lies in."""
     for folder in (path, *path.parents):
         if folder.name in MAKERS:
-            return f"invdpo curate {MAKERS[folder.name]} {shlex.quote(str(folder.parent))}"
+            return f"invdpo curate {MAKERS[folder.name]} {words_of(folder.parent)}"
     return "the command that made it, with"
 
 

@@ -18,6 +18,15 @@ Work = Annotated[str, typer.Argument(help="Workspace: a folder, or s3://…", me
 Dataset = Annotated[
     Path, typer.Argument(help="Workspace, or the folder of a data set.", metavar="DATASET")
 ]
+SetName = Annotated[
+    str | None,
+    typer.Option(
+        "--name",
+        help="Named set of pairs of the workspace; the one without a name if not given.",
+        metavar="NAME",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Check everything and show what would be done; do nothing."),
@@ -33,6 +42,18 @@ def output_option(help_text: str) -> Any:
 def optional(*names: str, metavar: str, help_text: str) -> Any:
     """An option without a default that could be shown."""
     return typer.Option(*names, help=help_text, metavar=metavar, show_default=False)
+
+
+def named_set(path: Path, name: str | None) -> Path:
+    """The folder of a named set of pairs in the workspace at `path`; `path` itself without a name.
+
+    Raises `WorkspaceError` that lists the names there are.
+    """
+    if name is None:
+        return path
+    from invdpo.curate.workspace import Workspace
+
+    return Workspace(path, name).need_set().set_dir
 
 
 def require_local(path: str | Path) -> None:

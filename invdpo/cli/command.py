@@ -71,20 +71,20 @@ class Job:
     used: frozenset[tuple[str, str]] = frozenset()
     """Section and field of every option of this command."""
 
-    def config(self, file: Path | None = None) -> Config:
-        """Defaults, then the `file` beside the data if there is one, then `--config`, then flags.
+    def config(self, *files: Path) -> Config:
+        """Defaults, then the `files` beside the data if there are, then `--config`, then flags.
 
-        A preset is a whole configuration and takes the place of the file. Raises `ConfigError`,
-        also for what the file names and only the user may decide; see `schemas.config.trust`.
+        A preset is a whole configuration and takes the place of the files. Raises `ConfigError`,
+        also for what they name and only the user may decide; see `schemas.config.trust`.
         """
         preset, own_file = self.common.preset, self.common.config
         own = [preset_path(preset)] if preset else []
         own += [own_file] if own_file else []
-        beside = [file] if file and not preset and _exists(file) else []
+        beside = [file for file in files if not preset and _exists(file)]
         config = resolve_config([*beside, *own], self.given)
-        if file:
+        if files:
             command = "" if own_file else self.words
-            confirm(config, file, self.used, named_fields(own, self.given), command)
+            confirm(config, files[0], self.used, named_fields(own, self.given), command)
         return config
 
     def own_config(self) -> Config:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import DryRun, Work
+from invdpo.cli.arguments import DryRun, SetName, Work
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.cli.output import table
 from invdpo.schemas.config.section import EMBEDDED
@@ -102,9 +102,9 @@ def score(job: Job, work: Work) -> None:
     common=StepOptions,
     example="invdpo curate pair work --weight composition=1 --weight clip=0.25",
 )
-def pair(job: Job, work: Work) -> None:
+def pair(job: Job, work: Work, name: SetName = None) -> None:
     """Choose pairs by their scores and write the data set."""
-    _steps(job, work, "pair")
+    _steps(job, work, "pair", set_name=name)
 
 
 @command(
@@ -120,14 +120,14 @@ def run(job: Job, work: Work) -> None:
     _steps(job, work, *ORDER)
 
 
-def _steps(job: Job, work: str, *names: str) -> None:
+def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> None:
     """Run some steps and show the result of each."""
     from invdpo.curate.runner import RunOptions
     from invdpo.curate.steps import check
     from invdpo.curate.workspace import Workspace
 
-    ws, common = Workspace(work), job.common
-    config = job.config(ws.config_path)
+    ws, common = Workspace(work, set_name), job.common
+    config = job.config(*ws.config_paths)
     options = RunOptions(
         repair=common.repair,
         overwrite=common.overwrite,
@@ -150,8 +150,8 @@ def _steps(job: Job, work: str, *names: str) -> None:
     job.out.result(data, _summary(results))
     if not options.dry_run:
         if names[-1] == "pair":
-            job.out.note(f"See what was chosen: invdpo report {shlex.quote(str(work))}")
-        job.out.note(f"Next: {_next_command(names[-1], work, config)}")
+            job.out.note(f"See what was chosen: invdpo report {ws.set_words}")
+        job.out.note(f"Next: {_next_command(names[-1], work, config, set_name)}")
 
 
 def _step(name: str, ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
@@ -181,12 +181,13 @@ def _summary(results: Sequence[StepResult]) -> str:
     )
 
 
-def _next_command(name: str, work: str, config: Config) -> str:
+def _next_command(name: str, work: str, config: Config, set_name: str | None = None) -> str:
     """The command that follows a step."""
     following = dict(pairwise(ORDER))
     if name in following:
         return f"invdpo curate {following[name]} {shlex.quote(work)}"
-    dataset, generate = shlex.quote(f"{work.rstrip('/')}/dataset"), config.generate
+    folder = f"{work.rstrip('/')}/pair-sets/{set_name}" if set_name else work.rstrip("/")
+    dataset, generate = shlex.quote(f"{folder}/dataset"), config.generate
     options = "--output tuned"
     if "model" not in config.train.model_fields_set and generate.model != EMBEDDED:
         revision = f"@{generate.revision}" if generate.revision else ""

@@ -2,24 +2,51 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import Dataset, Work, output_option
+from invdpo.cli.arguments import (
+    Dataset,
+    SetName,
+    named_set,
+    optional,
+    output_option,
+    require_local,
+)
 from invdpo.cli.command import Job, command
 
 if TYPE_CHECKING:
     from invdpo.curate.exchange import ExchangeResult
+    from invdpo.curate.exchange.operations import Operation
 
 WRITE = "Layout to write: pickapic, preference, folders or webdataset."
 READ = "Layout to read: pickapic, preference or folders."
 
+CardOf = Annotated[
+    str, typer.Argument(help="Workspace, or the folder of a data set.", metavar="WORK")
+]
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
-Sources = Annotated[
-    list[Path],
-    typer.Argument(help="Data sets, or the workspaces that they are in.", metavar="DATASET..."),
+ANY = "Workspace, folder, Parquet file, or OWNER/NAME on the Hub: whatever `train` reads."
+WHERE = "Condition that a pair must meet, such as relation=spatial or 'margin>=2'; may be repeated."
+AGAINST = (
+    "Data set or file of prompts whose prompts, or pairs, shall not be in it; may be repeated."
+)
+
+AnyDataset = Annotated[str, typer.Argument(help=ANY, metavar="DATASET")]
+AnyDatasets = Annotated[list[str], typer.Argument(help=ANY, metavar="DATASET...")]
+Where = Annotated[list[str] | None, optional(metavar="CONDITION", help_text=WHERE)]
+Number = Annotated[int | None, optional(metavar="INTEGER", help_text="How many pairs, by chance.")]
+Seed = Annotated[int, typer.Option(help="Seed of the draw.", min=0, metavar="INTEGER")]
+Against = Annotated[list[str] | None, optional(metavar="DATASET", help_text=AGAINST)]
+By = Annotated[
+    str, typer.Option(help="What stands in both: prompt, in any spelling, or pair.", metavar="WHAT")
+]
+Reviews = Annotated[
+    Path,
+    typer.Option(help="Table of `curate review`.", metavar="FILE", show_default=False),
 ]
 To = Annotated[str, typer.Option("--to", help=WRITE, metavar="LAYOUT")]
 From = Annotated[str, typer.Option("--from", help=READ, metavar="LAYOUT")]
@@ -32,6 +59,10 @@ def enter(app: typer.Typer) -> None:
         "card": "invdpo curate card work",
         "export": "invdpo curate export work --to pickapic --output pickapic",
         "merge": "invdpo curate merge work pulled --output merged",
+        "subset": "invdpo curate subset work --where 'margin>=1' --number 2 --output subset",
+        "split": "invdpo curate split work --split-by prompt --output resplit",
+        "dedupe": "invdpo curate dedupe work --against subset --output rest",
+        "correct": "invdpo curate correct work --reviews work/reviews.parquet --output corrected",
         "import": "invdpo curate import pickapic --from pickapic --output imported",
     }
     encoding = ("dataset.image_format", "dataset.quality")
@@ -39,24 +70,36 @@ def enter(app: typer.Typer) -> None:
     command(app, "export", *encoding, example=examples["export"])(export)
     command(app, "import", "dataset.license", example=examples["import"])(import_)
     command(app, "merge", "dataset.license", example=examples["merge"])(merge)
+    command(app, "subset", "dataset.license", example=examples["subset"])(subset)
+    rule = ("pair.split_by", "pair.validation_fraction", "pair.seed")
+    command(app, "split", *rule, "dataset.license", example=examples["split"])(split)
+    command(app, "dedupe", "dataset.license", example=examples["dedupe"])(dedupe)
+    command(app, "correct", "dataset.license", example=examples["correct"])(correct)
 
 
-def card(job: Job, work: Work) -> None:
+def card(job: Job, work: CardOf, name: SetName = None) -> None:
     """Update the facts on the card; what a person wrote stays."""
-    from invdpo.curate.dataset.card import renew_card
+    from invdpo.curate.dataset.card import renew_card, write_dataset_card
+    from invdpo.curate.dataset.folder import DatasetFolder
     from invdpo.curate.workspace import Workspace
 
-    ws = Workspace(work)
-    with ws.lock():
-        path = renew_card(ws, job.config(ws.config_path).dataset)
+    folder = DatasetFolder(Path(work))
+    if not folder.shards() or folder.enclosing_workspace:
+        ws = folder.enclosing_workspace or Workspace(work, name).need_set()
+        with ws.lock():
+            path = renew_card(ws, job.config(*ws.config_paths).dataset)
+    else:
+        own, config = folder.path.resolve().name, job.config().dataset
+        path = write_dataset_card(folder.path, own, config, folder.read_card())
     job.out.result({"workspace": str(work), "card": str(path)}, str(path))
 
 
-def export(job: Job, dataset: Dataset, to: To, output: Output) -> None:
+def export(job: Job, dataset: Dataset, to: To, output: Output, name: SetName = None) -> None:
     """Write a data set in another layout."""
     from invdpo.curate.exchange import export_dataset
 
-    _print_result(job, export_dataset(dataset, to, output, job.config().dataset))
+    source = named_set(dataset, name)
+    _print_result(job, export_dataset(source, to, output, job.config().dataset))
 
 
 def import_(job: Job, source: Source, layout: From, output: Output) -> None:
@@ -66,11 +109,75 @@ def import_(job: Job, source: Source, layout: From, output: Output) -> None:
     _print_result(job, import_dataset(source, layout, output, job.config().dataset))
 
 
-def merge(job: Job, sources: Sources, output: Output) -> None:
-    """Join data sets into one, such as those of several rounds."""
+def merge(job: Job, sources: AnyDatasets, output: Output) -> None:
+    """Join data sets of any layout into one, such as those of several rounds."""
+    from invdpo.any_dataset import as_ours
+    from invdpo.curate.exchange.base import ExchangeResult
     from invdpo.curate.exchange.merge import merge_datasets
 
-    _print_result(job, merge_datasets(sources, output, job.config().dataset))
+    skipped = ExchangeResult(output)
+    for source in sources:
+        require_local(source)
+    with ExitStack() as stack:
+        folders = [stack.enter_context(as_ours(s, output, skipped)) for s in sources]
+        result = merge_datasets(folders, output, job.config().dataset)
+    _print_result(job, result.with_skipped(skipped))
+
+
+def subset(
+    job: Job,
+    source: AnyDataset,
+    output: Output,
+    where: Where = None,
+    number: Number = None,
+    seed: Seed = 0,
+) -> None:
+    """Keep the pairs for which conditions hold, or a number of them."""
+    from invdpo.curate.exchange import operations
+
+    _derive(job, source, operations.subset(where or [], number, seed), output)
+
+
+def split(job: Job, source: AnyDataset, output: Output) -> None:
+    """Divide a data set into train and validation anew, as `pair` does."""
+    from invdpo.curate.exchange import operations
+
+    _derive(job, source, operations.split(job.config().pair), output)
+
+
+def dedupe(
+    job: Job,
+    source: AnyDataset,
+    output: Output,
+    against: Against = None,
+    by: By = "prompt",
+) -> None:
+    """Leave out pairs that stand twice, or in other data sets or files of prompts."""
+    from invdpo.any_dataset import read_known
+    from invdpo.curate.exchange import operations
+
+    _derive(job, source, operations.dedupe(read_known(against or []), by), output)
+
+
+def correct(job: Job, source: AnyDataset, reviews: Reviews, output: Output) -> None:
+    """Apply the decisions of reviewers to a data set."""
+    from invdpo.curate.exchange import operations
+    from invdpo.curate.storage.parts import read_part
+
+    _derive(job, source, operations.correct(read_part(reviews)), output)
+
+
+def _derive(job: Job, source: str, operation: Operation, output: Path) -> None:
+    """Do something to a data set of any layout, and show what came of it."""
+    from invdpo.any_dataset import as_ours
+    from invdpo.curate.exchange.base import ExchangeResult
+    from invdpo.curate.exchange.derive import derive_dataset
+
+    skipped = ExchangeResult(output)
+    require_local(source)
+    with as_ours(source, output, skipped) as folder:
+        result = derive_dataset(folder, operation, output, job.config().dataset)
+    _print_result(job, result.with_skipped(skipped))
 
 
 def _print_result(job: Job, result: ExchangeResult) -> None:

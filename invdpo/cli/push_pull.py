@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import Dataset, DryRun, Private, optional
+from invdpo.cli.arguments import Dataset, DryRun, Private, SetName, named_set, optional
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
 from invdpo.schemas.io.text import format_bytes
@@ -67,6 +67,7 @@ def push(
     with_candidates: Candidates = False,
     dry_run: DryRun = False,
     force: Force = False,
+    name: SetName = None,
 ) -> None:
     """Push a data set to the Hub and check that it arrived.
 
@@ -86,7 +87,7 @@ def push(
         dry_run=dry_run,
         force=force,
     )
-    result = push_set(dataset, repo, options, job.out.note)
+    result = push_set(named_set(dataset, name), repo, options, job.out.note)
     job.out.result({"dry_run": dry_run, **result.to_dict()}, _push_text(result, dry_run))
     if dry_run:
         job.out.note("Nothing was sent.")

@@ -7,18 +7,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import Work, output_option
+from invdpo.cli.arguments import SetName, Work, output_option
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
+from invdpo.curate.storage.pair_sets import words_of
 from invdpo.rounds.record import NAME
 from invdpo.schemas.io.text import format_bytes
 
 if TYPE_CHECKING:
     from invdpo.curate.report.build import Written
     from invdpo.curate.report.findings import Findings
+    from invdpo.curate.workspace import Workspace
 
 Folder = Annotated[
     Path | None, output_option("Folder for page and plots; WORK/report if not given.")
+]
+
+Compare = Annotated[
+    bool,
+    typer.Option("--compare", help="Compare all sets of pairs on one page, in WORK/comparison."),
 ]
 
 
@@ -27,7 +34,9 @@ def enter(app: typer.Typer) -> None:
     command(app, "report", "score.annotator", example="invdpo report work")(report)
 
 
-def report(job: Job, work: Work, output: Folder = None) -> None:
+def report(
+    job: Job, work: Work, output: Folder = None, name: SetName = None, compare: Compare = False
+) -> None:
     """Show how pairs were chosen, on a page with plots and images."""
     from invdpo.curate.report.build import write_report
     from invdpo.curate.workspace import Workspace
@@ -35,12 +44,29 @@ def report(job: Job, work: Work, output: Folder = None) -> None:
     if (Path(work) / NAME).is_file():
         _report_rounds(job, Path(work), output)
         return
-    ws = Workspace(work)
+    if compare:
+        _compare_sets(job, Workspace(work), output)
+        return
+    ws = Workspace(work, name).need_set()
     annotator = job.config(ws.config_path).score.annotator
     written = write_report(ws, annotator, output)
     for note in written.notes:
         job.out.note(note)
     job.out.result({"workspace": work, **written.to_dict()}, summary(written))
+    if names := ws.set_names():
+        listed = f"Named sets of pairs: {', '.join(names)}"
+        job.out.note(f"{listed}. Side by side: invdpo report {words_of(ws.root)} --compare")
+
+
+def _compare_sets(job: Job, ws: Workspace, output: Path | None) -> None:
+    """The page that compares the sets of pairs of a workspace."""
+    from invdpo.curate.report.sets import write_comparison
+
+    path, page = write_comparison(ws, output)
+    rows = [(s.label, s.findings.pairs, s.findings.margins.get("median")) for s in page.sets]
+    cells = [(label, n.total, n.train, n.validation, median) for label, n, median in rows]
+    text = table(("set", "pairs", "train", "validation", "median margin"), cells)
+    job.out.result({"page": str(path), **page.to_dict()}, f"{text}\n\npage    {path}")
 
 
 def _report_rounds(job: Job, root: Path, output: Path | None) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from invdpo.cli.arguments import Dataset, DryRun, optional
+from invdpo.cli.arguments import Dataset, DryRun, SetName, named_set, optional
 from invdpo.cli.command import Job, command
 from invdpo.schemas import InvdpoError
 
 if TYPE_CHECKING:
     from invdpo.curate.review.session import Session
+    from invdpo.curate.workspace import Workspace
 
 ORDER = "random, doubtful (smallest margin first), or set (the order of the data set)."
 
@@ -56,23 +56,23 @@ def review(
     port: Port = 0,
     no_browser: NoBrowser = False,
     dry_run: DryRun = False,
+    name: SetName = None,
 ) -> None:
     """Judge pairs by eye in a browser: keep, flip or drop them."""
-    folder, work = _dataset_and_workspace(dataset)
-    table = reviews or (work or folder.parent) / (
-        "reviews.parquet" if work else f"{folder.name}.reviews.parquet"
-    )
-    session = _session(folder, work, table, reviewer, order, show_scores)
+    folder, ws = _dataset_and_workspace(named_set(dataset, name))
+    beside = ws.reviews_path if ws else folder.parent / f"{folder.name}.reviews.parquet"
+    table = reviews or beside
+    session = _session(folder, ws, table, reviewer, order, show_scores)
     if not dry_run:
         _serve(job, session, port, browser=not no_browser)
     state = session.state()
     counts = {name: state[name] for name in ("total", "decided", "counts")}
     job.out.result({"reviews": str(table), **counts}, _text(state, table))
-    if work and state["decided"] and not reviews:
-        job.out.note(f"Next: invdpo curate pair {shlex.quote(str(work))} --reviews --overwrite")
+    if ws and state["decided"] and not reviews:
+        job.out.note(f"Next: invdpo curate pair {ws.set_words} --reviews --overwrite")
 
 
-def _dataset_and_workspace(path: Path) -> tuple[Path, Path | None]:
+def _dataset_and_workspace(path: Path) -> tuple[Path, Workspace | None]:
     """The data set, and the workspace that it is in, if any."""
     from invdpo.curate.dataset.folder import DatasetFolder
 
@@ -82,7 +82,7 @@ def _dataset_and_workspace(path: Path) -> tuple[Path, Path | None]:
 
 def _session(
     folder: Path,
-    work: Path | None,
+    ws: Workspace | None,
     table: Path,
     reviewer: str | None,
     order: str,
@@ -92,18 +92,18 @@ def _session(
     from invdpo.curate.review.queue import ReviewPairs
     from invdpo.curate.review.session import Session
 
-    pairs, name = ReviewPairs(folder, order, _worst(work)), (work or folder).resolve().name
-    return Session(pairs, Decisions(table, reviewer), name, show_sides=show_scores)
+    pairs, title = ReviewPairs(folder, order, _worst(ws)), ws.title if ws else folder.resolve().name
+    return Session(pairs, Decisions(table, reviewer), title, show_sides=show_scores)
 
 
-def _worst(work: Path | None) -> list[str]:
+def _worst(ws: Workspace | None) -> list[str]:
     """Pairs that the report lists as worst, those on which scorers disagree first."""
-    if work is None:
+    if ws is None:
         return []
     from invdpo.curate.report.findings import read_findings
 
     try:
-        worst = read_findings(work / "pairs.report.json").worst
+        worst = read_findings(ws.report_path).worst
     except InvdpoError:
         return []
     lists = (worst.most_conflict, worst.held_out_disagrees, worst.least_margin) if worst else ()

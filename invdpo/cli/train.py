@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invdpo.cli.arguments import DryRun, Private, optional, output_option, require_local
+from invdpo.cli.arguments import (
+    DryRun,
+    Private,
+    SetName,
+    named_set,
+    optional,
+    output_option,
+    require_local,
+)
 from invdpo.cli.command import Job, command
 from invdpo.cli.output import table
+from invdpo.curate.storage.pair_sets import workspace_of
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.text import format_bytes, format_seconds
@@ -75,12 +84,14 @@ def train(
     restart: Restart = False,
     push_to_hub: PushTo = None,
     private: Private = False,
+    name: SetName = None,
 ) -> None:
     """Tune a model on pairs with Inversion-DPO or a baseline."""
     if private and not push_to_hub:
         raise typer.BadParameter("only with --push-to-hub.", param_hint="--private")
     require_local(dataset)
-    record = Path(dataset).parent / "invdpo.yaml"
+    dataset = str(named_set(Path(dataset), name) / "dataset") if name else dataset
+    record = workspace_of(Path(dataset).parent)[0] / "invdpo.yaml"
     curated = job.config(record)
     config = curated.train
     left_open = require_model(dataset, curated, output or Path("tuned"))

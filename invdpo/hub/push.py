@@ -93,7 +93,20 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
         plan = compare(wanted, remote.entries, remote.manifest)
         url, has_workspace = repo.page(options.revision), dataset.workspace is not None
         result = PushResult(url, plan, dataset.pairs, has_workspace)
-        return result if options.dry_run else _send(repo, wanted, remote, options, result, note)
+        if options.dry_run:
+            return result
+        sent = _send(repo, wanted, remote, options, result, note)
+        _note_push(dataset, repo_id)
+        return sent
+
+
+def _note_push(dataset: LocalDataset, repo_id: str) -> None:
+    """Have a named set of pairs know that others use it."""
+    from invdpo.curate.dataset.folder import DatasetFolder
+
+    ws = dataset.workspace or DatasetFolder(dataset.folder).enclosing_workspace
+    if ws and ws.name:
+        ws.note_push(repo_id)
 
 
 def _check_branch(name: str | None) -> None:

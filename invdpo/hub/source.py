@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,18 +39,16 @@ def find_dataset(path: Path) -> LocalDataset:
     without `configs` and `dataset_info`, and for a set of other pairs than the workspace's.
     """
     from invdpo.curate.dataset.folder import DatasetFolder
-    from invdpo.curate.workspace import Workspace
 
     if "://" in str(path) or ":/" in str(path)[:12]:
         raise DataError(f"{path}: on an object store. Copy it to this machine and push the copy.")
     folder = DatasetFolder.find(path)
     card = _read_card(folder)
     fingerprint, pairs = _read_shards(folder)
-    workspace = Workspace(folder.workspace) if folder.workspace else None
-    if workspace is not None:
-        _check_same_pairs(workspace, fingerprint, pairs)
+    if folder.workspace is not None:
+        _check_same_pairs(folder.workspace, fingerprint, pairs)
     _check_content(folder, card)
-    return LocalDataset(folder.path, workspace, fingerprint, pairs, card)
+    return LocalDataset(folder.path, folder.workspace, fingerprint, pairs, card)
 
 
 def _read_card(folder: DatasetFolder) -> str:
@@ -115,7 +112,7 @@ def _check_same_pairs(ws: Workspace, fingerprint: dict[str, Any], pairs: int) ->
     table = read_header(ws.need(ws.pairs_path))
     shared = {key: fingerprint.get(key) for key in table.fingerprint}
     if table.rows != pairs or differences(shared, table.fingerprint):
-        again = f"invdpo curate pair {shlex.quote(str(ws.root))} --overwrite"
+        again = f"invdpo curate pair {ws.set_words} --overwrite"
         raise DataError(
             f"{ws.dataset_dir}: made from other pairs than those in {ws.pairs_path.name}. "
             f"Write it again: {again}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,9 +124,11 @@ def check(section: type[S], values: Values, *, where: str, origins: Origins | No
     raise ConfigError("\n  ".join([f"{where}: {count} in the configuration.", *lines]))
 
 
-def dump_config(config: Config) -> str:
-    """YAML text that `load_config` reads back to the same configuration."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=False)
+def dump_config(config: Config, sections: Collection[str] | None = None) -> str:
+    """YAML text that `load_config` reads back to the same configuration, or `sections` of it."""
+    included = None if sections is None else set(sections)
+    values = config.model_dump(mode="json", include=included)
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=False)
 
 
 def _read_yaml(path: Path) -> Values:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -45,6 +45,8 @@ class ColumnLayout:
         *GRAPHS,
     )
     """Columns that are read where they are there."""
+    others: tuple[str, ...] = ()
+    """Further columns to read, which the layout does not know."""
 
     def problem(self, files: DatasetFiles) -> str | None:
         """What is missing to read these files in this layout; None when it fits."""
@@ -60,9 +62,26 @@ class ColumnLayout:
             if problem := self._problem(schema):
                 raise DataError(f"{path}: {problem}; found {', '.join(schema.names)}.")
             optional = [n for n in self.optional if n in schema.names and n not in self.columns]
-            for number, record in enumerate(iter_records(path, [*self.columns, *optional])):
+            others = [name for name in self.others if name in schema.names]
+            wanted = dict.fromkeys([*self.columns, *optional, *others])
+            for number, record in enumerate(iter_records(path, list(wanted))):
                 where = f"{files.relative(path)} row {number}"
-                yield self.to_row(record, where, partial(_image_bytes, files, where))
+                row = self.to_row(record, where, partial(_image_bytes, files, where))
+                yield replace(row, others={n: record[n] for n in others}) if others else row
+
+    def other_columns(self, files: DatasetFiles) -> dict[str, pa.DataType]:
+        """Columns of plain values beside those of the layout, the same in all files -> their type.
+
+        Texts are of one type, however they are stored.
+        """
+        paths = [*files.split_files("train"), *files.split_files("validation")]
+        columns = [_plain_columns(read_schema(path)) for path in paths]
+        known = {*self.columns, "pair_id"}
+        return {
+            name: kind
+            for name, kind in (columns[0] if columns else {}).items()
+            if name not in known and all(other.get(name) == kind for other in columns)
+        }
 
     def _problem(self, schema: pa.Schema) -> str | None:
         missing = [name for name in self.columns if name not in schema.names]
@@ -127,6 +146,16 @@ def _image_bytes(files: DatasetFiles, where: str, value: Any) -> bytes | None:
     if isinstance(value, str):
         return files.read(value, where)
     return value if isinstance(value, bytes) else None
+
+
+def _plain_columns(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Name -> type of the columns with texts, numbers, true or false."""
+    kinds = {
+        field.name: pa.string() if _is_text(field.type) else field.type
+        for field in schema
+        if schema.names.count(field.name) == 1
+    }
+    return {n: k for n, k in kinds.items() if k == pa.string() or _is_number(k)}
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -45,6 +45,8 @@ class Row:
     """Of the models that drew chosen and rejected."""
     graphs: Mapping[str, str] = field(default_factory=dict)
     """Name of `GRAPHS` -> JSON, of those that the layout tells."""
+    others: Mapping[str, object] = field(default_factory=dict)
+    """Values of further columns, where somebody asked for them."""
     reason: str | None = None
 
     @property

@@ -68,6 +68,12 @@ class DataSet:
             if not left:
                 return
 
+    def prompts(self) -> Iterator[tuple[str, str | None]]:
+        """Prompt and id of every pair, the id None where the layout has none."""
+        for row in (row for split in ("train", "validation") for row in self._rows(split)):
+            if not row.skip_reason:
+                yield str(row.prompt), row.pair_id
+
     def holds_prompts(self, lines: Iterable[str]) -> bool:
         """Whether each of these lines is a prompt, validation first; stops at the last."""
         left = set(lines)

@@ -22,8 +22,11 @@ def dataset(tmp_path: Path) -> Path:
 def test_a_data_set_is_found_by_itself_and_by_its_workspace(dataset: Path) -> None:
     itself, by_workspace = DatasetFolder.find(dataset), DatasetFolder.find(dataset.parent)
     assert itself.path == by_workspace.path == dataset
-    assert (itself.workspace, by_workspace.workspace) == (None, dataset.parent)
-    assert itself.enclosing_workspace == by_workspace.enclosing_workspace == dataset.parent
+    assert itself.workspace is None
+    assert by_workspace.workspace is not None
+    assert by_workspace.workspace.root == dataset.parent
+    assert itself.enclosing_workspace is not None
+    assert itself.enclosing_workspace.root == dataset.parent
 
 
 def test_a_data_set_elsewhere_is_in_no_workspace(dataset: Path, tmp_path: Path) -> None:

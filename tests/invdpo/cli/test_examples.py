@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from invdpo.cli import app
+from invdpo.schemas.tables import REVIEWS
 from tests.hub_server import connected
 
 TINY = """
@@ -32,7 +35,7 @@ FASTER = {
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
 ORDER = ("curate", "report", "train", "eval", "improve", "demo")
-LAST = ("merge",)
+LAST = ("merge", "correct")
 """Commands whose examples need what those after them in the help make."""
 
 
@@ -59,6 +62,13 @@ def test_an_example_calls_the_command_that_it_stands_at() -> None:
         assert tuple(words[: len(path)]) == path
 
 
+def decide(work: Path) -> None:
+    """Leave one pair out, as a reviewer would on the page."""
+    pair_id = pq.read_table(work / "pairs.parquet")["pair_id"][0].as_py()
+    rows = [{"pair_id": pair_id, "decision": "drop"}]
+    pq.write_table(pa.Table.from_pylist(rows, REVIEWS), work / "reviews.parquet")
+
+
 @pytest.mark.timeout(900)
 def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -66,6 +76,8 @@ def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     Path("work/invdpo.yaml").write_text(TINY, encoding="utf-8")
     with connected(monkeypatch, tmp_path / "home"):
         for path, words in examples():
+            if path[-1] == "correct":
+                decide(Path("work"))
             result = CliRunner().invoke(app, [*words, *FASTER.get(path[-1], [])])
             assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
             assert result.stdout.strip()
