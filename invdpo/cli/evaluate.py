@@ -35,6 +35,7 @@ SAMPLING = (
     "score.annotator",
     "score.clip_model",
     "score.clip_pretrained",
+    "score.plugins",
 )
 """What an evaluation may change; it sets candidates, seeds and LoRA itself."""
 

@@ -25,6 +25,8 @@ ADDED_LATER = (
     "  embedded_guidance: 1.0\n",
     "  skip_prompts: 0\n",
     "  shuffle: false\n",
+    "  plugins: {}\n",
+    "  family: null\n",
     "  round: null\n",
     "  pipeline_options: {}\n",
     "  noise: inversion\n",
