@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import (
-    EntryPoint,
-    PackageNotFoundError,
-    entry_points,
-    packages_distributions,
-    version,
-)
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
 from typing import Any
 
 from invdpo.schemas.errors import PluginError
@@ -47,15 +42,21 @@ def group_points(group: str) -> tuple[EntryPoint, ...]:
 
 
 def distribution_of(point: EntryPoint) -> str | None:
-    """`NAME VERSION` of the package that a plug-in comes from; None for a file of none."""
-    if point.dist is not None:
-        return f"{point.dist.name} {point.dist.version}"
-    for name in packages_distributions().get(point.value.partition(":")[0].partition(".")[0], []):
-        try:
-            return f"{name} {version(name)}"
-        except PackageNotFoundError:
-            continue
-    return None
+    """`NAME VERSION` of the package that a plug-in comes from; None where that isn't known.
+
+    A path tells it if the package is named as its module, or registers something of that module.
+    """
+    top = _top(point)
+    same = (other.dist for other in group_points(point.group) if _top(other) == top)
+    owner = point.dist or next(filter(None, same), None)
+    if owner is None:
+        with suppress(PackageNotFoundError):
+            owner = distribution(top)
+    return f"{owner.name} {owner.version}" if owner else None
+
+
+def _top(point: EntryPoint) -> str:
+    return re.split("[.:]", point.value)[0]
 
 
 def load_plugin(kind: str, point: EntryPoint, base: type) -> Any:
