@@ -17,7 +17,8 @@ class Annotate(ModelStage[SceneGraph]):
     schema = ANNOTATIONS
 
     def __init__(self, name: str, config: AnnotateConfig) -> None:
-        super().__init__(name, make_plugin(ANNOTATORS, name, config), config.batch_size)
+        annotator = make_plugin(ANNOTATORS, name, config)
+        super().__init__(name, annotator, config.batch_size)
 
     def row(self, candidate: Candidate, answer: SceneGraph | Failure) -> Record:
         """The row of the annotations table."""

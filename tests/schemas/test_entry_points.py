@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from invdpo.curate import steps
 from invdpo.curate.annotators import ANNOTATORS
+from invdpo.curate.candidate import Candidate
 from invdpo.curate.prompts import PROMPT_SOURCES
+from invdpo.curate.runner import RunOptions
 from invdpo.curate.score import Score
 from invdpo.curate.scorers import SCORERS
 from invdpo.schemas import ConfigError, PluginError
@@ -20,6 +24,9 @@ from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.config.trust import confirm, portable
 from invdpo.schemas.entry_points import group_points
+from tests.workspaces import build, png
+
+PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 MODULE = """
 from invdpo.curate.annotators import Annotator
@@ -43,6 +50,10 @@ class Length(Scorer):
     def __call__(self, candidates):
         return [Judged(len(c.prompt) * self.options.scale) for c in candidates]
 
+class Draw(Length):
+    def __call__(self, candidates):
+        return [Judged(int(c.candidate_id[:4], 16)) for c in candidates]
+
 class Idle(Annotator):
     needs = ()
     revision = "1"
@@ -50,31 +61,26 @@ class Idle(Annotator):
 
 def function(): ...
 """
-POINTS = """
-[invdpo.scorers]
-length = lengths_of_tests:Length
-broken = lengths_of_tests.gone:Length
-{more}
-"""
 PATH = "lengths_of_tests:Length"
+POINTS = f"length = {PATH}\nbroken = lengths_of_tests.gone:Length"
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package as pip installs it, on the path."""
     (tmp_path / "lengths_of_tests.py").write_text(MODULE, encoding="utf-8")
-    install(tmp_path, "lengths-of-tests")
+    install(tmp_path, "lengths-of-tests", POINTS)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     group_points.cache_clear()
     sys.modules.pop("lengths_of_tests", None)
 
 
-def install(folder: Path, name: str, more: str = "") -> None:
+def install(folder: Path, name: str, points: str) -> None:
     about = folder / f"{name}-2.5.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.5\n")
-    (about / "entry_points.txt").write_text(POINTS.format(more=more))
+    (about / "entry_points.txt").write_text(f"[invdpo.scorers]\n{points}\n")
     group_points.cache_clear()
 
 
@@ -83,8 +89,6 @@ def scoring(*names: str, **plugins: Any) -> ScoreConfig:
 
 
 def rows(stage: Score) -> list[Any]:
-    from invdpo.curate.candidate import Candidate
-
     return [row["score"] for row in stage([Candidate({"candidate_id": "a", "prompt": "four"})])]
 
 
@@ -159,7 +163,7 @@ def test_what_is_no_scorer_is_refused(package: Path, name: str, text: str) -> No
 
 
 def test_a_name_belongs_to_one_package(package: Path) -> None:
-    install(package, "more-lengths", f"clip = {PATH}")
+    install(package, "more-lengths", f"length = {PATH}\nclip = {PATH}")
     with pytest.raises(PluginError, match=r"lengths-of-tests 2.5 and more-lengths 2.5 both reg"):
         SCORERS["length"]
     with pytest.raises(PluginError, match=r"more-lengths 2.5 registers scorer 'clip', which is"):
@@ -177,6 +181,37 @@ def test_other_kinds_go_the_same_way(package: Path) -> None:
         make_plugin(ANNOTATORS, "Idle", config.annotate)
     with pytest.raises(PluginError, match=r"prompt source .* lacks fingerprint"):
         make_plugin(PROMPT_SOURCES, config.prompts.source, config.prompts)
+
+
+def test_a_table_is_scored_and_paired_by_its_direction(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pairing goes by the table: the plug-in need not be there any more."""
+    ws, options = build(tmp_path / "work", prompts=4), RunOptions(overwrite=True, progress=False)
+    pair = {"weights": {"draw": 1.0}, "min_margin": 0.0}
+    given = {"score": {"scorers": ["draw=lengths_of_tests:Draw"]}, "pair": pair}
+    config = resolve_config([], given)
+    assert steps.score(ws, config, options)[0].made == 12
+    monkeypatch.setattr(sys, "path", [part for part in sys.path if part != str(package)])
+    sys.modules.pop("lengths_of_tests")
+    group_points.cache_clear()
+    assert steps.pair(ws, config, options).made > 0
+    assert max(ws.read_table(ws.pairs_path)["delta_draw"].to_pylist()) < 0
+
+
+def test_the_scorer_of_the_page_is_one(package: Path) -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    project, module = (text.split(f"```{kind}\n")[1].split("```")[0] for kind in ("toml", "python"))
+    (package / "sharpness.py").write_text(module, encoding="utf-8")
+    points = tomllib.loads(project)["project"]["entry-points"]["invdpo.scorers"]
+    install(package, "sharpness", "\n".join(f"{name} = {path}" for name, path in points.items()))
+    assert list(points) == ["sharpness"]
+    config = scoring("sharpness", sharpness={"radius": 3})
+    picture = {"candidate_id": "a", "image": {"bytes": png(1), "path": None}}
+    (row,) = Score("sharpness", config)([Candidate(picture)])
+    assert (row["status"], row["error"]) == ("ok", None)
+    assert 0 < row["score"] < 1
+    sys.modules.pop("sharpness")
 
 
 def test_what_a_file_says_of_plug_ins_needs_a_word_for_each_option(tmp_path: Path) -> None:
