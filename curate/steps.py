@@ -65,7 +65,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     begin = time.monotonic()
     source = make_plugin(PROMPT_SOURCES, config.prompts.source, config.prompts)
     counts: tuple[str, ...] = ()
-    fingerprint = {"prompts": source.fingerprint() | selection(config.prompts) | source.origin}
+    fingerprint = {"prompts": source.fingerprint() | selection(config.prompts) | {**source.origin}}
     asked = config.prompts.num_prompts
     with _working(ws, config, options, "prompts"):
         made = 0

@@ -68,7 +68,7 @@ def _scores(ws: Workspace) -> DataFrame:
     """Candidate id, and the columns of every scorer."""
     from pandas import DataFrame
 
-    frame = DataFrame({KEY: ws.read_table(ws.candidates_dir, [KEY])[KEY].to_pylist()})
+    frame: DataFrame = DataFrame({KEY: ws.read_table(ws.candidates_dir, [KEY])[KEY].to_pylist()})
     for folder in table_folders(ws.scores_dir("")):
         rows = ws.read_table(folder, [KEY, "score", "components", "error"]).to_pylist()
         columns = DataFrame([_columns(folder.name, row) for row in rows])

@@ -171,7 +171,7 @@ def test_a_name_belongs_to_one_package(package: Path) -> None:
 
 
 def test_other_kinds_go_the_same_way(package: Path) -> None:
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "annotate": {"annotators": ["lengths_of_tests:Idle"]},
         "prompts": {"source": "lengths_of_tests:Length"},
     }
@@ -189,7 +189,10 @@ def test_a_table_is_scored_and_paired_by_its_direction(
     """Pairing goes by the table: the plug-in need not be there any more."""
     ws, options = build(tmp_path / "work", prompts=4), RunOptions(overwrite=True, progress=False)
     pair = {"weights": {"draw": 1.0}, "min_margin": 0.0}
-    given = {"score": {"scorers": ["draw=lengths_of_tests:Draw"]}, "pair": pair}
+    given: dict[str, dict[str, Any]] = {
+        "score": {"scorers": ["draw=lengths_of_tests:Draw"]},
+        "pair": pair,
+    }
     config = resolve_config([], given)
     assert steps.score(ws, config, options)[0].made == 12
     monkeypatch.setattr(sys, "path", [part for part in sys.path if part != str(package)])

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.entry_points import distribution_of
 from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
@@ -64,6 +65,12 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
         )
     adapter.embedded_guidance = config.embedded_guidance
     return adapter
+
+
+def family_origin(adapter: ModelAdapter, config: TrainConfig) -> str | None:
+    """Class and package of a family that a plug-in brought; None for one that comes with us."""
+    point = FAMILIES.point(config.family or adapter.pipeline)
+    return f"{point.value} {distribution_of(point) or ''}".strip() if point else None
 
 
 def _download(model: str, revision: str | None) -> Path:
