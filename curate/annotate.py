@@ -7,6 +7,7 @@ from invdpo.curate.batching import Failure, ModelStage
 from invdpo.curate.candidate import Candidate
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config.annotate import AnnotateConfig
+from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.tables import ANNOTATIONS, OK, REJECTED, Record
 
 
@@ -16,7 +17,8 @@ class Annotate(ModelStage[SceneGraph]):
     schema = ANNOTATIONS
 
     def __init__(self, name: str, config: AnnotateConfig) -> None:
-        super().__init__(name, ANNOTATORS[name](config), config.batch_size)
+        annotator = make_plugin(ANNOTATORS, name, config)
+        super().__init__(name, annotator, config.batch_size)
 
     def row(self, candidate: Candidate, answer: SceneGraph | Failure) -> Record:
         """The row of the annotations table."""

@@ -6,10 +6,11 @@ One bad candidate costs only its own row, which then holds the reason.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from invdpo.curate.candidate import Candidate
@@ -73,6 +74,8 @@ class Model(ABC, Generic[Answer]):
     name: str
     needs: Sequence[str]
     """Properties of a candidate that must be there; a candidate without them is rejected."""
+    origin: Mapping[str, Any] = MappingProxyType({})
+    """Of a plug-in: its class, package and options, for a fingerprint."""
 
     @property
     @abstractmethod
@@ -118,6 +121,11 @@ class ModelStage(ABC, Generic[Answer]):
     def revision(self) -> str:
         """The model's revision. Raises `ModelError` if the model can't be found."""
         return self._model.revision
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What a fingerprint records of the model."""
+        return {"revision": self.revision, **self._model.origin}
 
     def prepare(self, candidate: Candidate) -> None:
         """Read what the model needs of a candidate, and let the model prepare it."""

@@ -135,7 +135,7 @@ def _read_and_cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[
         candidates,
         scores,
         config.pair,
-        lower_is_better=[name for name in names if _lower_is_better(name, config)],
+        lower_is_better=[name for name in names if _lower_is_better(ws, name, config)],
         reviews=_read_reviews(ws) if config.pair.reviews else None,
     )
 
@@ -201,8 +201,11 @@ def _require_scores(ws: Workspace, scorers: Collection[str], wanted: Collection[
         )
 
 
-def _lower_is_better(name: str, config: Config) -> bool:
-    """If the scorer's plug-in is no longer installed, higher counts as better."""
+def _lower_is_better(ws: Workspace, name: str, config: Config) -> bool:
+    """As the table of a plug-in says, which need not be installed, or else the built-in scorer."""
+    made_by = fingerprint_of(ws, ws.scores_dir(name)).get("score", {})
+    if "plugin" in made_by:
+        return bool(made_by.get("lower_is_better"))
     return name in SCORERS.names() and not SCORERS[name](config.score).higher_is_better
 
 

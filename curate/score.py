@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from invdpo.curate.batching import Failure, ModelStage
 from invdpo.curate.candidate import Candidate
 from invdpo.curate.scorers import SCORERS, Judged
 from invdpo.curate.storage.cuts import CUT_PROMPT
+from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.tables import OK, REJECTED, SCORES, Record
 
@@ -18,7 +20,15 @@ class Score(ModelStage[Judged]):
     schema = SCORES
 
     def __init__(self, name: str, config: ScoreConfig) -> None:
-        super().__init__(name, SCORERS[name](config), config.batch_size)
+        scorer = make_plugin(SCORERS, name, config)
+        super().__init__(name, scorer, config.batch_size)
+        self._lower_is_better = not scorer.higher_is_better
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """Of a plug-in also its direction, which pairing needs where it isn't installed."""
+        about = super().made_by
+        return about | ({"lower_is_better": self._lower_is_better} if "plugin" in about else {})
 
     def row(self, candidate: Candidate, answer: Judged | Failure) -> Record:
         """The row of the scores table; a score that is not finite is rejected."""

@@ -52,6 +52,7 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record
@@ -62,9 +63,9 @@ NO_GRAPH = "a scene graph; the others can't be judged by `composition`"
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
     """Write the table of prompts. Raises `DataError` when the source has none that can be used."""
     begin = time.monotonic()
-    source = PROMPT_SOURCES[config.prompts.source](config.prompts)
+    source = make_plugin(PROMPT_SOURCES, config.prompts.source, config.prompts)
     counts: tuple[str, ...] = ()
-    fingerprint = {"prompts": source.fingerprint() | selection(config.prompts)}
+    fingerprint = {"prompts": source.fingerprint() | selection(config.prompts) | {**source.origin}}
     asked = config.prompts.num_prompts
     with _working(ws, config, options, "prompts"):
         made = 0
@@ -92,7 +93,7 @@ def _without_asking(config: Config) -> PromptSource:
     section = config.prompts
     asks = section.parser == "vlm"
     silent = section.model_copy(update={"parser": "none"}) if asks else section
-    return PROMPT_SOURCES[section.source](silent)
+    return make_plugin(PROMPT_SOURCES, section.source, silent)
 
 
 def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
@@ -174,7 +175,7 @@ def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepRes
                 stage.name,
                 f"annotate {stage.name}",
                 ws.annotations_dir(stage.name),
-                candidates | {"annotate": {"annotator": stage.name, "revision": stage.revision}},
+                candidates | {"annotate": {"annotator": stage.name, **stage.made_by}},
             )
             for stage in stages
         ]
@@ -204,7 +205,7 @@ def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult
                 f"score {stage.name}",
                 ws.scores_dir(stage.name),
                 (seen if OBSERVED in stage.needs else upstream)
-                | {"score": {"scorer": stage.name, "revision": stage.revision}},
+                | {"score": {"scorer": stage.name, **stage.made_by}},
             )
             for stage in stages
         ]

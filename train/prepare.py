@@ -31,6 +31,7 @@ from invdpo.train.diagnostics.overtraining import small_validation
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.finetuning import add_lora
+from invdpo.train.models.load import family_origin
 from invdpo.train.models.output_sizes import output_bytes
 from invdpo.train.models.start import start_id
 from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
@@ -135,6 +136,8 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     identity = identity_of(adapter.fingerprint, adapter.precision, pairs, count)
     if start := start_id(config):
         identity["start_from"] = start
+    if family := family_origin(adapter, config):
+        identity["family"] = family
     state, notes = _state(setup, identity, restart=restart)
     image_prompts = read_image_prompts(config, pairs)
     cache = open_cache(root, adapter, config)

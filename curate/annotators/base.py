@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from invdpo.curate.batching import Model
 from invdpo.schemas import SceneGraph
-from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.plugins import Registry
 
 
@@ -17,4 +16,6 @@ class Annotator(Model[SceneGraph]):
     """
 
 
-ANNOTATORS: Registry[Callable[[AnnotateConfig], Annotator]] = Registry("annotator")
+ANNOTATORS: Registry[Callable[..., Annotator]] = Registry(
+    "annotator", "invdpo.annotators", Annotator
+)

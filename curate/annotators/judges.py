@@ -18,6 +18,7 @@ from invdpo.curate.scorers.base import OBSERVED
 from invdpo.curate.storage.parts import exists
 from invdpo.schemas import ConfigError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.presets import fitting_preset
 from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_MODELS
 from invdpo.schemas.io.model_folder import find_folder, read_index
@@ -46,15 +47,17 @@ def check_judges(config: Config, steps: Collection[str]) -> None:
     """
     if "annotate" in steps:
         for name in config.annotate.annotators:
-            _ = ANNOTATORS[name](config.annotate).revision
+            _ = make_plugin(ANNOTATORS, name, config.annotate).revision
     if "score" in steps:
         for name in config.score.scorers:
-            _ = SCORERS[name](config.score).revision
+            _ = make_plugin(SCORERS, name, config.score).revision
 
 
 def reads_graphs(config: Config) -> bool:
     """Whether a scorer compares the graphs that an annotator read."""
-    return any(OBSERVED in SCORERS[name](config.score).needs for name in config.score.scorers)
+    return any(
+        OBSERVED in make_plugin(SCORERS, name, config.score).needs for name in config.score.scorers
+    )
 
 
 def unchosen(config: Config, steps: Collection[str], made: Collection[str] = ()) -> list[str]:

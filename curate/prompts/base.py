@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 from unicodedata import normalize
 
@@ -36,6 +37,8 @@ class PromptSource(ABC):
     """Gives prompts; made from the configuration. Raises `DataError` if it can't give any."""
 
     name: str
+    origin: Mapping[str, Any] = MappingProxyType({})
+    """Of a plug-in: its class, package and options, for a fingerprint."""
 
     @abstractmethod
     def __init__(self, config: PromptsConfig) -> None: ...
@@ -53,7 +56,9 @@ class PromptSource(ABC):
         return {}
 
 
-PROMPT_SOURCES: Registry[type[PromptSource]] = Registry("prompt source")
+PROMPT_SOURCES: Registry[Callable[..., PromptSource]] = Registry(
+    "prompt source", "invdpo.prompts", PromptSource
+)
 
 
 def collect(

@@ -48,9 +48,9 @@ def read_provenance(ws: Workspace) -> list[ProvenanceRow]:
     if exists(ws.prompts_path):
         rows += _count("prompts", [ws.prompts_path], "source", ())
     rows += _count("pictures", list_parts(ws.candidates_dir), "model", SETTINGS)
-    for folder in _folders(ws.annotations_dir("")):
+    for folder in table_folders(ws.annotations_dir("")):
         rows += _count("annotations", list_parts(folder), "annotator", ("revision",))
-    for folder in _folders(ws.scores_dir("")):
+    for folder in table_folders(ws.scores_dir("")):
         rows += _count("scores", list_parts(folder), "scorer", ("revision",))
     return rows
 
@@ -65,7 +65,8 @@ def made_by(path: Path) -> tuple[str | None, str]:
     return config_hash, metadata.get(VERSION, __version__.encode()).decode()
 
 
-def _folders(parent: Path) -> list[Path]:
+def table_folders(parent: Path) -> list[Path]:
+    """The folders in `parent`, one for each annotator or scorer; none where it isn't there."""
     with storage_errors(parent):
         return sorted(path for path in parent.iterdir() if path.is_dir()) if parent.is_dir() else []
 

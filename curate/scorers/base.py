@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from invdpo.curate.batching import Model
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
-from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.plugins import Registry
 
 __all__ = ["GRAPH", "IMAGE", "OBSERVED", "PROMPT", "SCORERS", "Candidate", "Judged", "Scorer"]
@@ -32,4 +31,4 @@ class Scorer(Model[Judged]):
     higher_is_better: bool = True
 
 
-SCORERS: Registry[Callable[[ScoreConfig], Scorer]] = Registry("scorer")
+SCORERS: Registry[Callable[..., Scorer]] = Registry("scorer", "invdpo.scorers", Scorer)

@@ -21,12 +21,11 @@ from typer.models import ArgumentInfo
 from invdpo.cli.arguments import optional, require_local
 from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, WORDS, with_headings
 from invdpo.cli.output import Output, StreamError
+from invdpo.configuration import read_config
 from invdpo.options import Flag, flags, overrides
 from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.load import named_fields, resolve_config
-from invdpo.schemas.config.presets import preset_path
-from invdpo.schemas.config.trust import confirm
+from invdpo.schemas.config.load import resolve_config
 from invdpo.schemas.interrupts import Interrupted
 from invdpo.schemas.io.home import expand_home, expand_path
 from invdpo.schemas.io.redact import without_secrets
@@ -72,20 +71,10 @@ class Job:
     """Section and field of every option of this command."""
 
     def config(self, *files: Path) -> Config:
-        """Defaults, then the `files` beside the data if there are, then `--config`, then flags.
-
-        A preset is a whole configuration and takes the place of the files. Raises `ConfigError`,
-        also for what they name and only the user may decide; see `schemas.config.trust`.
-        """
-        preset, own_file = self.common.preset, self.common.config
-        own = [preset_path(preset)] if preset else []
-        own += [own_file] if own_file else []
-        beside = [file for file in files if not preset and _exists(file)]
-        config = resolve_config([*beside, *own], self.given)
-        if files:
-            command = "" if own_file else self.words
-            confirm(config, files[0], self.used, named_fields(own, self.given), command)
-        return config
+        """What decides the call, with the `files` beside the data; see `read_config`."""
+        own_file = self.common.config
+        own, command = ([own_file], "") if own_file else ([], self.words)
+        return read_config(files, self.common.preset, own, self.given, self.used, command)
 
     def own_config(self) -> Config:
         """What this call itself says: `--config` and flags, without preset and record."""
@@ -130,13 +119,6 @@ def command(
         return function
 
     return enter
-
-
-def _exists(file: Path) -> bool:
-    """Whether it is there. Raises `WorkspaceError` when a store can't be asked."""
-    from invdpo.curate.storage.parts import exists
-
-    return exists(file)
 
 
 def _headings(known: Sequence[Flag], shared: Sequence[inspect.Parameter]) -> dict[str, str]:

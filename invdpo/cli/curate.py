@@ -14,10 +14,10 @@ from invdpo.cli.arguments import DryRun, SetName, Work
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.cli.output import table
 from invdpo.schemas.config.section import EMBEDDED
+from invdpo.workspace import STEPS, run_step
 
 if TYPE_CHECKING:
-    from invdpo.curate.runner import RunOptions, StepResult
-    from invdpo.curate.workspace import Workspace
+    from invdpo.curate.runner import StepResult
     from invdpo.schemas.config import Config
 
 app = typer.Typer(
@@ -27,7 +27,6 @@ app = typer.Typer(
 )
 
 PART_SIZE = "Prompts per part of the work; chosen to fit the batch when not given."
-ORDER = ("prompts", "generate", "annotate", "score", "pair")
 
 
 @dataclass(frozen=True)
@@ -110,14 +109,14 @@ def pair(job: Job, work: Work, name: SetName = None) -> None:
 @command(
     app,
     "run",
-    *ORDER,
+    *STEPS,
     "dataset",
     common=StepOptions,
     example="invdpo curate run work --num-prompts 24 --num-candidates 6",
 )
 def run(job: Job, work: Work) -> None:
     """Run all five steps; finished work is not repeated."""
-    _steps(job, work, *ORDER)
+    _steps(job, work, *STEPS)
 
 
 def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> None:
@@ -142,7 +141,7 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
         if options.dry_run and any(result.planned for result in results):
             job.out.note(f"{name}: can only be planned once the steps before it are done.")
             continue
-        finished = _step(name, ws, config, options)
+        finished = run_step(name, ws, config, options)
         results += finished
         for result in finished:
             _print_notes(job, result)
@@ -152,14 +151,6 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
         if names[-1] == "pair":
             job.out.note(f"See what was chosen: invdpo report {ws.set_words}")
         job.out.note(f"Next: {_next_command(names[-1], work, config, set_name)}")
-
-
-def _step(name: str, ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
-    from invdpo.curate import steps
-
-    function = steps.make_prompts if name == "prompts" else getattr(steps, name)
-    results = function(ws, config, options)
-    return results if isinstance(results, list) else [results]
 
 
 def _print_notes(job: Job, result: StepResult) -> None:
@@ -183,7 +174,7 @@ def _summary(results: Sequence[StepResult]) -> str:
 
 def _next_command(name: str, work: str, config: Config, set_name: str | None = None) -> str:
     """The command that follows a step."""
-    following = dict(pairwise(ORDER))
+    following = dict(pairwise(STEPS))
     if name in following:
         return f"invdpo curate {following[name]} {shlex.quote(work)}"
     folder = f"{work.rstrip('/')}/pair-sets/{set_name}" if set_name else work.rstrip("/")

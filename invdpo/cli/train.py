@@ -23,6 +23,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.text import format_bytes, format_seconds
 from invdpo.trained import evaluation_command
+from invdpo.training import train_with_card, with_model_path
 from invdpo.unnamed_model import require_model
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def train(
     if left_open and is_main_process():
         job.out.note(left_open)
     if check_inversion:
-        _check_inversion(job, dataset, _with_model_path(config), check_images)
+        _check_inversion(job, dataset, with_model_path(config), check_images)
         return
     if output is None:
         text = "not given. Name a folder for the weights."
@@ -106,16 +107,13 @@ def train(
     if push_to_hub and is_main_process():
         _check_push(job, dataset, output, config, push_to_hub, private)
     if dry_run:
-        _estimate(job, dataset, output, _with_model_path(config), cache_dir)
+        _estimate(job, dataset, output, with_model_path(config), cache_dir)
         return
-    from invdpo.curate.scene_graphs.focus import focus_boxes
     from invdpo.train.run import lock_output
-    from invdpo.train.run import train as tune
 
-    model = _with_model_path(config)
-    with lock_output(output):  # until the card is written and everything is pushed
-        result = tune(
-            dataset, output, model, cache_dir=cache_dir, restart=restart, focus_boxes=focus_boxes
+    with lock_output(output):  # until everything is pushed
+        result = train_with_card(
+            dataset, output, config, repo_id=push_to_hub, cache_dir=cache_dir, restart=restart
         )
         if is_main_process():
             _finish(job, dataset, config, result, push_to_hub, private)
@@ -141,10 +139,7 @@ def _finish(
     repo_id: str | None,
     private: bool,
 ) -> None:
-    """Write the card, push if asked to, and print the result."""
-    from invdpo.model_card import write_model_card
-
-    write_model_card(dataset, config, result, repo_id)
+    """Push if asked to, and print the result."""
     pushed = {}
     if repo_id:
         prompts = _may_publish_prompts(job, dataset, config, result.output)
@@ -168,14 +163,6 @@ def _estimate(
     result = estimate(dataset, output, config, cache_dir=cache_dir, focus_boxes=focus_boxes)
     job.out.result(result.to_dict(), estimate_text(result))
     job.out.note("Nothing was written.")
-
-
-def _with_model_path(config: TrainConfig) -> TrainConfig:
-    """The configuration with the folder of a model here in full, so that `eval` finds it again."""
-    from invdpo.curate.shapes.bundle import bundled
-
-    folder = bundled(config.model) or Path(config.model)
-    return config.model_copy(update={"model": str(folder.resolve())} if folder.is_dir() else {})
 
 
 def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Path) -> bool:

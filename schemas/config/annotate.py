@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from invdpo.schemas.config.plugin_options import PluginOptions
 from invdpo.schemas.config.section import LOCAL, RUNTIME, TEXT, Count, Section
 from invdpo.schemas.config.vlm import VlmOptions
 
@@ -16,7 +17,7 @@ class _Annotate(Section):
     annotators: tuple[str, ...] = Field(
         ("shapes",),
         min_length=1,
-        description="Any of detector, import, shapes, vlm.",
+        description="Any of detector, import, shapes, vlm, or plug-ins: PACKAGE.MODULE:CLASS.",
         json_schema_extra=LOCAL,
     )
     import_path: str | None = Field(
@@ -81,5 +82,7 @@ class _Annotate(Section):
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
 
 
-class AnnotateConfig(VlmOptions, _Annotate):
+class AnnotateConfig(PluginOptions, VlmOptions, _Annotate):
     """Which annotators read scene graphs off the candidates."""
+
+    named_by: ClassVar[str] = "annotators"

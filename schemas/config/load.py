@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,14 +81,25 @@ def _forget_defaults(config: Config, first: Values, given_later: Set[tuple[str, 
 def named_fields(
     paths: Sequence[Path], overrides: Mapping[str, Mapping[str, Any]] | None = None
 ) -> set[tuple[str, str]]:
-    """Section and field of every value that these files and overrides give."""
+    """Section and field of every value that these files and overrides give.
+
+    Of options of plug-ins also `plugins.NAME.OPTION`.
+    """
     return {
-        (section, str(key))
+        (section, key)
         for _, layer in _layers(paths, overrides)
         for section, given in layer.items()
         if isinstance(given, dict)
-        for key in _kind(section).normalise(given)
+        for name, value in _kind(section).normalise(given).items()
+        for key in _keys(str(name), value)
     }
+
+
+def _keys(name: str, value: Any) -> Iterator[str]:
+    yield name
+    if isinstance(value, dict):
+        for inner, its_value in value.items():
+            yield from _keys(f"{name}.{inner}", its_value)
 
 
 def _layers(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from invdpo.schemas.config.plugin_options import PluginOptions
 from invdpo.schemas.config.section import LOCAL, OPTIONAL, Count, Section, Seed
 from invdpo.schemas.config.vlm import VlmOptions
 
@@ -15,7 +16,8 @@ class _Prompts(Section):
 
     source: str = Field(
         "shapes",
-        description="Source of the prompts: `shapes`, `scenes`, or with a path `file` or `hub`.",
+        description="Source of the prompts: `shapes`, `scenes`, or with a path `file` or `hub`; or "
+        "a plug-in: PACKAGE.MODULE:CLASS.",
         json_schema_extra=LOCAL,
     )
     path: str | None = Field(
@@ -59,5 +61,7 @@ class _Prompts(Section):
     seed: Seed = Field(0, description="Seed of the prompt sampler.")
 
 
-class PromptsConfig(VlmOptions, _Prompts):
+class PromptsConfig(PluginOptions, VlmOptions, _Prompts):
     """Where prompts and their intended scene graphs come from."""
+
+    named_by: ClassVar[str] = "source"

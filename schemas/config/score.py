@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from invdpo.schemas.config.plugin_options import PluginOptions
 from invdpo.schemas.config.section import EMBEDDED, LOCAL, RUNTIME, Count, Dtype, Section
 
 
-class ScoreConfig(Section):
-    """Which scorers score the candidates."""
+class _Score(Section):
+    """The options of this section alone; the help shows them before those that others share."""
 
     scorers: tuple[str, ...] = Field(
         ("composition", "clip"),
         min_length=1,
         description="Any of aesthetic, brisque, clip, "
         "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; the scores of hpsv2, "
-        "imagereward, pickscore and remote only compare images of one prompt.",
+        "imagereward, pickscore and remote only compare images of one prompt. Or plug-ins: "
+        "PACKAGE.MODULE:CLASS, or NAME= before it.",
         json_schema_extra=LOCAL,
     )
     annotator: str = Field(
@@ -104,3 +106,9 @@ class ScoreConfig(Section):
     )
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=RUNTIME)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
+
+
+class ScoreConfig(PluginOptions, _Score):
+    """Which scorers score the candidates."""
+
+    named_by: ClassVar[str] = "scorers"

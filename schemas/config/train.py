@@ -38,6 +38,12 @@ class TrainConfig(Section):
         description="Revision of a Hub model: MODEL@REVISION.",
         json_schema_extra=HIDDEN | LOCAL,
     )
+    family: str | None = Field(
+        None,
+        description="Class of a plug-in that trains the model, PACKAGE.MODULE:CLASS; as the "
+        "pipeline's own class says if not given.",
+        json_schema_extra=OPTIONAL | LOCAL,
+    )
     resolution: Count | None = Field(
         None,
         description="Images are scaled to the area of a square with this side in pixels; the "

@@ -22,7 +22,7 @@ from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.text import quote
 
 Key = tuple[str, str]
-"""Section and field."""
+"""Section and field; of options of plug-ins the field is `plugins.NAME.OPTION`."""
 
 
 def confirm(
@@ -43,10 +43,17 @@ def confirm(
     for key, value in _local_values(config):
         if key in named:
             _remember(_word(file, key, value))
-        elif key in used and not _is_remembered(_word(file, key, value)):
+        elif (key[0], key[1].partition(".")[0]) in used and not _is_remembered(
+            _word(file, key, value)
+        ):
             refused.append(f"{'.'.join(key)}: {quote(value)}")
     if refused:
         raise ConfigError(_refusal(file, refused, command))
+
+
+def _option(key: Key) -> Key:
+    """The field that a value belongs to, as `used` has it."""
+    return key[0], key[1].partition(".")[0]
 
 
 def is_confirmed(config: Config, file: Path, sections: Collection[str]) -> bool:
@@ -83,8 +90,14 @@ def _local_values(config: Config) -> Iterator[tuple[Key, Any]]:
     for name, section in _sections(config):
         for field, info in type(section).model_fields.items():
             value = getattr(section, field)
-            if marks(info).get("local") and not _is_ours(value, info.default):
+            if not marks(info).get("local") or _is_ours(value, info.default):
+                continue
+            if not isinstance(value, dict):
                 yield (name, field), value
+                continue
+            for plugin, options in value.items():
+                for option, its_value in options.items():
+                    yield (name, f"{field}.{plugin}.{option}"), its_value
 
 
 def _is_ours(value: Any, default: Any) -> bool:

@@ -148,4 +148,6 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: Registry[Family] = Registry("pipeline class in model_index.json")
+FAMILIES: Registry[Family] = Registry(
+    "pipeline class in model_index.json", "invdpo.models", ModelAdapter
+)

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import ConfigError, ModelError, PluginError
+from invdpo.schemas.entry_points import distribution_of
+from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
 from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
 from invdpo.train.models.base import FAMILIES, ModelAdapter
@@ -41,14 +42,13 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
     """
     folder = find_folder(config.model) or _download(config.model, config.revision)
     name = str(read_index(folder).get("_class_name"))
-    known = ", ".join(FAMILIES.names())
-    try:
-        family = FAMILIES[name]
-    except PluginError:
+    if config.family is None and name not in FAMILIES:
+        known = ", ".join(FAMILIES.names())
         raise ModelError(
             f"{config.model}: a {name}, which can't be trained. Models of {known} can. "
             "`invdpo curate` draws, annotates, scores and pairs images of any pipeline."
-        ) from None
+        )
+    family = FAMILIES[config.family or name]
     weights = "float32" if config.tuning == "full" else config.dtype
     check_settings(folder)
     with model_errors(folder):
@@ -72,6 +72,12 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
         )
     adapter.max_sequence_length = config.max_sequence_length
     return adapter
+
+
+def family_origin(adapter: ModelAdapter, config: TrainConfig) -> str | None:
+    """Class and package of a family that a plug-in brought; None for one that comes with us."""
+    point = FAMILIES.point(config.family or adapter.pipeline)
+    return f"{point.value} {distribution_of(point) or ''}".strip() if point else None
 
 
 def _download(model: str, revision: str | None) -> Path:

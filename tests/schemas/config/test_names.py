@@ -26,6 +26,8 @@ ADDED_LATER = (
     "  max_sequence_length: null\n",
     "  skip_prompts: 0\n",
     "  shuffle: false\n",
+    "  plugins: {}\n",
+    "  family: null\n",
     "  round: null\n",
     "  pipeline_options: {}\n",
     "  noise: inversion\n",

@@ -14,16 +14,16 @@ from invdpo.schemas.errors import ConfigError
 
 VLM = "vlm_url vlm_model vlm_key_variable vlm_price_input vlm_price_output vlm_cache"
 NEED_A_WORD = {
-    "prompts": f"source path vocabulary hub_revision {VLM}",
+    "prompts": f"plugins source path vocabulary hub_revision {VLM}",
     "generate": "model revision models lora loras",
-    "annotate": "annotators import_path detector_model detector_clip_model "
+    "annotate": "plugins annotators import_path detector_model detector_clip_model "
     f"detector_clip_pretrained alternatives {VLM}",
-    "score": "scorers clip_model clip_pretrained pickscore_model pickscore_processor "
+    "score": "plugins scorers clip_model clip_pretrained pickscore_model pickscore_processor "
     "hpsv2_checkpoint hpsv2_architecture aesthetic_head aesthetic_clip imagereward_folder "
     "imagereward_tokenizer vqascore_model remote_url remote_key_variable",
     "pair": "",
     "dataset": "",
-    "train": "model revision data_revision start_from picture_prompts trackers",
+    "train": "model revision family data_revision start_from picture_prompts trackers",
     "eval": "",
     "improve": "",
 }

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
+from invdpo.schemas import PluginError
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.models import load_adapter
+from invdpo.train.models.load import family_origin
 from tests.hub_server import running
 
 LOAD = """
@@ -46,3 +49,15 @@ def test_a_model_comes_over_the_wire(pipeline: Path, tmp_path: Path) -> None:
     mine = load_adapter(TrainConfig(model=str(pipeline)), torch.device("cpu"))
     assert done.stdout.split()[0] == mine.fingerprint
     assert not list((tmp_path / "hf").rglob("*.bin"))
+
+
+def test_a_family_is_named_by_the_path_of_its_class(pipeline: Path) -> None:
+    family = "invdpo.train.models.stable_diffusion:StableDiffusion"
+    config = TrainConfig(model=str(pipeline), family=family)
+    adapter = load_adapter(config, torch.device("cpu"))
+    assert str(family_origin(adapter, config)).startswith(family)
+    assert family_origin(adapter, TrainConfig(model=str(pipeline))) is None
+    assert config.fingerprint()["family"] == family
+    assert "family" not in TrainConfig().fingerprint()
+    with pytest.raises(PluginError, match=r"'pathlib:Path': lacks .*encode_images.*, predict"):
+        load_adapter(config.model_copy(update={"family": "pathlib:Path"}), torch.device("cpu"))

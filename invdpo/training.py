@@ -1,0 +1,100 @@
+"""A training with all that belongs to it: which model is meant, the weights, and their card."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invdpo.configuration import Given, layers, read_config
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.processes import is_main_process
+
+if TYPE_CHECKING:
+    from invdpo.train import TrainResult
+    from invdpo.train.monitoring.trackers import OnStep
+
+log = logging.getLogger("invdpo.train")
+
+
+def train(
+    dataset: str | Path,
+    output: str | Path,
+    config: Given = None,
+    *,
+    preset: str | None = None,
+    cache_dir: str | Path | None = None,
+    restart: bool = False,
+    progress: bool = True,
+    on_step: OnStep | None = None,
+) -> TrainResult:
+    """Tune a model on pairs; what `invdpo train` does.
+
+    `on_step` is called with each step's metrics, by name, which `step` is among. `config` changes
+    what the workspace of the data set says, or the preset in its place. Raises what
+    `invdpo.train.run.train` raises, and `ConfigError` where no model is named and the pairs are not
+    the embedded one's.
+    """
+    from invdpo.curate.storage.pair_sets import workspace_of
+    from invdpo.options import flags
+    from invdpo.unnamed_model import require_model
+
+    files, given = layers(config)
+    used = {(flag.section, flag.field) for flag in flags(["train"])}
+    record = workspace_of(Path(dataset).parent)[0] / "invdpo.yaml"
+    curated = read_config([record], preset, files, given, used)
+    if note := require_model(str(dataset), curated, Path(output)):
+        log.warning(note)
+    return train_with_card(
+        dataset,
+        Path(output),
+        curated.train,
+        cache_dir=Path(cache_dir) if cache_dir else None,
+        restart=restart,
+        progress=progress,
+        on_step=on_step,
+    )
+
+
+def train_with_card(
+    dataset: str | Path,
+    output: Path,
+    config: TrainConfig,
+    *,
+    repo_id: str | None = None,
+    cache_dir: Path | None = None,
+    restart: bool = False,
+    progress: bool = True,
+    on_step: OnStep | None = None,
+) -> TrainResult:
+    """Tune the model of `config`, and leave its card beside the weights; as `train.run.train`.
+
+    `repo_id` is where on the Hub it will be, if anywhere.
+    """
+    from invdpo.curate.scene_graphs.focus import focus_boxes
+    from invdpo.model_card import write_model_card
+    from invdpo.train.run import lock_output
+    from invdpo.train.run import train as tune
+
+    with lock_output(output):
+        result = tune(
+            dataset,
+            output,
+            with_model_path(config),
+            cache_dir=cache_dir,
+            restart=restart,
+            progress=progress,
+            on_step=on_step,
+            focus_boxes=focus_boxes,
+        )
+        if is_main_process():
+            write_model_card(dataset, config, result, repo_id)
+    return result
+
+
+def with_model_path(config: TrainConfig) -> TrainConfig:
+    """The configuration with the folder of a model here in full, so that `eval` finds it again."""
+    from invdpo.curate.shapes.bundle import bundled
+
+    folder = bundled(config.model) or Path(config.model)
+    return config.model_copy(update={"model": str(folder.resolve())} if folder.is_dir() else {})
