@@ -6,14 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invdpo.curate.evaluation.compare import (
-    ALL_RIGHT,
-    EvaluatedModel,
-    evaluate_models,
-    lock_evaluation,
-)
+from invdpo.curate.evaluation.compare import evaluate_models, lock_evaluation
 from invdpo.curate.evaluation.grid import write_grid
+from invdpo.curate.evaluation.models import EvaluatedModel
 from invdpo.curate.evaluation.preparation import TrainingPrompts
+from invdpo.curate.evaluation.results import ALL_RIGHT
 from invdpo.curate.runner import RunOptions
 from invdpo.schemas import ConfigError, PluginError, WorkspaceError
 from invdpo.schemas.config import Config

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invdpo.curate.evaluation.compare import ALL_RIGHT, Outcome, Result
+from invdpo.curate.evaluation.results import ALL_RIGHT, Outcome, Result
 from invdpo.curate.evaluation.grid import BAD, GOOD, write_grid
 
 
