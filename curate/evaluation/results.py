@@ -97,6 +97,14 @@ class Evaluation:
     tuned: str = ""
     """Name of the tuned model."""
 
+    @property
+    def main_figures(self) -> list[str]:
+        """The figures without those that a scorer computes its own from."""
+        names = [*self.comparisons]
+        parts = (n for n in names for other in names if n.startswith(f"{other}_"))
+        parts_of_others = {*parts} - {ALL_RIGHT}
+        return [name for name in names if name not in parts_of_others]
+
     def rows(self) -> list[dict[str, Any]]:
         """One row a figure, for a table: values with their 95 % intervals."""
         return [_row(name, one, self.results) for name, one in self.comparisons.items()]

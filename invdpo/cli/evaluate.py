@@ -1,8 +1,10 @@
-"""`invdpo eval`: compare a tuned model with its base on held-out prompts."""
+"""`invdpo eval`: compare tuned models with their base on held-out prompts."""
 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,25 +13,42 @@ import typer
 
 from invdpo.cli.arguments import output_option
 from invdpo.cli.command import Job, command
-from invdpo.cli.output import table
+from invdpo.cli.evaluation_tables import evaluation_text
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.trained import BaseModel, Training, find_base, prompts_seen, read_training
 
 if TYPE_CHECKING:
-    from invdpo.curate.evaluation.compare import Evaluation
+    from invdpo.curate.evaluation.models import EvaluatedModel
+    from invdpo.curate.evaluation.results import Evaluation
     from invdpo.schemas.config import Config
 
 GRID = 12
 """Prompts in the grid of images."""
 
-TUNED = "What `invdpo train` wrote: a LoRA (folder or file) or the folder of a model."
+TUNED = (
+    "What `invdpo train` wrote: a LoRA (folder or file) or the folder of a model. Several are "
+    "compared with one base, each on the same prompts and seeds."
+)
 
-Tuned = Annotated[Path, typer.Argument(help=TUNED, metavar="TUNED")]
+Tuned = Annotated[list[Path] | None, typer.Argument(help=TUNED, metavar="TUNED")]
+More = Annotated[
+    list[Path] | None,
+    typer.Option("--tuned", help="The same as an option.", metavar="TUNED", show_default=False),
+]
+Checkpoints = Annotated[
+    bool, typer.Option("--checkpoints", help="Compare each TUNED's checkpoints as well.")
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace what weights or options made that are others now."),
+]
 
 SAMPLING = (
     "eval",
     "prompts.source",
     "prompts.path",
+    "prompts.column",
+    "prompts.shuffle",
     "generate.model",
     "generate.revision",
     "generate.num_inference_steps",
@@ -41,10 +60,9 @@ SAMPLING = (
     "generate.dtype",
     "generate.batch_size",
     "generate.device",
-    "score.scorers",
-    "score.annotator",
-    "score.clip_model",
-    "score.clip_pretrained",
+    "annotate",
+    "-annotate.annotators",
+    "score",
 )
 """What an evaluation may change; it sets candidates, seeds and LoRA itself."""
 
@@ -59,38 +77,78 @@ def enter(app: typer.Typer) -> None:
     command(app, "eval", *SAMPLING, example=example)(evaluate)
 
 
-def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
-    """Compare a tuned model with its base on held-out prompts."""
-    from invdpo.curate.evaluation.compare import (
-        EvaluatedModel,
-        evaluate_models,
-        lock_evaluation,
-    )
-    from invdpo.curate.evaluation.grid import write_grid
-    from invdpo.curate.evaluation.preparation import TrainingPrompts
+def evaluate(
+    job: Job,
+    tuned: Tuned = None,
+    more: More = None,
+    checkpoints: Checkpoints = False,
+    overwrite: Overwrite = False,
+    output: Folder = None,
+) -> None:
+    """Compare tuned models with their base on held-out prompts."""
+    from invdpo.curate.evaluation.compare import compare_models, lock_evaluation
     from invdpo.curate.runner import RunOptions
 
-    config, is_pipeline, training = job.config(), _is_pipeline(tuned), read_training(tuned)
-    base_model = find_base(tuned, training, _named_base(job, config, training))
-    base = EvaluatedModel(base_model.model, base_model.revision)
-    tuned_model = EvaluatedModel(str(tuned)) if is_pipeline else replace(base, lora=str(tuned))
-    folder = output or (tuned if tuned.is_dir() else tuned.parent) / "evaluation"
-    seen = TrainingPrompts(training.dataset, prompts_seen(training)) if training else None
-    if not (seen and seen.keys):
-        job.out.note("The prompts of the training aren't known, so none can be told to be of it.")
-    grid, options = folder / "grid.png", RunOptions()
+    logging.getLogger("invdpo.loading").setLevel(logging.INFO)
+    config, given = job.config(), [*(tuned or ()), *(more or ())]
+    paths = _with_checkpoints(given) if checkpoints else given
+    base, models = _models(job, config, list(dict.fromkeys(paths)))
+    folder, options = output or _default_folder(paths), RunOptions(overwrite=overwrite)
     with lock_evaluation(folder):
-        evaluation = evaluate_models(folder, config, base, tuned_model, options, seen, job.words)
-        write_grid(grid, evaluation.results[:GRID])
-        data = {
-            "folder": str(folder),
-            "grid": str(grid),
-            "base": str(base_model),
-            "figures": evaluation.rows(),
-            "notes": list(evaluation.notes),
-        }
-        _write_figures(folder / "evaluation.json", data)
-    job.out.result(data, _comparison_table(evaluation, folder))
+        evaluations = compare_models(folder, config, base, models, options, job.words)
+        data = _write(folder, base.name, evaluations)
+    job.out.result(data, evaluation_text(evaluations, base.name, data))
+
+
+def _with_checkpoints(given: Sequence[Path]) -> list[Path]:
+    """Each model and, before it, the weights that its training kept on the way."""
+    paths = []
+    for path in given:
+        kept = sorted((path / "checkpoints").glob("step-*"))
+        if not kept:
+            text = f"{path}: no checkpoints/step-… in it; `invdpo train --save-every` keeps them"
+            raise DataError(f"{text}. Leave out --checkpoints.")
+        paths += [*kept, path]
+    return paths
+
+
+def _default_folder(paths: Sequence[Path]) -> Path:
+    """Of several checkpoints that of their training."""
+    first = paths[0] if paths[0].is_dir() else paths[0].parent
+    of_training = len(paths) > 1 and first.parent.name == "checkpoints"
+    return (first.parents[1] if of_training else first) / "evaluation"
+
+
+def _models(
+    job: Job, config: Config, paths: Sequence[Path]
+) -> tuple[EvaluatedModel, list[EvaluatedModel]]:
+    """The base and the tuned models. Raises `ConfigError` for none, and for several bases."""
+    from invdpo.curate.evaluation.models import EvaluatedModel
+    from invdpo.curate.evaluation.preparation import TrainingPrompts
+
+    if not paths:
+        raise ConfigError("No model is named. Name what was tuned: invdpo eval TUNED")
+    pipelines = [_is_pipeline(path) for path in paths]
+    trainings = [read_training(path) for path in paths]
+    bases: list[BaseModel] = []
+    for path, training in zip(paths, trainings, strict=True):
+        known = trainings.index(training)  # checkpoints share the report of their training
+        named = _named_base(job, config, training)
+        bases.append(bases[known] if known < len(bases) else find_base(path, training, named))
+    if other := next((n for n, base in enumerate(bases) if base != bases[0]), None):
+        raise ConfigError(
+            f"{paths[0]}: tuned from {bases[0]}, but {paths[other]} from {bases[other]}; models "
+            "that are compared share one base. Evaluate them apart."
+        )
+    seen = [TrainingPrompts(t.dataset, prompts_seen(t)) if t else None for t in trainings]
+    if not all(one and one.keys for one in seen):
+        job.out.note("The prompts of the training aren't known, so none can be told to be of it.")
+    base = EvaluatedModel(bases[0].model, bases[0].revision)
+    models = [
+        replace(EvaluatedModel(str(path)) if whole else replace(base, lora=str(path)), trained_on=s)
+        for path, whole, s in zip(paths, pipelines, seen, strict=True)
+    ]
+    return base, models
 
 
 def _named_base(job: Job, config: Config, training: Training | None) -> BaseModel | None:
@@ -119,38 +177,27 @@ def _is_pipeline(tuned: Path) -> bool:
     return is_pipeline
 
 
-def _write_figures(path: Path, data: dict[str, Any]) -> None:
+def _write(folder: Path, base: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
+    """Write pictures, rows and figures to `folder`; what `evaluation.json` says."""
+    from invdpo.curate.evaluation.grid import write_grid
+    from invdpo.curate.evaluation.results_table import write_results
     from invdpo.curate.storage.atomic import replacing
 
-    with replacing(path) as temporary:
+    grids = [folder / f"grid{f'-{n}' if n > 1 else ''}.png" for n in range(1, len(evaluations) + 1)]
+    for grid, evaluation in zip(grids, evaluations, strict=True):
+        write_grid(grid, evaluation.results[:GRID])
+    results = folder / "results.parquet"
+    write_results(results, base, evaluations)
+    data = {
+        "folder": str(folder),
+        "grid": str(grids[0]),
+        "results": str(results),
+        "base": base,
+        "tuned": [evaluation.tuned for evaluation in evaluations],
+        "figures": [{"tuned": e.tuned} | row for e in evaluations for row in e.rows()],
+        "categories": [{"tuned": e.tuned} | row for e in evaluations for row in e.category_rows()],
+        "notes": list(dict.fromkeys(note for e in evaluations for note in e.notes)),
+    }
+    with replacing(folder / "evaluation.json") as temporary:
         temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
-
-
-def _comparison_table(evaluation: Evaluation, folder: Path) -> str:
-    header = (
-        "figure",
-        "prompts",
-        "base",
-        "tuned",
-        "difference",
-        "95 % interval",
-        "better",
-        "worse",
-        "p",
-    )
-    counts = {row["figure"]: row["prompts"] for row in evaluation.rows()}
-    rows = [
-        (
-            name,
-            counts[name],
-            c.base.value,
-            c.tuned.value,
-            f"{c.difference.value:+.3f}",
-            f"{c.difference.low:+.3f} … {c.difference.high:+.3f}",
-            c.better,
-            c.worse,
-            c.p_value,
-        )
-        for name, c in evaluation.comparisons.items()
-    ]
-    return f"{table(header, rows)}\n\nImages, base beside tuned: {folder / 'grid.png'}"
+    return data
