@@ -48,7 +48,7 @@ class _File(NamedTuple):
 
 @PROMPT_SOURCES.register("file")
 class FileSource(PromptSource):
-    """Prompts of a file or several. Raises `ConfigError` without a path, `DataError` for a bad one."""
+    """Prompts of files. Raises `ConfigError` without a path, `DataError` for a bad file."""
 
     name = "file"
 

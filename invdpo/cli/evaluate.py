@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 GRID = 12
 """Prompts in the grid of images."""
+PAGE = "index.html"
 
 TUNED = (
     "What `invdpo train` wrote: a LoRA (folder or file) or the folder of a model. Several are "
@@ -94,10 +95,20 @@ def evaluate(
     paths = _with_checkpoints(given) if checkpoints else given
     base, models = _models(job, config, list(dict.fromkeys(paths)))
     folder, options = output or _default_folder(paths), RunOptions(overwrite=overwrite)
+    _check_held_out(config)
     with lock_evaluation(folder):
         evaluations = compare_models(folder, config, base, models, options, job.words)
-        data = _write(folder, base.name, evaluations)
+        data = _write(folder, base.name, evaluations, config.eval.held_out)
     job.out.result(data, evaluation_text(evaluations, base.name, data))
+
+
+def _check_held_out(config: Config) -> None:
+    name, scorers = config.eval.held_out, config.score.scorers
+    if name is not None and name not in scorers:
+        raise ConfigError(
+            f"eval.held_out: found {name}, which is not among the scorers: {', '.join(scorers)}. "
+            f"Name one of them, or add it: --scorers {','.join([*scorers, name])}"
+        )
 
 
 def _with_checkpoints(given: Sequence[Path]) -> list[Path]:
@@ -177,10 +188,14 @@ def _is_pipeline(tuned: Path) -> bool:
     return is_pipeline
 
 
-def _write(folder: Path, base: str, evaluations: Sequence[Evaluation]) -> dict[str, Any]:
-    """Write pictures, rows and figures to `folder`; what `evaluation.json` says."""
+def _write(
+    folder: Path, base: str, evaluations: Sequence[Evaluation], held_out: str | None
+) -> dict[str, Any]:
+    """Write page, pictures, rows and figures to `folder`; what `evaluation.json` says."""
     from invdpo.curate.evaluation.grid import write_grid
+    from invdpo.curate.evaluation.page_content import page_of
     from invdpo.curate.evaluation.results_table import write_results
+    from invdpo.curate.report.evaluation_page import write_evaluation_page
     from invdpo.curate.storage.atomic import replacing
 
     grids = [folder / f"grid{f'-{n}' if n > 1 else ''}.png" for n in range(1, len(evaluations) + 1)]
@@ -188,12 +203,16 @@ def _write(folder: Path, base: str, evaluations: Sequence[Evaluation]) -> dict[s
         write_grid(grid, evaluation.results[:GRID])
     results = folder / "results.parquet"
     write_results(results, base, evaluations)
+    page = page_of(folder.resolve().name, base, evaluations, held_out)
+    write_evaluation_page(page, folder / PAGE)
     data = {
         "folder": str(folder),
+        "page": str(folder / PAGE),
         "grid": str(grids[0]),
         "results": str(results),
         "base": base,
         "tuned": [evaluation.tuned for evaluation in evaluations],
+        "held_out": held_out,
         "figures": [{"tuned": e.tuned} | row for e in evaluations for row in e.rows()],
         "categories": [{"tuned": e.tuned} | row for e in evaluations for row in e.category_rows()],
         "notes": list(dict.fromkeys(note for e in evaluations for note in e.notes)),

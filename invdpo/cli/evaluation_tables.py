@@ -27,7 +27,7 @@ CATEGORIES = ("category", "figure", "prompts", "base", "tuned", "difference [95 
 def evaluation_text(evaluations: Sequence[Evaluation], base: str, data: Mapping[str, Any]) -> str:
     """A table for each tuned model, then where everything is."""
     parts = [part for one in evaluations for part in _tables(one, base)]
-    return "\n\n".join([*parts, f"Images, base beside tuned: {data['grid']}"])
+    return "\n\n".join([*parts, f"Images, base beside tuned: {data['page']} and {data['grid']}"])
 
 
 def _tables(evaluation: Evaluation, base: str) -> list[str]:

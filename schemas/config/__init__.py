@@ -47,6 +47,11 @@ class EvalConfig(Section):
         description="Several seeds of the images; `seed` alone if not given.",
         json_schema_extra=OPTIONAL,
     )
+    held_out: str | None = Field(
+        None,
+        description="Scorer that took no part in choosing the pairs, and is marked as such.",
+        json_schema_extra=OPTIONAL,
+    )
 
 
 class Config(Section):

@@ -20,7 +20,7 @@ class _Prompts(Section):
     )
     path: str | None = Field(
         None,
-        description="File or its address if the source is `file`, with a * in its name for several; "
+        description="File or its address if the source is `file`, several by a * in the name; "
         "OWNER/NAME if it is `hub`.",
         json_schema_extra=LOCAL,
     )

@@ -35,7 +35,7 @@ ADDED_LATER = (
     "  start_from: null\n",
     "  reference: base\n",
     "  num_images: 1\n",
-    "  seeds: []\n",
+    "  seeds: []\n  held_out: null\n",
     "improve:\n  rounds: 3\n  reference: previous\n  replay_rounds: 0\n  validation_prompts: 128\n"
     "  validation_images: 2\n  patience: null\n  train_processes: 1\n  min_diversity: 0.8\n",
 )
