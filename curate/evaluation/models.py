@@ -51,7 +51,7 @@ def tuned_workspaces(folder: Path, models: Sequence[EvaluatedModel]) -> list[Wor
     found = {owner: path for path, owner in reversed(owners.items()) if owner}
     taken, spaces = set(found.values()), []
     for model in models:
-        path = found.get(_place(model.location)) or _free(folder, taken)
+        path = found.get(_identity(model.location)) or _free(folder, taken)
         taken.add(path)
         spaces.append(Workspace(path))
     return spaces
@@ -63,10 +63,10 @@ def _owner(path: Path) -> str | None:
     if not ws.configs():
         return None
     generate = load_config(ws.config_path).generate
-    return _place(generate.lora or generate.model)
+    return _identity(generate.lora or generate.model)
 
 
-def _place(location: str) -> str:
+def _identity(location: str) -> str:
     """One text for all ways to name a folder."""
     path = Path(location)
     return str(path.resolve()) if path.exists() else location

@@ -27,9 +27,11 @@ from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.io.files import os_reason
 from invdpo.schemas.io.records import read_entries
 from invdpo.schemas.io.text import Counts
+from invdpo.schemas.tables import Record
 
 READER = "2"
 """Raised whenever the same file would give other prompts."""
+NO_PATH = "prompts.path: missing; the source `file` needs a file to read."
 T2I_COMPBENCH = re.compile(
     r"(3d_spatial|color|complex|non_spatial|numeracy|shape|spatial|texture)(_train|_val)?\.txt"
 )
@@ -54,7 +56,7 @@ class FileSource(PromptSource):
 
     def __init__(self, config: PromptsConfig) -> None:
         if config.path is None:
-            raise ConfigError("prompts.path: missing; the source `file` needs a file to read.")
+            raise ConfigError(NO_PATH)
         self._config = config
         self._files = [_File(path, _read(path)) for path in _paths(to_path(config.path))]
         self._reader = PromptReader(config)
@@ -88,6 +90,20 @@ class FileSource(PromptSource):
             else:
                 draft = self._reader.read_entry(entry.value, entry.number)
                 yield replace(draft, category=draft.category or file.category)
+
+
+def read_records(config: PromptsConfig) -> list[tuple[int, Record]]:
+    """The records of the files as they are, with their numbers from 1; texts are left out.
+
+    Raises as `FileSource`.
+    """
+    if config.path is None:
+        raise ConfigError(NO_PATH)
+    entries = chain.from_iterable(
+        read_entries(path, _read(path), lambda names: list(names))
+        for path in _paths(to_path(config.path))
+    )
+    return [(entry.number, entry.value) for entry in entries if isinstance(entry.value, dict)]
 
 
 def _paths(path: Path) -> list[Path]:

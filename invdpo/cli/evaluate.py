@@ -44,6 +44,16 @@ Overwrite = Annotated[
     typer.Option("--overwrite", help="Replace what weights or options made that are others now."),
 ]
 
+Export = Annotated[
+    str | None,
+    typer.Option(
+        "--export",
+        help="Write the images as the judges of this benchmark read them, too.",
+        metavar="geneval|t2i-compbench",
+        show_default=False,
+    ),
+]
+
 SAMPLING = (
     "eval",
     "prompts.source",
@@ -84,9 +94,11 @@ def evaluate(
     more: More = None,
     checkpoints: Checkpoints = False,
     overwrite: Overwrite = False,
+    export: Export = None,
     output: Folder = None,
 ) -> None:
     """Compare tuned models with their base on held-out prompts."""
+    from invdpo.curate.evaluation.benchmark_folders import export_images, find_export
     from invdpo.curate.evaluation.compare import compare_models, lock_evaluation
     from invdpo.curate.runner import RunOptions
 
@@ -96,9 +108,13 @@ def evaluate(
     base, models = _models(job, config, list(dict.fromkeys(paths)))
     folder, options = output or _default_folder(paths), RunOptions(overwrite=overwrite)
     _check_held_out(config)
+    write = find_export(export, config.prompts) if export else None
     with lock_evaluation(folder):
         evaluations = compare_models(folder, config, base, models, options, job.words)
         data = _write(folder, base.name, evaluations, config.eval.held_out)
+        if export and write:
+            data["export"] = export_images(folder / export, write, base.name, evaluations)
+        _write_figures(folder / "evaluation.json", data)
     job.out.result(data, evaluation_text(evaluations, base.name, data))
 
 
@@ -191,12 +207,11 @@ def _is_pipeline(tuned: Path) -> bool:
 def _write(
     folder: Path, base: str, evaluations: Sequence[Evaluation], held_out: str | None
 ) -> dict[str, Any]:
-    """Write page, pictures, rows and figures to `folder`; what `evaluation.json` says."""
+    """Write page, pictures and rows to `folder`; what `evaluation.json` is to say."""
     from invdpo.curate.evaluation.grid import write_grid
     from invdpo.curate.evaluation.page_content import page_of
     from invdpo.curate.evaluation.results_table import write_results
     from invdpo.curate.report.evaluation_page import write_evaluation_page
-    from invdpo.curate.storage.atomic import replacing
 
     grids = [folder / f"grid{f'-{n}' if n > 1 else ''}.png" for n in range(1, len(evaluations) + 1)]
     for grid, evaluation in zip(grids, evaluations, strict=True):
@@ -205,7 +220,7 @@ def _write(
     write_results(results, base, evaluations)
     page = page_of(folder.resolve().name, base, evaluations, held_out)
     write_evaluation_page(page, folder / PAGE)
-    data = {
+    return {
         "folder": str(folder),
         "page": str(folder / PAGE),
         "grid": str(grids[0]),
@@ -217,6 +232,10 @@ def _write(
         "categories": [{"tuned": e.tuned} | row for e in evaluations for row in e.category_rows()],
         "notes": list(dict.fromkeys(note for e in evaluations for note in e.notes)),
     }
-    with replacing(folder / "evaluation.json") as temporary:
+
+
+def _write_figures(path: Path, data: dict[str, Any]) -> None:
+    from invdpo.curate.storage.atomic import replacing
+
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
-    return data

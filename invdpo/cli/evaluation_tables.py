@@ -27,6 +27,8 @@ CATEGORIES = ("category", "figure", "prompts", "base", "tuned", "difference [95 
 def evaluation_text(evaluations: Sequence[Evaluation], base: str, data: Mapping[str, Any]) -> str:
     """A table for each tuned model, then where everything is."""
     parts = [part for one in evaluations for part in _tables(one, base)]
+    exported = [f"{folder}: {model}" for folder, model in data.get("export", {}).items()]
+    parts += ["\n".join(["Images for the benchmark's own judges:", *exported])] if exported else []
     return "\n\n".join([*parts, f"Images, base beside tuned: {data['page']} and {data['grid']}"])
 
 
