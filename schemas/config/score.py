@@ -6,18 +6,27 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import EMBEDDED, LOCAL, RUNTIME, Count, Dtype, Section
+from invdpo.schemas.config.section import (
+    EMBEDDED,
+    LOCAL,
+    OPTIONAL,
+    RUNTIME,
+    Count,
+    Dtype,
+    Section,
+)
+from invdpo.schemas.config.vlm import VlmOptions
 
 
-class ScoreConfig(Section):
-    """Which scorers score the candidates."""
+class _Score(Section):
+    """The options of this section alone; the help shows them before those that others share."""
 
     scorers: tuple[str, ...] = Field(
         ("composition", "clip"),
         min_length=1,
         description="Any of aesthetic, brisque, clip, "
-        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; the scores of hpsv2, "
-        "imagereward, pickscore and remote only compare images of one prompt.",
+        "composition, hpsv2, imagereward, nsfw, pickscore, remote, soft_tifa, vqascore; the scores "
+        "of hpsv2, imagereward, pickscore and remote only compare images of one prompt.",
         json_schema_extra=LOCAL,
     )
     annotator: str = Field(
@@ -104,3 +113,18 @@ class ScoreConfig(Section):
     )
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=RUNTIME)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
+    soft_tifa_mean: Literal["arithmetic", "geometric"] = Field(
+        "arithmetic",
+        description="Mean over the facts of a prompt in `soft_tifa`.",
+        json_schema_extra=OPTIONAL,
+    )
+    soft_tifa_answer: Literal["probability", "word"] = Field(
+        "probability",
+        description="What `soft_tifa` judges a fact by: the probability of yes, or 1 or 0 by the "
+        "word, for servers without logprobs.",
+        json_schema_extra=OPTIONAL,
+    )
+
+
+class ScoreConfig(VlmOptions, _Score):
+    """Which scorers score the candidates."""

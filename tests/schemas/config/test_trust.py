@@ -20,7 +20,7 @@ NEED_A_WORD = {
     f"detector_clip_pretrained alternatives {VLM}",
     "score": "scorers clip_model clip_pretrained pickscore_model pickscore_processor "
     "hpsv2_checkpoint hpsv2_architecture aesthetic_head aesthetic_clip imagereward_folder "
-    "imagereward_tokenizer vqascore_model remote_url remote_key_variable",
+    f"imagereward_tokenizer vqascore_model remote_url remote_key_variable {VLM}",
     "pair": "",
     "dataset": "",
     "train": "model revision data_revision start_from picture_prompts trackers",
@@ -41,7 +41,7 @@ HARMLESS = {
     "annotate": "detector_query detector_threshold detector_nms detector_attributes "
     f"vlm_vocabulary batch_size device {VLM_OTHERS}",
     "score": "annotator hpsv2_version vqascore_dtype remote_needs remote_lower_is_better "
-    "remote_timeout batch_size device",
+    f"remote_timeout soft_tifa_mean soft_tifa_answer batch_size device {VLM_OTHERS}",
     "pair": "weights policy normalisation min_margin margins consensus max_loss floors limits "
     "hard_by hard_apart hard_near duplicates duplicate_distance max_per_prompt distinct shares "
     "target_pairs target_images held_out reviews split_by validation_fraction seed",
