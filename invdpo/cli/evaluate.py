@@ -215,7 +215,7 @@ def _write(
 
     grids = [folder / f"grid{f'-{n}' if n > 1 else ''}.png" for n in range(1, len(evaluations) + 1)]
     for grid, evaluation in zip(grids, evaluations, strict=True):
-        write_grid(grid, evaluation.results[:GRID])
+        write_grid(grid, [r for r in evaluation.results if r.number == 0][:GRID])
     results = folder / "results.parquet"
     write_results(results, base, evaluations)
     page = page_of(folder.resolve().name, base, evaluations, held_out)
