@@ -13,8 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from invdpo.curate.evaluation.models import BASE, TUNED
-from invdpo.curate.evaluation.results import UNNAMED, Evaluation, Outcome, Result
+from invdpo.curate.evaluation.results import BASE, UNNAMED, Evaluation, Outcome, Result
 from invdpo.curate.exchange.names import file_stem
 from invdpo.curate.prompts.file import read_records
 from invdpo.curate.storage.atomic import replacing_folder
@@ -42,17 +41,16 @@ def find_export(name: str, prompts: PromptsConfig) -> Write:
 def export_images(
     folder: Path, write: Write, base: str, evaluations: Sequence[Evaluation]
 ) -> dict[str, str]:
-    """Write `folder` anew with one folder for each model: folder -> name of the model.
+    """Write `folder` anew with a folder for each model, named as its workspace: folder -> model.
 
     An image that the model refused is left out. Raises `WorkspaceError` for a disk that is full.
     """
     names = {BASE: base}
     with replacing_folder(folder) as new:
         write(new / BASE, [(result, result.base) for result in evaluations[0].results])
-        for number, one in enumerate(evaluations, start=1):
-            name = TUNED if number == 1 else f"{TUNED}-{number}"
-            write(new / name, [(result, result.tuned) for result in one.results])
-            names[name] = one.tuned
+        for one in evaluations:
+            write(new / one.workspace, [(result, result.tuned) for result in one.results])
+            names[one.workspace] = one.tuned
     return {str(folder / name): model for name, model in names.items()}
 
 

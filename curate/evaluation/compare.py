@@ -18,8 +18,6 @@ from invdpo.curate.annotators.judges import (
     whole_commands,
 )
 from invdpo.curate.evaluation.models import (
-    BASE,
-    TUNED,
     EvaluatedModel,
     configure,
     seed_folders,
@@ -27,6 +25,8 @@ from invdpo.curate.evaluation.models import (
 )
 from invdpo.curate.evaluation.preparation import COMPOSITION, TrainingPrompts, choose_judges
 from invdpo.curate.evaluation.results import (
+    BASE,
+    TUNED,
     Evaluation,
     Outcome,
     Result,
@@ -104,12 +104,14 @@ def compare_models(
         check_judges(configure(config, base, config.eval.seed), judging)
         *in_tuned, in_base = _outcomes(folder, config, [*tuned, base], options)
         first = next(iter(seed_folders(folder, config).values()))
+        names = [ws.root.name for ws in tuned_workspaces(first, tuned)]
         cut = cut_notes(Workspace(first / BASE), config.score.scorers)
     evaluations = []
-    for model, leak, outcomes in zip(tuned, leaks, in_tuned, strict=True):
+    for model, name, leak, outcomes in zip(tuned, names, leaks, in_tuned, strict=True):
         results = tuple(_results(prompts, in_base, outcomes))
         own_notes = [*notes, *([leak] if leak else []), *cut]
-        evaluations.append(evaluate_results(results, config.score.scorers, own_notes, model.name))
+        scorers = config.score.scorers
+        evaluations.append(evaluate_results(results, scorers, own_notes, model.name, name))
     later = (note for evaluation in evaluations for note in evaluation.notes)
     for note in dict.fromkeys(note for note in later if note not in {*notes, *leaks}):
         log.warning(note)

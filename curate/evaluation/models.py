@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invdpo.curate.evaluation.preparation import TrainingPrompts
+from invdpo.curate.evaluation.results import TUNED
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import load_config
-
-BASE, TUNED = "base", "tuned"
 
 
 @dataclass(frozen=True)

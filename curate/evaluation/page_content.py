@@ -7,8 +7,7 @@ from itertools import islice
 from typing import Any
 
 from invdpo import __version__
-from invdpo.curate.evaluation.models import BASE, TUNED
-from invdpo.curate.evaluation.results import ALL_RIGHT, Evaluation, Outcome, Result
+from invdpo.curate.evaluation.results import ALL_RIGHT, BASE, TUNED, Evaluation, Outcome, Result
 from invdpo.curate.report.evaluation_page import (
     Card,
     CardGroup,

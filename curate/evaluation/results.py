@@ -19,6 +19,8 @@ from invdpo.curate.evaluation.statistics import Comparison, Interval, compare
 from invdpo.curate.storage.parts import read_part
 from invdpo.schemas import DataError
 
+BASE, TUNED = "base", "tuned"
+"""What the models are to each other, and the names of their workspaces."""
 ALL_RIGHT = f"{COMPOSITION}_all_right"
 UNNAMED = "none"
 """What prompts without a category are called where others have one."""
@@ -96,6 +98,8 @@ class Evaluation:
     """What could not be judged and what the prompts are, in plain sentences."""
     tuned: str = ""
     """Name of the tuned model."""
+    workspace: str = ""
+    """Name of the folder with its images."""
 
     @property
     def main_figures(self) -> list[str]:
@@ -120,13 +124,17 @@ class Evaluation:
 
 
 def evaluate_results(
-    results: tuple[Result, ...], scorers: Sequence[str], notes: Sequence[str], tuned: str
+    results: tuple[Result, ...],
+    scorers: Sequence[str],
+    notes: Sequence[str],
+    tuned: str,
+    workspace: str = TUNED,
 ) -> Evaluation:
     """The figures, and notes on what was not judged. Raises `DataError` when nothing was."""
     comparisons, unjudged = compare_figures(results), [*_unjudged(results, scorers)]
     if not comparisons:
         raise DataError("\n".join(["No prompt could be judged in the images of both.", *unjudged]))
-    return Evaluation(results, comparisons, (*notes, *unjudged), tuned)
+    return Evaluation(results, comparisons, (*notes, *unjudged), tuned, workspace)
 
 
 def by_category(results: Sequence[Result]) -> dict[str, list[Result]]:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from invdpo.curate.evaluation.models import BASE, TUNED
-from invdpo.curate.evaluation.results import Evaluation, Outcome, Result
+from invdpo.curate.evaluation.results import BASE, TUNED, Evaluation, Outcome, Result
 from invdpo.curate.storage.atomic import replacing
 from invdpo.schemas.tables import Record
 

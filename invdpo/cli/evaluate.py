@@ -227,6 +227,7 @@ def _write(
         "results": str(results),
         "base": base,
         "tuned": [evaluation.tuned for evaluation in evaluations],
+        "workspaces": {evaluation.workspace: evaluation.tuned for evaluation in evaluations},
         "held_out": held_out,
         "figures": [{"tuned": e.tuned} | row for e in evaluations for row in e.rows()],
         "categories": [{"tuned": e.tuned} | row for e in evaluations for row in e.category_rows()],

@@ -19,7 +19,9 @@ RECORDS = [
 ]
 
 
-def evaluation(*rows: tuple[str, str | None], refused: int = -1) -> Evaluation:
+def evaluation(
+    *rows: tuple[str, str | None], refused: int = -1, workspace: str = "tuned"
+) -> Evaluation:
     """Two images of each prompt; one of the tuned model may be refused."""
     results = [
         Result(
@@ -33,7 +35,7 @@ def evaluation(*rows: tuple[str, str | None], refused: int = -1) -> Evaluation:
         for place, (prompt, category) in enumerate(rows)
         for number in range(2)
     ]
-    return Evaluation(tuple(results), {}, tuned="lab/tuned")
+    return Evaluation(tuple(results), {}, tuned="lab/tuned", workspace=workspace)
 
 
 def files(folder: Path) -> list[str]:
@@ -65,7 +67,10 @@ def test_t2i_compbench(tmp_path: Path) -> None:
     write = find_export("t2i-compbench", PromptsConfig())
     rows = [("a red_brown cat / dog.", "color"), ("x" * 300, "color"), ("a cat", None)]
     export_images(
-        tmp_path / "out", write, "b", [evaluation(*rows), evaluation(("../../a", "../b"))]
+        tmp_path / "out",
+        write,
+        "b",
+        [evaluation(*rows), evaluation(("../../a", "../b"), workspace="tuned-2")],
     )
     names = sorted(path.name for path in (tmp_path / "out/base/color/samples").iterdir())
     assert sorted(int(re.split(r"[_.]", name)[-2]) for name in names) == [0, 1, 2, 3]

@@ -136,6 +136,7 @@ def test_one_more_model_leaves_what_was_drawn(tiny_model: Path, tmp_path: Path) 
     drawn = {path: path.stat().st_mtime_ns for path in folder.rglob("part-*.parquet")}
     both = compare_models(folder, config, base, [second, first], OPTIONS)
     assert both[1] == alone
+    assert [one.workspace for one in both] == ["tuned-2", "tuned"]
     assert [one.tuned for one in both] == [str(other), str(tiny_model)]
     assert {path: path.stat().st_mtime_ns for path in drawn} == drawn
     workspaces = {f"{seed}{name}" for seed in ("", "seed-9/") for name in ("base", "tuned")}
