@@ -66,12 +66,8 @@ def test_t2i_compbench(tmp_path: Path) -> None:
     """Its judges take the prompt up to the first underscore, and sort by the number at the end."""
     write = find_export("t2i-compbench", PromptsConfig())
     rows = [("a red_brown cat / dog.", "color"), ("x" * 300, "color"), ("a cat", None)]
-    export_images(
-        tmp_path / "out",
-        write,
-        "b",
-        [evaluation(*rows), evaluation(("../../a", "../b"), workspace="tuned-2")],
-    )
+    second = evaluation(("../../a", "../b"), workspace="tuned-2")
+    export_images(tmp_path / "out", write, "b", [evaluation(*rows), second])
     names = sorted(path.name for path in (tmp_path / "out/base/color/samples").iterdir())
     assert sorted(int(re.split(r"[_.]", name)[-2]) for name in names) == [0, 1, 2, 3]
     assert {name.split("_")[0] for name in names} == {"a red brown cat   dog.", "x" * 240}
