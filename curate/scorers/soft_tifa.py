@@ -66,15 +66,12 @@ class SoftTifaScorer(Scorer):
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged | Failure]:
         """One score a candidate, with the mean of each kind of fact beside it."""
         asked = [fact_questions(candidate.graph) for candidate in candidates]
-        answers = iter(
-            self._client.answer(
-                [
-                    self._question(text, candidate.image_bytes)
-                    for candidate, questions in zip(candidates, asked, strict=True)
-                    for text in questions
-                ]
-            )
-        )
+        questions: list[Question[float]] = [
+            self._question(text, candidate.image_bytes)
+            for candidate, texts in zip(candidates, asked, strict=True)
+            for text in texts
+        ]
+        answers = iter(self._client.answer(questions))
         return [self._judged(one, list(islice(answers, len(one)))) for one in asked]
 
     def _question(self, text: str, image: bytes) -> Question[float]:

@@ -77,7 +77,7 @@ def test_many_results_leave_room_for_each_group() -> None:
 def test_it_fits_a_telephone(page: Page, written: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 900})
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         page.goto(written.as_uri())
         assert page.title() == "Evaluation work"
         assert [page.evaluate(count) for count in (UNSEEN, WIDER, HIDDEN)] == [0, 0, 0]
