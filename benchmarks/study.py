@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate import steps
-from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_model
+from invdpo.curate.evaluation.compare import evaluate_model
+from invdpo.curate.evaluation.models import EvaluatedModel
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.shapes import bundle
 from invdpo.curate.storage.atomic import replacing
@@ -165,7 +166,7 @@ class Study:
         if not path.exists():
             ws = Workspace(self._plan.folder / "samples" / name)
             seen = evaluate_model(ws, self._judging(), spec, self._options)
-            right = {prompt_id: outcome.right for prompt_id, (_, outcome) in seen.items()}
+            right = {prompt_id: outcome.right for (prompt_id, _), outcome in seen.items()}
             with replacing(path) as temporary:
                 temporary.write_text(json.dumps(right), encoding="utf-8")
         found: Right = json.loads(path.read_text(encoding="utf-8"))

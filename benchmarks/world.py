@@ -16,7 +16,8 @@ from pathlib import Path
 from report import stamp, table
 from spoilt import SPOILS, scenes, share_right, spoilt
 
-from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_model
+from invdpo.curate.evaluation.compare import evaluate_model
+from invdpo.curate.evaluation.models import EvaluatedModel
 from invdpo.curate.evaluation.statistics import wilson
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
@@ -45,7 +46,7 @@ def drawing(name: str, count: int, samplings: list[str]) -> list[tuple[str, ...]
             options = RunOptions(part_size=64)
             model, ws = EvaluatedModel(name), Workspace(Path(folder))
             seen = evaluate_model(ws, config, model, options)
-        share = wilson(sum(outcome.right for _, outcome in seen.values()), len(seen))
+        share = wilson(sum(outcome.right for outcome in seen.values()), len(seen))
         told = f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
         rows.append((steps, guidance, f"{len(seen):,}", told))
     return rows

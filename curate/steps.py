@@ -55,7 +55,7 @@ from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import format_counts
-from invdpo.schemas.tables import OK, PROMPTS, Record
+from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
 
 NO_GRAPH = "a scene graph; the others can't be judged by `composition`"
 
@@ -81,7 +81,8 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
                 return StepResult("prompts", str(ws.prompts_path), planned=made)
             ws.save_config(config)
             remove_stale(ws.root)
-            table = pa.Table.from_pylist(rows, PROMPTS)
+            by_category = any(row["category"] for row in rows)
+            table = pa.Table.from_pylist(rows, with_categories(PROMPTS) if by_category else PROMPTS)
             write_part(ws.prompts_path, table, fingerprint, {"doubled": doubled})
         result = _prompts_result(ws, made, asked)
     notes = (*result.notes, *counts)

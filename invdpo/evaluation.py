@@ -1,11 +1,11 @@
-"""A tuned model against its base, from the folder that a training left: figures, grid and file."""
+"""Tuned models against their base, from the folders that trainings left: figures, pages, file."""
 
 from __future__ import annotations
 
 import json
 import logging
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,36 +16,77 @@ from invdpo.schemas.config import Config
 from invdpo.trained import BaseModel, Training, find_base, prompts_seen, read_training
 
 if TYPE_CHECKING:
-    from invdpo.curate.evaluation.compare import Evaluation
+    from invdpo.curate.evaluation.models import EvaluatedModel
+    from invdpo.curate.evaluation.results import Evaluation
+    from invdpo.curate.runner import RunOptions
 
 log = logging.getLogger("invdpo.eval")
+Note = Callable[[str], None]
 
 GRID = 12
 """Prompts in the grid of images."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """An evaluation, and where it was written."""
+class Request:
+    """What is compared, and what is written."""
 
-    evaluation: Evaluation
+    tuned: Sequence[Path]
+    """What trainings wrote: LoRAs (folders or files) or the folders of models."""
+    options: RunOptions
+    output: Path | None = None
+    """Folder for what is written; `evaluation` beside the weights when None."""
+    checkpoints: bool = False
+    """Whether each one's checkpoints are compared as well."""
+    export: str | None = None
+    """Benchmark for whose judges the images are written, too."""
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """The evaluations, and where they were written."""
+
     folder: Path
-    base: BaseModel
+    base: str
+    evaluations: Sequence[Evaluation]
+    held_out: str | None
+    exported: Mapping[str, str]
 
     @property
-    def grid(self) -> Path:
-        """The images, base beside tuned."""
-        return self.folder / "grid.png"
+    def page(self) -> Path:
+        """The models side by side, in HTML."""
+        return self.folder / "index.html"
+
+    @property
+    def results(self) -> Path:
+        """One row for each model, prompt and image, in Parquet."""
+        return self.folder / "results.parquet"
+
+    @property
+    def grids(self) -> list[Path]:
+        """The first images, base beside tuned, of each tuned model."""
+        numbers = range(1, len(self.evaluations) + 1)
+        return [self.folder / f"grid{f'-{n}' if n > 1 else ''}.png" for n in numbers]
 
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
-        return {
+        every = self.evaluations
+        data = {
             "folder": str(self.folder),
-            "grid": str(self.grid),
-            "base": str(self.base),
-            "figures": self.evaluation.rows(),
-            "notes": list(self.evaluation.notes),
+            "page": str(self.page),
+            "grid": str(self.grids[0]),
+            "results": str(self.results),
+            "base": self.base,
+            "tuned": [one.tuned for one in every],
+            "workspaces": {one.workspace: one.tuned for one in every},
+            "held_out": self.held_out,
+            "figures": [{"tuned": one.tuned} | row for one in every for row in one.rows()],
+            "categories": [
+                {"tuned": one.tuned} | row for one in every for row in one.category_rows()
+            ],
+            "notes": list(dict.fromkeys(note for one in every for note in one.notes)),
         }
+        return data | ({"export": dict(self.exported)} if self.exported else {})
 
 
 def evaluate(
@@ -61,57 +102,101 @@ def evaluate(
     Images and figures go into `output`, or `evaluation` in the folder of the weights. Raises what
     the steps raise, and `DataError` when nothing could be judged.
     """
+    from invdpo.curate.runner import RunOptions
+
     files, given = layers(config)
     whole, own = read_config((), preset, files, given), read_config((), None, files, given)
     command = f"invdpo eval {shlex.quote(str(tuned))}"
-    folder = Path(output) if output else None
-    found = compare_with_base(
-        Path(tuned), folder, whole, own, command, note=log.warning, progress=progress
-    )
-    return found.evaluation
+    folder, options = Path(output) if output else None, RunOptions(progress=progress)
+    request = Request([Path(tuned)], options, folder)
+    found = compare_with_base(request, whole, own, command, note=log.warning)
+    return found.evaluations[0]
 
 
 def compare_with_base(
-    tuned: Path,
-    output: Path | None,
-    config: Config,
-    own: Config,
-    command: str,
-    *,
-    note: Callable[[str], None],
-    progress: bool = True,
-) -> Comparison:
-    """Evaluate both models and write images and figures.
+    request: Request, config: Config, own: Config, command: str, *, note: Note
+) -> Comparisons:
+    """Evaluate the models and write pages, images and figures.
 
-    Args:
-        tuned: What a training wrote: a LoRA (folder or file) or the folder of a model.
-        output: Folder for what is written; `evaluation` beside the weights when None.
-        config: All that decides the evaluation.
-        own: What of it this call itself says, without a preset.
-        command: What was typed, for a refusal.
-        note: Told what the user should know.
-        progress: Whether to show bars when stderr is a terminal.
+    `own` is what of `config` this call itself says, without a preset; `command` was typed, for a
+    refusal; `note` is told what the user should know.
     """
-    from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_models, lock_evaluation
-    from invdpo.curate.evaluation.grid import write_grid
-    from invdpo.curate.evaluation.preparation import TrainingPrompts
-    from invdpo.curate.runner import RunOptions
+    from invdpo.curate.evaluation.benchmark_folders import export_images, find_export
+    from invdpo.curate.evaluation.compare import compare_models, lock_evaluation
 
-    is_pipeline, training = _is_pipeline(tuned), read_training(tuned)
-    base_model = find_base(tuned, training, _named_base(config, own, training))
-    base = EvaluatedModel(base_model.model, base_model.revision)
-    tuned_model = EvaluatedModel(str(tuned)) if is_pipeline else replace(base, lora=str(tuned))
-    folder = output or (tuned if tuned.is_dir() else tuned.parent) / "evaluation"
-    seen = TrainingPrompts(training.dataset, prompts_seen(training)) if training else None
-    if not (seen and seen.keys):
-        note("The prompts of the training aren't known, so none can be told to be of it.")
-    options = RunOptions(progress=progress)
+    paths = _with_checkpoints(request.tuned) if request.checkpoints else request.tuned
+    base, models = _models(config, own, list(dict.fromkeys(paths)), note)
+    folder, export = request.output or _default_folder(paths), request.export
+    _check_held_out(config)
+    write = find_export(export, config.prompts) if export else None
     with lock_evaluation(folder):
-        evaluation = evaluate_models(folder, config, base, tuned_model, options, seen, command)
-        found = Comparison(evaluation, folder, base_model)
-        write_grid(found.grid, evaluation.results[:GRID])
-        _write_figures(folder / "evaluation.json", found.to_dict())
+        evaluations = compare_models(folder, config, base, models, request.options, command)
+        exported: Mapping[str, str] = {}
+        if export and write:
+            exported = export_images(folder / export, write, base.name, evaluations)
+        found = Comparisons(folder, base.name, evaluations, config.eval.held_out, exported)
+        _write(found)
     return found
+
+
+def _check_held_out(config: Config) -> None:
+    name, scorers = config.eval.held_out, config.score.scorers
+    if name is not None and name not in scorers:
+        raise ConfigError(
+            f"eval.held_out: found {name}, which is not among the scorers: {', '.join(scorers)}. "
+            f"Name one of them, or add it: --scorers {','.join([*scorers, name])}"
+        )
+
+
+def _with_checkpoints(given: Sequence[Path]) -> list[Path]:
+    """Each model and, before it, the weights that its training kept on the way."""
+    paths = []
+    for path in given:
+        kept = sorted((path / "checkpoints").glob("step-*"))
+        if not kept:
+            text = f"{path}: no checkpoints/step-… in it; `invdpo train --save-every` keeps them"
+            raise DataError(f"{text}. Leave out --checkpoints.")
+        paths += [*kept, path]
+    return paths
+
+
+def _default_folder(paths: Sequence[Path]) -> Path:
+    """Of several checkpoints that of their training."""
+    first = paths[0] if paths[0].is_dir() else paths[0].parent
+    of_training = len(paths) > 1 and first.parent.name == "checkpoints"
+    return (first.parents[1] if of_training else first) / "evaluation"
+
+
+def _models(
+    config: Config, own: Config, paths: Sequence[Path], note: Note
+) -> tuple[EvaluatedModel, list[EvaluatedModel]]:
+    """The base and the tuned models. Raises `ConfigError` for none, and for several bases."""
+    from invdpo.curate.evaluation.models import EvaluatedModel
+    from invdpo.curate.evaluation.preparation import TrainingPrompts
+
+    if not paths:
+        raise ConfigError("No model is named. Name what was tuned: invdpo eval TUNED")
+    pipelines = [_is_pipeline(path) for path in paths]
+    trainings = [read_training(path) for path in paths]
+    bases: list[BaseModel] = []
+    for path, training in zip(paths, trainings, strict=True):
+        known = trainings.index(training)  # checkpoints share the report of their training
+        named = _named_base(config, own, training)
+        bases.append(bases[known] if known < len(bases) else find_base(path, training, named))
+    if other := next((n for n, base in enumerate(bases) if base != bases[0]), None):
+        raise ConfigError(
+            f"{paths[0]}: tuned from {bases[0]}, but {paths[other]} from {bases[other]}; models "
+            "that are compared share one base. Evaluate them apart."
+        )
+    seen = [TrainingPrompts(t.dataset, prompts_seen(t)) if t else None for t in trainings]
+    if not all(one and one.keys for one in seen):
+        note("The prompts of the training aren't known, so none can be told to be of it.")
+    base = EvaluatedModel(bases[0].model, bases[0].revision)
+    models = [
+        replace(EvaluatedModel(str(path)) if whole else replace(base, lora=str(path)), trained_on=s)
+        for path, whole, s in zip(paths, pipelines, seen, strict=True)
+    ]
+    return base, models
 
 
 def _named_base(config: Config, own: Config, training: Training | None) -> BaseModel | None:
@@ -140,8 +225,17 @@ def _is_pipeline(tuned: Path) -> bool:
     return is_pipeline
 
 
-def _write_figures(path: Path, data: dict[str, Any]) -> None:
+def _write(found: Comparisons) -> None:
+    from invdpo.curate.evaluation.grid import write_grid
+    from invdpo.curate.evaluation.page_content import page_of
+    from invdpo.curate.evaluation.results_table import write_results
+    from invdpo.curate.report.evaluation_page import write_evaluation_page
     from invdpo.curate.storage.atomic import replacing
 
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    for grid, evaluation in zip(found.grids, found.evaluations, strict=True):
+        write_grid(grid, [r for r in evaluation.results if r.number == 0][:GRID])
+    write_results(found.results, found.base, found.evaluations)
+    page = page_of(found.folder.resolve().name, found.base, found.evaluations, found.held_out)
+    write_evaluation_page(page, found.page)
+    with replacing(found.folder / "evaluation.json") as temporary:
+        temporary.write_text(json.dumps(found.to_dict(), indent=1), encoding="utf-8")

@@ -112,18 +112,22 @@ def _named_scalar(text: str) -> tuple[str, Any]:
 def flags(wanted: Iterable[str]) -> list[Flag]:
     """The flags of sections, `generate`, and of single fields, `generate.model`.
 
-    Where two share a name, the section's name goes before it.
+    `-annotate.annotators` leaves a field out. Where two share a name, the section's name goes
+    before it, but for a field that is the only one of its name to stand there by itself.
     """
+    entries = list(wanted)
     fields = [
-        (section, field, info)
-        for section, _, only in (entry.partition(".") for entry in wanted)
+        (section, field, info, bool(only))
+        for section, _, only in (entry.partition(".") for entry in entries if entry[0] != "-")
         for field, info in section_class(section).model_fields.items()
-        if only in ("", field)
+        if only in ("", field) and f"-{section}.{field}" not in entries
     ]
-    counts = Counter(field for _, field, _ in fields)
+    counts = Counter(field for _, field, _, _ in fields)
+    alone = Counter(field for _, field, _, single in fields if single)
     return [
-        Flag(section, field, f"{section}_{field}" if counts[field] > 1 else field, info)
-        for section, field, info in fields
+        Flag(section, field, field if plain else f"{section}_{field}", info)
+        for section, field, info, single in fields
+        for plain in [counts[field] == 1 or (single and alone[field] == 1)]
     ]
 
 

@@ -30,6 +30,14 @@ PROMPTS = pa.schema(
     ]
 )
 
+CATEGORY = pa.field("category", pa.string())
+
+
+def with_categories(prompts: pa.Schema) -> pa.Schema:
+    """Prompts of a benchmark that says of each which of its categories it belongs to."""
+    return prompts.append(CATEGORY)
+
+
 CANDIDATES = pa.schema(
     [
         pa.field("candidate_id", pa.string(), nullable=False),
@@ -109,7 +117,13 @@ def pairs_schema(scorers: Iterable[str]) -> pa.Schema:
 
 TYPES = {
     field.name: field.type
-    for schema in (PROMPTS, with_options(CANDIDATES), ANNOTATIONS, SCORES, pairs_schema(()))
+    for schema in (
+        with_categories(PROMPTS),
+        with_options(CANDIDATES),
+        ANNOTATIONS,
+        SCORES,
+        pairs_schema(()),
+    )
     for field in schema
 }
 """Column -> its type, the same in every table of a workspace that has it; reviews aside."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from invdpo.curate.clients.budget import Usage
@@ -13,9 +13,18 @@ from invdpo.schemas import ConfigError
 from invdpo.schemas.config.vlm import VlmOptions
 
 Message = dict[str, Any]
+PARTS = ("token", "logprob")
 PATH = "/chat/completions"
 FORMAT_REFUSED = (400, 404, 415, 422, 501)
 """Statuses of servers that may not know the response format in the request."""
+TEXT, TOKENS = "text", "tokens"
+"""Keys of the answer to a question that is asked for the first token's probabilities."""
+FIRST_TOKEN = [
+    {"max_tokens": 1, "logprobs": True, "top_logprobs": 20},
+    {"max_tokens": 1, "logprobs": True, "top_logprobs": 5},
+    {"max_tokens": 1},
+]
+"""Parts of a request for it, the most telling first; servers differ in what they allow."""
 NEW_LIMIT = "max_completion_tokens"
 """The name that newer models of OpenAI want in place of `max_tokens`, and state in their error."""
 
@@ -28,6 +37,8 @@ class Reply(NamedTuple):
     finish_reason: str
     """`stop`; `length` if the answer was cut off; others exist."""
     refusal: str | None
+    tokens: tuple[tuple[str, float], ...] = ()
+    """What may stand first in it, with logarithms of probabilities, if the server says."""
 
 
 class Chat:
@@ -52,13 +63,16 @@ class Chat:
             settings["temperature"] = config.vlm_temperature
         return settings
 
-    def send(self, messages: Sequence[Message], schema: Mapping[str, Any]) -> Reply:
+    def send(self, messages: Sequence[Message], schema: Mapping[str, Any] | None) -> Reply:
         """The model's answer, in the form of `schema` if the server can enforce it.
+
+        Without a schema only the first token is asked for; the answer is then JSON of ours, with
+        `TEXT` and `TOKENS`.
 
         A server that refuses the schema is asked for JSON, and one that refuses JSON for any
         answer, so the caller has to check the answer in any case. Raises `AnswerError`.
         """
-        formats = _response_formats(schema)
+        formats = FIRST_TOKEN if schema is None else _response_formats(schema)
         index = self._format
         url = redact_url(f"{self._endpoint.url}{PATH}")
         while True:
@@ -77,6 +91,9 @@ class Chat:
                     raise
                 continue
             self._format = max(self._format, index)
+            if schema is None:
+                answer = {TEXT: reply.text, TOKENS: reply.tokens}
+                return reply._replace(text=json.dumps(answer, ensure_ascii=False))
             return reply
 
 
@@ -115,7 +132,19 @@ def _parse_reply(envelope: Any, url: str) -> Reply:
         Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))),
         str(choice.get("finish_reason") or ""),
         refusal if isinstance(refusal, str) and refusal else None,
+        tuple(_first_tokens(choice.get("logprobs"))),
     )
+
+
+def _first_tokens(logprobs: Any) -> Iterator[tuple[str, float]]:
+    """The likeliest first tokens, as servers of this protocol state them; none if they don't."""
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    first = content[0] if isinstance(content, list) and content else None
+    listed = first.get("top_logprobs") if isinstance(first, dict) else None
+    for entry in listed if isinstance(listed, list) else ():
+        token, value = (entry.get(k) if isinstance(entry, dict) else None for k in PARTS)
+        if isinstance(token, str) and isinstance(value, int | float) and value <= 0:
+            yield token, float(value)
 
 
 def _text(content: object) -> str:

@@ -46,10 +46,13 @@ class Question(Generic[Result]):
 
     system: str
     text: str
-    schema: Mapping[str, Any]
+    schema: Mapping[str, Any] | None
+    """Of the answer; None to ask for the first token alone, see `Chat.send`."""
     read: Callable[[Any], Result]
     """From the JSON of the answer to the result; raises `UnusableAnswerError`."""
     image: bytes | None = None
+    form: str = "with one JSON object of the form asked for only"
+    """How to answer, in words, for a model that did not."""
 
     def messages(self) -> list[Message]:
         """The messages of the first request."""
@@ -198,7 +201,7 @@ class VlmClient:
                 result = _read(question, reply.text, reply.finish_reason)
             except UnusableAnswerError as error:
                 problem = error
-                messages = [*messages, *_correction(reply, problem)]
+                messages = [*messages, *_correction(reply, problem, question.form)]
                 continue
             self._cache.put(key, reply.text)
             return result
@@ -243,10 +246,10 @@ def _without_fence(text: str) -> str:
     return text
 
 
-def _correction(reply: Reply, problem: UnusableAnswerError) -> list[Message]:
+def _correction(reply: Reply, problem: UnusableAnswerError, form: str) -> list[Message]:
     """The messages that ask for another answer."""
     quoted = reply.text[:MAX_QUOTED] or "(nothing)"
-    wanted = "Answer the same question again, with one JSON object of the form asked for only."
+    wanted = f"Answer the same question again, {form}."
     return [
         {"role": "assistant", "content": quoted},
         {"role": "user", "content": f"That answer can't be used: {problem}. {wanted}"},

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from invdpo.curate.evaluation.compare import Outcome, Result
+from invdpo.curate.evaluation.results import Outcome, Result
 from invdpo.curate.storage.atomic import replacing
 from invdpo.schemas.io.images import decode
 

@@ -8,6 +8,7 @@ neighbours in a batch play no part (0 of 64 pictures). So every batch is filled 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -27,6 +28,8 @@ from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.model_folder import DENOISERS
+
+log = logging.getLogger("invdpo.loading")
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -148,6 +151,7 @@ class ImageGenerator:
     @cached_property
     def _pipeline(self) -> Any:
         check_fit(self.spec)
+        log.info("loading %s", "+".join([self.name, *(one.path for one in self.spec.adapters)]))
         pipeline = load(self.spec.model, self._config.dtype)
         if self.spec.adapters:
             adapt(pipeline, self.spec)

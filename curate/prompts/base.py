@@ -31,6 +31,8 @@ class Draft:
     error: str | None = None
     line: int | None = None
     """Line or number of its record in the file, from 1."""
+    category: str | None = None
+    """What a benchmark calls prompts of this kind; None where nobody says."""
 
 
 class PromptSource(ABC):
@@ -117,6 +119,7 @@ def prompt_row(draft: Draft, source: str) -> Record:
         "graph": draft.graph.to_json() if draft.graph is not None else None,
         "source": source,
         "split_group": split_group(draft.prompt, draft.graph),
+        "category": draft.category,
         "status": REJECTED if error else OK,
         "error": f"{error}{line}" if error else None,
     }
@@ -125,7 +128,7 @@ def prompt_row(draft: Draft, source: str) -> Record:
 def _storable(draft: Draft) -> Draft:
     """The draft, or an error for half a surrogate pair, which JSON allows and no table can hold."""
     try:
-        (draft.prompt or "").encode()
+        f"{draft.prompt}{draft.category}".encode()
         if draft.graph is not None:
             draft.graph.to_json()
     except ValueError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.prompts.base import PROMPT_SOURCES, Draft, PromptSource
-from invdpo.curate.prompts.reader import GRAPH_COLUMNS, PromptReader
+from invdpo.curate.prompts.reader import COLUMNS_BESIDE, PromptReader
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.io.hub import hub_failure, hub_failures
@@ -77,7 +77,7 @@ class HubSource(PromptSource):
         if names is None:
             return dataset
         column = self._reader.column(names, self._path)
-        kept = {column, *GRAPH_COLUMNS}
+        kept = {column, *COLUMNS_BESIDE}
         return dataset.select_columns([name for name in names if name in kept])
 
     def counts(self) -> Counts:

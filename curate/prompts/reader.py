@@ -22,6 +22,10 @@ from invdpo.schemas.tables import OK
 
 GRAPH_COLUMNS = frozenset({"graph", "items", "relations", "include"})
 """Columns in which graphs may stand beside the prompts."""
+CATEGORY_COLUMNS = ("category", "tag")
+"""Columns in which the category of a prompt may stand; GenEval's is `tag`."""
+COLUMNS_BESIDE = GRAPH_COLUMNS.union(CATEGORY_COLUMNS)
+"""All columns that are read beside the prompts."""
 
 
 class PromptReader:
@@ -78,10 +82,11 @@ class PromptReader:
         if not isinstance(prompt, str):
             return Draft(None, error="the prompt is no text", line=number)
         prompt = prompt.strip()
+        draft = Draft(prompt, line=number, category=_category(record))
         try:
-            return Draft(prompt, self._graph(prompt, record), line=number)
+            return replace(draft, graph=self._graph(prompt, record))
         except DataError as error:
-            return Draft(prompt, error=str(error), line=number)
+            return replace(draft, error=str(error))
 
     def _graph(self, prompt: str, record: dict[str, Any]) -> SceneGraph | None:
         graph = record.get("graph")
@@ -99,6 +104,12 @@ class PromptReader:
             return None
         graph = world.parse(prompt) if self._config.parser == "auto" else None
         return graph or grammar.parse(prompt)
+
+
+def _category(record: dict[str, Any]) -> str | None:
+    """The first text in one of the columns of categories."""
+    texts = (record.get(name) for name in CATEGORY_COLUMNS)
+    return next((t.strip() for t in texts if isinstance(t, str) and t.strip()), None)
 
 
 def _add(draft: Draft, graph: SceneGraph | Failure) -> Draft:

@@ -13,6 +13,7 @@ from invdpo.curate.scorers import imagereward as imagereward
 from invdpo.curate.scorers import nsfw as nsfw
 from invdpo.curate.scorers import pickscore as pickscore
 from invdpo.curate.scorers import remote as remote
+from invdpo.curate.scorers import soft_tifa as soft_tifa
 from invdpo.curate.scorers import vqascore as vqascore
 from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 

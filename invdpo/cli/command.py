@@ -152,7 +152,14 @@ def _names_path(parameter: inspect.Parameter) -> bool:
     """Whether it is a path; of texts those without a flag may be one."""
     about: tuple[Any, ...] = getattr(parameter.annotation, "__metadata__", ())
     kind = parameter.annotation.__origin__ if about else parameter.annotation
-    return Path in (kind, *get_args(kind)) or any(isinstance(a, ArgumentInfo) for a in about)
+    return Path in _types(kind) or any(isinstance(a, ArgumentInfo) for a in about)
+
+
+def _types(kind: Any) -> Iterator[Any]:
+    """A type and those that it is made of: `list[Path] | None`, `list[Path]`, `Path`, `None`."""
+    yield kind
+    for part in get_args(kind):
+        yield from _types(part)
 
 
 def _at_home(value: Any) -> Any:

@@ -20,7 +20,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from invdpo.curate.evaluation.compare import Evaluation
+    from invdpo.curate.evaluation.results import Evaluation
     from invdpo.curate.workspace import Workspace
     from invdpo.train import TrainResult
 
@@ -182,7 +182,8 @@ def _train(ws: Workspace, config: Config) -> TrainResult:
 
 
 def _evaluate(ws: Workspace, config: Config) -> Evaluation:
-    from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_models
+    from invdpo.curate.evaluation.compare import evaluate_models
+    from invdpo.curate.evaluation.models import EvaluatedModel
     from invdpo.curate.runner import RunOptions
 
     base, tuned = (

@@ -1,7 +1,8 @@
-"""`invdpo eval`: compare a tuned model with its base on held-out prompts."""
+"""`invdpo eval`: compare tuned models with their base on held-out prompts."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -9,17 +10,43 @@ import typer
 
 from invdpo.cli.arguments import output_option
 from invdpo.cli.command import Job, command
-from invdpo.cli.output import table
-from invdpo.evaluation import Comparison, compare_with_base
+from invdpo.cli.evaluation_tables import evaluation_text
+from invdpo.evaluation import Request, compare_with_base
 
-TUNED = "What `invdpo train` wrote: a LoRA (folder or file) or the folder of a model."
+TUNED = (
+    "What `invdpo train` wrote: a LoRA (folder or file) or the folder of a model. Several are "
+    "compared with one base, each on the same prompts and seeds."
+)
 
-Tuned = Annotated[Path, typer.Argument(help=TUNED, metavar="TUNED")]
+Tuned = Annotated[list[Path] | None, typer.Argument(help=TUNED, metavar="TUNED")]
+More = Annotated[
+    list[Path] | None,
+    typer.Option("--tuned", help="The same as an option.", metavar="TUNED", show_default=False),
+]
+Checkpoints = Annotated[
+    bool, typer.Option("--checkpoints", help="Compare each TUNED's checkpoints as well.")
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace what weights or options made that are others now."),
+]
+
+Export = Annotated[
+    str | None,
+    typer.Option(
+        "--export",
+        help="Write the images as the judges of this benchmark read them, too.",
+        metavar="geneval|t2i-compbench",
+        show_default=False,
+    ),
+]
 
 SAMPLING = (
     "eval",
     "prompts.source",
     "prompts.path",
+    "prompts.column",
+    "prompts.shuffle",
     "generate.model",
     "generate.revision",
     "generate.num_inference_steps",
@@ -31,11 +58,9 @@ SAMPLING = (
     "generate.dtype",
     "generate.batch_size",
     "generate.device",
-    "score.scorers",
-    "score.annotator",
-    "score.clip_model",
-    "score.clip_pretrained",
-    "score.plugins",
+    "annotate",
+    "-annotate.annotators",
+    "score",
 )
 """What an evaluation may change; it sets candidates, seeds and LoRA itself."""
 
@@ -50,39 +75,22 @@ def enter(app: typer.Typer) -> None:
     command(app, "eval", *SAMPLING, example=example)(evaluate)
 
 
-def evaluate(job: Job, tuned: Tuned, output: Folder = None) -> None:
-    """Compare a tuned model with its base on held-out prompts."""
-    own = job.own_config()
-    found = compare_with_base(tuned, output, job.config(), own, job.words, note=job.out.note)
-    job.out.result(found.to_dict(), _comparison_table(found))
+def evaluate(
+    job: Job,
+    tuned: Tuned = None,
+    more: More = None,
+    checkpoints: Checkpoints = False,
+    overwrite: Overwrite = False,
+    export: Export = None,
+    output: Folder = None,
+) -> None:
+    """Compare tuned models with their base on held-out prompts."""
+    from invdpo.curate.runner import RunOptions
 
-
-def _comparison_table(found: Comparison) -> str:
-    header = (
-        "figure",
-        "prompts",
-        "base",
-        "tuned",
-        "difference",
-        "95 % interval",
-        "better",
-        "worse",
-        "p",
-    )
-    evaluation = found.evaluation
-    counts = {row["figure"]: row["prompts"] for row in evaluation.rows()}
-    rows = [
-        (
-            name,
-            counts[name],
-            c.base.value,
-            c.tuned.value,
-            f"{c.difference.value:+.3f}",
-            f"{c.difference.low:+.3f} … {c.difference.high:+.3f}",
-            c.better,
-            c.worse,
-            c.p_value,
-        )
-        for name, c in evaluation.comparisons.items()
-    ]
-    return f"{table(header, rows)}\n\nImages, base beside tuned: {found.grid}"
+    logging.getLogger("invdpo.loading").setLevel(logging.INFO)
+    paths, options = [*(tuned or ()), *(more or ())], RunOptions(overwrite=overwrite)
+    request = Request(paths, options, output, checkpoints, export)
+    config, own = job.config(), job.own_config()
+    found = compare_with_base(request, config, own, job.words, note=job.out.note)
+    data = found.to_dict()
+    job.out.result(data, evaluation_text(found.evaluations, found.base, data))

@@ -23,7 +23,7 @@ SECTIONS = {
 """Section of the configuration -> the heading above its options."""
 WORDS = "invdpo.words"
 """Key of the context's `meta`: the words of the command line."""
-TYPE = re.compile(r" <\w+>$")
+TYPE = re.compile(r" <[\w\[\]]+>$")
 """What Typer adds to an argument's name; our names say what is meant."""
 
 

@@ -17,7 +17,7 @@ from invdpo.schemas.config.improve import ImproveConfig
 from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.config.score import ScoreConfig
-from invdpo.schemas.config.section import Count, Section, Seed
+from invdpo.schemas.config.section import OPTIONAL, Count, Section, Seed
 from invdpo.schemas.config.train import TrainConfig
 
 __all__ = [
@@ -35,10 +35,23 @@ __all__ = [
 
 
 class EvalConfig(Section):
-    """Which prompts and samples compare two models."""
+    """Which prompts and samples compare models."""
 
-    num_prompts: Count = Field(128, description="Number of held-out prompts; one image each.")
-    seed: Seed = Field(1, description="Seed of prompts and images, the same for both models.")
+    num_prompts: Count = Field(128, description="Number of held-out prompts.")
+    num_images: Count = Field(
+        1, description="Images of each prompt, of every seed.", json_schema_extra=OPTIONAL
+    )
+    seed: Seed = Field(1, description="Seed of prompts and images, the same for all models.")
+    seeds: tuple[Seed, ...] = Field(
+        (),
+        description="Several seeds of the images; `seed` alone if not given.",
+        json_schema_extra=OPTIONAL,
+    )
+    held_out: str | None = Field(
+        None,
+        description="Scorer that took no part in choosing the pairs, and is marked as such.",
+        json_schema_extra=OPTIONAL,
+    )
 
 
 class Config(Section):

@@ -22,7 +22,8 @@ class _Prompts(Section):
     )
     path: str | None = Field(
         None,
-        description="File or its address if the source is `file`; OWNER/NAME if it is `hub`.",
+        description="File or its address if the source is `file`, several by a * in the name; "
+        "OWNER/NAME if it is `hub`.",
         json_schema_extra=LOCAL,
     )
     column: str | None = Field(

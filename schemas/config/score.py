@@ -7,7 +7,16 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from invdpo.schemas.config.plugin_options import PluginOptions
-from invdpo.schemas.config.section import EMBEDDED, LOCAL, RUNTIME, Count, Dtype, Section
+from invdpo.schemas.config.section import (
+    EMBEDDED,
+    LOCAL,
+    OPTIONAL,
+    RUNTIME,
+    Count,
+    Dtype,
+    Section,
+)
+from invdpo.schemas.config.vlm import VlmOptions
 
 
 class _Score(Section):
@@ -16,10 +25,10 @@ class _Score(Section):
     scorers: tuple[str, ...] = Field(
         ("composition", "clip"),
         min_length=1,
-        description="Any of aesthetic, brisque, clip, "
-        "composition, hpsv2, imagereward, nsfw, pickscore, remote, vqascore; the scores of hpsv2, "
-        "imagereward, pickscore and remote only compare images of one prompt. Or plug-ins: "
-        "PACKAGE.MODULE:CLASS, or NAME= before it.",
+        description="Any of aesthetic, brisque, clip, composition, hpsv2, imagereward, nsfw, "
+        "pickscore, remote, soft_tifa, vqascore; the scores of hpsv2, imagereward, pickscore and "
+        "remote only compare images of one prompt. Or plug-ins: PACKAGE.MODULE:CLASS, or NAME= "
+        "before it.",
         json_schema_extra=LOCAL,
     )
     annotator: str = Field(
@@ -106,9 +115,20 @@ class _Score(Section):
     )
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=RUNTIME)
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
+    soft_tifa_mean: Literal["arithmetic", "geometric"] = Field(
+        "arithmetic",
+        description="Mean over the facts of a prompt in `soft_tifa`.",
+        json_schema_extra=OPTIONAL,
+    )
+    soft_tifa_answer: Literal["probability", "word"] = Field(
+        "probability",
+        description="What `soft_tifa` judges a fact by: the probability of yes, or 1 or 0 by the "
+        "word, for servers without logprobs.",
+        json_schema_extra=OPTIONAL,
+    )
 
 
-class ScoreConfig(PluginOptions, _Score):
+class ScoreConfig(PluginOptions, VlmOptions, _Score):
     """Which scorers score the candidates."""
 
     named_by: ClassVar[str] = "scorers"

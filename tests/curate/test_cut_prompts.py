@@ -12,7 +12,8 @@ from invdpo.curate import steps
 from invdpo.curate.checkpoints.tokens import PromptLengths
 from invdpo.curate.dataset.card import dataset_facts
 from invdpo.curate.dataset.folder import DatasetFolder
-from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_models
+from invdpo.curate.evaluation.compare import evaluate_models
+from invdpo.curate.evaluation.models import EvaluatedModel
 from invdpo.curate.report.provenance import read_provenance
 from invdpo.curate.runner import RunOptions, StepResult
 from invdpo.curate.storage.cuts import count_cut

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import socket
 from collections.abc import Callable, Iterator
@@ -142,6 +143,15 @@ def reply(
     if usage is not None:
         body["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
     return Answer(body, **more)
+
+
+def yes_no_reply(*tokens: tuple[str, float], logprobs: bool = True) -> Answer:
+    """An answer of one token, the first of `tokens`, with the probabilities of all of them."""
+    listed = [{"token": token, "logprob": math.log(chance)} for token, chance in tokens if chance]
+    choice: dict[str, Any] = {"message": {"content": tokens[0][0]}, "finish_reason": "length"}
+    if logprobs:
+        choice["logprobs"] = {"content": [{"token": tokens[0][0], "top_logprobs": listed}]}
+    return Answer({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 1}})
 
 
 def question_text(request: dict[str, Any]) -> str:

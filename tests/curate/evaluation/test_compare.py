@@ -1,19 +1,17 @@
 """Evaluation of two tiny random models through the real steps, and the picture of it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from invdpo.curate.evaluation.compare import (
-    ALL_RIGHT,
-    EvaluatedModel,
-    evaluate_models,
-    lock_evaluation,
-)
+from invdpo.curate.evaluation.compare import compare_models, evaluate_models, lock_evaluation
 from invdpo.curate.evaluation.grid import write_grid
+from invdpo.curate.evaluation.models import EvaluatedModel
 from invdpo.curate.evaluation.preparation import TrainingPrompts
+from invdpo.curate.evaluation.results import ALL_RIGHT
 from invdpo.curate.runner import RunOptions
 from invdpo.schemas import ConfigError, PluginError, WorkspaceError
 from invdpo.schemas.config import Config
@@ -126,3 +124,26 @@ def test_a_second_evaluation_is_refused(tmp_path: Path) -> None:
     with held_elsewhere(lock), refused:
         evaluate_models(tmp_path, Config(), EvaluatedModel("a"), EvaluatedModel("b"), OPTIONS)
     assert os.listdir(tmp_path) == []
+
+
+def test_one_more_model_leaves_what_was_drawn(tiny_model: Path, tmp_path: Path) -> None:
+    """Both models against one base, each with two images of two seeds a prompt."""
+    folder, other = tmp_path / "eval", Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    sampling = {"num_prompts": 2, "seed": 3, "seeds": [3, 9], "num_images": 2}
+    config = tiny_config(tiny_model, eval=sampling)
+    base, first, second = (EvaluatedModel(str(m)) for m in (tiny_model, tiny_model, other))
+    (alone,) = compare_models(folder, config, base, [first], OPTIONS)
+    drawn = {path: path.stat().st_mtime_ns for path in folder.rglob("part-*.parquet")}
+    both = compare_models(folder, config, base, [second, first], OPTIONS)
+    assert both[1] == alone
+    assert [one.workspace for one in both] == ["tuned-2", "tuned"]
+    assert [one.tuned for one in both] == [str(other), str(tiny_model)]
+    assert {path: path.stat().st_mtime_ns for path in drawn} == drawn
+    workspaces = {f"{seed}{name}" for seed in ("", "seed-9/") for name in ("base", "tuned")}
+    made = {str(path.parents[1].relative_to(folder)) for path in folder.rglob("candidates/part-*")}
+    assert made == workspaces | {"tuned-2", "seed-9/tuned-2"}
+    seeds = [result.base.seed for result in alone.results]
+    assert len(set(seeds)) == len(seeds) == 8
+    assert [result.number for result in alone.results] == [0, 1, 2, 3] * 2
+    images = {result.tuned.image for result in alone.results}
+    assert len(images) == 8

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invdpo.curate.evaluation.compare import ALL_RIGHT, Outcome, Result
 from invdpo.curate.evaluation.grid import BAD, GOOD, write_grid
+from invdpo.curate.evaluation.results import ALL_RIGHT, Outcome, Result
 
 
 def outcome(*wrong: str, picture: bool = True) -> Outcome:

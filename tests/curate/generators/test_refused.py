@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from invdpo.curate.evaluation.compare import EvaluatedModel, evaluate_models
+from invdpo.curate.evaluation.compare import evaluate_models
+from invdpo.curate.evaluation.models import EvaluatedModel
 from invdpo.curate.generate import Generate, remake
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest
 from invdpo.curate.runner import RunOptions

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.curate.clients.server import Answer, serving, yes_no_reply
 from tests.curate.scorers import small_models, vlms
 
 if TYPE_CHECKING:
@@ -66,6 +69,19 @@ def address(clip_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def yes_no_server() -> Iterator[str]:
+    """A model that says yes with a probability that hangs on picture and question."""
+
+    def behave(request: dict[str, Any], _number: int) -> Answer:
+        digest = hashlib.sha256(json.dumps(request["messages"]).encode()).digest()
+        yes = (digest[0] + 1) / 257
+        return yes_no_reply(("Yes", yes / 2), (" yes", yes / 2), ("No", 1 - yes))
+
+    with serving(behave) as server:
+        yield server.url
+
+
+@pytest.fixture(scope="session")
 def settings(
     clip_folder: Path,
     pickscore_folder: Path,
@@ -74,6 +90,8 @@ def settings(
     imagereward_folder: Path,
     vlm_folder: Path,
     address: str,
+    yes_no_server: str,
+    tmp_path_factory: Folders,
 ) -> dict[str, dict[str, Any]]:
     """Scorer -> the options that make it judge by a small model; one entry for every scorer."""
     folder = str(pickscore_folder)
@@ -90,6 +108,11 @@ def settings(
         "nsfw": {},
         "pickscore": {"pickscore_model": folder, "pickscore_processor": folder},
         "remote": {"remote_url": address},
+        "soft_tifa": {
+            "vlm_url": yes_no_server,
+            "vlm_model": "m",
+            "vlm_cache": str(tmp_path_factory.mktemp("answers")),
+        },
         "vqascore": {"vqascore_model": str(vlm_folder)},
     }
 

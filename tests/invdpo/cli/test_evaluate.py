@@ -96,3 +96,44 @@ def test_a_folder_of_something_else_is_refused_at_once(
         assert "no LoRA weights" in result.stderr
         assert "what `invdpo train` wrote" in result.stderr
     assert not (folder / "evaluation").exists()
+
+
+def test_several_models_share_a_base(
+    tuned: Path, pipeline: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one that was evaluated before is not drawn again; both are named, and the base."""
+    other = Path(shutil.copytree(tuned, tmp_path / "other"))
+    words = ("--output", tmp_path / "eval", *QUICK, *TOYS, "--json")
+    first = invdpo("eval", tuned, *words)
+    assert first.exit_code == 0, first.stderr
+    caplog.clear()
+    both = invdpo("eval", "--tuned", tuned, "--tuned", other, *words, "--held-out", "composition")
+    assert both.exit_code == 0, both.stderr
+    loaded = [m for m in caplog.messages if m.startswith("loading ")]
+    assert loaded == [f"loading {pipeline}+{other}"]
+    data = json.loads(both.stdout)
+    assert (data["base"], data["tuned"]) == (str(pipeline), [str(tuned), str(other)])
+    assert data["held_out"] == "composition"
+    rows = [row for row in data["figures"] if row["tuned"] == str(tuned)]
+    assert rows == json.loads(first.stdout)["figures"]
+    assert {row["tuned"] for row in data["figures"]} == {str(tuned), str(other)}
+    made = {path.name for path in (tmp_path / "eval").iterdir() if path.is_file()}
+    assert {"index.html", "results.parquet", "grid.png", "grid-2.png", "evaluation.json"} <= made
+
+
+def test_what_is_named_wrong_is_told_at_once(tuned: Path, dataset: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(tuned, tmp_path / "other"))
+    report = json.loads((other / "training.json").read_text())
+    report["config"]["model"] = "embedded"
+    (other / "training.json").write_text(json.dumps(report))
+    for words, text in (
+        ([], "Name what was tuned: invdpo eval TUNED"),
+        ([tuned, "--checkpoints"], "no checkpoints/step-"),
+        ([tuned, other], f"but {other} from embedded; models that are compared share one base"),
+        ([tuned, "--held-out", "nsfw"], "eval.held_out: found nsfw, which is not among"),
+        ([tuned, "--export", "wise"], "--export: found 'wise'; expected geneval or t2i"),
+    ):
+        result = invdpo("eval", *words, "--output", tmp_path / "eval", *QUICK, *TOYS)
+        assert result.exit_code == 1
+        assert text in result.stderr.replace("\n", " ")
+    assert not (tmp_path / "eval").exists()

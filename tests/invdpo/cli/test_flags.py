@@ -63,3 +63,15 @@ def test_one_option_takes_several() -> None:
     assert given(model=["a,b", "c"]) == {"generate": {"model": ["a", "b", "c"]}}
     assert given(lora=["none"]) == {"generate": {"lora": None}}
     assert given(min_margin=["2", "clip=1"]) == {"pair": {"min_margin": ["2", "clip=1"]}}
+
+
+def test_a_single_field_keeps_its_name_and_one_may_be_left_out() -> None:
+    from invdpo.options import flags
+
+    known = flags(["generate.batch_size", "annotate", "-annotate.annotators", "score"])
+    names = {(flag.section, flag.field): flag.name for flag in known}
+    assert names["generate", "batch_size"] == "batch_size"
+    assert names["annotate", "batch_size"] == "annotate_batch_size"
+    assert names["score", "vlm_url"] == "score_vlm_url"
+    assert names["score", "annotator"] == "annotator"
+    assert ("annotate", "annotators") not in names

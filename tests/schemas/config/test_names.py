@@ -38,6 +38,13 @@ ADDED_LATER = (
     "  reference_decay: null\n",
     "  start_from: null\n",
     "  reference: base\n",
+    "  soft_tifa_mean: arithmetic\n  soft_tifa_answer: probability\n  vlm_url: null\n"
+    "  vlm_model: null\n  vlm_key_variable: INVDPO_VLM_KEY\n  vlm_temperature: 0.0\n"
+    "  vlm_max_tokens: 2048\n  vlm_concurrency: 8\n  vlm_timeout: 120.0\n  vlm_tries: 5\n"
+    "  vlm_price_input: 0.0\n  vlm_price_output: 0.0\n  vlm_budget_tokens: null\n"
+    "  vlm_budget_cost: null\n  vlm_cache: null\n",
+    "  num_images: 1\n",
+    "  seeds: []\n  held_out: null\n",
     "improve:\n  rounds: 3\n  reference: previous\n  replay_rounds: 0\n  validation_prompts: 128\n"
     "  validation_images: 2\n  patience: null\n  train_processes: 1\n  min_diversity: 0.8\n",
 )

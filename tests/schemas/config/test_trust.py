@@ -20,7 +20,7 @@ NEED_A_WORD = {
     f"detector_clip_pretrained alternatives {VLM}",
     "score": "plugins scorers clip_model clip_pretrained pickscore_model pickscore_processor "
     "hpsv2_checkpoint hpsv2_architecture aesthetic_head aesthetic_clip imagereward_folder "
-    "imagereward_tokenizer vqascore_model remote_url remote_key_variable",
+    f"imagereward_tokenizer vqascore_model remote_url remote_key_variable {VLM}",
     "pair": "",
     "dataset": "",
     "train": "model revision family data_revision start_from picture_prompts trackers",
@@ -41,7 +41,7 @@ HARMLESS = {
     "annotate": "detector_query detector_threshold detector_nms detector_attributes "
     f"vlm_vocabulary batch_size device {VLM_OTHERS}",
     "score": "annotator hpsv2_version vqascore_dtype remote_needs remote_lower_is_better "
-    "remote_timeout batch_size device",
+    f"remote_timeout soft_tifa_mean soft_tifa_answer batch_size device {VLM_OTHERS}",
     "pair": "weights policy normalisation min_margin margins consensus max_loss floors limits "
     "hard_by hard_apart hard_near duplicates duplicate_distance max_per_prompt distinct shares "
     "target_pairs target_images held_out reviews split_by validation_fraction seed",
@@ -54,7 +54,7 @@ HARMLESS = {
     "lr_scheduler warmup_steps weight_decay max_grad_norm batch_size gradient_accumulation_steps "
     "unet_batch_size gradient_checkpointing max_steps validate_every keep save_every "
     "checkpoint_every pictures_every picture_guidance_scale seed dtype strategy device",
-    "eval": "num_prompts seed",
+    "eval": "num_prompts num_images seed seeds held_out",
     "improve": "rounds reference replay_rounds validation_prompts validation_images patience "
     "train_processes min_diversity",
 }
