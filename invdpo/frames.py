@@ -38,7 +38,7 @@ def annotation_frame(ws: Workspace) -> DataFrame:
 
 def pair_frame(ws: Workspace) -> DataFrame:
     """One row a pair: its prompt, margin and split, and what `score_frame` says of both sides."""
-    frame = ws.read_table(ws.pairs_path).to_pandas()
+    frame: DataFrame = ws.read_table(ws.pairs_path).to_pandas()
     frame.insert(2, "prompt", frame["prompt_id"].map(_prompts(ws)))
     candidates = _candidates(ws)[[KEY, "model", "seed"]].merge(_scores(ws), on=KEY, how="left")
     candidates = candidates.drop(columns=[n for n in candidates if str(n).endswith("_error")])

@@ -80,14 +80,17 @@ def load_plugin(kind: str, point: EntryPoint, base: type) -> Any:
 
 
 def _methods(base: type) -> list[str]:
-    """What every class of a kind has to have: its public methods and properties, and a call."""
+    """What every class of a kind has to have: public methods, a call, and what is abstract.
+
+    Other properties may be attributes that an instance sets.
+    """
     return sorted(
         {
             name
             for kind in base.__mro__
             for name, value in vars(kind).items()
             if (name == "__call__" or not name.startswith("_"))
-            and (callable(value) or isinstance(value, property))
+            and (callable(value) or getattr(value, "__isabstractmethod__", False))
         }
     )
 

@@ -70,7 +70,7 @@ def test_there_are_ten_names_and_none_loads_torch() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'Workspce'"):
-        _ = invdpo.Workspce  # type: ignore[attr-defined]
+        _ = invdpo.Workspce
 
 
 def test_scores_stand_beside_each_other(tables: Any) -> None:

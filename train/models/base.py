@@ -148,6 +148,4 @@ class Family(Protocol):
         ...
 
 
-FAMILIES: Registry[Family] = Registry(
-    "pipeline class in model_index.json", "invdpo.models", ModelAdapter
-)
+FAMILIES: Registry[Family] = Registry("model family", "invdpo.models", ModelAdapter)
