@@ -110,7 +110,7 @@ def test_several_models_share_a_base(
     both = invdpo("eval", "--tuned", tuned, "--tuned", other, *words, "--held-out", "composition")
     assert both.exit_code == 0, both.stderr
     loaded = [m for m in caplog.messages if m.startswith("loading ")]
-    assert loaded == [f"loading {pipeline}+{other}"]
+    assert loaded == [f"loading {pipeline.name}+{other}"]
     data = json.loads(both.stdout)
     assert (data["base"], data["tuned"]) == (str(pipeline), [str(tuned), str(other)])
     assert data["held_out"] == "composition"
