@@ -229,8 +229,8 @@ def _write(
         "tuned": [evaluation.tuned for evaluation in evaluations],
         "workspaces": {evaluation.workspace: evaluation.tuned for evaluation in evaluations},
         "held_out": held_out,
-        "figures": [{"tuned": e.tuned} | row for e in evaluations for row in e.rows()],
-        "categories": [{"tuned": e.tuned} | row for e in evaluations for row in e.category_rows()],
+        "figures": [{"model": e.tuned} | row for e in evaluations for row in e.rows()],
+        "categories": [{"model": e.tuned} | row for e in evaluations for row in e.category_rows()],
         "notes": list(dict.fromkeys(note for e in evaluations for note in e.notes)),
     }
 
