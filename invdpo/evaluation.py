@@ -80,9 +80,9 @@ class Comparisons:
             "tuned": [one.tuned for one in every],
             "workspaces": {one.workspace: one.tuned for one in every},
             "held_out": self.held_out,
-            "figures": [{"tuned": one.tuned} | row for one in every for row in one.rows()],
+            "figures": [{"model": one.tuned} | row for one in every for row in one.rows()],
             "categories": [
-                {"tuned": one.tuned} | row for one in every for row in one.category_rows()
+                {"model": one.tuned} | row for one in every for row in one.category_rows()
             ],
             "notes": list(dict.fromkeys(note for one in every for note in one.notes)),
         }

@@ -71,7 +71,8 @@ class SoftTifaScorer(Scorer):
             for candidate, texts in zip(candidates, asked, strict=True)
             for text in texts
         ]
-        answers = iter(self._client.answer(questions))
+        answered = self._client.answer(questions)
+        answers = iter(answered)
         return [self._judged(one, list(islice(answers, len(one)))) for one in asked]
 
     def _question(self, text: str, image: bytes) -> Question[float]:

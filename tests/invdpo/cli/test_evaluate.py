@@ -110,13 +110,13 @@ def test_several_models_share_a_base(
     both = invdpo("eval", "--tuned", tuned, "--tuned", other, *words, "--held-out", "composition")
     assert both.exit_code == 0, both.stderr
     loaded = [m for m in caplog.messages if m.startswith("loading ")]
-    assert loaded == [f"loading {pipeline}+{other}"]
+    assert loaded == [f"loading {pipeline.name}+{other}"]
     data = json.loads(both.stdout)
     assert (data["base"], data["tuned"]) == (str(pipeline), [str(tuned), str(other)])
     assert data["held_out"] == "composition"
-    rows = [row for row in data["figures"] if row["tuned"] == str(tuned)]
+    rows = [row for row in data["figures"] if row["model"] == str(tuned)]
     assert rows == json.loads(first.stdout)["figures"]
-    assert {row["tuned"] for row in data["figures"]} == {str(tuned), str(other)}
+    assert {row["model"] for row in data["figures"]} == {str(tuned), str(other)}
     made = {path.name for path in (tmp_path / "eval").iterdir() if path.is_file()}
     assert {"index.html", "results.parquet", "grid.png", "grid-2.png", "evaluation.json"} <= made
 
