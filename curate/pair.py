@@ -102,7 +102,7 @@ def _may_replace(ws: Workspace, fingerprint: Fingerprint, options: RunOptions) -
 def _uses(ws: Workspace) -> Iterator[str]:
     """What people did with a set, which another one would not show."""
     if exists(ws.reviews_path) and (count := len(_read_reviews(ws))):
-        yield f"{count:,} decisions of reviewers are on it"
+        yield f"{count:,} {'decision' if count == 1 else 'decisions'} of reviewers"
     if repo := ws.pushed_to():
         yield f"it was pushed to {repo}"
 

@@ -20,7 +20,7 @@ from invdpo.cli.command import Job, command
 
 if TYPE_CHECKING:
     from invdpo.curate.exchange import ExchangeResult
-    from invdpo.curate.exchange.operations import Operation
+    from invdpo.curate.exchange.derive import Operation
 
 WRITE = "Layout to write: pickapic, preference, folders or webdataset."
 READ = "Layout to read: pickapic, preference or folders."

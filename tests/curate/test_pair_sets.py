@@ -61,10 +61,6 @@ def test_sets_lie_side_by_side_and_leave_the_unnamed_one_alone(work: Path) -> No
     assert stored(work) == before
     assert every.read_config().pair.policy == "all"
     assert best.read_config().pair == Workspace(work).read_config().pair
-
-
-def test_a_set_keeps_its_own_options(work: Path) -> None:
-    every = cut("every", "--policy", "all")
     again = invdpo("curate", "pair", "work", "--name", "every", "--json")
     (step,) = json.loads(again.stdout)["steps"]
     assert (step["made"], step["resumed"]) == (0, pairs(every))
@@ -83,27 +79,21 @@ def review(ws: Workspace) -> None:
     pq.write_table(pa.Table.from_pylist(rows, REVIEWS), ws.reviews_path)
 
 
-@pytest.mark.parametrize(
-    ("use", "why"),
-    [
-        (review, "1 decisions of reviewers are on it"),
-        (lambda ws: ws.note_push("lab/set"), "it was pushed to lab/set"),
-    ],
-)
-def test_a_set_in_use_is_replaced_only_when_asked(work: Path, use: Any, why: str) -> None:
+def test_a_set_in_use_is_replaced_only_when_asked(work: Path) -> None:
     ws = cut("set")
-    use(ws)
+    ws.note_push("lab/set")
+    review(ws)
     before = ws.pairs_path.read_bytes()
     refused = invdpo("curate", "pair", "work", "--name", "set", "--policy", "all")
     assert refused.exit_code == 1
+    why = "in use: 1 decision of reviewers; it was pushed to lab/set."
     assert why in refused.output
     assert "pair.policy" in refused.output
-    assert ws.pairs_path.read_bytes() == before
     assert ws.read_config().pair.policy != "all"
     cut("set")  # nothing has changed, so nothing is asked
     assert ws.pairs_path.read_bytes() == before
     cut("set", "--policy", "all", "--overwrite")
-    assert ws.pushed_to() is None
+    assert (ws.pushed_to(), ws.reviews_path.exists()) == (None, True)
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", ".a", "a.", "a b", "-a", "a" * 65, "ä"])
@@ -132,10 +122,7 @@ def test_commands_know_the_name(work: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("curate", "card", "work"),
         ("curate", "push", "work", "--repo", "a/b"),
-        ("curate", "review", "work"),
-        ("report", "work"),
         ("train", "work", "--output", "tuned"),
     ],
 )
@@ -160,16 +147,10 @@ def test_a_set_is_known_by_its_folder(work: Path) -> None:
         assert found is not None
         assert (found.root, found.name) == (work, "set")
     assert maker(ws.dataset_dir / "data") == "invdpo curate pair work --name set"
-
-
-def test_a_push_tells_named_sets_apart(work: Path) -> None:
-    """Else the second one would replace the first in one repository, as a version of it."""
-    cut("set")
-    unnamed, named = find_dataset(work), find_dataset(Path("work/pair-sets/set"))
+    # else a second push would replace the first in one repository, as a version of it
+    unnamed, named = find_dataset(work), find_dataset(ws.set_dir)
     assert named.fingerprint["set"] == {"name": "set"}
     assert "set" not in unnamed.fingerprint
-    assert named.workspace is not None
-    assert named.workspace.name == "set"
 
 
 def test_a_comparison_counts_what_sets_share(work: Path) -> None:
@@ -186,12 +167,8 @@ def test_a_comparison_counts_what_sets_share(work: Path) -> None:
     path, _ = write_comparison(Workspace(work), Path("page"))
     text = path.read_text(encoding="utf-8")
     assert f'<th scope="row">every</th><td class="num">{total}</td>' in text
-
-
-def test_pairs_of_an_earlier_report_are_not_compared(work: Path) -> None:
-    ws = cut("set", "--policy", "all")
-    shutil.copy(work / "pairs.report.json", ws.report_path)
-    page = compare_sets(ws)
+    shutil.copy(work / "pairs.report.json", every.report_path)  # of another pairing
+    page = compare_sets(Workspace(work))
     assert page.shared[0][1] is page.shared[1][1] is None
 
 

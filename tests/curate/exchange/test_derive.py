@@ -13,8 +13,8 @@ import pytest
 from invdpo.curate.dataset.card import write_dataset_card
 from invdpo.curate.dataset.folder import DatasetFolder
 from invdpo.curate.dataset.write import write_splits
-from invdpo.curate.exchange.derive import derive_dataset
-from invdpo.curate.exchange.operations import KnownPairs, Operation, correct, dedupe, split, subset
+from invdpo.curate.exchange.derive import Operation, derive_dataset
+from invdpo.curate.exchange.operations import KnownPairs, correct, dedupe, split, subset
 from invdpo.curate.images import encode
 from invdpo.schemas import ConfigError, DataError, Item, SceneGraph
 from invdpo.schemas.config.dataset import DatasetConfig

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from invdpo.cli import app
 from invdpo.curate import steps
 from invdpo.curate.runner import RunOptions
+from invdpo.curate.workspace import Workspace
 from invdpo.hub import push as hub_push
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.pair import PairConfig
@@ -116,6 +117,15 @@ def test_other_pairs_of_the_same_candidates_are_a_new_version(hub: HubServer, wo
     assert found["kept"]["files"] >= 4
     assert hub.asked.count("lfs-put") == 2  # pairs and one shard
     assert hub.asked.count("commit") == 1
+
+
+def test_a_named_set_is_no_version_of_another(hub: HubServer, work: Path) -> None:
+    assert CliRunner().invoke(app, ["curate", "pair", "work", "--name", "own"]).exit_code == 0
+    assert pushed("--name", "own")["workspace"]
+    assert Workspace(work, "own").pushed_to() == "lab/set"
+    refused = push()
+    assert refused.exit_code == 1
+    assert 'set.name: "own" there, nothing here' in refused.output
 
 
 def test_a_folder_goes_alone_and_takes_older_tables_away(hub: HubServer, work: Path) -> None:
