@@ -74,14 +74,14 @@ def checkpoint_files(path: Path | str | None, repository: str, *files: str) -> M
     return ModelFiles(name, location, None, lambda names: {*names} & {*files})
 
 
-def look_up(files: ModelFiles) -> StoredModel:
-    """The sizes. A Hub that can't be reached is no error: what is not here is then not known."""
+def look_up(files: ModelFiles, *, ask: bool = True) -> StoredModel:
+    """The sizes. Without the Hub, or where it is not to be asked, only of what is here."""
     path = Path(files.location)
     if path.exists():
         inner = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
         return StoredModel(files.name, sum(file.stat().st_size for file in inner), 0)
     cached = _cached_sizes(files.location, files.revision)
-    sizes = _hub_sizes(files.location, files.revision)
+    sizes = _hub_sizes(files.location, files.revision) if ask else None
     if sizes is None:
         kept = files.choose(cached)
         endings = WEIGHTS if files.has_weights else SMALL

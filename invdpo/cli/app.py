@@ -8,11 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from invdpo import __version__
-from invdpo.cli import curate, data, demo, evaluate, improve, push_pull, report, review, train
+from invdpo.cli import curate, data, demo, env, evaluate, improve, push_pull, report, review, train
 from invdpo.cli.output import guard_terminal
 from invdpo.schemas.io.proxies import spare_loopback
 
-ORDER = ("demo", "improve", "curate", "train", "eval", "report")
+ORDER = ("demo", "improve", "curate", "train", "eval", "report", "env")
 
 
 class OrderedGroup(TyperGroup):
@@ -36,7 +36,7 @@ app = typer.Typer(
 for group in (review, data, push_pull):
     group.enter(curate.app)
 app.add_typer(curate.app, name="curate")
-for single in (demo, improve, train, evaluate, report):
+for single in (demo, improve, train, evaluate, report, env):
     single.enter(app)
 
 

@@ -158,16 +158,11 @@ def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
     assert "generate: can only be planned once" in result.stderr
     assert not (tmp_path / "work").exists()
     expected = data["estimate"]
-    assert [(step["step"], step["images"]) for step in expected["steps"]] == [
-        ("generate", 3200),
-        ("annotate shapes", 3200),
-        ("score composition", 3200),
-        ("score clip", 3200),
-    ]
+    names = ["generate", "annotate shapes", "score composition", "score clip"]
+    assert [(s["step"], s["images"]) for s in expected["steps"]] == [(n, 3200) for n in names]
     assert all(step["seconds_each"] > 0 for step in expected["steps"])
     assert expected["download_bytes"] == 0
     assert expected["image_bytes"] > 3200 * 100
-    assert expected["seconds"] > 0
 
 
 def test_all_wrong_options_are_told_at_once(tmp_path: Path) -> None:
