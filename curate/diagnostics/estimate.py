@@ -217,7 +217,7 @@ class _Estimator:
             self._ws.prompts_path,
             annotations if exists(annotations) else None,
         )
-        rows = (candidate.row for candidate in part.rows({IMAGE, PROMPT, GRAPH, OBSERVED}))
+        rows = (dict(candidate.row) for candidate in part.rows({IMAGE, PROMPT, GRAPH, OBSERVED}))
         return islice((row for row in rows if row["status"] == OK), SAMPLES)
 
 

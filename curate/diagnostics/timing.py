@@ -37,7 +37,8 @@ def time_drawing(config: GenerateConfig, prompt: Record) -> Timed:
     The rows are those of candidates, with the prompt and its graph. Raises `ModelError` as drawing.
     """
     devices = for_each_device(config)
-    timed = [_time_size(devices[0], size, prompt) for size in sizes(config) or [None]]
+    wanted: list[Size | None] = [*sizes(config)] or [None]
+    timed = [_time_size(devices[0], size, prompt) for size in wanted]
     joined = {"prompt": prompt["prompt"], "graph": prompt["graph"]}
     rows = [row | joined for size in timed for row in size.rows]
     return Timed(fmean(size.seconds for size in timed) / len(devices), rows)
