@@ -28,7 +28,7 @@ def enter(app: typer.Typer) -> None:
 
 
 def env(job: Job) -> None:
-    """Show versions, devices, extras, caches and which presets' weights are here."""
+    """Show what is installed and stored on this machine."""
     from invdpo.environment import read_environment
 
     environment = read_environment()

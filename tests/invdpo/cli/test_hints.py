@@ -1,4 +1,4 @@
-"""Flags of other trainers are answered with ours."""
+"""Flags of other trainers are answered with ours, and the shell completes them."""
 
 from __future__ import annotations
 
@@ -37,3 +37,18 @@ def test_hints_name_flags_that_there_are() -> None:
     flags = {line.split()[-1] for line in FLAGS if not line.endswith("(hidden)")}
     assert [name for name in MEANT if not meant_by(f"--{name}", flags)] == []
     assert meant_by("--lr", {"--beta"}) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("cur", ["curate"]), ("train data --learn", ["--learning-rate"]), ("curate sc", ["score"])],
+)
+def test_the_shell_completes_commands_and_flags(typed: str, completed: list[str]) -> None:
+    words = f"invdpo {typed}"
+    env = {
+        "_INVDPO_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    result = CliRunner().invoke(app, [], prog_name="invdpo", env=env)
+    assert result.stdout.split() == completed
