@@ -95,7 +95,7 @@ class _Estimator:
         self._ws, self._config = ws, config
         self._results = {result.step: result for result in results}
         self._rows: list[Record] | None = None
-        self._image_bytes: int | None = None
+        self._image_bytes: int | None = 0
 
     def whole(self, names: Sequence[str]) -> CurationEstimate:
         steps = [step for name in names for step in self._steps(name)]
@@ -160,6 +160,7 @@ class _Estimator:
         count, config = self._planned("generate"), self._config.generate
         files = [pipeline_files(spec.model) for spec in model_specs(config)]
         models = _look_up(files)
+        self._image_bytes = None if count else 0
         if not count or not _all_here(models):
             return StepEstimate("generate", count, None, NOT_HERE if count else "", models)
         prompt = self._first_prompt()

@@ -49,7 +49,7 @@ def _asking_text(costs: TokenCosts) -> str:
     read = "input not known yet" if costs.tokens_in is None else f"about {costs.tokens_in:,} in"
     parts = [
         f"{costs.questions:,} questions, tokens: {read}, at most {costs.most_tokens_out:,} out",
-        "" if costs.most_cost is None else f"cost: at most {costs.most_cost:,.2f}",
+        "" if costs.most_cost is None else f"cost: at most {costs.most_cost:,.4g}",
         "" if costs.budget_tokens is None else f"budget: {costs.budget_tokens:,} tokens",
         "" if costs.budget_cost is None else f"budget: {costs.budget_cost:g}",
     ]
