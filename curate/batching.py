@@ -21,6 +21,8 @@ from invdpo.schemas.tables import Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from invdpo.curate.checkpoints.model_files import ModelFiles
+
 Element = TypeVar("Element")
 Answer = TypeVar("Answer")
 
@@ -76,6 +78,8 @@ class Model(ABC, Generic[Answer]):
     """Properties of a candidate that must be there; a candidate without them is rejected."""
     origin: Mapping[str, Any] = MappingProxyType({})
     """Of a plug-in: its class, package and options, for a fingerprint."""
+    asks_server: bool = False
+    """Whether a call goes to a server, which may cost."""
 
     @property
     @abstractmethod
@@ -96,6 +100,10 @@ class Model(ABC, Generic[Answer]):
     def counts(self) -> Counts:
         """What was counted since the last call of this method, such as tokens; nothing if empty."""
         return {}
+
+    def model_files(self) -> Sequence[ModelFiles]:
+        """The files that the first call loads, and fetches where they are on the Hub."""
+        return ()
 
     def take_prepared(self, candidates: Sequence[Candidate]) -> list[Any]:
         """The results of `prepare`, which is called here for candidates that have none yet."""

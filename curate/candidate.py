@@ -32,6 +32,11 @@ class Candidate:
         """Name of a stage -> what its model prepared of this candidate ahead of its call."""
 
     @property
+    def row(self) -> Mapping[str, Any]:
+        """What it was built from."""
+        return self._row
+
+    @property
     def candidate_id(self) -> str:
         """The key of its row."""
         return str(self._row["candidate_id"])

@@ -27,7 +27,7 @@ PLUGINS = {"annotators", "engines", "exchange", "prompts", "scorers"}
 """Folders with one file a plug-in: the plug-in's name is the file's, whatever others are called."""
 LAYERS = {
     "curate": (
-        "evaluation", "exchange", "review", "dataset", "report", "pairing",
+        "diagnostics", "evaluation", "exchange", "review", "dataset", "report", "pairing",
         "annotators", "scorers", "prompts", "generators", "engines", "clients",
         "checkpoints", "scene_graphs", "storage", "shapes",
     ),

@@ -41,6 +41,7 @@ class VlmAnnotator(Annotator):
     """Raises `ConfigError` without a server; later `AnswerError`, and `BudgetError` when spent."""
 
     name = "vlm"
+    asks_server = True
 
     def __init__(self, config: AnnotateConfig) -> None:
         self._config = config
@@ -69,13 +70,14 @@ class VlmAnnotator(Annotator):
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:
         """One graph a candidate."""
-        return self._client.answer([self._question(candidate) for candidate in candidates])
+        return self._client.answer([self.question(candidate) for candidate in candidates])
 
     def counts(self) -> Counts:
         """What was spent since the last call of this method."""
         return self._client.new_counts()
 
-    def _question(self, candidate: Candidate) -> Question[SceneGraph]:
+    def question(self, candidate: Candidate) -> Question[SceneGraph]:
+        """What the model is asked about a candidate."""
         name = hashlib.sha256(candidate.image_bytes).hexdigest()[:NAME_LENGTH]
         words = self._allowed_words(candidate.graph) if self._closed else None
         text = f'The id of this picture is "{name}".'

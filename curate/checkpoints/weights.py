@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.checkpoints.hub import commit_of
 from invdpo.schemas import ModelError
+from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
 from invdpo.schemas.io.model_folder import folder_revision
 from invdpo.schemas.io.text import describe_error
@@ -66,6 +68,21 @@ def find_file(path: str | None, repository: str, file: str, option: str) -> Path
     except hub_failures(ValueError) as error:
         text = hub_failure(error, repository, "model", local=False)
         raise ModelError(f"{text}\n{file} can also be given by {option}.") from None
+
+
+def hash_checkpoint(path: str | None, repository: str, file: str, option: str) -> str:
+    """The SHA-256 of what `find_file` finds; of what is on the Hub alone, as the Hub states it.
+
+    So a model is known before it is fetched. Raises `ModelError` as `find_file`.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if path is None and not isinstance(try_to_load_from_cache(repository, file), str):
+        with suppress(*hub_failures(ValueError)):
+            for entry in HfApi().get_paths_info(repository, [file]):
+                if stored := getattr(entry, "lfs", None):
+                    return str(stored.sha256)
+    return hash_file(find_file(path, repository, file, option))
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -38,14 +38,15 @@ class VlmParser:
 
     def graphs(self, prompts: Sequence[str]) -> list[SceneGraph | Failure]:
         """The graph of each prompt, or why there is none."""
-        return self._client.answer([_question(prompt) for prompt in prompts])
+        return self._client.answer([question(prompt) for prompt in prompts])
 
     def counts(self) -> Counts:
         """What was spent since the last call of this method."""
         return self._client.new_counts()
 
 
-def _question(prompt: str) -> Question[SceneGraph]:
+def question(prompt: str) -> Question[SceneGraph]:
+    """What the model is asked about a prompt."""
     name = content_id(prompt)[:NAME_LENGTH]
     quoted = json.dumps(prompt, ensure_ascii=False)
     text = f'The id of this prompt is "{name}". The prompt, as a JSON string: {quoted}'

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from invdpo.curate.candidate import IMAGE, Candidate
 from invdpo.curate.checkpoints import open_clip
 from invdpo.curate.checkpoints.load_once import LoadOnce
+from invdpo.curate.checkpoints.model_files import ModelFiles, checkpoint_files, clip_files
 from invdpo.curate.checkpoints.weights import DIGITS, read_tensors
 from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.schemas import ConfigError, ModelError
@@ -64,6 +65,11 @@ class AestheticScorer(Scorer):
     def _layers(self) -> Layers:
         device = self._clip().device
         return [(weight.to(device), bias.to(device)) for weight, bias in read_head(self._file)]
+
+    def model_files(self) -> list[ModelFiles]:
+        """The head, and the CLIP under it."""
+        head = checkpoint_files(str(self._file), "", self._file.name)
+        return [head, clip_files(self._source)]
 
     def prepare(self, candidate: Candidate) -> torch.Tensor:
         """The picture as CLIP takes it."""

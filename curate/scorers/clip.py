@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from invdpo.curate.checkpoints import open_clip
+from invdpo.curate.checkpoints.model_files import ModelFiles, clip_files
 from invdpo.curate.scorers.base import SCORERS
 from invdpo.curate.scorers.embeddings import CosineScorer
 
@@ -23,6 +24,10 @@ class ClipScorer(CosineScorer):
     @cached_property
     def _source(self) -> open_clip.Source:
         return open_clip.find(self._config.clip_model, self._config.clip_pretrained)
+
+    def model_files(self) -> list[ModelFiles]:
+        """The configured model."""
+        return [clip_files(self._source)]
 
     def load(self) -> open_clip.OpenClip:
         """The configured model."""

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invdpo.curate.checkpoints import open_clip
-from invdpo.curate.checkpoints.weights import DIGITS, fill, find_file, read_tensors
+from invdpo.curate.checkpoints.model_files import ModelFiles, checkpoint_files
+from invdpo.curate.checkpoints.weights import (
+    DIGITS,
+    fill,
+    find_file,
+    hash_checkpoint,
+    read_tensors,
+)
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS
 from invdpo.curate.scorers.embeddings import CosineScorer
-from invdpo.schemas.io.files import hash_file
 
 if TYPE_CHECKING:
     import torch
@@ -30,12 +36,23 @@ class HpsScorer(CosineScorer):
     @cached_property
     def revision(self) -> str:
         """Version, and hash of the checkpoint."""
-        return f"hpsv2 {self._config.hpsv2_version} sha256:{hash_file(self._checkpoint)[:DIGITS]}"
+        digest = hash_checkpoint(*self._wanted)
+        return f"hpsv2 {self._config.hpsv2_version} sha256:{digest[:DIGITS]}"
+
+    @property
+    def _wanted(self) -> tuple[str | None, str, str, str]:
+        """The checkpoint, as `find_file` is asked for it."""
+        config = self._config
+        file = FILES[config.hpsv2_version]
+        return config.hpsv2_checkpoint, REPOSITORY, file, "score.hpsv2_checkpoint"
 
     @cached_property
     def _checkpoint(self) -> Path:
-        file = FILES[self._config.hpsv2_version]
-        return find_file(self._config.hpsv2_checkpoint, REPOSITORY, file, "score.hpsv2_checkpoint")
+        return find_file(*self._wanted)
+
+    def model_files(self) -> list[ModelFiles]:
+        """The checkpoint."""
+        return [checkpoint_files(*self._wanted[:3])]
 
     def load(self) -> open_clip.OpenClip:
         """The checkpoint in the architecture it was released for."""

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
 from invdpo.curate.checkpoints.load_once import LoadOnce
+from invdpo.curate.checkpoints.model_files import ModelFiles, checkpoint_files, processor_files
 from invdpo.curate.checkpoints.tokens import too_long
-from invdpo.curate.checkpoints.weights import DIGITS, Weights, find_file, find_weights, read_tensors
+from invdpo.curate.checkpoints.weights import (
+    DIGITS,
+    Weights,
+    find_file,
+    find_weights,
+    hash_checkpoint,
+    read_tensors,
+)
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.aesthetic import Layers, apply_layers, head_layers
 from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
 from invdpo.curate.scorers.blip import HEAD, Blip, build
 from invdpo.schemas import ModelError
 from invdpo.schemas.config.score import ScoreConfig
-from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.text import describe_error
 
 if TYPE_CHECKING:
@@ -51,17 +58,26 @@ class ImageRewardScorer(Scorer):
     @cached_property
     def revision(self) -> str:
         """Hash of the checkpoint, and the tokenizer with its revision."""
-        weights = f"imagereward sha256:{hash_file(self._file(WEIGHTS))[:DIGITS]}"
+        weights = f"imagereward sha256:{hash_checkpoint(*self._wanted(WEIGHTS))[:DIGITS]}"
         return f"{weights} tokenizer={self._tokenizer_weights.identifier}"
 
     @cached_property
     def _tokenizer_weights(self) -> Weights:
         return find_weights(self._config.imagereward_tokenizer, "score.imagereward_tokenizer")
 
-    def _file(self, name: str) -> Path:
+    def _wanted(self, name: str) -> tuple[str | None, str, str, str]:
+        """One of the two files, as `find_file` is asked for it."""
         folder = self._config.imagereward_folder
         path = str(Path(folder) / name) if folder else None
-        return find_file(path, REPOSITORY, name, "score.imagereward_folder")
+        return path, REPOSITORY, name, "score.imagereward_folder"
+
+    def _file(self, name: str) -> Path:
+        return find_file(*self._wanted(name))
+
+    def model_files(self) -> list[ModelFiles]:
+        """The checkpoint with its configuration, and the tokenizer."""
+        files = [checkpoint_files(*self._wanted(name)[:3]) for name in (WEIGHTS, CONFIG)]
+        return [*files, processor_files(self._tokenizer_weights)]
 
     def _load(self) -> _Model:
         path = self._file(WEIGHTS)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from invdpo.curate.checkpoints.model_files import (
+    ModelFiles,
+    processor_files,
+    transformers_files,
+)
 from invdpo.curate.checkpoints.tokens import too_long
 from invdpo.curate.checkpoints.weights import Weights, find_weights
 from invdpo.curate.devices import torch_device
@@ -82,6 +87,10 @@ class PickScorer(CosineScorer):
     @cached_property
     def _processor(self) -> Weights:
         return find_weights(self._config.pickscore_processor, "score.pickscore_processor")
+
+    def model_files(self) -> list[ModelFiles]:
+        """Model and processor."""
+        return [transformers_files(self._weights), processor_files(self._processor)]
 
     def load(self) -> TransformersClip:
         """The configured model; its own scale becomes the factor."""

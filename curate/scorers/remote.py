@@ -29,6 +29,7 @@ class RemoteScorer(Scorer):
     """The scores of a server. Raises `ConfigError` without a URL, `AnswerError` later."""
 
     name = "remote"
+    asks_server = True
 
     def __init__(self, config: ScoreConfig) -> None:
         self.needs: Sequence[str] = config.remote_needs

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import IMAGE, PROMPT, Candidate
 from invdpo.curate.checkpoints.load_once import LoadOnce
+from invdpo.curate.checkpoints.model_files import ModelFiles, transformers_files
 from invdpo.curate.checkpoints.weights import Weights, find_weights
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scorers.base import SCORERS, Judged, Scorer
@@ -61,6 +62,10 @@ class VqaScorer(Scorer):
     @cached_property
     def _weights(self) -> Weights:
         return find_weights(self._config.vqascore_model, "score.vqascore_model")
+
+    def model_files(self) -> list[ModelFiles]:
+        """The configured model."""
+        return [transformers_files(self._weights)]
 
     def _load(self) -> _Model:
         import torch

@@ -8,11 +8,11 @@ import typer
 from typer.core import TyperGroup
 
 from invdpo import __version__
-from invdpo.cli import curate, data, demo, evaluate, improve, push_pull, report, review, train
+from invdpo.cli import curate, data, demo, env, evaluate, improve, push_pull, report, review, train
 from invdpo.cli.output import guard_terminal
 from invdpo.schemas.io.proxies import spare_loopback
 
-ORDER = ("demo", "improve", "curate", "train", "eval", "report")
+ORDER = ("demo", "improve", "curate", "train", "eval", "report", "env")
 
 
 class OrderedGroup(TyperGroup):
@@ -29,14 +29,13 @@ app = typer.Typer(
     epilog="Start with: invdpo demo",
     rich_markup_mode=None,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for group in (review, data, push_pull):
     group.enter(curate.app)
 app.add_typer(curate.app, name="curate")
-for single in (demo, improve, train, evaluate, report):
+for single in (demo, improve, train, evaluate, report, env):
     single.enter(app)
 
 

@@ -86,7 +86,7 @@ def command(
     name: str,
     *sections: str,
     example: str,
-    common: type[CommonOptions] = CommonOptions,
+    common: type[Any] = CommonOptions,
 ) -> Callable[[Action], Action]:
     """Add a function as a command with the flags of these sections of the configuration.
 

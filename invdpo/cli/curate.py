@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -145,8 +145,16 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
         results += finished
         for result in finished:
             _print_notes(job, result)
-    data = {"workspace": work, "steps": [result.to_dict() for result in results]}
-    job.out.result(data, _summary(results))
+    data: dict[str, Any] = {"workspace": work, "steps": [r.to_dict() for r in results]}
+    text = _summary(results)
+    if options.dry_run:
+        from invdpo.cli.curate_estimate import estimate_text
+        from invdpo.curate.diagnostics.estimate import estimate
+
+        expected = estimate(ws, config, names, results)
+        data["estimate"] = expected.to_dict()
+        text += f"\n\n{estimate_text(expected)}"
+    job.out.result(data, text)
     if not options.dry_run:
         if names[-1] == "pair":
             job.out.note(f"See what was chosen: invdpo report {ws.set_words}")

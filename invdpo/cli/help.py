@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from typer.core import TyperCommand
+
+from invdpo.cli.hints import meant_by
 
 ARGUMENTS, OPTIONS, COMMON = "Arguments", "Options", "Common options"
 SECTIONS = {
@@ -27,6 +30,22 @@ TYPE = re.compile(r" <[\w\[\]]+>$")
 """What Typer adds to an argument's name; our names say what is meant."""
 
 
+@contextmanager
+def _hints(command: TyperCommand, ctx: Any) -> Iterator[None]:
+    """Add to the error for an unknown flag what is meant by it."""
+    try:
+        yield
+    except Exception as error:
+        # the class of this error is Click's or Typer's own, by the version of Typer
+        flag = getattr(error, "option_name", None)
+        if flag and hasattr(error, "possibilities"):
+            shown = [p for p in command.get_params(ctx) if not getattr(p, "hidden", False)]
+            if meant := meant_by(flag, {name for p in shown for name in p.opts}):
+                error.possibilities = None
+                error.message = f"No such option: {flag}. Did you mean {' or '.join(meant)}?"  # type: ignore[attr-defined]
+        raise
+
+
 def with_headings(headings: Mapping[str, str]) -> type[TyperCommand]:
     """A class of commands that show each parameter under its heading; others under `OPTIONS`."""
 
@@ -37,7 +56,8 @@ def with_headings(headings: Mapping[str, str]) -> type[TyperCommand]:
             """Keep the words as they were typed."""
             # `root` is what a test calls the program
             ctx.meta[WORDS] = ["invdpo", *ctx.command_path.split()[1:], *args]
-            return super().parse_args(ctx, args)
+            with _hints(self, ctx):
+                return super().parse_args(ctx, args)
 
         def collect_usage_pieces(self, ctx: Any) -> list[str]:
             """`WORK`, as is usual, not `{WORK}`."""

@@ -10,6 +10,7 @@ from invdpo.rounds.checks import require_prompts
 from invdpo.rounds.record import Record, read_record
 from invdpo.rounds.round_plan import RoundPlan, weights_path
 from invdpo.schemas.config import Config
+from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.io.text import format_bytes, format_seconds
 
 STORED = 0.7
@@ -60,7 +61,6 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
 
     from invdpo.curate.generators.guidance import passes
     from invdpo.train.batches import BatchSampler
-    from invdpo.train.cache.sizes import free_bytes
     from invdpo.train.cache.trajectories import open_cache
     from invdpo.train.diagnostics.timing import time_calls
     from invdpo.train.distributed import pick_device

@@ -111,6 +111,11 @@ def existing_parent(folder: Path) -> Path:
     return folder
 
 
+def free_bytes(folder: Path) -> int:
+    """Free bytes of the disk on which `folder` is, or will be."""
+    return shutil.disk_usage(existing_parent(folder)).free
+
+
 def append_line(path: Path, line: str) -> None:
     """Add a line of text. Raises `WorkspaceError` when the disk refuses."""
     with disk_errors(path), path.open("a", encoding="utf-8") as file:

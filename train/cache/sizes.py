@@ -6,7 +6,6 @@ Shapes: M points kept, C x H x W the latent.
 from __future__ import annotations
 
 import math
-import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import content_id
-from invdpo.schemas.io.files import ensure_writable, existing_parent
+from invdpo.schemas.io.files import ensure_writable, existing_parent, free_bytes
 from invdpo.schemas.io.text import format_bytes
 from invdpo.train.cache.trajectories import Cache
 from invdpo.train.data import Pair
@@ -106,11 +105,6 @@ def ensure_space(need: Lacking, cache: Cache, output: Path, written: int) -> Non
             f"{output}: the weights and states of this training need {format_bytes(written)}, and "
             f"{format_bytes(free)} are free. Free space, or name another --output."
         )
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes of the disk on which `folder` is, or will be."""
-    return shutil.disk_usage(existing_parent(folder)).free
 
 
 def _disk(folder: Path) -> int:

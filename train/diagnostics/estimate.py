@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.files import free_bytes
 from invdpo.train.batches import BatchSampler
-from invdpo.train.cache.sizes import Lacking, free_bytes, lacking
+from invdpo.train.cache.sizes import Lacking, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pairs
 from invdpo.train.data.dataset import FocusBoxes

@@ -19,6 +19,7 @@ from invdpo.curate.annotators.detector.relations import RelationDetector
 from invdpo.curate.batching import Failure
 from invdpo.curate.candidate import GRAPH, IMAGE, Candidate
 from invdpo.curate.checkpoints.load_once import LoadOnce
+from invdpo.curate.checkpoints.model_files import ModelFiles, clip_files, transformers_files
 from invdpo.curate.checkpoints.weights import Weights, find_weights
 from invdpo.curate.devices import torch_device
 from invdpo.curate.scene_graphs.vocabulary import Alternatives
@@ -68,6 +69,10 @@ class DetectorAnnotator(Annotator):
     @cached_property
     def _weights(self) -> Weights:
         return find_weights(self._config.detector_model, "annotate.detector_model")
+
+    def model_files(self) -> list[ModelFiles]:
+        """The detector, and the CLIP that tells attributes."""
+        return [transformers_files(self._weights), clip_files(self._classifier.source)]
 
     @cached_property
     def _threshold(self) -> float:

@@ -150,11 +150,19 @@ def test_json_is_one_document(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
-    result = invdpo("curate", "run", tmp_path / "work", "--dry-run", "--json")
+    small = ("--generate-batch-size", 2, "--num-inference-steps", 2)
+    result = invdpo("curate", "run", tmp_path / "work", "--dry-run", "--json", *small)
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["steps"][0]["planned"] == 400
+    data = json.loads(result.stdout)
+    assert data["steps"][0]["planned"] == 400
     assert "generate: can only be planned once" in result.stderr
     assert not (tmp_path / "work").exists()
+    expected = data["estimate"]
+    names = ["generate", "annotate shapes", "score composition", "score clip"]
+    assert [(s["step"], s["images"]) for s in expected["steps"]] == [(n, 3200) for n in names]
+    assert all(step["seconds_each"] > 0 for step in expected["steps"])
+    assert expected["download_bytes"] == 0
+    assert expected["image_bytes"] > 3200 * 100
 
 
 def test_all_wrong_options_are_told_at_once(tmp_path: Path) -> None:

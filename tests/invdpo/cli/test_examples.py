@@ -34,7 +34,8 @@ FASTER = {
 }
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
-ORDER = ("curate", "report", "train", "eval", "improve", "demo")
+ORDER = ("curate", "report", "train", "eval", "improve", "demo", "env")
+LAST = ("merge",)
 LAST = ("merge", "correct")
 """Commands whose examples need what those after them in the help make."""
 

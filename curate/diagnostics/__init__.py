@@ -1,0 +1,1 @@
+"""What curation would take, before anything is written."""

@@ -1,0 +1,48 @@
+"""What is meant by a flag that there isn't: other trainers' names for the same option."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+MEANT: dict[str, tuple[str, ...]] = {
+    "base-model": ("model",),
+    "bs": ("batch-size",),
+    "cfg": ("guidance-scale",),
+    "cfg-scale": ("guidance-scale",),
+    "grad-accum": ("gradient-accumulation-steps",),
+    "guidance": ("guidance-scale",),
+    "inference-steps": ("num-inference-steps",),
+    "lora-r": ("lora-rank",),
+    "lr": ("learning-rate",),
+    "max-train-steps": ("max-steps",),
+    "mixed-precision": ("dtype",),
+    "n": ("num-prompts", "num-candidates"),
+    "num-images": ("num-candidates",),
+    "num-samples": ("num-candidates",),
+    "num-steps": ("max-steps", "num-inference-steps"),
+    "out": ("output",),
+    "output-dir": ("output",),
+    "precision": ("dtype",),
+    "pretrained-model-name-or-path": ("model",),
+    "rank": ("lora-rank",),
+    "size": ("resolution",),
+    "steps": ("max-steps", "num-inference-steps"),
+    "train-batch-size": ("batch-size",),
+    "warmup": ("warmup-steps",),
+    "wd": ("weight-decay",),
+}
+"""A name without its dashes -> the options that it may stand for."""
+
+
+def meant_by(flag: str, options: Collection[str]) -> list[str]:
+    """Those of a command's `options` that a flag means, such as `--learning-rate` for `--lr`.
+
+    `--train-batch-size` counts as a form of `--batch-size`, where two sections have one.
+    """
+    wanted = MEANT.get(flag.lstrip("-").replace("_", "-").lower(), ())
+    return [
+        option
+        for name in wanted
+        for option in sorted(options)
+        if option == f"--{name}" or (option.startswith("--") and option.endswith(f"-{name}"))
+    ]
