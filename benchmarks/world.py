@@ -37,7 +37,8 @@ def drawing(name: str, count: int, samplings: list[str]) -> list[tuple[str, ...]
     rows = []
     for text in samplings:
         steps, guidance = text.split(":")
-        generate = {"num_inference_steps": steps, "guidance_scale": guidance, "batch_size": 32}
+        sampling = {"num_inference_steps": steps, "guidance_scale": guidance}
+        generate = {"model": name, "batch_size": 32} | sampling
         score = {"scorers": ["composition"]}
         config = Config.model_validate(
             {"generate": generate, "score": score, "eval": {"num_prompts": count, "seed": 1}}

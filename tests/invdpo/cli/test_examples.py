@@ -35,7 +35,6 @@ FASTER = {
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
 ORDER = ("curate", "report", "train", "eval", "improve", "demo", "env")
-LAST = ("merge",)
 LAST = ("merge", "correct")
 """Commands whose examples need what those after them in the help make."""
 
