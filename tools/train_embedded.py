@@ -3,7 +3,7 @@
     python tools/train_embedded.py vae --work WORK --steps 2000
     python tools/train_embedded.py pipeline --work WORK --steps 12700 --stop-at 3243
     python tools/train_embedded.py clip --work WORK --steps 2600
-    python tools/train_embedded.py flow --work WORK --steps 12700 --stop-at 3243
+    python tools/train_embedded.py flow --work WORK --steps 11000 --scenes 64000
 
 WORK keeps scenes, latents and checkpoints; all but the first command write into the package.
 """
