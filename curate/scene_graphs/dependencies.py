@@ -8,10 +8,25 @@ objects relations (`riding`, `looking at`). What a thing does without another on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
-from invdpo.curate.scene_graphs.lexicon import read_lexicon
-from invdpo.curate.scene_graphs.sentences import Sentence, Token, gerund
+from invdpo.curate.scene_graphs.noun_phrases import (
+    NOUNS,
+    PRONOUNS,
+    NotUnderstood,
+    NounPhrases,
+    place_names,
+)
+from invdpo.curate.scene_graphs.sentences import Token
+from invdpo.curate.scene_graphs.verbs import (
+    FEELING,
+    MOVING,
+    NEVER_PASSIVE,
+    OF_THE_VERB,
+    PLACING,
+    STATIC,
+    TALKING,
+    gerund,
+)
 from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 from invdpo.schemas import Item, Relation, SceneGraph
 
@@ -19,49 +34,22 @@ REVISION = "1"
 """Raised whenever the same sentence would give another graph."""
 MAX_PHRASE_WORDS = 8
 """Words of an attribute such as `giving a speech`; a longer one is rather a scene of its own."""
-MAX_COUNT = 20
-NOUNS = ("NOUN", "PROPN")
 NEGATIONS = frozenset({"no", "not", "n't", "never", "neither", "nor", "without", "each", "every"})
-STATIC = frozenset("sit lie lay stand rest hang place locate position situate mount put be".split())
-"""Verbs that add nothing to the place they state, unless they are in progress."""
-PLACING = frozenset("put place set lay paint draw write hang pour spread hammer throw".split())
-"""Verbs whose object is where the preposition says."""
-MOVING = frozenset({"into", "onto", "across", "to", "over", "from", "off", "above", "out of"})
-"""Prepositions that say of a verb's object where it goes, not of its subject."""
-LOOKS = frozenset({"texture", "color", "colour", "surface", "hue", "shade"})
-"""The texture of a carpet is said of the carpet."""
-FEELING = frozenset({"be", "feel", "look", "seem", "appear", "become", "get", "stay", "remain"})
 SKIPPED = frozenset({"punct", "cc", "det", "aux", "auxpass", "mark", "advmod", "case", "predet"})
-PRONOUNS = frozenset({"he", "she", "it", "they", "him", "her", "them", "who", "that", "which"})
-
-
-class _NotUnderstood(Exception):
-    """A part of the sentence is covered by no rule."""
 
 
 def read_sentence(tokens: Sequence[Token]) -> SceneGraph | None:
     """The graph, objects in the order in which the rules meet them; None if not understood."""
     try:
-        return _Reading(Sentence(tokens)).graph()
-    except _NotUnderstood:
+        return _Reading(NounPhrases(tokens)).graph()
+    except NotUnderstood:
         return None
-
-
-@cache
-def _attributes() -> frozenset[str]:
-    groups = [*read_vocabulary().attributes.values(), *read_lexicon().attributes.values()]
-    return frozenset(word for group in groups for word in group)
-
-
-@cache
-def _places() -> dict[str, str]:
-    return {t: name for name, group in read_vocabulary().relations.items() for t in group}
 
 
 class _Reading:
     """One sentence while it is read; items are known by their positions in `_items`."""
 
-    def __init__(self, sentence: Sentence) -> None:
+    def __init__(self, sentence: NounPhrases) -> None:
         self._s = sentence
         self._items: list[tuple[str, list[str]]] = []
         self._relations: list[tuple[int, str, int]] = []
@@ -102,98 +90,58 @@ class _Reading:
             return self._mentioned[noun]
         token = self._token(noun)
         if token.pos == "PRON":
-            if token.text.lower() not in PRONOUNS or not subjects:
-                raise _NotUnderstood
-            return list(subjects)
-        owner = self._owner(noun)
+            return self._meant(token, subjects)
+        owner = self._s.owner(noun)
         if owner is not None:
             items = self._mention(owner, subjects)
-            self._add_words(items, self._adjectives(noun)[0])
+            self._add_words(items, self._s.adjectives(noun)[0])
             self._mentioned[noun] = items
             return items
-        if not self._is_thing(noun):
-            raise _NotUnderstood
+        if not self._s.is_thing(noun):
+            raise NotUnderstood
         self._mentioned[noun] = items = self._new(noun)
         for child in self._s.children(noun):
             self._modify(items, child, subjects)
         return items
 
-    def _owner(self, noun: int) -> int | None:
-        """The carpet in `the texture of the carpet`."""
-        if self._token(noun).lemma.lower() not in LOOKS:
-            return None
-        of = [n for n in self._s.children(noun, "prep") if self._token(n).text == "of"]
-        owners = [n for one in of for n in self._s.children(one, "pobj")]
-        return owners[0] if owners else None
+    def _meant(self, pronoun: Token, subjects: Sequence[int]) -> list[int]:
+        """What a pronoun stands for: the subjects, or as an object what was named before."""
+        others = [n for n in range(len(self._items)) if n not in subjects]
+        word = pronoun.text.lower()
+        if word not in PRONOUNS or not subjects:
+            raise NotUnderstood
+        if pronoun.dep in ("dobj", "pobj"):
+            if not others:
+                raise NotUnderstood
+            return others[-1:]
+        several = {n for n, (label, _) in enumerate(self._items) if label.endswith("s")}
+        if word == "they" and several.difference(subjects) and not several & {*subjects}:
+            raise NotUnderstood  # more likely those than the subject
+        return list(subjects)
 
     def _new(self, noun: int) -> list[int]:
         token = self._token(noun)
-        words, names = self._adjectives(noun)
-        count = self._count(noun)
+        words, names = self._s.adjectives(noun)
+        count = self._s.count(noun)
         plural = token.tag in ("NNS", "NNPS")
         last = token.lemma if plural and count > 1 else token.text
         label = " ".join([*names, last.lower()])
-        if content := self._content(noun):
+        if content := self._s.content(noun):
             label = f"{label} of {content}"
         determiners = {self._token(n).text.lower() for n in self._s.children(noun, "det")}
         if "the" in determiners:
-            same = [n for n, (name, known) in enumerate(self._items)
-                    if name == label and {*words} <= {*known}]
+            same = [
+                n
+                for n, (name, known) in enumerate(self._items)
+                if name == label and {*words} <= {*known}
+            ]
             if len(same) == 1:
                 return same
+        if not determiners and not plural and any(name == label for name, _ in self._items):
+            raise NotUnderstood  # hand in hand
         first = len(self._items)
         self._items += [(label, list(words)) for _ in range(count)]
         return list(range(first, first + count))
-
-    def _adjectives(self, noun: int) -> tuple[list[str], list[str]]:
-        """The attributes before a noun, and the words that belong to its name."""
-        words: list[str] = []
-        names: list[str] = []
-        singular = self._token(noun).lemma.lower()
-        modifiers = self._s.children(noun, "amod", "compound", "nmod")
-        modifiers = [n for one in modifiers for n in (one, *self._joined(one)) if n < noun]
-        for modifier in modifiers:
-            text = self._s.text(self._with_adverbs(modifier))
-            rest = [self._token(n).text.lower() for n in range(modifier, noun)]
-            named = " ".join([*rest, singular]) in read_lexicon().compounds
-            adjective = self._token(modifier).dep in ("amod", "conj") or text in _attributes()
-            (words if adjective and not named else names).append(text)
-        return words, names
-
-    def _joined(self, position: int) -> list[int]:
-        """What is joined to a word by `and` or commas, and to that in turn."""
-        joined = self._s.children(position, "conj", "amod")
-        return [n for one in joined for n in (one, *self._joined(one))]
-
-    def _with_adverbs(self, word: int) -> list[int]:
-        """The word with the parts of it: `dimly lit`, `web-like`."""
-        skipped = {n for one in self._joined(word) for n in self._s.subtree(one)}
-        skipped |= {*self._s.children(word, "cc", "punct")}
-        if self._token(word).dep == "compound":
-            return [n for n in self._s.subtree(word) if n not in skipped]
-        adverbs = [n for n in self._s.children(word, "advmod", "npadvmod") if n < word]
-        return [*adverbs, word]
-
-    def _count(self, noun: int) -> int:
-        numbers = self._s.children(noun, "nummod")
-        if not numbers:
-            return 1
-        word = self._token(numbers[0]).text.lower()
-        known = read_vocabulary().numbers | read_lexicon().numbers
-        count = int(word) if word.isdecimal() and len(word) < 3 else known.get(word, 0)
-        if not 0 < count <= MAX_COUNT:
-            raise _NotUnderstood
-        return count
-
-    def _content(self, noun: int) -> str:
-        """`coffee` of a cup of coffee, which is part of its name: nothing determines it."""
-        for of in self._s.children(noun, "prep"):
-            if self._token(of).text == "of" and (content := self._s.children(of, "pobj")):
-                if not self._s.children(content[0], "det", "poss") and not self._s.children(
-                    content[0], "prep", "acl", "relcl", "conj"
-                ):
-                    return self._s.text(self._s.subtree(content[0]))
-        return ""
 
     def _modify(self, items: list[int], child: int, subjects: Sequence[int]) -> None:
         """What depends on a noun that is no part of its name."""
@@ -204,25 +152,14 @@ class _Reading:
             if token.pos != "PRON":
                 self._relate(items, "of", self._group(child, subjects))
         elif token.dep == "prep":
-            if not (token.text == "of" and self._content(token.head)):
+            if not (token.text == "of" and self._s.content(token.head)):
                 self._place(items, child, subjects or items)
         elif token.dep in ("acl", "relcl"):
             self._clause(child, items)
         elif token.dep != "appos" or any(
-            self._is_thing(n) for n in self._s.subtree(child) if self._token(n).pos in NOUNS
+            self._s.is_thing(n) for n in self._s.subtree(child) if self._token(n).pos in NOUNS
         ):
-            raise _NotUnderstood  # a remark such as `a natural wonder` shows nothing
-
-    def _is_thing(self, noun: int) -> bool:
-        token, lexicon = self._token(noun), read_lexicon()
-        word, text = token.lemma.lower(), token.text.lower()
-        if token.pos not in NOUNS or {word, text} & {*read_vocabulary().no_objects}:
-            return False
-        if self._content(noun) and word in ("group", "couple", "pair", "piece", "bunch", "display"):
-            return True
-        if word in lexicon.unseen:
-            return False
-        return word in lexicon.groups_of_people or lexicon.is_thing(word) or lexicon.is_thing(text)
+            raise NotUnderstood  # a remark such as `a natural wonder` shows nothing
 
     # Clauses
 
@@ -234,8 +171,8 @@ class _Reading:
             own = self._s.children(verb, "attr")
         acting = self._group(own[0], subjects) if own else list(subjects)
         if not acting or token.pos not in ("VERB", "AUX"):
-            raise _NotUnderstood
-        passive = bool(self._s.children(verb, "nsubjpass", "auxpass")) or (
+            raise NotUnderstood
+        passive = bool(self._s.children(verb, "auxpass", "agent")) or (
             token.dep == "acl" and token.tag == "VBN"
         )
         handled = {*own, *self._verb(verb, acting, passive=passive)}
@@ -243,31 +180,36 @@ class _Reading:
             if child in handled or self._token(child).dep in SKIPPED | {"prt", "expl"}:
                 continue
             if self._token(child).dep not in ("conj", "advcl"):
-                raise _NotUnderstood
+                raise NotUnderstood
             self._clause(child, acting)
 
     def _verb(self, verb: int, acting: list[int], *, passive: bool) -> list[int]:
         """States what a verb says of its subjects; the words that this covers."""
         token = self._token(verb)
         complements = self._s.children(verb, "acomp", "oprd")
+        complements = [n for n in complements if not self._s.children(n, "prep")]
         if token.lemma in FEELING and complements:
             for one in complements:
-                self._add_words(acting, [self._token(n).text.lower() for n in (one, *self._joined(one))])
+                self._add_words(
+                    acting, [self._token(n).text.lower() for n in (one, *self._s.joined(one))]
+                )
             return [*complements, *self._places_of(verb, acting, acting, "")]
-        if self._s.children(verb, "xcomp", "ccomp", "dative", "pcomp", "acomp", "oprd"):
+        if self._s.children(verb, "xcomp", "ccomp", "dative", "pcomp") or complements:
             return self._phrase(verb, acting)
         if token.lemma == "be" and not self._s.children(verb, "auxpass"):
             attribute = self._s.children(verb, "attr")
-            if any(self._is_thing(n) for n in attribute) and not self._s.children(verb, "expl"):
-                raise _NotUnderstood
+            if any(self._s.is_thing(n) for n in attribute) and not self._s.children(verb, "expl"):
+                raise NotUnderstood
+            if any(not self._s.children(n, "det") for n in attribute):
+                raise NotUnderstood  # `is scuba diving`, taken for a noun
             return [*attribute, *self._places_of(verb, acting, acting, "")]
         name = " ".join([gerund(token), *self._particles(verb)])
-        if passive:
+        if passive and token.lemma not in NEVER_PASSIVE:
             return self._passive(verb, acting, name)
         objects = self._s.children(verb, "dobj")
         if not objects:
             return self._places_of(verb, acting, acting, name)
-        if not self._is_known(objects[0]):
+        if not self._s.is_known(objects[0]):
             return self._phrase(verb, acting)
         targets = self._group(objects[0], acting)
         self._relate(acting, name, targets)
@@ -278,40 +220,34 @@ class _Reading:
         for agent in agents:
             for noun in self._s.children(agent, "pobj"):
                 self._relate(self._group(noun, acted), name, acted)
-        places = self._places_of(verb, acted, acted, "")
-        if not agents and not (places and self._token(verb).lemma in STATIC):
-            self._add_words(acted, [self._token(verb).text.lower()])
-        return [*agents, *places]
-
-    def _is_known(self, noun: int) -> bool:
-        """Whether a noun or pronoun stands for an item."""
-        word = self._token(noun).text.lower()
-        nouns = [noun, *self._s.children(noun, "conj")]
-        return word in PRONOUNS or all(self._is_thing(self._owner(n) or n) for n in nouns)
+        participle = "" if agents else self._token(verb).text.lower()
+        return [*agents, *self._places_of(verb, acted, acted, participle)]
 
     def _particles(self, verb: int) -> list[str]:
         return [self._token(n).text.lower() for n in self._s.children(verb, "prt")]
 
-    def _places_of(
-        self, verb: int, acting: list[int], targets: list[int], name: str
-    ) -> list[int]:
+    def _places_of(self, verb: int, acting: list[int], targets: list[int], name: str) -> list[int]:
         """The prepositions of a verb; with a `name` they are what its subject does."""
         token = self._token(verb)
-        adverbs = [n for n in self._s.children(verb, "advmod") if self._s.children(n, "prep")]
+        adverbs = self._s.children(verb, "advmod", "acomp")
+        adverbs = [n for n in adverbs if self._s.children(n, "prep")]
         places = [*self._s.children(verb, "prep"), *adverbs]
         stated = False
         for place in places:
-            text, noun = self._preposition(place)
-            predicate = _places().get(text, text)
+            text, noun = self._s.preposition(place)
+            predicate = place_names().get(text, text)
             activity = f"{name} {text}"
-            if not self._is_known(noun):
-                self._add_words(acting, [self._short(f"{name} {text} {self._words(noun)}".strip())])
+            if not self._s.is_known(noun):
+                self._add_words(
+                    acting, [self._short(f"{name} {text} {self._s.words(noun)}".strip())]
+                )
                 stated = True
                 continue
-            moved = targets is not acting and (text in MOVING or token.lemma in PLACING)
-            if name and token.tag == "VBG" and activity in read_vocabulary().activities:
-                predicate, stated = activity, True
-            elif name and text not in _places():
+            far = self._token(noun).lemma == "sky"
+            moved = targets is not acting and (far or text in MOVING or token.lemma in PLACING)
+            doing = token.tag == "VBG" and activity in read_vocabulary().activities
+            how = text not in place_names() or text in OF_THE_VERB or token.lemma in TALKING
+            if name and (doing or how):
                 predicate, stated = activity, True
             self._relate(targets if moved else acting, predicate, self._group(noun, acting))
         still = bool(places) and token.lemma in STATIC and token.tag != "VBG"
@@ -321,44 +257,35 @@ class _Reading:
 
     def _place(self, items: list[int], preposition: int, subjects: Sequence[int]) -> None:
         """A preposition behind a noun."""
-        text, noun = self._preposition(preposition)
-        if self._is_known(noun):
-            self._relate(items, _places().get(text, text), self._group(noun, subjects))
+        text, noun = self._s.preposition(preposition)
+        if self._s.is_known(noun):
+            self._relate(items, place_names().get(text, text), self._group(noun, subjects))
         else:
-            self._add_words(items, [self._short(f"{text} {self._words(noun)}")])
-
-    def _preposition(self, place: int) -> tuple[str, int]:
-        """The words of a preposition and its noun: `on top of`, `next to`, `out of`."""
-        nouns = self._s.children(place, "pobj")
-        if not nouns:
-            inner = self._s.children(place, "prep")
-            if not inner:
-                raise _NotUnderstood
-            text, noun = self._preposition(inner[0])
-            return f"{self._token(place).text.lower()} {text}", noun
-        noun = nouns[0]
-        for of in self._s.children(noun, "prep"):
-            phrase = self._s.text([place, *(n for n in self._s.subtree(noun) if n <= of)])
-            if phrase in _places() and (inner := self._s.children(of, "pobj")):
-                return phrase, inner[0]
-        return self._token(place).text.lower(), noun
+            self._add_words(items, [self._short(f"{text} {self._s.words(noun)}")])
 
     def _phrase(self, verb: int, acting: list[int]) -> list[int]:
         """The verb and its complements in words, as an attribute."""
-        apart = [n for n in self._s.children(verb) if self._token(n).dep in
-                 ("nsubj", "nsubjpass", "conj", "advcl", "cc", "punct", "aux", "advmod", "mark")]
+        apart = [
+            n
+            for n in self._s.children(verb)
+            if self._token(n).dep
+            in ("nsubj", "nsubjpass", "conj", "advcl", "cc", "punct", "aux", "advmod", "mark")
+        ]
         skipped = {n for one in apart for n in self._s.subtree(one)} | {verb}
+        if any(
+            self._token(n).tag == "VBG" and self._token(n).dep == "conj"
+            for n in self._s.subtree(verb)
+            if n not in skipped
+        ):
+            raise NotUnderstood  # two activities in one
         words = [n for n in self._s.subtree(verb) if n not in skipped]
         name = gerund(self._token(verb))
         self._add_words(acting, [self._short(f"{name} {self._s.text(words)}".strip())])
         return [n for n in self._s.children(verb) if n not in apart]
 
-    def _words(self, noun: int) -> str:
-        return self._s.text(self._s.subtree(noun))
-
     def _short(self, phrase: str) -> str:
         if len(phrase.split()) > MAX_PHRASE_WORDS:
-            raise _NotUnderstood
+            raise NotUnderstood
         return phrase
 
     def _relate(self, first: Sequence[int], name: str, second: Sequence[int]) -> None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-AS_IT_IS = {"be": "being", "see": "seeing", "flee": "fleeing", "dye": "dyeing", "free": "freeing"}
-ONE_SYLLABLE_LIKE = frozenset({"begin", "forget", "prefer", "refer", "upset", "unwrap"})
-
 
 class Token(NamedTuple):
     """One word, in the terms of spaCy's English models."""
@@ -53,24 +50,3 @@ class Sentence:
         """These words in lower case, without punctuation; `'s` and hyphens stay joined."""
         words = [self.tokens[n].text.lower() for n in positions if self.tokens[n].pos != "PUNCT"]
         return " ".join(words).replace(" '", "'")
-
-
-def gerund(token: Token) -> str:
-    """The form in -ing, which predicates have: `rode` to `riding`."""
-    word = token.lemma.lower()
-    if token.tag == "VBG":
-        return token.text.lower()
-    if word in AS_IT_IS:
-        return AS_IT_IS[word]
-    if word.endswith("ie"):
-        return f"{word[:-2]}ying"
-    if word.endswith("e") and not word.endswith(("ee", "oe", "ye")):
-        return f"{word[:-1]}ing"
-    return f"{word}{word[-1] if _doubles(word) else ''}ing"
-
-
-def _doubles(word: str) -> bool:
-    """Whether the last letter is doubled: after one vowel in a word of one syllable."""
-    vowels = [letter in "aeiou" for letter in word]
-    ends = len(word) > 2 and vowels[-3:] == [False, True, False] and word[-1] not in "wxy"
-    return ends and (sum(vowels) == 1 or word in ONE_SYLLABLE_LIKE)
