@@ -2,7 +2,8 @@
 
     python benchmarks/parsing.py FOLDER [--parser spacy]
 
-FOLDER holds GenEval's `prompts_*.jsonl` and T2I-CompBench's `*_train.txt` or `*_val.txt`, at any depth. Against
+FOLDER holds GenEval's `prompts_*.jsonl` and T2I-CompBench's `*_train.txt` or `*_val.txt`, at any
+depth. Against
 GenEval's own metadata: precision and recall of objects, colours, counts and positions. No graphs
 are stated by T2I-CompBench, so there it is the share of prompts that the parser takes on at all.
 """

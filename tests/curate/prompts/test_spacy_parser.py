@@ -1,4 +1,4 @@
-"""The parser on spaCy: sentences on the real model where it is installed, and the error where not."""
+"""The parser on spaCy: sentences on the real model if it is installed, the error if not."""
 
 from __future__ import annotations
 
@@ -24,16 +24,35 @@ def parser() -> SpacyParser:
     ("prompt", "items", "triples"),
     [
         ("A woman is playing the piano.", {"woman", "piano"}, {("woman", "playing", "piano")}),
-        ("A river is flowing through a canyon.", {"river", "canyon"}, {("river", "flowing through", "canyon")}),
-        ("The red mug was on top of the green coaster.", {"red mug", "green coaster"}, {("mug", "above", "coaster")}),
-        ("A man is holding a microphone and singing a song.", {"singing a song man", "microphone"}, {("man", "holding", "microphone")}),
+        (
+            "A river is flowing through a canyon.",
+            {"river", "canyon"},
+            {("river", "flowing through", "canyon")},
+        ),
+        (
+            "The red mug was on top of the green coaster.",
+            {"red mug", "green coaster"},
+            {("mug", "above", "coaster")},
+        ),
+        (
+            "A man is holding a microphone and singing a song.",
+            {"singing a song man", "microphone"},
+            {("man", "holding", "microphone")},
+        ),
         ("A person is grinning in excitement.", {"grinning in excitement person"}, set()),
-        ("The brown leaves covered the grey sidewalk.", {"brown leaves", "grey sidewalk"}, {("leaves", "covering", "sidewalk")}),
-        ("A person is sitting on a bench and reading a book.", {"person", "bench", "book"},
-         {("person", "sitting on", "bench"), ("person", "reading", "book")}),
+        (
+            "The brown leaves covered the grey sidewalk.",
+            {"brown leaves", "grey sidewalk"},
+            {("leaves", "covering", "sidewalk")},
+        ),
+        (
+            "A person is sitting on a bench and reading a book.",
+            {"person", "bench", "book"},
+            {("person", "sitting on", "bench"), ("person", "reading", "book")},
+        ),
         ("A dog is not barking.", None, None),
     ],
-)  # fmt: skip
+)
 def test_sentences(
     parser: SpacyParser,
     prompt: str,
