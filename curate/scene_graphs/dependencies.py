@@ -153,7 +153,7 @@ class _Reading:
                 self._relate(items, "of", self._group(child, subjects))
         elif token.dep == "prep":
             if not (token.text == "of" and self._s.content(token.head)):
-                self._place(items, child, subjects or items)
+                self._relate_noun(items, child, subjects or items)
         elif token.dep in ("acl", "relcl"):
             self._clause(child, items)
         elif token.dep != "appos" or any(
@@ -255,7 +255,7 @@ class _Reading:
             self._add_words(acting, [name])
         return places
 
-    def _place(self, items: list[int], preposition: int, subjects: Sequence[int]) -> None:
+    def _relate_noun(self, items: list[int], preposition: int, subjects: Sequence[int]) -> None:
         """A preposition behind a noun."""
         text, noun = self._s.preposition(preposition)
         if self._s.is_known(noun):

@@ -88,8 +88,15 @@ def test_a_sentence_with_anything_else_has_no_graph(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("lemma", "form"),
-    [("ride", "riding"), ("run", "running"), ("lie", "lying"), ("see", "seeing"),
-     ("play", "playing"), ("eat", "eating"), ("visit", "visiting")],
-)  # fmt: skip
+    [
+        ("ride", "riding"),
+        ("run", "running"),
+        ("lie", "lying"),
+        ("see", "seeing"),
+        ("play", "playing"),
+        ("eat", "eating"),
+        ("visit", "visiting"),
+    ],
+)
 def test_predicates_are_gerunds(lemma: str, form: str) -> None:
     assert gerund(Token(lemma, lemma, "VBD", "VERB", "ROOT", 0)) == form
