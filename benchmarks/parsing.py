@@ -1,8 +1,9 @@
 """The rule parser on real prompts; prints Markdown.
 
-    python benchmarks/parsing.py FOLDER
+    python benchmarks/parsing.py FOLDER [--parser spacy]
 
-FOLDER holds GenEval's `prompts_*.jsonl` and T2I-CompBench's `*_train.txt`, at any depth. Against
+FOLDER holds GenEval's `prompts_*.jsonl` and T2I-CompBench's `*_train.txt` or `*_val.txt`, at any
+depth. Against
 GenEval's own metadata: precision and recall of objects, colours, counts and positions. No graphs
 are stated by T2I-CompBench, so there it is the share of prompts that the parser takes on at all.
 """
@@ -19,11 +20,13 @@ from pathlib import Path
 from report import stamp, table
 
 from invdpo.curate.prompts.geneval import graph_of
-from invdpo.curate.scene_graphs.grammar import parse
+from invdpo.curate.prompts.spacy_parser import SpacyParser
+from invdpo.curate.scene_graphs import grammar
 from invdpo.schemas import SceneGraph
 
 Facts = Counter[tuple[str, ...]]
 NOTHING = SceneGraph()
+Parse = Callable[[str], SceneGraph | None]
 
 
 def objects(graph: SceneGraph) -> Facts:
@@ -55,7 +58,7 @@ KINDS: dict[str, Callable[[SceneGraph], Facts]] = {
 }
 
 
-def agreement(path: Path) -> Iterator[tuple[str, ...]]:
+def agreement(path: Path, parse: Parse) -> Iterator[tuple[str, ...]]:
     """Precision and recall of each kind of fact over a file of GenEval's."""
     records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     pairs = [(graph_of(record), parse(record["prompt"]) or NOTHING) for record in records]
@@ -66,7 +69,7 @@ def agreement(path: Path) -> Iterator[tuple[str, ...]]:
         yield name, str(stated), str(found), share(both, found), share(both, stated)
 
 
-def coverage(path: Path) -> tuple[str, ...]:
+def coverage(path: Path, parse: Parse) -> tuple[str, ...]:
     """How many prompts of a file of T2I-CompBench's have a graph, and what is in it."""
     prompts = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     prompts = [prompt for prompt in prompts if prompt]
@@ -76,7 +79,7 @@ def coverage(path: Path) -> tuple[str, ...]:
     attributed = sum(any(item.attributes for item in graph.items) for graph in graphs)
     related = sum(bool(graph.relations) for graph in graphs)
     return (
-        path.stem.removesuffix("_train"),
+        path.stem.removesuffix("_train").removesuffix("_val"),
         str(len(prompts)),
         share(len(graphs), len(prompts)),
         share(attributed, len(prompts)),
@@ -94,14 +97,17 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    parser.add_argument("--parser", choices=("rules", "spacy"), default="rules")
+    args = parser.parse_args()
+    folder, parse = args.folder, grammar.parse if args.parser == "rules" else SpacyParser().parse
     print(f"{stamp()}.\n")
     for path in sorted(folder.rglob("prompts_*.jsonl")):
         print(f"GenEval, {path.name}:\n")
-        print(table(("facts", "stated", "found", "precision", "recall"), agreement(path)))
+        print(table(("facts", "stated", "found", "precision", "recall"), agreement(path, parse)))
     print("\nT2I-CompBench, shares of prompts:\n")
     head = ("file", "prompts", "with a graph", "with attributes", "with relations", "µs a prompt")
-    print(table(head, [coverage(path) for path in sorted(folder.rglob("*_train.txt"))]))
+    files = sorted([*folder.rglob("*_train.txt"), *folder.rglob("*_val.txt")])
+    print(table(head, [coverage(path, parse) for path in files]))
 
 
 if __name__ == "__main__":

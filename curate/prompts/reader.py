@@ -10,6 +10,7 @@ from typing import Any
 from invdpo.curate.batching import Failure
 from invdpo.curate.prompts import geneval
 from invdpo.curate.prompts.base import MAX_CHARACTERS, Draft, prompt_row
+from invdpo.curate.prompts.spacy_parser import SpacyParser
 from invdpo.curate.prompts.vlm_parser import VlmParser
 from invdpo.curate.scene_graphs import grammar
 from invdpo.curate.scene_graphs.records import parse_graph
@@ -26,6 +27,8 @@ CATEGORY_COLUMNS = ("category", "tag")
 """Columns in which the category of a prompt may stand; GenEval's is `tag`."""
 COLUMNS_BESIDE = GRAPH_COLUMNS.union(CATEGORY_COLUMNS)
 """All columns that are read beside the prompts."""
+RULES = ("auto", "rules", "rules+spacy")
+"""Parsers that try the rules of `grammar`."""
 
 
 class PromptReader:
@@ -34,12 +37,15 @@ class PromptReader:
     def __init__(self, config: PromptsConfig) -> None:
         self._config = config
         self._vlm = VlmParser(config) if config.parser == "vlm" else None
+        self._spacy = SpacyParser() if config.parser in ("spacy", "rules+spacy") else None
 
     def fingerprint(self) -> dict[str, Any]:
         """The part of the configuration that decides prompts and graphs."""
-        rules = "" if self._config.parser == "none" else f" {grammar.REVISION}"
-        revision = f" {self._vlm.revision}" if self._vlm else rules
-        return {"column": self._config.column, "parser": f"{self._config.parser}{revision}"}
+        parser = self._config.parser
+        rules = grammar.REVISION if parser in RULES else ""
+        model = self._vlm or self._spacy
+        revisions = filter(None, (parser, rules, model.revision if model else ""))
+        return {"column": self._config.column, "parser": " ".join(revisions)}
 
     def counts(self) -> Counts:
         """What asking a model cost since the last call of this method."""
@@ -100,10 +106,15 @@ class PromptReader:
 
     def _parse(self, prompt: str) -> SceneGraph | None:
         """The graph by the configured rules; None if they don't understand the prompt."""
-        if self._config.parser in ("none", "vlm") or len(prompt) > MAX_CHARACTERS:
+        parser = self._config.parser
+        if len(prompt) > MAX_CHARACTERS:
             return None
-        graph = world.parse(prompt) if self._config.parser == "auto" else None
-        return graph or grammar.parse(prompt)
+        graph = world.parse(prompt) if parser == "auto" else None
+        if graph is None and parser in RULES:
+            graph = grammar.parse(prompt)
+        if graph is None and self._spacy is not None:
+            graph = self._spacy.parse(prompt)
+        return graph
 
 
 def _category(record: dict[str, Any]) -> str | None:

@@ -33,6 +33,12 @@ class Lexicon(BaseModel):
     """Quantities such as `pair of`, with their numbers of objects."""
     no_names: frozenset[str]
     """Nouns that name nothing that can be looked for."""
+    unseen: frozenset[str]
+    """Nouns beside those that no picture shows; the rules over dependencies alone ask for them."""
+    seen: frozenset[str]
+    """Nouns beside the things that these rules take for things as well."""
+    groups_of_people: frozenset[str]
+    """Nouns that name several people at once."""
     past: frozenset[str]
     """Nouns that are verbs as well, in the past."""
     nouns: dict[str, str]

@@ -30,10 +30,11 @@ class _Prompts(Section):
         None,
         description="Column with the prompts of a table; `prompt` or `caption_ori` if not given.",
     )
-    parser: Literal["auto", "rules", "vlm", "none"] = Field(
+    parser: Literal["auto", "rules", "spacy", "rules+spacy", "vlm", "none"] = Field(
         "auto",
         description="What makes scene graphs of prompts that have none: `auto` tries the "
-        "language of the embedded world, then `rules`; `vlm` asks a model on a server.",
+        "language of the embedded world, then `rules`; `spacy` reads free sentences; "
+        "`rules+spacy` those that the rules don't; `vlm` asks a model on a server.",
     )
     vocabulary: str | None = Field(
         None,

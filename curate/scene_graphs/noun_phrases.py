@@ -1,0 +1,138 @@
+"""Noun phrases of an analysed sentence: what they name, how many, and what is said of them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from invdpo.curate.scene_graphs.grammar import MAX_NAME_WORDS
+from invdpo.curate.scene_graphs.lexicon import read_lexicon
+from invdpo.curate.scene_graphs.sentences import Sentence
+from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
+
+MAX_COUNT = 20
+DETERMINED = ("det", "poss", "prep", "acl", "relcl", "conj")
+"""What depends on a noun that is an object of its own."""
+NOUNS = ("NOUN", "PROPN")
+LOOKS = frozenset({"texture", "color", "colour", "surface", "hue", "shade"})
+"""The texture of a carpet is said of the carpet."""
+PRONOUNS = frozenset({"he", "she", "it", "they", "him", "her", "them", "who", "that", "which"})
+
+
+@cache
+def _attributes() -> frozenset[str]:
+    groups = [*read_vocabulary().attributes.values(), *read_lexicon().attributes.values()]
+    return frozenset(word for group in groups for word in group)
+
+
+@cache
+def place_names() -> dict[str, str]:
+    """Phrase of a preposition -> the relation that it states."""
+    relations = read_vocabulary().relations
+    return {text: name for name, group in relations.items() for text in (*group, name)}
+
+
+class NotUnderstood(Exception):
+    """A part of the sentence is covered by no rule."""
+
+
+class NounPhrases(Sentence):
+    """A sentence whose nouns are asked for; every noun is given by its position."""
+
+    def owner(self, noun: int) -> int | None:
+        """The carpet in `the texture of the carpet`."""
+        if self.tokens[noun].lemma.lower() not in LOOKS:
+            return None
+        of = [n for n in self.children(noun, "prep") if self.tokens[n].text == "of"]
+        owners = [n for one in of for n in self.children(one, "pobj")]
+        return owners[0] if owners else None
+
+    def adjectives(self, noun: int) -> tuple[list[str], list[str]]:
+        """The attributes before a noun, and the words that belong to its name."""
+        words: list[str] = []
+        names: list[str] = []
+        singular = self.tokens[noun].lemma.lower()
+        is_nouns = (read_lexicon().is_part, read_lexicon().is_thing)
+        modifiers = self.children(noun, "amod", "compound", "nmod")
+        modifiers = [n for one in modifiers for n in (one, *self.joined(one)) if n < noun]
+        for modifier in modifiers:
+            text = self.text(self.with_adverbs(modifier))
+            rest = [self.tokens[n].text.lower() for n in range(modifier, noun)]
+            named = " ".join([*rest, singular]) in read_lexicon().compounds
+            adjective = self.tokens[modifier].dep in ("amod", "conj") or text in _attributes()
+            noun_like = text.endswith("ing") or any(is_noun(text) for is_noun in is_nouns)
+            (names if named or (noun_like and not adjective) else words).append(text)
+        if len(names) >= MAX_NAME_WORDS:
+            raise NotUnderstood
+        return words, names
+
+    def joined(self, position: int) -> list[int]:
+        """What is joined to a word by `and` or commas, and to that in turn."""
+        joined = self.children(position, "conj", "amod")
+        return [n for one in joined for n in (one, *self.joined(one))]
+
+    def with_adverbs(self, word: int) -> list[int]:
+        """The word with the parts of it: `dimly lit`, `web-like`."""
+        skipped = {n for one in self.joined(word) for n in self.subtree(one)}
+        skipped |= {*self.children(word, "cc", "punct")}
+        if self.tokens[word].dep == "compound":
+            return [n for n in self.subtree(word) if n not in skipped]
+        adverbs = [n for n in self.children(word, "advmod", "npadvmod") if n < word]
+        return [*adverbs, word]
+
+    def count(self, noun: int) -> int:
+        """How many there are: the number before the noun, or one."""
+        numbers = self.children(noun, "nummod")
+        if not numbers:
+            return 1
+        word = self.tokens[numbers[0]].text.lower()
+        known = read_vocabulary().numbers | read_lexicon().numbers
+        count = int(word) if word.isdecimal() and len(word) < 3 else known.get(word, 0)
+        if not 0 < count <= MAX_COUNT:
+            raise NotUnderstood
+        return count
+
+    def content(self, noun: int) -> str:
+        """`coffee` of a cup of coffee, which is part of its name: nothing determines it."""
+        for of in self.children(noun, "prep"):
+            for content in self.children(of, "pobj") if self.tokens[of].text == "of" else ():
+                if not self.children(content, *DETERMINED):
+                    return self.text(self.subtree(content))
+        return ""
+
+    def is_thing(self, noun: int) -> bool:
+        """Whether the noun names something that a picture can show."""
+        token, lexicon = self.tokens[noun], read_lexicon()
+        word, text = token.lemma.lower(), token.text.lower()
+        if token.pos not in NOUNS or {word, text} & {*read_vocabulary().no_objects}:
+            return False
+        if word in lexicon.unseen:
+            return False
+        if self.content(noun) or word in lexicon.seen:
+            return True
+        return word in lexicon.groups_of_people or lexicon.is_thing(word) or lexicon.is_thing(text)
+
+    def is_known(self, noun: int) -> bool:
+        """Whether a noun or pronoun stands for an item."""
+        word = self.tokens[noun].text.lower()
+        nouns = [noun, *self.children(noun, "conj")]
+        return word in PRONOUNS or all(self.is_thing(self.owner(n) or n) for n in nouns)
+
+    def preposition(self, place: int) -> tuple[str, int]:
+        """The words of a preposition and its noun: `on top of`, `next to`, `out of`."""
+        nouns = self.children(place, "pobj")
+        if not nouns:
+            inner = self.children(place, "prep")
+            if not inner:
+                raise NotUnderstood
+            text, noun = self.preposition(inner[0])
+            return f"{self.tokens[place].text.lower()} {text}", noun
+        noun = nouns[0]
+        for of in self.children(noun, "prep"):
+            phrase = self.text([place, *(n for n in self.subtree(noun) if n <= of)])
+            if phrase in place_names() and (inner := self.children(of, "pobj")):
+                return phrase, inner[0]
+        return self.tokens[place].text.lower(), noun
+
+    def words(self, noun: int) -> str:
+        """The noun with all that depends on it, in words."""
+        return self.text(self.subtree(noun))
