@@ -128,6 +128,7 @@ def compare_with_base(
     base, models = _models(config, own, list(dict.fromkeys(paths)), note)
     folder, export = request.output or _default_folder(paths), request.export
     _check_held_out(config)
+    config = with_text_length(config, paths[0])
     write = find_export(export, config.prompts) if export else None
     with lock_evaluation(folder):
         evaluations = compare_models(folder, config, base, models, request.options, command)
@@ -137,6 +138,16 @@ def compare_with_base(
         found = Comparisons(folder, base.name, evaluations, config.eval.held_out, exported)
         _write(found)
     return found
+
+
+def with_text_length(config: Config, tuned: Path) -> Config:
+    """With texts as long as in the training, unless the configuration says how long."""
+    training, options = read_training(tuned), config.generate.pipeline_options
+    if training is None or not training.max_sequence_length or "max_sequence_length" in options:
+        return config
+    options = {**options, "max_sequence_length": training.max_sequence_length}
+    generate = config.generate.model_copy(update={"pipeline_options": options})
+    return config.model_copy(update={"generate": generate})
 
 
 def _check_held_out(config: Config) -> None:

@@ -43,6 +43,8 @@ class Training:
     """Split -> the `prompt_key` of its prompts; empty in reports of earlier versions."""
     start_from: str | None = None
     """The weights that it began with, where those are not the base model's."""
+    max_sequence_length: int | None = None
+    """Text tokens that the model took, where the training was told."""
 
 
 def read_training(tuned: Path) -> Training | None:
@@ -76,6 +78,7 @@ def _training(report: Any) -> Training:
         dataset,
         prompts,
         start_from,
+        None if (length := config.get("max_sequence_length")) is None else int(length),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from invdpo.curate.shapes import bundle
+from invdpo.evaluation import with_text_length
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import (
@@ -63,6 +64,18 @@ def test_the_base_is_that_of_the_report(pipeline: Path, tmp_path: Path) -> None:
     checkpoint.mkdir(parents=True)
     for place in (tuned, tuned / "weights.safetensors", checkpoint):
         assert base_of(place) == BaseModel(str(pipeline))
+
+
+def test_texts_are_as_long_as_in_the_training(pipeline: Path, tmp_path: Path) -> None:
+    tuned = write_report(tmp_path / "tuned", pipeline)
+    config = Config()
+    assert with_text_length(config, tuned) is config
+    change_config(tuned, max_sequence_length=24)
+    drawn = with_text_length(config, tuned).generate
+    assert drawn.pipeline_options == {"max_sequence_length": 24}
+    options = {"generate": {"pipeline_options": {"max_sequence_length": 9}}}
+    chosen = Config.model_validate(options)
+    assert with_text_length(chosen, tuned) is chosen
 
 
 def test_a_base_that_was_moved_is_named(pipeline: Path, tmp_path: Path) -> None:
