@@ -4,8 +4,9 @@
 
 A step from the cache stands beside a plain flow-DPO step, as public scripts take it: the same
 pairs at the same points, but the reference (the same network without its LoRA) is called in every
-step. Then two first epochs from nothing: with the noise of the inversion, and with the noise that
-the images were drawn from. Times are processor seconds; within a repeat what is compared follows
+step. Then two first epochs from nothing, with K = M = 4 cached points: with the noise of the
+inversion, which has to go through all N, and with the noise that the images were drawn from, which
+asks the reference at the cached points alone. Times are processor seconds; within a repeat what is compared follows
 each other. `--quick` only tries the script.
 """
 
@@ -156,6 +157,7 @@ def first_epochs(folder: Path, prompts: int, repeats: int) -> dict[str, list[flo
             change = {
                 "noise": noise,
                 "num_inversion_steps": 28,
+                "cache_points": TRAINING.num_points,
                 "max_steps": -(-pairs // PAIRS),
                 "warmup_steps": 0,
                 "resolution": 64,
