@@ -6,8 +6,8 @@ A step from the cache stands beside a plain flow-DPO step, as public scripts tak
 pairs at the same points, but the reference (the same network without its LoRA) is called in every
 step. Then two first epochs from nothing, with K = M = 4 cached points: with the noise of the
 inversion, which has to go through all N, and with the noise that the images were drawn from, which
-asks the reference at the cached points alone. Times are processor seconds; within a repeat what is compared follows
-each other. `--quick` only tries the script.
+asks the reference at the cached points alone. Times are processor seconds; within a repeat what is
+compared follows each other. `--quick` only tries the script.
 """
 
 from __future__ import annotations
