@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import runpy
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.skipif(
+    "INVDPO_BENCHMARKS" not in os.environ,
+    reason="takes some minutes; set INVDPO_BENCHMARKS=1 after a change in benchmarks/",
+)
 
 
-class Done(NamedTuple):
-    """What came of a command."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*words: str) -> Done:
-    """A benchmark as its user runs it, but in this process, which has loaded torch already."""
-    out, err, status = StringIO(), StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr("sys.argv", [*words])
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        patch.chdir(ROOT)
-        try:
-            runpy.run_path(str(ROOT / "benchmarks" / words[0]), run_name="__main__")
-        except SystemExit as end:
-            status = int(isinstance(end.code, str) or (end.code or 0))
-            err.write(end.code if isinstance(end.code, str) else "")
-    return Done(status, out.getvalue(), err.getvalue())
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    """A benchmark as its user runs it."""
+    return subprocess.run(
+        [sys.executable, f"benchmarks/{words[0]}", *words[1:]],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
 
 
 def rows(text: str) -> list[list[str]]:

@@ -45,7 +45,7 @@ def test_the_command_runs(command: str, ws: Workspace, monkeypatch: pytest.Monke
 def test_every_option_is_told() -> None:
     assert len(COMMANDS) > 15
     known = {flag.option.partition("/")[0] for flag in flags(["pair"]) if not flag.hidden}
-    known |= {"--dry-run", "--overwrite"}
+    known |= {"--dry-run", "--overwrite", "--name", "--compare", "--output"}
     documented = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT))
     assert documented == known
 
