@@ -10,6 +10,7 @@ import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -44,7 +45,7 @@ class Flag:
         """Whether it may be given more than once."""
         return self.kind in (tuple, dict) or "several" in marks(self.info)
 
-    @property
+    @cached_property
     def kind(self) -> Any:
         """The field's plain type: int, float, str, bool, tuple, dict or a Literal."""
         return _plain(self.info.annotation)

@@ -57,12 +57,12 @@ class EvalConfig(Section):
 class Config(Section):
     """Everything that decides a run, in the order of the stages."""
 
-    prompts: PromptsConfig = PromptsConfig()
-    generate: GenerateConfig = GenerateConfig()
-    annotate: AnnotateConfig = AnnotateConfig()
-    score: ScoreConfig = ScoreConfig()
-    pair: PairConfig = PairConfig()
-    dataset: DatasetConfig = DatasetConfig()
-    train: TrainConfig = TrainConfig()
-    eval: EvalConfig = EvalConfig()
-    improve: ImproveConfig = ImproveConfig()
+    prompts: PromptsConfig = Field(default_factory=PromptsConfig)
+    generate: GenerateConfig = Field(default_factory=GenerateConfig)
+    annotate: AnnotateConfig = Field(default_factory=AnnotateConfig)
+    score: ScoreConfig = Field(default_factory=ScoreConfig)
+    pair: PairConfig = Field(default_factory=PairConfig)
+    dataset: DatasetConfig = Field(default_factory=DatasetConfig)
+    train: TrainConfig = Field(default_factory=TrainConfig)
+    eval: EvalConfig = Field(default_factory=EvalConfig)
+    improve: ImproveConfig = Field(default_factory=ImproveConfig)

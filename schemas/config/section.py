@@ -75,7 +75,11 @@ class Section(BaseModel):
     """A frozen group of options that refuses unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        defer_build=True,  # help needs the fields alone
     )
 
     @classmethod
