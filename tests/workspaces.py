@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from PIL import Image
 
 from invdpo.curate import steps
@@ -49,6 +51,19 @@ def build(root: Path, *, prompts: int = 6, candidates: int = 3, model: str = "m"
     ws.save_config(CONFIG)
     steps.pair(ws, CONFIG, RunOptions(progress=False))
     return ws
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one, for those that only read it."""
+    return build(tmp_path_factory.mktemp("built") / "work").root
+
+
+@pytest.fixture
+def work(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy, `work` in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(built, "work"))
 
 
 def prompt(number: int) -> dict[str, Any]:

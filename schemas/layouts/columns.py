@@ -12,7 +12,7 @@ import pyarrow as pa
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.parquet import iter_records, read_schema
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
-from invdpo.schemas.layouts.rows import GRAPHS, TIE, Row
+from invdpo.schemas.layouts.rows import TIE, Row
 
 LoadImage = Callable[[Any], bytes | None]
 """From the value of a column to the encoded bytes."""
@@ -42,7 +42,6 @@ class ColumnLayout:
         "rejected_seed",
         "revision",
         "rejected_revision",
-        *GRAPHS,
     )
     """Columns that are read where they are there."""
     others: tuple[str, ...] = ()
@@ -87,7 +86,9 @@ class ColumnLayout:
         missing = [name for name in self.columns if name not in schema.names]
         if missing:
             return f"column {', '.join(missing)} missing"
-        twice = [n for n in (*self.columns, *self.optional) if schema.names.count(n) > 1]
+        twice = [
+            n for n in (*self.columns, *self.optional, *self.others) if schema.names.count(n) > 1
+        ]
         if twice:
             return f"column {', '.join(twice)} stands twice"
         wrong = (
@@ -111,7 +112,6 @@ def preference_row(record: dict[str, Any], where: str, load: LoadImage) -> Row:
         margin=float(margin) if isinstance(margin, int | float) and margin >= 0 else None,
         seeds=(_integer(record.get("chosen_seed")), _integer(record.get("rejected_seed"))),
         revisions=(_text(record.get("revision")), _text(record.get("rejected_revision"))),
-        graphs={name: text for name in GRAPHS if (text := _text(record.get(name)))},
     )
 
 

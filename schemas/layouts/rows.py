@@ -15,7 +15,7 @@ OTHER_NAME = "split is there by another name, too"
 NESTED = "folder inside is not searched"
 
 GRAPHS = ("graph", "chosen_graph", "rejected_graph")
-"""Columns with the scene graph that the prompt asks for, and those of both images."""
+"""Columns with the scene graph that the prompt asks for, and those of both images, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,6 @@ class Row:
     """Of chosen and rejected, where the layout tells."""
     revisions: tuple[str | None, str | None] = (None, None)
     """Of the models that drew chosen and rejected."""
-    graphs: Mapping[str, str] = field(default_factory=dict)
-    """Name of `GRAPHS` -> JSON, of those that the layout tells."""
     others: Mapping[str, object] = field(default_factory=dict)
     """Values of further columns, where somebody asked for them."""
     reason: str | None = None

@@ -20,18 +20,9 @@ from invdpo.curate.workspace import Workspace
 from invdpo.hub.source import find_dataset
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.tables import REVIEWS
-from tests.workspaces import build
+from tests.workspaces import built, work
 
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("built") / "work").root
-
-
-@pytest.fixture
-def work(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(built, "work"))
+__all__ = ["built", "work"]
 
 
 def invdpo(*words: object) -> Any:

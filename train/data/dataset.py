@@ -13,6 +13,7 @@ from invdpo.schemas.ids import content_id, image_id
 from invdpo.schemas.io.hub import is_hub_id
 from invdpo.schemas.io.images import reading, shown_size
 from invdpo.schemas.io.text_files import one_line
+from invdpo.schemas.layouts.columns import ColumnLayout
 from invdpo.schemas.layouts.dataset_files import DatasetFiles
 from invdpo.schemas.layouts.recognise import AUTO, LAYOUTS, check_format, recognise
 from invdpo.schemas.layouts.rows import GRAPHS, Row
@@ -84,13 +85,20 @@ class DataSet:
         return not left
 
     def _with_boxes(self, pair: Pair, row: Row) -> Pair:
-        if self.focus_boxes is None or len(row.graphs) < len(GRAPHS):
+        graphs = [
+            SceneGraph.from_json(text, where=f"{row.where}, {name}")
+            for name in GRAPHS
+            if isinstance(text := row.others.get(name), str)
+        ]
+        if self.focus_boxes is None or len(graphs) < len(GRAPHS):
             return pair
-        graphs = (SceneGraph.from_json(row.graphs[n], where=f"{row.where}, {n}") for n in GRAPHS)
         return replace(pair, boxes=self.focus_boxes(*graphs))
 
     def _rows(self, split: str) -> Iterator[Row]:
-        return LAYOUTS[self.data_format].rows(self.files, split)
+        layout = LAYOUTS[self.data_format]
+        if self.focus_boxes and isinstance(layout, ColumnLayout):
+            layout = replace(layout, others=GRAPHS)
+        return layout.rows(self.files, split)
 
 
 def open_dataset(

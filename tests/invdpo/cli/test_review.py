@@ -18,20 +18,10 @@ from typer.testing import CliRunner
 
 from invdpo.cli import app
 from tests.curate.review.sessions import session, table
-from tests.workspaces import build
+from tests.workspaces import built, work
 
+__all__ = ["built", "work"]
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("built") / "work").root
-
-
-@pytest.fixture
-def work(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(built, "work"))
 
 
 def review(*words: object) -> Any:

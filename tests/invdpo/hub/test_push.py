@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.config.pair import PairConfig
 from tests.hub_http import TOKEN
 from tests.hub_server import HubServer
-from tests.workspaces import CONFIG, build
+from tests.workspaces import CONFIG, build, built, work
+
+__all__ = ["built", "work"]
 
 TABLES = {
     "annotations/shapes",
@@ -42,17 +43,6 @@ WHOLE = {
     "workspace/pairs.report.json",
     *(f"workspace/{name}-00000-of-00001.parquet" for name in TABLES),
 }
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("built") / "work").root
-
-
-@pytest.fixture
-def work(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(built, "work"))
 
 
 def push(*words: object, path: object = "work", repo: str = "lab/set") -> Any:
