@@ -9,6 +9,7 @@ from typing import Any
 from invdpo.curate.scene_graphs import dependencies
 from invdpo.curate.scene_graphs.grammar import MAX_PROMPT_CHARACTERS
 from invdpo.curate.scene_graphs.sentences import Token
+from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.plugins import require
 
@@ -41,6 +42,6 @@ class SpacyParser:
         return dependencies.read_sentence(
             [
                 Token(word.text, word.lemma_, word.tag_, word.pos_, word.dep_, word.head.i)
-                for word in self._model(prompt)
+                for word in self._model(read_vocabulary().without_opening(prompt))
             ]
         )

@@ -97,9 +97,7 @@ class Grammar:
         return SceneGraph(items=tuple(items), relations=tuple(relations)) if items else None
 
     def _parts(self, prompt: str) -> Iterator[str]:
-        text = fold(prompt).rstrip(".! ")
-        for opening in self._words.openings:
-            text = text.removeprefix(f"{opening} ")
+        text = self._words.without_opening(fold(prompt).rstrip(".! "))
         text = self._joined_attributes.sub(r"\1 \2", text)  # a black and white cat is one thing
         yield from _CONJUNCTION.split(text)
 

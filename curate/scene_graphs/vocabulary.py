@@ -71,6 +71,13 @@ class Vocabulary(_Model):
     activities: tuple[str, ...]
     sampling: Sampling
 
+    def without_opening(self, prompt: str) -> str:
+        """What an image is to show: of `a photo of a cat`, `a cat`."""
+        for opening in self.openings:
+            if prompt.lower().startswith(f"{opening} "):
+                prompt = prompt[len(opening) + 1 :]
+        return prompt
+
 
 def read_vocabulary(path: str | None = None) -> Vocabulary:
     """Our words, or those of a file. Raises `DataError` that names the file and the key."""

@@ -24,6 +24,7 @@ def parser() -> SpacyParser:
     ("prompt", "items", "triples"),
     [
         ("A woman is playing the piano.", {"woman", "piano"}, {("woman", "playing", "piano")}),
+        ("A photo of a bench and a dog", {"bench", "dog"}, set()),
         (
             "A river is flowing through a canyon.",
             {"river", "canyon"},
