@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from invdpo.curate.shapes import bundle
-from invdpo.evaluation import with_text_length
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import (
@@ -30,6 +29,7 @@ from invdpo.trained import (
     prompts_seen,
     read_training,
 )
+from invdpo.tuned_models import with_text_length
 from tests.train.conftest import pipeline, xl_pipeline
 
 __all__ = ["pipeline", "xl_pipeline"]
