@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,9 @@ class TensorBoard:
     def __init__(self, folder: Path, done: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        if not done:
+        if done:
+            _wait_for_a_later_name(folder)
+        else:
             shutil.rmtree(folder, ignore_errors=True)  # curves of an earlier run
         writer: Any = SummaryWriter
         self.writer = writer(str(folder), purge_step=done + 1 if done else None)
@@ -43,6 +46,17 @@ class TensorBoard:
     def close(self) -> None:
         """Write out what is left."""
         self.writer.close()
+
+
+def _wait_for_a_later_name(folder: Path) -> None:
+    """Until a new event file sorts behind those there, at most a second.
+
+    They are read in the order of their names, of which the second of their making comes first; out
+    of order, the steps that a killed training had recorded beyond its state would stay.
+    """
+    made = (path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*"))
+    latest = max((int(second) for second in made if second.isdecimal()), default=0)
+    time.sleep(min(1.0, max(0.0, latest + 1 - time.time())))
 
 
 class WeightsAndBiases:

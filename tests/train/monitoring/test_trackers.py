@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +25,35 @@ class Broken:
     def close(self) -> None: ...
 
 
+def recorded(folder: Path) -> Any:
+    """What TensorBoard reads."""
+    module = "tensorboard.backend.event_processing.event_accumulator"
+    events = importlib.import_module(module).EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return events
+
+
+def test_steps_beyond_the_state_go_even_if_both_files_are_of_one_second(tmp_path: Path) -> None:
+    killed = Trackers(["tensorboard"], tmp_path, pytest.fail)
+    for step in (1, 2, 3):
+        killed.log({"step": step, "loss": 0.5})
+    killed.close()
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    second = int(time.time())
+    file.rename(file.with_name(f"events.out.tfevents.{second}.~.0"))  # behind any other
+    again = Trackers(["tensorboard"], tmp_path, pytest.fail, 2)
+    for step in (3, 4):
+        again.log({"step": step, "loss": 0.25})
+    again.close()
+    read = [(event.step, event.value) for event in recorded(tmp_path).Scalars("loss")]
+    assert read == [(1, 0.5), (2, 0.5), (3, 0.25), (4, 0.25)]
+
+
 def test_tensorboard_writes_what_it_is_given(tmp_path: Path) -> None:
-    import importlib
-
-    accumulate: Any = importlib.import_module(
-        "tensorboard.backend.event_processing.event_accumulator"
-    )
-
     running = Trackers(["tensorboard"], tmp_path, pytest.fail)
     running.log({"step": 3, "loss": 0.5, "rewards/chosen": 1.0})
     running.close()
-    events = accumulate.EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
+    events = recorded(tmp_path)
     assert [(e.step, e.value) for e in events.Scalars("loss")] == [(3, 0.5)]
     assert sorted(events.Tags()["scalars"]) == ["loss", "rewards/chosen"]
 
