@@ -29,6 +29,7 @@ EXTRAS = {
     "quality": "brisque",
     "ray": "ray",
     "s3": "s3fs",
+    "spacy": "spacy",
     "vlm": "sentencepiece",
     "wandb": "wandb",
 }
