@@ -1,6 +1,6 @@
 """The steps that `released.py` compares, on a small random UNet of SDXL's architecture.
 
-The baseline is written from the description of the released trainer: for each picture of a pair,
+The baseline is written from the description of the released trainer: for each image of a pair,
 N inversion calls and N trained calls of the UNet, each a guidance batch of two, all graphs alive
 until one backward, the inversion done again in every step. Loss, target and latents are ours
 throughout, so only the cost is compared; β is 1, which changes no cost.

@@ -31,7 +31,7 @@ def network(of: Network, tuning: str, dtype: torch.dtype = torch.float32) -> Any
 def flops(of: Network, tuning: str, side: int = 0) -> float:
     """FLOPs of one sample's forward and backward; `forward` as tuning leaves the backward out.
 
-    `side`: of the picture in pixels, the network's own when 0.
+    `side`: of the image in pixels, the network's own when 0.
     """
     unet = network(of, tuning)
     with FlopCounterMode(display=False) as counter:

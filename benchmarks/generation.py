@@ -3,11 +3,11 @@
     python benchmarks/generation.py [--rounds 5] [--quick]
 
 `bare` calls the same loaded pipeline on the same prompts and seeds in the same batches, and throws
-its pictures away. `curate generate` is our step on a workspace: it writes PNG, hashes and Parquet;
+its images away. `curate generate` is our step on a workspace: it writes PNG, hashes and Parquet;
 its model is loaded before, as theirs is. Both in one process, in turn; ratios are medians of those
-within a round. The pictures are small or the model is, so that a machine without accelerator can
-run it: a real model takes longer a picture, and the share of what is ours is smaller. `ours` is
-the time of the processor that goes into a picture outside the pipeline.
+within a round. The images are small or the model is, so that a machine without accelerator can
+run it: a real model takes longer an image, and the share of what is ours is smaller. `ours` is
+the time of the processor that goes into an image outside the pipeline.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Case:
 
 
 class Ways:
-    """The two ways to draw the pictures of a case."""
+    """The two ways to draw the images of a case."""
 
     def __init__(self, case: Case, root: Path) -> None:
         self.case = case
@@ -141,7 +141,7 @@ def told(case: Case, found: dict[str, list[tuple[float, float]]]) -> tuple[str, 
 
 
 def cases(folder: Path, quick: bool) -> list[Case]:
-    """The bundled model as it is, and a small SDXL that draws larger pictures."""
+    """The bundled model as it is, and a small SDXL that draws larger images."""
     sdxl(folder / "small")
     if quick:
         return [Case("bundled", "embedded", 64, 2, 8, 8)]
@@ -163,8 +163,8 @@ def main() -> None:
     head = (
         "model",
         "pictures",
-        "bare, a picture",
-        "ours, a picture",
+        "bare, an image",
+        "ours, an image",
         "overhead by processor time",
         "by the clock",
         "spread",

@@ -1,6 +1,6 @@
 """Denoisers as configurations, without weights: SD 1.5, SDXL and a tiny SDXL, and flow models.
 
-Shapes: M samples, L tokens, C x H x W the latent, of an eighth of the picture's side.
+Shapes: M samples, L tokens, C x H x W the latent, of an eighth of the image's side.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Network:
-    """A UNet's configuration, its text encoders', and the pictures it was made for."""
+    """A UNet's configuration, its text encoders', and the images it was made for."""
 
     name: str
     side: int

@@ -4,8 +4,8 @@
 
 PYTHON is the interpreter of an environment with image-reward 1.5 and hpsv2 1.2, which can't be
 ours: they want an older transformers. There the packages make random weights in the released sizes
-and forms, and judge picture by picture in their own way; here `curate score` reads the same files
-and judges the same pictures, from Parquet to Parquet. One thread each; medians are told.
+and forms, and judge image by image in their own way; here `curate score` reads the same files
+and judges the same images, from Parquet to Parquet. One thread each; medians are told.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def vocabulary(folder: Path) -> None:
 
 
 def prepared(name: str, folder: Path, pictures: Sequence[bytes]) -> tuple[Workspace, Config]:
-    """The same pictures and prompts as a workspace, and as files for the package."""
+    """The same images and prompts as a workspace, and as files for the package."""
     vocabulary(folder)
     config = Config.model_validate(
         {
@@ -161,12 +161,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{stamp()}, no accelerator. {given.pictures} pictures, {given.rounds} rounds.\n")
+    print(f"{stamp()}, no accelerator. {given.pictures} images, {given.rounds} rounds.\n")
     head = (
         "scorer",
         "greatest difference",
         "scores spread over",
-        "package, pictures a second",
+        "package, images a second",
         "`curate score`",
         "times as fast",
         "by processor time",

@@ -2,8 +2,8 @@
 
     python benchmarks/scaling.py [--sizes 1000 10000 100000]
 
-Pictures are PNG files of 16×16, 64 in a part, so that the machinery is measured and no model hides
-it: the scorer decodes each picture and gives its mean. Each size is a process of its own, which
+Images are PNG files of 16×16, 64 in a part, so that the machinery is measured and no model hides
+it: the scorer decodes each image and gives its mean. Each size is a process of its own, which
 tells its peak resident set, beyond what it had before the step.
 """
 
@@ -40,7 +40,7 @@ PROMPTS = 100
 
 
 class Mean(Scorer):
-    """The mean of a picture's numbers."""
+    """The mean of an image's numbers."""
 
     name, revision = "mean", "1"
     needs: Sequence[str] = ("image",)

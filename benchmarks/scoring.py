@@ -1,10 +1,10 @@
-"""What scoring costs beside the model: pictures a second; prints Markdown.
+"""What scoring costs beside the model: images a second; prints Markdown.
 
     python benchmarks/scoring.py [--pictures 256] [--rounds 5] [--quick]
 
-An open_clip model with random weights judges JPEG pictures of 512×512. `bare` is its forward pass
-over pictures and prompts in batches, the pictures prepared before the clock starts. `one at a time`
-decodes, prepares and embeds each picture and its prompt by itself, as reference packages do.
+An open_clip model with random weights judges JPEG images of 512×512. `bare` is its forward pass
+over images and prompts in batches, the images prepared before the clock starts. `one at a time`
+decodes, prepares and embeds each image and its prompt by itself, as reference packages do.
 `curate score` is our step on a workspace, from Parquet to Parquet; its model is loaded before, as
 theirs is. Rounds alternate, and medians are told. With one thread the model leaves other cores to
 the threads that read ahead; with all threads it does not.
@@ -40,7 +40,7 @@ from invdpo.schemas.tables import CANDIDATES
 
 BATCH = 32
 EACH = 8
-"""Pictures of one prompt."""
+"""Images of one prompt."""
 SIDE = 512
 
 
@@ -112,7 +112,7 @@ def rounds(ways: dict[str, Callable[[], None]], count: int) -> dict[str, list[tu
 
 
 def ways(root: Path, model: Path, pictures: Sequence[bytes]) -> dict[str, Callable[[], None]]:
-    """What is compared, each a call that judges all pictures once."""
+    """What is compared, each a call that judges all images once."""
     config = Config.model_validate(
         {
             "prompts": {"num_prompts": len(pictures) // EACH},
@@ -161,7 +161,7 @@ def bare(clip: ClipModel, ready: torch.Tensor, texts: Sequence[str]) -> None:
 
 @torch.inference_mode()
 def one_at_a_time(clip: ClipModel, pictures: Sequence[bytes], texts: Sequence[str]) -> None:
-    """Each picture by itself, and its prompt again each time."""
+    """Each image by itself, and its prompt again each time."""
     for data, text in zip(pictures, texts, strict=True):
         image = clip.network.encode_image(clip.preprocess(_decoded(data))[None], normalize=True)
         words = clip.network.encode_text(clip.tokenize([text]), normalize=True)
@@ -181,8 +181,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="A tiny run, to see that it works.")
     given = parser.parse_args()
     count, repeats = (16, 1) if given.quick else (given.pictures, given.rounds)
-    print(f"{stamp()}, no accelerator. {given.model}, {count} pictures, {repeats} rounds.\n")
-    head = ("threads", "way", "pictures a second", "of bare", "by processor time", "spread")
+    print(f"{stamp()}, no accelerator. {given.model}, {count} images, {repeats} rounds.\n")
+    head = ("threads", "way", "images a second", "of bare", "by processor time", "spread")
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         model = weights(Path(folder) / "model", given.model)

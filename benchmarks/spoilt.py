@@ -1,6 +1,6 @@
 """Rendered scenes, spoilt in three ways, and the share of their facts that is read right.
 
-A picture is (64, 64, 3) uint8; spoiling takes and gives float64 of the same range, 0 .. 255.
+An image is (64, 64, 3) uint8; spoiling takes and gives float64 of the same range, 0 .. 255.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Spoil = Callable[[NDArray[np.float64], np.random.Generator], NDArray[np.float64]
 
 
 def scenes(count: int, seed: int = 11) -> list[Scene]:
-    """Graphs of the training split, each with a picture of it."""
+    """Graphs of the training split, each with an image of it."""
     rng = np.random.default_rng(seed)
     drawn = [sample_graph(rng, "train") for _ in range(count)]
     return [(graph, render(layout(graph, rng), rng)) for graph in drawn]
@@ -50,7 +50,7 @@ def share_right(pairs: Iterable[Scene]) -> float:
 
 
 def spoilt(pairs: Iterable[Scene], spoil: Spoil, seed: int = 12) -> Iterator[Scene]:
-    """The same graphs with spoilt pictures."""
+    """The same graphs with spoilt images."""
     rng = np.random.default_rng(seed)
     for graph, picture in pairs:
         values = np.rint(spoil(picture.astype(float), rng))

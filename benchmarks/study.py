@@ -44,7 +44,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 Right = dict[str, bool]
-"""Prompt id to whether its picture was exactly right."""
+"""Prompt id to whether its image was exactly right."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Study:
         self._pairs = Workspace(plan.folder / "pairs")
 
     def curate(self) -> None:
-        """Make the preference data set that all runs share."""
+        """Make the preference dataset that all runs share."""
         config, ws = self._plan.config, self._pairs
         if (ws.dataset_dir / "README.md").exists():
             return
@@ -100,7 +100,7 @@ class Study:
             self._note(str(step(ws, config, self._options)))
 
     def facts(self) -> dict[str, Any]:
-        """Counts of the data set, for the table's head."""
+        """Counts of the dataset, for the table's head."""
         report = json.loads(self._pairs.report_path.read_text(encoding="utf-8"))
         config = self._plan.config
         return {

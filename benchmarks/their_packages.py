@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 Judge = Callable[[list[Any], str], list[float]]
-"""Scores of some pictures of one prompt, by the package's own call, one picture at a time."""
+"""Scores of some images of one prompt, by the package's own call, one image at a time."""
 
 
 def bare(name: str) -> None:
@@ -70,7 +70,7 @@ FILES = {"imagereward": "ImageReward.pt", "hpsv2": "HPS_v2.1_compressed.pt"}
 
 
 def main() -> None:
-    """Make the checkpoint, judge the pictures as often as asked, print figures as JSON."""
+    """Make the checkpoint, judge the images as often as asked, print figures as JSON."""
     name, place, rounds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -3,8 +3,8 @@
     python benchmarks/together.py [--pictures 64] [--rounds 3] [--side 1024] [--quick]
 
 Scorers are `clip` and `aesthetic` on ViT-B-32 with random weights and, where it is installed,
-`nsfw`; pictures are JPEG files as large as SDXL's. Both ways go from Parquet to Parquet with models
-that are loaded before the clock starts, one thread. Together, each file is read and each picture
+`nsfw`; images are JPEG files as large as SDXL's. Both ways go from Parquet to Parquet with models
+that are loaded before the clock starts, one thread. Together, each file is read and each image
 decoded once. Rounds alternate, and medians are told.
 """
 
@@ -85,7 +85,7 @@ def _same(scorer: Any, _: Any) -> Any:
 
 
 def ways(root: Path, model: Path, names: Sequence[str], pictures: Sequence[bytes]) -> Ways:
-    """Both ways, each a call that judges all pictures by all scorers once."""
+    """Both ways, each a call that judges all images by all scorers once."""
     make = partial(configured, model=model, prompts=len(pictures) // EACH)
     ws = workspace(root / "work", make(names), pictures)
     for name in names:
@@ -135,9 +135,9 @@ def main() -> None:
         model = (small if given.quick else large)(Path(folder) / "model")
         compared = ways(Path(folder), model, names, pictures)
         lines = told(rounds(compared, repeats), count)
-    print(f"{stamp()}, no accelerator. {count} pictures of {given.side}×{given.side}, ", end="")
+    print(f"{stamp()}, no accelerator. {count} images of {given.side}×{given.side}, ", end="")
     print(f"{repeats} rounds, {', '.join(names)}.\n")
-    print(table(("way", "pictures a second", "times as fast", "by processor time"), lines))
+    print(table(("way", "images a second", "times as fast", "by processor time"), lines))
 
 
 if __name__ == "__main__":

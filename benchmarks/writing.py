@@ -1,14 +1,14 @@
-"""How fast and in how much memory the data set is written; prints Markdown.
+"""How fast and in how much memory the dataset is written; prints Markdown.
 
     python benchmarks/writing.py [--pictures 1114 11140] [--kilobytes 1000] [--rounds 3]
 
-A workspace is made whose pictures are noise in PNG files, so that no codec can hide their size, two
+A workspace is made whose images are noise in PNG files, so that no codec can hide their size, two
 of a prompt, all of them in pairs. `copy` copies the files of its candidates a megabyte at a time.
-`write` is `write_dataset`, from candidates, prompts and scores to the data set with its card. Each
+`write` is `write_dataset`, from candidates, prompts and scores to the dataset with its card. Each
 runs in a process of its own, which flushes what it wrote to the disk before its clock stops; both
 find the candidates' files on the disk, not in memory, and alternate. Medians are told, with the
 ratio within each round. At the end a score column is added and the set written again: `reused` is
-the share of its bytes in pages that the first one has too. Needs disk for three times the pictures.
+the share of its bytes in pages that the first one has too. Needs disk for three times the images.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import CANDIDATES, PROMPTS, SCORES, pairs_schema
 
 PART = 32
-"""Pictures a part."""
+"""Images a part."""
 BLOCK = 1 << 20
 GRAPH = json.dumps({"items": [{"item_id": 0, "label": "circle", "attributes": ["red"]}]})
 Told = dict[str, float]
 
 
 def workspace(root: Path, pictures: int, size: int) -> Workspace:
-    """Prompts, candidates and the scores of two scorers; nothing judges the pictures."""
+    """Prompts, candidates and the scores of two scorers; nothing judges the images."""
     ws, rng = Workspace(root), np.random.default_rng(0)
     prompts = [
-        {"prompt_id": f"p{n:06d}", "prompt": f"picture {n}", "graph": GRAPH, "status": "ok"}
+        {"prompt_id": f"p{n:06d}", "prompt": f"image {n}", "graph": GRAPH, "status": "ok"}
         for n in range(pictures // 2)
     ]
     write_part(ws.prompts_path, pa.Table.from_pylist(prompts, PROMPTS), {})
@@ -83,7 +83,7 @@ def noise(rng: np.random.Generator, size: int) -> bytes:
 
 
 def pairs(pictures: int) -> pa.Table:
-    """Every picture in one pair; one in ten pairs is for validation."""
+    """Every image in one pair; one in ten pairs is for validation."""
     rows = [
         {
             "pair_id": f"{n:06d}",
@@ -112,13 +112,13 @@ def copy(root: Path) -> None:
 
 
 def write(root: Path) -> None:
-    """The data set, by the package."""
+    """The dataset, by the package."""
     ws = Workspace(root)
     write_dataset(ws, ws.read_table(ws.pairs_path), {}, annotator=None)
 
 
 def write_more(root: Path) -> None:
-    """The data set with the second scorer's columns."""
+    """The dataset with the second scorer's columns."""
     ws = Workspace(root)
     more = ws.read_table(ws.pairs_path)
     more = more.append_column("delta_second", more["delta_first"])
@@ -158,7 +158,7 @@ def measured(way: str, root: Path) -> Told:
 
 
 def lines(pictures: int, size: int, rounds: int, home: Path) -> list[tuple[str, ...]]:
-    """The table's lines of one number of pictures."""
+    """The table's lines of one number of images."""
     with tempfile.TemporaryDirectory(dir=home) as folder:
         root = Path(folder)
         workspace(root, pictures, size)
@@ -191,7 +191,7 @@ def lines(pictures: int, size: int, rounds: int, home: Path) -> list[tuple[str, 
 
 
 def check(dataset: Path, pictures: int, size: int) -> None:
-    """See that all pictures are there. Raises `SystemExit` otherwise."""
+    """See that all images are there. Raises `SystemExit` otherwise."""
     rows = sum(pq.read_metadata(path).num_rows for path in (dataset / "data").iterdir())
     held = sum(path.stat().st_size for path in (dataset / "data").iterdir())
     if rows != pictures // 2 or held < pictures * size:
@@ -202,7 +202,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, nargs="+", default=[1114, 11140])
-    parser.add_argument("--kilobytes", type=int, default=1000, help="A picture.")
+    parser.add_argument("--kilobytes", type=int, default=1000, help="An image.")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="Where to work; the usual temporary folder.")
     parser.add_argument("--quick", action="store_true", help="A tiny run, to see that it works.")
@@ -212,7 +212,7 @@ def main() -> None:
         return run(given.way, given.folder)
     counts, rounds = ([64, 128], 1) if given.quick else (given.pictures, given.rounds)
     size = 10_000 if given.quick else given.kilobytes * 1000
-    print(f"{stamp()}, no accelerator. Pictures of {size / 1e6:g} MB, {rounds} rounds.\n")
+    print(f"{stamp()}, no accelerator. Images of {size / 1e6:g} MB, {rounds} rounds.\n")
     head = (
         "pictures",
         "way",

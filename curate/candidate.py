@@ -48,12 +48,12 @@ class Candidate:
 
     @cached_property
     def image(self) -> Image.Image:
-        """The decoded picture, RGB. Raises `DataError` when it can't be decoded."""
+        """The decoded image, RGB. Raises `DataError` when it can't be decoded."""
         return decode((self._row.get(IMAGE) or {}).get("bytes"))
 
     @property
     def image_bytes(self) -> bytes:
-        """The picture as it is stored. Raises `DataError` when there is none."""
+        """The image as it is stored. Raises `DataError` when there is none."""
         return bytes(_present(self._row.get(IMAGE) or {}, "bytes", "image: no bytes"))
 
     @cached_property

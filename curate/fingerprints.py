@@ -51,7 +51,7 @@ def part_size(
 ) -> int:
     """Prompts a part: as asked for, else as the parts on disk have it, else to fill batches.
 
-    Batches come out even where every prompt gives `each` pictures; of several `sizes` each should
+    Batches come out even where every prompt gives `each` images; of several `sizes` each should
     fill some.
     """
     if asked is not None:

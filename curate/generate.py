@@ -29,7 +29,7 @@ from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record, with_options
 
 
 class Generate(Stage):
-    """Samples `num_candidates` pictures a prompt by each model; batches go across prompts.
+    """Samples `num_candidates` images a prompt by each model; batches go across prompts.
 
     Raises `ConfigError` for a width without a height, and for models that contradict each other.
     """
@@ -62,7 +62,7 @@ class Generate(Stage):
         return max(1, len(self._sizes))
 
     def fingerprint(self) -> dict[str, Any]:
-        """What decides the pictures; models by name and revision, not by place."""
+        """What decides the images; models by name and revision, not by place."""
         own = self._config.fingerprint()
         named = ("model", "revision", "lora", "models", "loras")
         rest = {key: value for key, value in own.items() if key not in named}
@@ -113,10 +113,10 @@ class Generate(Stage):
         return ImageRequest(prompt, seed, self._size(seed))
 
     def remake(self, candidate: Mapping[str, Any], prompt: str) -> bytes:
-        """The picture of one candidate's row again, as PNG; needs the row's configuration.
+        """The image of one candidate's row again, as PNG; needs the row's configuration.
 
         The same bytes on the same machine and `batch_size`; elsewhere pixels may differ by one
-        level in 255. Raises `DataError` when the model gives no picture that can be used.
+        level in 255. Raises `DataError` when the model gives no image that can be used.
         """
         generator = self._generator_of(candidate)
         levels = _levels(generator([self._request(prompt, candidate["seed"])])[0])
@@ -133,7 +133,7 @@ class Generate(Stage):
     def _finishing(
         self, generator: ImageGenerator, batch: Sequence[Numbered[Record]]
     ) -> list[Callable[[], Numbered[Record]]]:
-        """Draws a batch; what is left to do for each picture needs no model."""
+        """Draws a batch; what is left to do for each image needs no model."""
         fit = [
             self._request(s["prompt"], s["seed"]) for _, s in batch if s.get("status") != REJECTED
         ]
@@ -162,7 +162,7 @@ class Generate(Stage):
             raise ModelError(f"{generator.spec.name}: {error}") from error
 
     def _origin(self, generator: ImageGenerator, request: Record) -> Record:
-        """The row of a candidate without its picture: where it comes from, and its id."""
+        """The row of a candidate without its image: where it comes from, and its id."""
         config = self._config
         origin = {
             "prompt_id": request["prompt_id"],
@@ -181,7 +181,7 @@ class Generate(Stage):
 
 
 def _finished(number: int, row: Record, picture: Picture | Failure) -> Numbered[Record]:
-    """The whole row, or the reason why there is no picture."""
+    """The whole row, or the reason why there is no image."""
     levels = _levels(picture)
     if isinstance(levels, Failure):
         return number, row | {"status": REJECTED, "error": levels.reason}
@@ -213,12 +213,12 @@ def sizes(config: GenerateConfig) -> list[Size]:
 
 
 def remake(candidate: Mapping[str, Any], prompt: str, config: GenerateConfig) -> bytes:
-    """`Generate.remake` for a single picture; loads the model for it."""
+    """`Generate.remake` for a single image; loads the model for it."""
     return Generate(config).remake(candidate, prompt)
 
 
 def _levels(picture: Picture | Failure) -> np.ndarray[Any, np.dtype[np.uint8]] | Failure:
-    """0..1 to 0..255, as diffusers rounds; or why this is no picture to learn from."""
+    """0..1 to 0..255, as diffusers rounds; or why this is no image to learn from."""
     if isinstance(picture, Failure):
         return picture
     if not np.isfinite(picture).all():

@@ -1,4 +1,4 @@
-"""Pictures for others: encoded, and as we read them; and a hash that near-equal ones share."""
+"""Images for others: encoded, and as we read them; and a hash that near-equal ones share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def encode(picture: NDArray[np.uint8]) -> bytes:
-    """An H×W×3 picture as PNG, lossless; lightly compressed, since sampling should set the pace."""
+    """An H×W×3 image as PNG, lossless; lightly compressed, since sampling should set the pace."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -22,7 +22,7 @@ def encode(picture: NDArray[np.uint8]) -> bytes:
 
 
 class Shown(NamedTuple):
-    """A picture for a browser or a model's server."""
+    """An image for a browser or a model's server."""
 
     kind: str
     """`png`, `jpeg` or `webp`."""
@@ -32,7 +32,7 @@ class Shown(NamedTuple):
 def for_viewers(content: bytes) -> Shown:
     """The bytes themselves where every program shows them as `decode` does, else PNG of that.
 
-    Raises `DataError` for what is no picture, or cut short.
+    Raises `DataError` for what is no image, or cut short.
     """
     import numpy as np
 
@@ -43,7 +43,7 @@ def for_viewers(content: bytes) -> Shown:
 
 
 def perceptual_hash(picture: NDArray[np.uint8]) -> str:
-    """64 bits in hexadecimal that near-equal pictures share (`imagehash`'s DCT hash)."""
+    """64 bits in hexadecimal that near-equal images share (`imagehash`'s DCT hash)."""
     import imagehash
     from PIL import Image
 

@@ -81,7 +81,7 @@ class CandidatePart:
 
 
 def _rows(table: pa.Table) -> Iterator[Record]:
-    """Rows as Python's objects, some at a time: pictures would be in memory twice."""
+    """Rows as Python's objects, some at a time: images would be in memory twice."""
     for batch in table.to_batches(max_chunksize=AT_A_TIME):
         yield from batch.to_pylist()
 

@@ -1,4 +1,4 @@
-"""The pair step: from the scores of a workspace to pairs, their report and the data set.
+"""The pair step: from the scores of a workspace to pairs, their report and the dataset.
 
 The table of pairs is written last, so that it exists only when everything else does.
 """
@@ -41,7 +41,7 @@ from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 
 COLUMNS = ("candidate_id", "prompt_id", "status", "error", "phash", "seed", "model", "revision")
-"""Of candidates; never their pictures."""
+"""Of candidates; never their images."""
 SPLIT_TOLERANCE = 0.2
 """A note follows when the share of validation differs from the one asked for by more of it."""
 
@@ -73,7 +73,7 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
         require_target(report, "\n".join([*_unscored(ws, config, len(pairs)), page]))
     ws.save_config(config)
     annotator = _annotator(ws, config)
-    if is_remote(ws.root):  # where the data set changes file by file, and half of it is none
+    if is_remote(ws.root):  # where the dataset changes file by file, and half of it is none
         ws.pairs_path.unlink(missing_ok=True)
     own = {"set": {"name": ws.name}} if ws.name else {}
     write_dataset(ws, pairs, fingerprint | own, annotator=annotator, config=config.dataset)
@@ -210,7 +210,7 @@ def _lower_is_better(ws: Workspace, name: str, config: Config) -> bool:
 
 
 def _annotator(ws: Workspace, config: Config) -> str | None:
-    """The annotator whose graphs go into the data set, if it read every part of candidates."""
+    """The annotator whose graphs go into the dataset, if it read every part of candidates."""
     folder = ws.annotations_dir(config.score.annotator)
     parts = ws.iter_parts(ws.candidates_dir)
     return config.score.annotator if all((folder / p.name).exists() for p in parts) else None
@@ -242,11 +242,11 @@ def _result(
 
 
 def _notes(ws: Workspace, report: Mapping[str, Any], options: RunOptions) -> Iterator[str]:
-    """A missed target, where the data set is, and a validation split of another size than asked."""
+    """A missed target, where the dataset is, and a validation split of another size than asked."""
     if report["shortfall"]:
         yield report["shortfall"]
     if ws.dataset_dir.exists() and not options.dry_run:
-        yield f"data set in {ws.dataset_dir}"
+        yield f"dataset in {ws.dataset_dir}"
     split = report.get("split", {})
     if split and abs(split["prompts_held_out"] - split["asked"]) > SPLIT_TOLERANCE * split["asked"]:
         text = f"{split['prompts_held_out']:.1%} of the prompts are held out, {split['asked']:.1%} "

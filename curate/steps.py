@@ -218,7 +218,7 @@ def _scorer(config: ScoreConfig, name: str) -> Score:
 
 
 def pair(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
-    """Cut winner/loser pairs and write the data set. Raises `DataError` for too few pairs."""
+    """Cut winner/loser pairs and write the dataset. Raises `DataError` for too few pairs."""
     with _working(ws, config, options, "pair", "dataset"):
         return pair_workspace(ws, config, options)
 

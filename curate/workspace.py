@@ -1,7 +1,7 @@
 """The workspace: one folder that holds a run, where everything lies in it, and its lock.
 
 Its pairs may be cut in several ways side by side. One set of pairs lies in the workspace itself,
-others by their names in `pair-sets/`, each with its report, data set, decisions and options.
+others by their names in `pair-sets/`, each with its report, dataset, decisions and options.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Workspace:
 
     @property
     def dataset_dir(self) -> Path:
-        """The data set to publish and to train on."""
+        """The dataset to publish and to train on."""
         return self.set_dir / "dataset"
 
     @property

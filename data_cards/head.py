@@ -1,4 +1,4 @@
-"""The YAML head of a README: what the Hub, and we, know of a data set or a model."""
+"""The YAML head of a README: what the Hub, and we, know of a dataset or a model."""
 
 from __future__ import annotations
 

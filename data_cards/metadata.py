@@ -18,7 +18,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 
 
 def dataset_metadata(stats: Stats) -> dict[str, Any]:
-    """Licence, task, files and features of a data set."""
+    """Licence, task, files and features of a dataset."""
     counts = {name: int(stats.get(f"num_{name}", 0)) for name in ("train", "validation")}
     head: dict[str, Any] = {
         "pretty_name": " ".join(str(stats["name"]).split()),
@@ -37,7 +37,7 @@ def files_metadata(stats: Stats) -> dict[str, Any]:
     """Where the splits are, their sizes, and the hash of all files.
 
     `datasets` keeps what it loaded from a folder by the folder's last name and by these, so that
-    another data set in a folder of that name needs another hash.
+    another dataset in a folder of that name needs another hash.
     """
     sizes = {n: size for n, size in stats.get("splits", {}).items() if size["num_examples"]}
     names = sizes or [n for n in ("train", "validation") if stats.get(f"num_{n}")]
@@ -71,7 +71,7 @@ def stored_content_hash(head: Mapping[str, Any]) -> str | None:
 
 
 def model_metadata(stats: Stats) -> dict[str, Any]:
-    """Licence and library of a tuned model; base model and data set if they are on the Hub."""
+    """Licence and library of a tuned model; base model and dataset if they are on the Hub."""
     lora = stats.get("tuning", "lora") == "lora"
     head: dict[str, Any] = {
         "license": _license(stats),

@@ -25,7 +25,7 @@ from invdpo.data_cards.statistics import tables
 
 
 def render_dataset_card(stats: Stats) -> str:
-    """The README of a data set.
+    """The README of a dataset.
 
     Args:
         stats: `name`, `num_train`, `num_validation`, `scorers`, `models`, `config_hash`, and if

@@ -1,4 +1,4 @@
-"""invdpo: from a diffusion model's samples to a preference data set to an aligned model.
+"""invdpo: from a diffusion model's samples to a preference dataset to an aligned model.
 
 What Python programs and notebooks use is named here, and loaded when it is first asked for;
 docs/python.md shows it at work.

@@ -1,4 +1,4 @@
-"""Any data set that `train` reads, as one of ours: named by a path, a workspace, or on the Hub."""
+"""Any dataset that `train` reads, as one of ours: named by a path, a workspace, or on the Hub."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_ours(where: str, output: Path, skipped: ExchangeResult) -> Iterator[DatasetFolder]:
-    """The data set in our layout; any other is converted beside `output` for as long as it is used.
+    """The dataset in our layout; any other is converted beside `output` for as long as it is used.
 
     Rows that are no pair are counted. Raises `DataError` for what `train` would not read.
     """
@@ -69,7 +69,7 @@ def _converted(folder: Path, where: str, skipped: ExchangeResult) -> DatasetFold
 
 
 def read_known(against: Sequence[str]) -> KnownPairs:
-    """The prompts and pairs of data sets, and the prompts of files. Raises as their readers do."""
+    """The prompts and pairs of datasets, and the prompts of files. Raises as their readers do."""
     from invdpo.curate.exchange.operations import KnownPairs
 
     prompts, ids = set[str](), set[str]()

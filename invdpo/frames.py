@@ -58,7 +58,7 @@ def _prompts(ws: Workspace) -> dict[str, str]:
 
 
 def _candidates(ws: Workspace) -> DataFrame:
-    """Where each candidate comes from, without its picture."""
+    """Where each candidate comes from, without its image."""
     frame: DataFrame = ws.read_table(ws.candidates_dir, ORIGIN).to_pandas()
     frame.insert(2, "prompt", frame["prompt_id"].map(_prompts(ws)))
     return frame

@@ -190,7 +190,7 @@ def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
 
     Args:
         tuned: What the training wrote.
-        curated: The configuration by which the data set was made, if `record` is there.
+        curated: The configuration by which the dataset was made, if `record` is there.
         record: `invdpo.yaml` of the workspace.
     """
     from invdpo.curate.annotators.judges import unchosen

@@ -31,7 +31,7 @@ def train(
     """Tune a model on pairs; what `invdpo train` does.
 
     `on_step` is called with each step's metrics, by name, which `step` is among. `config` changes
-    what the workspace of the data set says, or the preset in its place. Raises what
+    what the workspace of the dataset says, or the preset in its place. Raises what
     `invdpo.train.run.train` raises, and `ConfigError` where no model is named and the pairs are not
     the embedded one's.
     """

@@ -50,7 +50,7 @@ class Workspace:
 
     @property
     def dataset(self) -> Path:
-        """The data set that the last step writes, which `invdpo.train` takes."""
+        """The dataset that the last step writes, which `invdpo.train` takes."""
         return self._tables.dataset_dir
 
     @property
@@ -109,7 +109,7 @@ class Workspace:
         return pair_frame(self._tables)
 
     def show(self, pair_id: str) -> PairCard:
-        """A pair for a notebook: both pictures, the prompt, facts and scores.
+        """A pair for a notebook: both images, the prompt, facts and scores.
 
         Raises `DataError` for an id that no pair has.
         """

@@ -46,7 +46,7 @@ def prompt_key(prompt: str) -> str:
 
 
 def image_id(content: bytes) -> str:
-    """32 hexadecimal digits over an encoded picture: the same bytes are the same picture."""
+    """32 hexadecimal digits over an encoded image: the same bytes are the same image."""
     return hashlib.sha256(content).hexdigest()[:32]
 
 

@@ -132,7 +132,7 @@ TYPES = {
 def dataset_schema(scores: Iterable[str]) -> pa.Schema:
     """The published set; `scores` names the flat float columns, as `chosen_<name>` each.
 
-    `model` and `revision` are the chosen picture's.
+    `model` and `revision` are the chosen image's.
     """
     return pa.schema(
         [

@@ -1,9 +1,9 @@
 """Pipelines of flow matching with random weights, as small as diffusers allows, for tests.
 
 Each function writes one to a folder in diffusers' layout, the same bytes each time, without a
-network and in well under a second. Pictures of 32×32 pixels suit all: a latent is 8 pixels wide
+network and in well under a second. Images of 32×32 pixels suit all: a latent is 8 pixels wide
 (SANA's 2), and most transformers read patches of 2×2 latents. Texts are spelled out letter by
-letter. Weights are larger than the libraries make them, so that a prompt shows in the picture.
+letter. Weights are larger than the libraries make them, so that a prompt shows in the image.
 """
 
 from __future__ import annotations

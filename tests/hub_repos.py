@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 LARGE = 10_000
-"""Bytes from which a file goes by LFS, as weights and pictures always do."""
+"""Bytes from which a file goes by LFS, as weights and images always do."""
 LARGE_SUFFIXES = {".safetensors", ".parquet", ".png"}
 LICENSES = {"apache-2.0", "mit", "openrail", "openrail++", "creativeml-openrail-m", "other"}
 ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")

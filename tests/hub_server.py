@@ -70,7 +70,7 @@ class HubServer:
         return self.repos["models", name]
 
     def dataset(self, name: str) -> Repo:
-        """The repository of a data set. Raises `KeyError` when there is none."""
+        """The repository of a dataset. Raises `KeyError` when there is none."""
         return self.repos["datasets", name]
 
     def fault(self, route: str) -> Fault | None:

@@ -1,4 +1,4 @@
-"""Models, workspaces, data sets, requests with something odd in them: a result, or plain words."""
+"""Models, workspaces, datasets, requests with something odd in them: a result, or plain words."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def files(folder: Path, pattern: str) -> dict[str, tuple[int, bytes]]:
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file or of a folder of parts, pictures as columns of their own."""
+    """The rows of a file or of a folder of parts, images as columns of their own."""
     parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     table = pa.concat_tables(pq.ParquetFile(part).read() for part in parts)
     found: list[dict[str, Any]] = table.replace_schema_metadata().flatten().to_pylist()
@@ -116,7 +116,7 @@ def test_a_half_done_workspace_goes_on(half: Path) -> None:
 
 
 def test_new_candidates_are_those_an_older_version_drew(half: Path, whole: Path) -> None:
-    """Both workspaces have the same prompts and seeds, so ids are equal and pictures nearly so."""
+    """Both workspaces have the same prompts and seeds, so ids are equal and images nearly so."""
     invdpo("curate", "generate", half)
     drawn = rows(half / "candidates" / "part-00002.parquet")
     stored = {row["candidate_id"]: row for row in rows(whole / "candidates")}
@@ -125,7 +125,7 @@ def test_new_candidates_are_those_an_older_version_drew(half: Path, whole: Path)
         old = stored[row["candidate_id"]]
         assert (row["prompt_id"], row["seed"]) == (old["prompt_id"], old["seed"])
         apart = np.abs(pixels(row["image.bytes"]) - pixels(old["image.bytes"]))
-        assert apart.mean() < 0.5  # of 255; other pictures are 15 away and more
+        assert apart.mean() < 0.5  # of 255; other images are 15 away and more
 
 
 def test_stored_scores_are_paired_by(half: Path) -> None:

@@ -30,7 +30,7 @@ COLORS = ("red", "green", "blue", "yellow", "cyan", "magenta", "orange", "white"
 
 
 def build(root: Path, *, prompts: int = 6, candidates: int = 3, model: str = "m") -> Workspace:
-    """Prompts, candidates, graphs, two scorers, pairs and the data set; ids are real ones."""
+    """Prompts, candidates, graphs, two scorers, pairs and the dataset; ids are real ones."""
     ws = Workspace(root)
     rows = [prompt(n) for n in range(prompts)]
     origin = {"prompts": {"source": "tests", "num_prompts": prompts}}
@@ -81,7 +81,7 @@ def prompt(number: int) -> dict[str, Any]:
 
 
 def candidate(row: dict[str, Any], k: int, model: str) -> dict[str, Any]:
-    """The k-th candidate of a prompt; its picture is noise of its own."""
+    """The k-th candidate of a prompt; its image is noise of its own."""
     name = content_id(row["prompt_id"], k, model)
     return {
         "candidate_id": name,
@@ -98,7 +98,7 @@ def candidate(row: dict[str, Any], k: int, model: str) -> dict[str, Any]:
 
 
 def png(seed: int, size: int = 24) -> bytes:
-    """A picture of noise."""
+    """An image of noise."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")

@@ -1,4 +1,4 @@
-"""Post-training: phase one inverts the pictures and fills a cache, phase two trains from it.
+"""Post-training: phase one inverts the images and fills a cache, phase two trains from it.
 
 A reading list: the modules at the top of this folder, in this order, are the method. Then
 `cache.fill`, which is phase one.

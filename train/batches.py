@@ -42,7 +42,7 @@ class Batch:
     conditioning: Conditioning
     """Of the prompts, each (B, ...)."""
     size_conditioning: Conditioning = field(default_factory=dict)
-    """Of the pictures' sizes and crops, each (B, S, ...)."""
+    """Of the images' sizes and crops, each (B, S, ...)."""
     indices: tuple[int, ...] = ()
     """Indices of its B pairs among those of the step, or of the split."""
     strength: Tensor | None = None
@@ -128,7 +128,7 @@ class BatchSampler:
     def batches(
         self, pairs: Sequence[Pair], indices: Sequence[int], *key: object, points: int = 0
     ) -> Iterator[Batch]:
-        """Batches that together hold the pairs at `indices`, on the CPU; one for each picture size.
+        """Batches that together hold the pairs at `indices`, on the CPU; one for each image size.
 
         What is drawn for a pair depends on `key` and its index alone, however pairs are spread over
         batches and processes. `points`: K, as configured if 0.

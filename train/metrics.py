@@ -131,5 +131,5 @@ def check_finite(table: Tensor, norm: float, pairs: Sequence[Pair], step: int) -
     )
     raise DataError(
         f"Step {step}: {what}; the weights were left as they were. "
-        "Look at the pair's pictures, or lower the learning rate, or train in float32."
+        "Look at the pair's images, or lower the learning rate, or train in float32."
     )

@@ -208,7 +208,7 @@ def _notes(
         unknown, total = (sum(column) for column in zip(*counts, strict=True))
         if unknown:
             notes.append(
-                f"{unknown} of {total} pictures are inverted: it isn't known that the reference "
+                f"{unknown} of {total} images are inverted: it isn't known that the reference "
                 "drew them from a seed at the size they are trained at."
             )
     if config.box_weight != 1 and (even := sum(map(count_without_boxes, splits.values()))):
@@ -220,7 +220,7 @@ def _notes(
     if cache.damaged():
         notes.append(f"{cache.damaged()} damaged cache shards were made again.")
     if small := sum(map(count_enlarged, splits.values())):
-        notes.append(f"{small} pictures were smaller than they are trained at and were enlarged.")
+        notes.append(f"{small} images were smaller than they are trained at and were enlarged.")
     if truncated:
         notes.append(f"{truncated} prompts were longer than the text encoder takes and were cut.")
     if not splits["validation"].pairs:

@@ -115,7 +115,7 @@ def lock_output(output: Path) -> AbstractContextManager[None]:
     """Keep other trainings out of `output`; of several processes the main one does, for all.
 
     May be nested. Entering raises `WorkspaceError` when another process is training there, and for
-    a folder of other things, such as a data set, whose card a training would replace.
+    a folder of other things, such as a dataset, whose card a training would replace.
     """
     return FolderLock(output, "training there", signs=SIGNS) if is_main_process() else nullcontext()
 

@@ -1,4 +1,4 @@
-"""The usable pairs of a data set, each with the size that its pictures are fitted to."""
+"""The usable pairs of a dataset, each with the size that its images are fitted to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from invdpo.train.models import ModelAdapter
 from invdpo.train.models.start import drawing_revision
 
 PIXELS_PER_CALL = 128 * 64 * 64
-"""Of the pictures in one call of the UNet, unless `unet_batch_size` is configured."""
+"""Of the images in one call of the UNet, unless `unet_batch_size` is configured."""
 
 SPLITS = ("train", "validation")
 
@@ -49,7 +49,7 @@ def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
     if rows:
         raise DataError(
             f"{dataset.name}: {len(rows)} pairs have no `margin` (first: {rows[0]}), by which "
-            "margin_weights weighs them. Leave it out, or give a data set with that column."
+            "margin_weights weighs them. Leave it out, or give a dataset with that column."
         )
 
 
@@ -84,7 +84,7 @@ def _with_own_noise(pair: Pair, revision: str) -> Pair:
 
 
 def count_without_own_noise(split: Pairs) -> tuple[int, int]:
-    """How many pictures have to be inverted for want of their own noise, and how many there are."""
+    """How many images have to be inverted for want of their own noise, and how many there are."""
     own = {
         picture: own
         for pair in split.pairs
@@ -96,7 +96,7 @@ def count_without_own_noise(split: Pairs) -> tuple[int, int]:
 def open_data(
     dataset: str | Path, config: TrainConfig, focus_boxes: FocusBoxes | None = None
 ) -> DataSet:
-    """The data set at a path or on the Hub. Raises `DataError` when there is none."""
+    """The dataset at a path or on the Hub. Raises `DataError` when there is none."""
     data = open_dataset(dataset, config.data_format, config.data_revision)
     return data if config.box_weight == 1 else replace(data, focus_boxes=focus_boxes)
 
@@ -122,7 +122,7 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
 
 
 def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
-    """The sizes that pictures are fitted to. Raises `ConfigError` for a resolution too low."""
+    """The sizes that images are fitted to. Raises `ConfigError` for a resolution too low."""
     side = config.resolution or adapter.side
     if side < adapter.multiple:
         raise ConfigError(
@@ -132,7 +132,7 @@ def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
 
 
 def count_enlarged(split: Pairs) -> int:
-    """How many pictures are smaller than the size that they are fitted to."""
+    """How many images are smaller than the size that they are fitted to."""
     enlarged = {
         image: framing(size, pair.bucket).enlarged
         for pair in split.pairs

@@ -10,7 +10,7 @@ from invdpo.schemas.plugins import Registry
 
 
 class Annotator(Model[SceneGraph]):
-    """Reads scene graphs off pictures; `Model` states what a subclass defines.
+    """Reads scene graphs off images; `Model` states what a subclass defines.
 
     Of a candidate it may need the image, the prompt and the prompt's graph.
     """

@@ -1,4 +1,4 @@
-"""`import`: scene graphs from a file, joined to candidates by id or by picture.
+"""`import`: scene graphs from a file, joined to candidates by id or by image.
 
 The file holds records (see `schemas.io.records`), each with `candidate_id` or `image_sha256`, and
 with a `graph` (a record or JSON text) or LAION-SG's `items` and `relations`.

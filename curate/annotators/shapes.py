@@ -17,13 +17,13 @@ class ShapesAnnotator(Annotator):
     name = "shapes"
     needs: Sequence[str] = (IMAGE,)
     revision = "1"
-    """Raised whenever the same picture would give another graph."""
+    """Raised whenever the same image would give another graph."""
 
     def __init__(self, config: AnnotateConfig) -> None:
         """It has no options."""
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph]:
-        """One graph a picture."""
+        """One graph an image."""
         import numpy as np
 
         from invdpo.curate.shapes.vision import observe

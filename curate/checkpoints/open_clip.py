@@ -62,7 +62,7 @@ class ClipModel(NamedTuple):
 
     network: Any
     preprocess: Callable[[Any], torch.Tensor]
-    """RGB picture to 3×H×W."""
+    """RGB image to 3×H×W."""
     tokenize: Callable[..., torch.Tensor]
     """n texts to n×L token ids; `context_length` changes L."""
 
@@ -83,7 +83,7 @@ def find(model: str, pretrained: str | None) -> Source:
 
 
 class OpenClip(NamedTuple):
-    """A loaded model as an encoder of pictures and texts."""
+    """A loaded model as an encoder of images and texts."""
 
     model: ClipModel
     device: str
@@ -167,7 +167,7 @@ def _network(source: Source) -> Any:
 
 
 def _check_sizes(network: Any, weights: Path) -> None:
-    """open_clip would stretch the position embeddings of another size of pictures or texts."""
+    """open_clip would stretch the position embeddings of another size of images or texts."""
     own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     sizes = {
         name: shape

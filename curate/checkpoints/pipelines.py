@@ -1,7 +1,7 @@
 """Which model a name means: the embedded one, a diffusers folder, or a repository on the Hub.
 
 Everything here looks at names and files only; nothing is loaded. A model is known by its
-revision: of a folder the hash of the files that decide its pictures, of a repository its commit. A
+revision: of a folder the hash of the files that decide its images, of a repository its commit. A
 folder must be whole: every component that its index names, with the files it needs.
 """
 

@@ -59,7 +59,7 @@ def _array(element: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_graph(answer: Any, name: str, words: AllowedWords | None) -> SceneGraph:
-    """The graph in an answer about the picture or prompt `name`. Raises `UnusableAnswerError`."""
+    """The graph in an answer about the image or prompt `name`. Raises `UnusableAnswerError`."""
     if not isinstance(answer, dict):
         raise UnusableAnswerError("it is not one JSON object")
     if answer.get("id") != name:

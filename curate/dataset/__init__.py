@@ -1,1 +1,1 @@
-"""The published data set: its shards, its card, and the archive that carries a workspace."""
+"""The published dataset: its shards, its card, and the archive that carries a workspace."""

@@ -1,6 +1,6 @@
 """A workspace as an archive that may leave this machine: packed into few files, and unpacked.
 
-The archive leaves out the images that the data set beside it has; unpacking takes them from there.
+The archive leaves out the images that the dataset beside it has; unpacking takes them from there.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _pack_reviews(ws: Workspace, folder: Path, redact: Redact) -> list[Path]:
 def unpack_workspace(archive: Path, dataset: DatasetFolder, root: Path) -> list[str]:
     """Write the tables packed in the folder `archive` into a workspace at `root`.
 
-    Candidates get the images that the data set has; others stay without one, unless they were
+    Candidates get the images that the dataset has; others stay without one, unless they were
     packed with it. Of the configuration comes what decides results; returned is what the user
     should know of the rest. Raises `DataError` for files that are no packed tables.
     """
@@ -137,7 +137,7 @@ def _packed_files(folder: Path, stem: str) -> list[Path]:
 
 
 class DatasetImages:
-    """The images of a data set, by the candidate that each is of."""
+    """The images of a dataset, by the candidate that each is of."""
 
     def __init__(self, dataset: DatasetFolder, pairs: pa.Table) -> None:
         """`pairs` has `pair_id`, `chosen_id` and `rejected_id`."""
@@ -152,7 +152,7 @@ class DatasetImages:
         self._read_group = lru_cache(CACHED_GROUPS)(_read_group)
 
     def restore(self, candidates: pa.Table) -> pa.Table:
-        """The same rows, with an image wherever one was missing and the data set has it."""
+        """The same rows, with an image wherever one was missing and the dataset has it."""
         index = candidates.column_names.index("image")
         field = candidates.schema.field(index)
         images = [

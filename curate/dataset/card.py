@@ -1,4 +1,4 @@
-"""The card of a data set: facts from its files and its workspace; a person's words stay."""
+"""The card of a dataset: facts from its files and its workspace; a person's words stay."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ Model = tuple[str, str | None]
 
 ASSETS = "assets"
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset")
-"""Of the configuration, as far as they decide a data set."""
+"""Of the configuration, as far as they decide a dataset."""
 
 
 def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
-    """Write the card of the workspace's data set again, with the plots that there are now.
+    """Write the card of the workspace's dataset again, with the plots that there are now.
 
     The workspace keeps the licence of `config` for later. Raises `WorkspaceError` without a data
     set, `DataError` for a card whose head is broken.
@@ -57,7 +57,7 @@ def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
 def write_card(
     ws: Workspace, folder: DatasetFolder, config: DatasetConfig, old: str | None
 ) -> None:
-    """Write the card of the data set in `folder`, with what a person changed in the `old` one."""
+    """Write the card of the dataset in `folder`, with what a person changed in the `old` one."""
     from invdpo.data_cards import render_dataset_card, renewed
     from invdpo.data_cards.head import split_head
 
@@ -80,7 +80,7 @@ def write_card(
 def write_dataset_card(
     folder: Path, name: str, config: DatasetConfig, old: str | None = None
 ) -> Path:
-    """Write the card of a data set that has no workspace, such as an imported one.
+    """Write the card of a dataset that has no workspace, such as an imported one.
 
     What a person changed in the `old` one stays, and so does its licence unless given.
     """
@@ -105,7 +105,7 @@ def card_licence(card: str | None) -> str | None:
 
 
 def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts:
-    """What the card says: from the files of the data set, and from the workspace."""
+    """What the card says: from the files of the dataset, and from the workspace."""
     report: dict[str, Any] = {}
     if ws.report_path.exists():
         report = read_json(read_file(ws.report_path), ws.report_path, dict)
@@ -150,7 +150,7 @@ def _readme(model: str) -> Path | None:
 
 
 def dataset_facts(folder: DatasetFolder) -> Facts:
-    """What the files of a data set say of it. Raises `DataError` when there are none."""
+    """What the files of a dataset say of it. Raises `DataError` when there are none."""
     schema = folder.schema()
     metadata = schema.metadata or {}
     notes = read_json(metadata.get(NOTES, b"{}"), f"{folder.path}: its notes", dict)
@@ -227,7 +227,7 @@ def _count_images(folder: DatasetFolder) -> int:
 
 
 def _models(folder: DatasetFolder) -> list[Model]:
-    """Every model that drew an image of the data set, sorted by name."""
+    """Every model that drew an image of the dataset, sorted by name."""
     models: set[Model] = set()
     for side in ("", "rejected_"):
         columns = [f"{side}model", f"{side}revision"]
@@ -237,7 +237,7 @@ def _models(folder: DatasetFolder) -> list[Model]:
 
 
 def deciding_options(config: Config) -> Facts:
-    """Section -> option -> value, of all that decided a data set; paths cut to their last part."""
+    """Section -> option -> value, of all that decided a dataset; paths cut to their last part."""
     options: Facts = {}
     for name in SECTIONS:
         values = getattr(config, name).fingerprint()

@@ -1,4 +1,4 @@
-"""JPEG, PNG and WebP files taken apart: what of them makes the picture, and nothing else.
+"""JPEG, PNG and WebP files taken apart: what of them makes the image, and nothing else.
 
 Each function goes through a file to its end, by a list of what is kept. It raises `ValueError` for
 whatever it does not understand, so that nothing is passed on unseen.
@@ -34,7 +34,7 @@ CHUNKS = {
     b"sBIT": {0: 1, 2: 3, 3: 3, 4: 2, 6: 4},
     b"bKGD": {0: 2, 2: 6, 3: 1, 4: 2, 6: 6},
 }
-"""Of PNG: what makes the picture, and how long it may be, by the kind of its colours."""
+"""Of PNG: what makes the image, and how long it may be, by the kind of its colours."""
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Kind of a PNG's colours -> numbers a pixel."""
 PASSES = (
@@ -48,7 +48,7 @@ PASSES = (
 )
 """Of an interlaced PNG: first column, step, first row, step."""
 ENDING = 8
-"""Bytes at the end of packed pixels that are never all the same for the picture."""
+"""Bytes at the end of packed pixels that are never all the same for the image."""
 PROFILE_NAME = b"ICC Profile\0\0"
 """The name and the kind of compression before a PNG's profile; others may write anything there."""
 UNPACKED = 1 << 20
@@ -59,7 +59,7 @@ HAS_PROFILE, ANIMATED, EXIF_OR_XMP = 0x20, 0x02, 0x0C
 
 
 def kept_parts(data: memoryview, profile: bytes | None, *, unpack: bool = False) -> Parts:
-    """The parts of a file that make its picture, with its ICC profile.
+    """The parts of a file that make its image, with its ICC profile.
 
     Args:
         data: The file.
@@ -79,7 +79,7 @@ def kept_parts(data: memoryview, profile: bytes | None, *, unpack: bool = False)
 def altered(data: bytes) -> Iterator[bytes]:
     """A file of which `kept_parts` keeps all, each time without the end of other packed pixels.
 
-    Where the packed pixels end with them, each is a damaged picture, or another one. What a JPEG
+    Where the packed pixels end with them, each is a damaged image, or another one. What a JPEG
     lacks would be made up, and look the same in a plain corner, so there it is another end.
     """
     if data.startswith(JPEG):
@@ -104,7 +104,7 @@ def _jpeg(data: memoryview, profile: bytes | None) -> Parts:
         if kind in SEGMENTS | {PACKED, END}:
             yield data[start:end]
         elif kind == APP0 and bytes(content[:5]) == b"JFIF\0" and len(content) >= 14:
-            yield b"\xff\xe0\0\x10" + bytes(content[:12]) + b"\0\0"  # a small picture may follow
+            yield b"\xff\xe0\0\x10" + bytes(content[:12]) + b"\0\0"  # a small image may follow
         elif kind == ADOBE and bytes(content[:5]) == b"Adobe" and len(content) >= 12:
             yield b"\xff\xee\0\x0e" + bytes(content[:12])
         elif kind == ICC and bytes(content[:12]) == ICC_NAME and profile:
@@ -131,7 +131,7 @@ def _segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
                 break
             yield PACKED, start, following.start()
             start = following.start()
-    raise ValueError("no end of the picture")
+    raise ValueError("no end of the image")
 
 
 def _profile_segments(profile: bytes) -> Parts:
@@ -169,7 +169,7 @@ def _png(data: memoryview, profile: bytes | None, unpack: bool) -> Parts:
                 _check_end(pixels, _unpacked_size(data))
             return
         start = end
-    raise ValueError("no end of the picture")
+    raise ValueError("no end of the image")
 
 
 def _check_end(pixels: Iterable[memoryview], size: int) -> None:
@@ -220,7 +220,7 @@ def _webp(data: memoryview, profile: bytes | None) -> Parts:
         elif name in WEBP_IMAGES:
             kept.append((name, content))
     if flags & ANIMATED or not {b"VP8 ", b"VP8L"} & {name for name, _ in kept}:
-        raise ValueError("no single picture")
+        raise ValueError("no single image")
     yield from _riff(kept)
 
 

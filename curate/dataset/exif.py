@@ -1,7 +1,7 @@
-"""Removes what images carry beside their pixels: EXIF, XMP, comments, thumbnails, other pictures.
+"""Removes what images carry beside their pixels: EXIF, XMP, comments, thumbnails, other images.
 
 Cameras write places and names there, and image tools prompts and paths. JPEG, PNG and WebP files
-keep what makes the picture, to the byte, and their colour profile. All else is written anew from
+keep what makes the image, to the byte, and their colour profile. All else is written anew from
 its pixels, so that nothing is passed on unseen: what EXIF says is turned, animations, files that
 are not understood to their end, and every BMP, GIF and TIFF, which become PNG. What can't be read
 is refused.
@@ -65,7 +65,7 @@ def _kept(data: bytes, *, unpack: bool = False) -> bytes | None:
 
 
 def _holds_more(data: bytes) -> bool:
-    """Whether the packed pixels end with what makes no difference to the picture."""
+    """Whether the packed pixels end with what makes no difference to the image."""
     pixels = _pixels(data)
     return any(_pixels(other) == pixels for other in altered(data))
 

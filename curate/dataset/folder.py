@@ -1,4 +1,4 @@
-"""A data set's folder: found by its own path or its workspace's, its card and its shards read."""
+"""A dataset's folder: found by its own path or its workspace's, its card and its shards read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPLITS = ("train", "validation")
 
 
 class RowLocation(NamedTuple):
-    """Where a row of a data set is stored."""
+    """Where a row of a dataset is stored."""
 
     path: Path
     group: int
@@ -54,11 +54,11 @@ class DatasetFolder:
 
     path: Path
     workspace: Workspace | None = None
-    """The workspace by which the data set was found; None when it was named itself."""
+    """The workspace by which the dataset was found; None when it was named itself."""
 
     @classmethod
     def find(cls, path: Path) -> DatasetFolder:
-        """The data set at `path`, or of the workspace or the named set of pairs at `path`.
+        """The dataset at `path`, or of the workspace or the named set of pairs at `path`.
 
         Raises `DataError` where there is none.
         """
@@ -70,7 +70,7 @@ class DatasetFolder:
 
     @property
     def enclosing_workspace(self) -> Workspace | None:
-        """The workspace that the data set is in, whichever of them was named."""
+        """The workspace that the dataset is in, whichever of them was named."""
         root, name = workspace_of(self.path.parent)
         if self.workspace or self.path.name != "dataset" or not (root / PROMPTS).is_file():
             return self.workspace
@@ -84,7 +84,7 @@ class DatasetFolder:
         """The columns, and what the files say of themselves. Raises `DataError` without files."""
         shards = self.shards()
         if not shards:
-            raise DataError(f"{self.path}: no data set. Expected data/*.parquet there.")
+            raise DataError(f"{self.path}: no dataset. Expected data/*.parquet there.")
         with open_shard(shards[0]) as file:
             return file.schema_arrow
 
@@ -100,7 +100,7 @@ class DatasetFolder:
         )
 
     def content_hash(self) -> str:
-        """SHA-256 over names and bytes of all shards: another one, and it is another data set."""
+        """SHA-256 over names and bytes of all shards: another one, and it is another dataset."""
         lines = [f"{path.name} {hash_file(path)}\n" for path in self.shards()]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -119,7 +119,7 @@ class DatasetFolder:
             with open_shard(path) as file:
                 names = file.schema_arrow.names
                 if missing := ", ".join(name for name in required if name not in names):
-                    raise DataError(f"{path}: no data set of invdpo: column {missing} missing.")
+                    raise DataError(f"{path}: no dataset of invdpo: column {missing} missing.")
                 present = [name for name in columns if name in names]
                 for group in range(file.num_row_groups):
                     records = file.read_row_group(group, present).to_pylist()
@@ -140,18 +140,18 @@ class DatasetFolder:
 
 def _why_no_dataset(path: Path) -> str:
     if not path.exists():
-        return "no data set: no such folder. Give a workspace, or the folder of a data set."
+        return "no dataset: no such folder. Give a workspace, or the folder of a dataset."
     if (workspace_of(path)[0] / PROMPTS).exists():
         command = f"invdpo curate pair {words_of(path)}"
-        return f"this workspace has no data set yet. First run: {command}"
-    return "no data set: neither data/*.parquet nor dataset/data/*.parquet is in it."
+        return f"this workspace has no dataset yet. First run: {command}"
+    return "no dataset: neither data/*.parquet nor dataset/data/*.parquet is in it."
 
 
 @contextmanager
 def open_shard(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file, local or remote. Raises `DataError` for one that is damaged."""
     with (
-        parquet_errors(path, "Write the data set again."),
+        parquet_errors(path, "Write the dataset again."),
         remote_errors(path),
         reading(path) as source,
         pq.ParquetFile(source, page_checksum_verification=True, **options) as file,

@@ -1,4 +1,4 @@
-"""The rows of the data set: each pair with its prompt, images, graphs, scores and seeds.
+"""The rows of the dataset: each pair with its prompt, images, graphs, scores and seeds.
 
 Parts of candidates are read one after another, and images go from buffer to buffer, so that memory
 holds those of one part and of the next ones that are read ahead, not of the whole set. Where a
@@ -96,7 +96,7 @@ class PairRows:
                 yield split, self._table(batch, pool, pool_rows)
 
     def _table(self, pairs: Ints, pool: pa.Table, pool_rows: Ints) -> pa.Table:
-        """Rows of the data set; `pool_rows` holds both candidates' rows in the pool, n×2."""
+        """Rows of the dataset; `pool_rows` holds both candidates' rows in the pool, n×2."""
         table = self._pairs.take(pa.array(pairs))
         prompt_rows = self._prompt_indices.take(pa.array(pairs))
         columns: dict[str, Any] = {name: table[name] for name in PAIR_COLUMNS}
@@ -127,7 +127,7 @@ def _check_images(missing: int) -> None:
     """Raise `DataError` when images are not here, as in a workspace that was pulled."""
     if missing:
         raise DataError(
-            "Candidates of pairs have no picture here: the data set was pushed without those of "
+            "Candidates of pairs have no image here: the dataset was pushed without those of "
             "no pair.\nPush it again with --with-candidates and pull that, or draw them anew: "
             "invdpo curate generate WORK --overwrite"
         )

@@ -48,7 +48,7 @@ class ShardWriter:
         self.count = 0
 
     def add(self, table: pa.Table) -> None:
-        """Take rows of the data set; those that don't fill a row group yet are kept."""
+        """Take rows of the dataset; those that don't fill a row group yet are kept."""
         start = 0
         for number, size in enumerate(row_bytes(table)):
             if self._rows == GROUP_ROWS or (self._rows and self._bytes + size > self._group_bytes):

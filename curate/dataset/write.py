@@ -1,7 +1,7 @@
-"""Writes the preference data set: pairs with their images, graphs and scores, ready to publish.
+"""Writes the preference dataset: pairs with their images, graphs and scores, ready to publish.
 
 It is written to a temporary folder beside the final one and moved there when it is whole, so
-nothing half-written can be taken for a data set.
+nothing half-written can be taken for a dataset.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from invdpo.schemas.ids import canonical_json, content_id
 
 ROUND = pa.field("round", pa.int32())
 OURS = ("data", ASSETS, CARD)
-"""What we write into a data set's folder; anything else there was put by a person."""
+"""What we write into a dataset's folder; anything else there was put by a person."""
 
 
 def write_dataset(
@@ -75,7 +75,7 @@ def _with_round(table: pa.Table, number: int | None) -> pa.Table:
 
 
 def _copy_others(old: Path, new: Path) -> None:
-    """Copy what a person put beside the data set's own files."""
+    """Copy what a person put beside the dataset's own files."""
     for path in old.iterdir() if old.exists() else ():
         if path.name in OURS:
             continue
@@ -89,7 +89,7 @@ def _copy_others(old: Path, new: Path) -> None:
 def file_metadata(
     schema: pa.Schema, fingerprint: Fingerprint, notes: Mapping[str, Any]
 ) -> dict[str, str]:
-    """What every file of a data set says of itself, for `datasets` and for the card."""
+    """What every file of a dataset says of itself, for `datasets` and for the card."""
     return hub_metadata(schema) | {
         NOTES.decode(): canonical_json(notes),
         CONFIG.decode(): canonical_json(fingerprint),

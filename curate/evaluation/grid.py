@@ -1,4 +1,4 @@
-"""One picture of two models side by side: the same prompts and seeds, wrong facts marked."""
+"""One image of two models side by side: the same prompts and seeds, wrong facts marked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
 PICTURE = 176
-"""Side in pixels to which each picture is scaled."""
+"""Side in pixels to which each image is scaled."""
 GAP = 10
 EDGE = 24
 LINE = 18
@@ -38,7 +38,7 @@ class _Cell(NamedTuple):
     result: Result
     prompt: list[str]
     notes: tuple[list[str], list[str]]
-    """Wrong facts of the base model's and of the tuned model's picture."""
+    """Wrong facts of the base model's and of the tuned model's image."""
 
     @property
     def height(self) -> int:
@@ -49,7 +49,7 @@ class _Cell(NamedTuple):
 def write_grid(
     path: Path, results: Sequence[Result], *, columns: int = 3, names: tuple[str, str] | None = None
 ) -> None:
-    """Write a PNG with a card for each of `results`: prompt, both pictures, what is wrong in each.
+    """Write a PNG with a card for each of `results`: prompt, both images, what is wrong in each.
 
     `names` are the captions of the two models, base first. Raises `WorkspaceError` when the file
     can't be written.
@@ -179,7 +179,7 @@ def _mark(pen: _Pen, corner: tuple[int, int], right: bool) -> None:
 
 
 def _scaled(data: bytes | None) -> Image.Image:
-    """The whole picture in a square of `PICTURE` pixels; grey when there is none."""
+    """The whole image in a square of `PICTURE` pixels; grey when there is none."""
     from PIL import Image
 
     square = Image.new("RGB", (PICTURE, PICTURE), "#c4cad3")

@@ -19,7 +19,7 @@ from invdpo.curate.report.pair_views import LONGEST_PROMPT, shorten
 from invdpo.curate.report.thumbnails import make_thumbnail
 
 PICTURES = 6_000_000
-"""Bytes of all pictures together, a third more as base64."""
+"""Bytes of all images together, a third more as base64."""
 MOST = 120
 """Cards on the page altogether."""
 MOST_WRONG = 6

@@ -1,4 +1,4 @@
-"""Data sets to and from the layouts of others; importing this package registers all exports."""
+"""Datasets to and from the layouts of others; importing this package registers all exports."""
 
 from invdpo.curate.exchange import folders as folders
 from invdpo.curate.exchange import pickapic as pickapic

@@ -46,6 +46,6 @@ class ExchangeResult:
 
 
 Export = Callable[[SourceDataset, Path], None]
-"""Writes a data set into an empty folder."""
+"""Writes a dataset into an empty folder."""
 
 EXPORTS: Registry[Export] = Registry("export layout")

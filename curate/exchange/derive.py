@@ -1,4 +1,4 @@
-"""A data set made of another one: some of its rows, each in a split, perhaps with sides swapped.
+"""A dataset made of another one: some of its rows, each in a split, perhaps with sides swapped.
 
 An operation sees one row of small columns for each pair, however large the images are, and says
 which rows stay. Then the pairs are copied a few at a time.
@@ -39,7 +39,7 @@ Apply = Callable[[pa.Table, ExchangeResult], pa.Table]
 
 @dataclass(frozen=True)
 class Operation:
-    """What is done to the rows of a data set."""
+    """What is done to the rows of a dataset."""
 
     name: str
     words: str
@@ -56,10 +56,10 @@ class Operation:
 def derive_dataset(
     source: DatasetFolder, operation: Operation, output: Path, config: DatasetConfig
 ) -> ExchangeResult:
-    """Write what an operation leaves of a data set of ours as another one, with a card.
+    """Write what an operation leaves of a dataset of ours as another one, with a card.
 
     Args:
-        source: The data set, which is not changed.
+        source: The dataset, which is not changed.
         operation: What to do.
         output: A folder that does not exist yet, or is empty.
         config: The licence for the card; that of the source's card if not given.
@@ -166,7 +166,7 @@ def _described(source: DatasetFolder, schema: pa.Schema, operation: Operation) -
     ws = source.enclosing_workspace
     name = ws.title if ws else source.path.resolve().name
     notes = read_json((schema.metadata or {}).get(NOTES, b"{}"), f"{source.path}: its notes", dict)
-    made = f"Made by invdpo from the data set {name}: {operation.words}."
+    made = f"Made by invdpo from the dataset {name}: {operation.words}."
     notes["origin"] = " ".join(filter(None, (notes.get("origin"), made)))
     facts = {operation.name: {"of": source.content_hash(), **operation.facts}}
     return schema.with_metadata(file_metadata(schema, facts, notes))

@@ -1,4 +1,4 @@
-"""`export_dataset`: a data set of ours in the layout of others."""
+"""`export_dataset`: a dataset of ours in the layout of others."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ KEPT = (
 def export_dataset(
     dataset: Path, layout: str, output: Path, config: DatasetConfig
 ) -> ExchangeResult:
-    """Write the pairs of a data set to a new folder; images keep their bytes unless asked.
+    """Write the pairs of a dataset to a new folder; images keep their bytes unless asked.
 
     Rows with an image that can't be read are left out and counted.
 
     Args:
-        dataset: Folder of the data set, or of its workspace.
+        dataset: Folder of the dataset, or of its workspace.
         layout: A name of `EXPORTS`.
         output: A folder that does not exist yet, or is empty.
         config: Format of images.
 
-    Raises `PluginError` for an unknown layout, `DataError` when there is no data set, or no pair in
+    Raises `PluginError` for an unknown layout, `DataError` when there is no dataset, or no pair in
     it, when the output holds something, and for a damaged file.
     """
     export = EXPORTS[layout]

@@ -1,4 +1,4 @@
-"""`import_dataset`: the pairs of others as a data set of ours, without scores and graphs."""
+"""`import_dataset`: the pairs of others as a dataset of ours, without scores and graphs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ for _name in ("folders", "pickapic", "preference"):
 def import_dataset(
     source: Path, layout: str, output: Path, config: DatasetConfig
 ) -> ExchangeResult:
-    """Write a data set of ours from pairs in another layout; rows that are no pair are counted.
+    """Write a dataset of ours from pairs in another layout; rows that are no pair are counted.
 
     Args:
         source: Folder, or one Parquet file.
@@ -101,8 +101,8 @@ def _is_whole(kind: pa.DataType) -> bool:
 
 
 def _schema(name: str, layout: str) -> pa.Schema:
-    """Columns of the new data set, and what its files say of their origin."""
-    origin = f"Imported by invdpo from {name}, pairs in the layout {layout}. Prompts, pictures and "
+    """Columns of the new dataset, and what its files say of their origin."""
+    origin = f"Imported by invdpo from {name}, pairs in the layout {layout}. Prompts, images and "
     notes = {"origin": f"{origin}choices are those of {name}; there are no scores and no graphs."}
     schema = dataset_schema([])
     return schema.with_metadata(file_metadata(schema, {"import": {"layout": layout}}, notes))
@@ -125,13 +125,13 @@ def _records(
 
 
 def _record(row: Row) -> Record | str:
-    """A row of our data set, or the reason why there is none."""
+    """A row of our dataset, or the reason why there is none."""
     if row.skip_reason:
         return row.skip_reason
     images = (row.chosen or b"", row.rejected or b"")
     try:
         for content in images:
-            decode(content)  # a header alone is no picture
+            decode(content)  # a header alone is no image
         clean = [without_metadata(content) for content in images]
     except DataError:
         return UNREADABLE

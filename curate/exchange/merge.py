@@ -1,4 +1,4 @@
-"""`merge_datasets`: several data sets of ours as one, with doubles and leaks between splits out."""
+"""`merge_datasets`: several datasets of ours as one, with doubles and leaks between splits out."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.layouts.rows import UNREADABLE
 
-TWICE = "pair stands in an earlier data set"
-LEAK = "prompt stands in the validation split of another data set"
+TWICE = "pair stands in an earlier dataset"
+LEAK = "prompt stands in the validation split of another dataset"
 
 
 def merge_datasets(
     sources: Sequence[Path | DatasetFolder], output: Path, config: DatasetConfig
 ) -> ExchangeResult:
-    """Write the pairs of several data sets into one; the first of pairs with the same id counts.
+    """Write the pairs of several datasets into one; the first of pairs with the same id counts.
 
-    A pair for training whose prompt is for validation in another data set is left out, so that the
+    A pair for training whose prompt is for validation in another dataset is left out, so that the
     splits stay apart.
 
     Args:
-        sources: Data sets, by their folders or those of their workspaces; at least two.
+        sources: Datasets, by their folders or those of their workspaces; at least two.
         output: A folder that does not exist yet, or is empty.
         config: The licence for the card.
 
@@ -39,7 +39,7 @@ def merge_datasets(
     damaged file, and when the output holds something.
     """
     if len(sources) < 2:
-        raise DataError(f"{len(sources)} data set given; merging takes two or more.")
+        raise DataError(f"{len(sources)} dataset given; merging takes two or more.")
     folders = [s if isinstance(s, DatasetFolder) else DatasetFolder.find(s) for s in sources]
     schema = _common_schema(folders)
     datasets = [SourceDataset(folder, DatasetConfig()) for folder in folders]
@@ -49,13 +49,13 @@ def merge_datasets(
         tables = _tables(datasets, schema, result)
         result.pairs.update(write_splits(new / "data", tables, _described(schema, folders)))
         if not result.pairs.total():
-            raise DataError(f"{folders[0].path}: no pair in any of these data sets.")
+            raise DataError(f"{folders[0].path}: no pair in any of these datasets.")
         write_dataset_card(new, output.resolve().name, config)
     return result
 
 
 def _common_schema(folders: Sequence[DatasetFolder]) -> pa.Schema:
-    """The columns of the first data set, which all others must have, too."""
+    """The columns of the first dataset, which all others must have, too."""
     first = folders[0].schema().remove_metadata()
     for folder in folders[1:]:
         columns = {field.name: field.type for field in folder.schema()}
@@ -72,13 +72,13 @@ def _common_schema(folders: Sequence[DatasetFolder]) -> pa.Schema:
 
 def _described(schema: pa.Schema, folders: Sequence[DatasetFolder]) -> pa.Schema:
     names = ", ".join(_name(folder) for folder in folders)
-    notes = {"origin": f"Merged by invdpo from {len(folders)} data sets: {names}."}
+    notes = {"origin": f"Merged by invdpo from {len(folders)} datasets: {names}."}
     hashes = {_name(folder): folder.content_hash() for folder in folders}
     return schema.with_metadata(file_metadata(schema, {"merge": hashes}, notes))
 
 
 def _name(folder: DatasetFolder) -> str:
-    """Of a data set: that of its workspace and set, as `dataset` tells nothing."""
+    """Of a dataset: that of its workspace and set, as `dataset` tells nothing."""
     ws = folder.enclosing_workspace
     return ws.title if ws else folder.path.resolve().name
 
@@ -86,7 +86,7 @@ def _name(folder: DatasetFolder) -> str:
 def _tables(
     datasets: Sequence[SourceDataset], schema: pa.Schema, result: ExchangeResult
 ) -> SplitTables:
-    """The rows that stay, of one data set after another."""
+    """The rows that stay, of one dataset after another."""
     validation = [_validation_prompts(dataset.folder) for dataset in datasets]
     seen: set[str] = set()
     for number, dataset in enumerate(datasets):
@@ -101,7 +101,7 @@ def _tables(
 
 
 def _validation_prompts(folder: DatasetFolder) -> set[str]:
-    """The keys of the prompts that a data set holds out."""
+    """The keys of the prompts that a dataset holds out."""
     from invdpo.curate.dataset.folder import open_shard
 
     keys = set[str]()

@@ -1,4 +1,4 @@
-"""What can be done to a data set: a subset, another split, no doubles, corrections by reviewers."""
+"""What can be done to a dataset: a subset, another split, no doubles, corrections by reviewers."""
 
 from __future__ import annotations
 

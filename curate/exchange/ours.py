@@ -1,4 +1,4 @@
-"""A data set of ours as exports read it, and the Parquet files that exports write."""
+"""A dataset of ours as exports read it, and the Parquet files that exports write."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ SplitTables = Iterator[tuple[str, pa.Table]]
 BATCH_ROWS = 32
 """Rows in memory; their images may have megabytes each."""
 SPLIT = "(split)"
-"""Column of the split that a row is in; no data set has one of this name."""
+"""Column of the split that a row is in; no dataset has one of this name."""
 NEEDED = {"pair_id": pa.string(), "prompt": pa.string(), "chosen": IMAGE, "rejected": IMAGE}
 
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """The pairs of a data set of ours, their images encoded anew if that is asked for.
+    """The pairs of a dataset of ours, their images encoded anew if that is asked for.
 
     Rows with an image that can't be read are left out.
     """
@@ -114,7 +114,7 @@ def _check(path: Path) -> None:
         n for n, kind in NEEDED.items() if n not in schema.names or schema.field(n).type != kind
     ]
     if wrong:
-        text = f"{path}: no data set of invdpo; {', '.join(wrong)} missing or of another type."
+        text = f"{path}: no dataset of invdpo; {', '.join(wrong)} missing or of another type."
         raise DataError(f"{text} Bring it in first: invdpo curate import --from LAYOUT")
 
 
@@ -126,7 +126,7 @@ def write_tables(tables: SplitTables, schema: pa.Schema, folder: Path) -> None:
 
 
 def text_column(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
-    """A column of texts; nulls where an older data set lacks it."""
+    """A column of texts; nulls where an older dataset lacks it."""
     if name in table.column_names:
         return table[name]
     return pa.nulls(len(table), pa.string())

@@ -1,4 +1,4 @@
-"""The preference layout of TRL: `prompt`, `chosen`, `rejected`, here with pictures."""
+"""The preference layout of TRL: `prompt`, `chosen`, `rejected`, here with images."""
 
 from __future__ import annotations
 

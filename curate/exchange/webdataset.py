@@ -19,7 +19,7 @@ from invdpo.schemas.tables import SIDES, Record
 def export(source: SourceDataset, folder: Path) -> None:
     """`KEY.txt` with the prompt, `KEY.json` with all else, `KEY.chosen.png`, `KEY.rejected.png`.
 
-    The same data set gives the same bytes: no times, no owners.
+    The same dataset gives the same bytes: no times, no owners.
     """
     writers: dict[str, _TarWriter] = {}
     try:

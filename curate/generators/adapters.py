@@ -101,7 +101,7 @@ def _with_scales(weights: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check_values(adapter: LoraSpec, weights: Mapping[str, Any]) -> None:
-    """Raise `ModelError` for numbers that spoil every picture, and for scales that are all 0."""
+    """Raise `ModelError` for numbers that spoil every image, and for scales that are all 0."""
     if wrong := [key for key, tensor in weights.items() if not tensor.float().isfinite().all()]:
         text = f"{len(wrong)} of {len(weights)} tensors of this LoRA hold values that are not"
         raise ModelError(

@@ -67,7 +67,7 @@ class Guidance:
         return FAMILIES.get(self._kind, Family())
 
     def arguments(self, count: int) -> dict[str, Any]:
-        """Guidance and the pipeline's own options, as a call for so many pictures takes them."""
+        """Guidance and the pipeline's own options, as a call for so many images takes them."""
         given = {self.family.argument: self.config.guidance_scale, **self.config.pipeline_options}
         negative = self.config.negative_prompt
         if negative is None and self._free_scale > self.family.off:

@@ -1,9 +1,9 @@
-"""A text-to-image pipeline, with its LoRAs, behind one call: prompts and seeds in, pictures out.
+"""A text-to-image pipeline, with its LoRAs, behind one call: prompts and seeds in, images out.
 
-The same prompt and seed give the same picture whatever else is sampled with them. Seeds do that
+The same prompt and seed give the same image whatever else is sampled with them. Seeds do that
 by one generator each; but the kernels below also round differently for another batch size
-(measured on CPU: 1e-6, enough to change a byte in a quarter of the pictures), while place and
-neighbours in a batch play no part (0 of 64 pictures). So every batch is filled up to one size.
+(measured on CPU: 1e-6, enough to change a byte in a quarter of the images), while place and
+neighbours in a batch play no part (0 of 64 images). So every batch is filled up to one size.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Size = tuple[int, int]
 
 
 class ImageRequest(NamedTuple):
-    """A picture to be drawn."""
+    """An image to be drawn."""
 
     prompt: str
     seed: int
@@ -52,7 +52,7 @@ REFUSED = "the model's safety checker refused it"
 
 
 class ImageGenerator:
-    """Draws by one of the configuration's models, which it loads at the first picture.
+    """Draws by one of the configuration's models, which it loads at the first image.
 
     Everything that needs the model raises `ModelError` when it can't be used.
     """
@@ -62,7 +62,7 @@ class ImageGenerator:
         self.spec = spec or model_specs(config)[0]
         self._resting = False
         self._spoiled: set[str] | None = set()
-        """Prompts without a finite picture; None as soon as there is one."""
+        """Prompts without a finite image; None as soon as there is one."""
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class ImageGenerator:
         return type(self._pipeline.scheduler).__name__
 
     def __call__(self, requests: Sequence[ImageRequest]) -> list[Picture | Failure]:
-        """One picture a request, or why the model keeps it back; at most `batch_size` of them."""
+        """One image a request, or why the model keeps it back; at most `batch_size` of them."""
         import torch
 
         if self._resting:
@@ -100,9 +100,9 @@ class ImageGenerator:
     def _require_finite(
         self, requests: Sequence[ImageRequest], answers: Sequence[Picture | Failure]
     ) -> None:
-        """Raise `ModelError` where the pictures of the first prompts are all not finite.
+        """Raise `ModelError` where the images of the first prompts are all not finite.
 
-        A picture that is so among others costs only itself.
+        An image that is so among others costs only itself.
         """
         if self._spoiled is None:
             return
@@ -114,7 +114,7 @@ class ImageGenerator:
                 return
             self._spoiled.add(request.prompt)
         if len(self._spoiled) > 1:
-            text = f"All pictures of the first {len(self._spoiled)} prompts are not finite"
+            text = f"All images of the first {len(self._spoiled)} prompts are not finite"
             raise ModelError(
                 f"{text} (dtype {self._config.dtype}). Try --dtype float32, or give other weights."
             )
@@ -128,7 +128,7 @@ class ImageGenerator:
         return PromptLengths(self._pipeline, self._config.pipeline_options)
 
     def rest(self) -> None:
-        """Make room on the accelerator for another model, until the next picture is asked for."""
+        """Make room on the accelerator for another model, until the next image is asked for."""
         loaded = "_pipeline" in self.__dict__
         if loaded and not self._config.offload and torch_device(self._config.device) != "cpu":
             self._pipeline.to("cpu")
@@ -178,9 +178,9 @@ class ImageGenerator:
 
 
 def _answers(output: Any, count: int) -> list[Picture | Failure]:
-    """The pictures of a pipeline's output, but for those that any of its other fields marks.
+    """The images of a pipeline's output, but for those that any of its other fields marks.
 
-    Checkers return black pictures in place of those that they refuse.
+    Checkers return black images in place of those that they refuse.
     """
     if len(output.images) != count:
         text = f"The model gave {len(output.images)} images for {count} prompts."

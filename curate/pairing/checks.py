@@ -51,10 +51,10 @@ def _ranked_problems(config: PairConfig, ranked: Collection[str]) -> Iterator[st
 
 
 def check_size(config: PairConfig, candidates: pa.Table) -> None:
-    """Raise `ConfigError` when more pictures are asked for than there are."""
+    """Raise `ConfigError` when more images are asked for than there are."""
     if config.target_images and config.target_images > len(candidates):
         raise ConfigError(
-            f"pair.target_images: {config.target_images:,} different pictures asked for, but "
+            f"pair.target_images: {config.target_images:,} different images asked for, but "
             f"there are {len(candidates):,} candidates. Generate more, or ask for fewer."
         )
 

@@ -1,4 +1,4 @@
-"""`cut_pairs`: from scores to chosen/rejected pairs, without reading a picture."""
+"""`cut_pairs`: from scores to chosen/rejected pairs, without reading an image."""
 
 from __future__ import annotations
 

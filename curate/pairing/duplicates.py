@@ -1,4 +1,4 @@
-"""Near-duplicates by perceptual hash: groups of pictures that look alike.
+"""Near-duplicates by perceptual hash: groups of images that look alike.
 
 Two hashes that differ in at most d bits are equal in at least one of d + 1 bands of their bits, so
 only hashes that share a band are compared: the time is about linear for small d. n hashes, u of

@@ -1,6 +1,6 @@
 """Pairs as columns: which candidates of the pool are paired, and which of the two is chosen.
 
-Also the caps on them: at most so many pairs of one prompt, and no picture twice; the pairs with the
+Also the caps on them: at most so many pairs of one prompt, and no image twice; the pairs with the
 widest margins stay. m pairs.
 """
 
@@ -89,7 +89,7 @@ def occurrence_numbers(prompt: Ints) -> Ints:
 
 
 def reuse_a_picture(pairs: Pairs, candidates: int) -> Bools:
-    """Which pairs have a picture that a pair before them has, m; in `order_within_prompts`.
+    """Which pairs have an image that a pair before them has, m; in `order_within_prompts`.
 
     Greedy within each prompt: the first pairs of all prompts at once, then the second ones, ….
     """

@@ -1,6 +1,6 @@
 """What people decided on pairs: keep, flip or drop, and how far the scorers agree with them.
 
-A pair and the flipped pair of the same two pictures share one decision: the last one on either.
+A pair and the flipped pair of the same two images share one decision: the last one on either.
 `keep` holds the sides as the pair that was decided on has them, `flip` swaps them.
 """
 

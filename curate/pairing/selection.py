@@ -38,7 +38,7 @@ FLOORS = "no candidate reaches the floors"
 NOTHING = "no two candidates that the policy lets meet"
 DUPLICATE = "near-duplicate of another candidate"
 CAP = "more pairs than max_per_prompt"
-TWICE = "a picture that another pair has"
+TWICE = "an image that another pair has"
 STRADDLING = "facts of train and of validation"
 WHATEVER_THE_POLICY = (NONE, UNUSABLE, ONE, EQUAL, FLOORS, STRADDLING)
 """Reasons why a prompt can't give a pair, whatever the policy."""
@@ -165,7 +165,7 @@ def _prompts_without_pair(
 def _cap(pairs: Pairs, config: PairConfig, candidates: int) -> tuple[Pairs, list[DropCount]]:
     """In order, without what `distinct` and `max_per_prompt` leave out.
 
-    A target in pictures counts distinct ones.
+    A target in images counts distinct ones.
     """
     pairs, dropped = pairs.take(order_within_prompts(pairs)), []
     if config.distinct or config.target_images:

@@ -25,7 +25,7 @@ MARGIN = "margin below min_margin"
 REVIEW = "dropped in review"
 
 NEAR = 0.01
-"""Two pictures that look alike are one when their raw scores differ by at most this share."""
+"""Two images that look alike are one when their raw scores differ by at most this share."""
 
 ApplyReviews = Callable[[Pairs], tuple[Pairs, Bools]]
 """The pairs as people decided on them, some flipped, and which of them to drop (m booleans)."""
@@ -142,7 +142,7 @@ def _duplicates(inputs: ThresholdInput) -> Callable[[Pairs], Bools]:
 
 
 def _alike(inputs: ThresholdInput) -> Callable[[Pairs], Bools]:
-    """Pairs of two pictures that can't be told apart.
+    """Pairs of two images that can't be told apart.
 
     A perceptual hash doesn't see colour, so the raw scores must agree as well.
     """

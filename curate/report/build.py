@@ -23,7 +23,7 @@ from invdpo.schemas.tables import SIDES
 
 PAGE = "index.html"
 PICTURES = 6_000_000
-"""Bytes of all pictures together, a third more as base64."""
+"""Bytes of all images together, a third more as base64."""
 NAMES = frozenset({PAGE, *(f"{name}.png" for name in PLOTS)})
 """The files of a report's folder; a folder with any other file is not replaced."""
 
@@ -36,7 +36,7 @@ class Written:
     findings: Findings
     plots: tuple[str, ...]
     shown: int
-    """Pairs with pictures."""
+    """Pairs with images."""
     size: int
     """Bytes of the page."""
     notes: tuple[str, ...]

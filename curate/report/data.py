@@ -1,6 +1,6 @@
 """What the report reads from a workspace: all pairs, and the candidates of those it shows.
 
-Pictures, seeds, models and observed graphs are read of the shown candidates only, for they are
+Images, seeds, models and observed graphs are read of the shown candidates only, for they are
 large.
 """
 
@@ -34,7 +34,7 @@ class ReportData:
     pairs: list[Record] = field(default_factory=list)
     """The rows of the pairs table."""
     raw: Mapping[str, tuple[Floats, Floats]] = field(default_factory=dict)
-    """Scorer -> raw scores of all chosen and of all rejected pictures; NaN where missing."""
+    """Scorer -> raw scores of all chosen and of all rejected images; NaN where missing."""
     prompts: Mapping[str, Record] = field(default_factory=dict)
     """Rows of the prompts table by id, for prompts with a pair."""
     notes: tuple[str, ...] = ()
@@ -68,13 +68,13 @@ def read_report_data(ws: Workspace) -> ReportData:
 def why_no_pairs(ws: Workspace, findings: Findings) -> str | None:
     """Why the page has no pairs, or None when it can have them."""
     if not exists(ws.pairs_path):
-        return "No pairs were written, so there are no pictures and no distributions."
+        return "No pairs were written, so there are no images and no distributions."
     header = read_header(ws.pairs_path)
     same = header.rows == findings.pairs.total
     if same and header.fingerprint.get("pair", findings.config) == findings.config:
         return None
     return (
-        "The pairs that are there are of an earlier pairing than this report, so their pictures "
+        "The pairs that are there are of an earlier pairing than this report, so their images "
         "and distributions are left out."
     )
 
@@ -100,7 +100,7 @@ def _read_prompts(ws: Workspace, wanted: pa.ChunkedArray) -> dict[str, Record]:
 def read_candidates(ws: Workspace, wanted: Collection[str], annotator: str) -> dict[str, Record]:
     """Candidate id -> its row, with `graph` as the annotator saw it, None where it did not look.
 
-    Pictures are read only from parts with a wanted candidate. Raises `WorkspaceError` for damaged
+    Images are read only from parts with a wanted candidate. Raises `WorkspaceError` for damaged
     parts.
     """
     wanted_ids, candidates = pa.array(sorted(wanted), pa.string()), dict[str, Record]()

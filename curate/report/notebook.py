@@ -1,4 +1,4 @@
-"""One pair as an object that a notebook shows: pictures, prompt, facts and scores, all escaped."""
+"""One pair as an object that a notebook shows: images, prompt, facts and scores, all escaped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invdpo.schemas.io.text import quote
 from invdpo.schemas.tables import SIDES
 
 PICTURE = 500_000
-"""Bytes of a picture at most."""
+"""Bytes of an image at most."""
 
 
 @dataclass(frozen=True, repr=False)

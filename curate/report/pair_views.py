@@ -1,4 +1,4 @@
-"""A pair as the page shows it: pictures with boxes, facts and scores side by side."""
+"""A pair as the page shows it: images with boxes, facts and scores side by side."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LONGEST_PROMPT = 700
 LONGEST_PHRASE = 80
 MOST_FACTS = 40
 MOST_SEEN = 24
-"""Objects named, and boxes drawn, on one picture."""
+"""Objects named, and boxes drawn, on one image."""
 
 
 class Side(NamedTuple):
-    """The chosen or the rejected picture."""
+    """The chosen or the rejected image."""
 
     name: str
     candidate_id: str
@@ -38,15 +38,15 @@ class Side(NamedTuple):
 
     @property
     def alt(self) -> str:
-        """The picture in words."""
+        """The image in words."""
         if self.seen is None:
-            return f"The {self.name} picture."
+            return f"The {self.name} image."
         what = ", ".join(seen.phrase for seen in self.seen) or "nothing that it knows"
-        return f"The {self.name} picture. The annotator saw: {what}."
+        return f"The {self.name} image. The annotator saw: {what}."
 
 
 class FactRow(NamedTuple):
-    """One intended fact, and whether it holds on either picture; None where nobody looked."""
+    """One intended fact, and whether it holds on either image; None where nobody looked."""
 
     kind: str
     text: str
@@ -85,7 +85,7 @@ class PairView(NamedTuple):
 def make_pair_views(
     data: ReportData, candidates: Mapping[str, Record], wanted: Sequence[str], budget: int
 ) -> dict[str, PairView]:
-    """Pair id -> its view, for the wanted pairs; a picture takes at most `budget` bytes."""
+    """Pair id -> its view, for the wanted pairs; an image takes at most `budget` bytes."""
     row_of_pair = {pair["pair_id"]: row for row, pair in enumerate(data.pairs)}
     return {
         pair_id: _pair_view(data, candidates, row_of_pair[pair_id], budget)

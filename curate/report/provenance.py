@@ -47,7 +47,7 @@ def read_provenance(ws: Workspace) -> list[ProvenanceRow]:
     rows: list[ProvenanceRow] = []
     if exists(ws.prompts_path):
         rows += _count("prompts", [ws.prompts_path], "source", ())
-    rows += _count("pictures", list_parts(ws.candidates_dir), "model", SETTINGS)
+    rows += _count("images", list_parts(ws.candidates_dir), "model", SETTINGS)
     for folder in table_folders(ws.annotations_dir("")):
         rows += _count("annotations", list_parts(folder), "annotator", ("revision",))
     for folder in table_folders(ws.scores_dir("")):
@@ -76,7 +76,7 @@ def _count(
 ) -> Iterator[ProvenanceRow]:
     """Rows by name and details, the most frequent first."""
     counts: Counter[tuple[Any, ...]] = Counter()
-    cut = count_cut(parts[0].parent) if step in ("pictures", "scores") and parts else 0
+    cut = count_cut(parts[0].parent) if step in ("images", "scores") and parts else 0
     keys = [name, *details]
     for part in parts:
         table = read_part(part, keys, optional=details)

@@ -148,7 +148,7 @@ def _overlap(sets: Sequence[ComparedSet], count: Callable[[pa.Table, pa.Table], 
 
 
 def _sides(pairs: pa.Table, *, reverse: bool = False) -> pa.ChunkedArray:
-    """Both candidates of each pair as one key: the same two pictures, the same way round."""
+    """Both candidates of each pair as one key: the same two images, the same way round."""
     sides = [pairs["chosen_id"], pairs["rejected_id"]]
     return pc.binary_join_element_wise(*(reversed(sides) if reverse else sides), " ")
 

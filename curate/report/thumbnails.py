@@ -1,4 +1,4 @@
-"""Pictures small enough for one page, as data URIs, always decoded and encoded again."""
+"""Images small enough for one page, as data URIs, always decoded and encoded again."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 SIDE = 384
 """Longest side in pixels."""
 LOSSLESS = 128
-"""Pictures up to this size stay lossless."""
+"""Images up to this size stay lossless."""
 QUALITIES = (82, 60, 35)
 
 
 class Thumbnail(NamedTuple):
-    """A picture as the page has it."""
+    """An image as the page has it."""
 
     uri: str
     width: int
     height: int
-    """Of the picture as it was, in pixels."""
+    """Of the image as it was, in pixels."""
 
     @property
     def small(self) -> bool:
@@ -39,7 +39,7 @@ def data_uri(data: bytes, kind: str) -> str:
 
 
 def make_thumbnail(data: bytes | None, budget: int) -> Thumbnail | None:
-    """A small picture of at most `budget` bytes; None where it can't be decoded."""
+    """A small image of at most `budget` bytes; None where it can't be decoded."""
     try:
         image = decode(data)
     except DataError:

@@ -17,7 +17,7 @@ from invdpo.schemas.io.files import remove_abandoned
 from invdpo.schemas.tables import DECISIONS, REVIEWS, Record
 
 FLIPPED = {"keep": "flip", "flip": "keep", "drop": "drop"}
-"""What a decision on a pair means for the flipped pair of the same pictures."""
+"""What a decision on a pair means for the flipped pair of the same images."""
 
 
 class Decisions:

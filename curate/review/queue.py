@@ -1,4 +1,4 @@
-"""The pairs of a data set in the order in which a person sees them, read one by one."""
+"""The pairs of a dataset in the order in which a person sees them, read one by one."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from invdpo.schemas.io.documents import read_json
 from invdpo.schemas.tables import SIDES, Record
 
 Order = Literal["random", "doubtful", "set"]
-"""By a hash of the id, so that figures are unbiased; least margin first; as in the data set."""
+"""By a hash of the id, so that figures are unbiased; least margin first; as in the dataset."""
 CACHED = 16
-"""Pairs in memory, with their pictures."""
+"""Pairs in memory, with their images."""
 BATCH = 4
 """Rows of a row group that are in memory at a time, on the way to the wanted one."""
 COLUMNS = ("pair_id", "margin", "chosen_id", "rejected_id")
@@ -34,11 +34,11 @@ class PairEntry(NamedTuple):
     location: RowLocation
     margin: float
     flipped_id: str | None
-    """The id of the flipped pair; None when the data set has no candidate ids."""
+    """The id of the flipped pair; None when the dataset has no candidate ids."""
 
 
 class ReviewPairs:
-    """All pairs of a data set. Raises `DataError` for a folder without pairs that can be shown."""
+    """All pairs of a dataset. Raises `DataError` for a folder without pairs that can be shown."""
 
     def __init__(self, folder: Path, order: str, first: Sequence[str] = ()) -> None:
         """`order` is one of `Order`; when it is `doubtful`, the ids of `first` come first."""
@@ -54,16 +54,16 @@ class ReviewPairs:
         return len(self.entries)
 
     def record(self, number: int) -> Record:
-        """The row of one pair, pictures included."""
+        """The row of one pair, images included."""
         entry = self.entries[number]
         return self._read(entry.location)
 
     def picture(self, number: int, side: str) -> bytes:
-        """The bytes of one picture, as they are in the data set."""
+        """The bytes of one image, as they are in the dataset."""
         return bytes((self.record(number)[side] or {}).get("bytes") or b"")
 
     def chosen_left(self, number: int) -> bool:
-        """Whether the chosen picture is on the left: by a hash, so that nobody can guess it."""
+        """Whether the chosen image is on the left: by a hash, so that nobody can guess it."""
         return int(content_id("side", self.entries[number].pair_id)[:8], 16) % 2 == 0
 
     def scores(self, row: Mapping[str, Any]) -> list[tuple[str, dict[str, float | None]]]:
@@ -82,7 +82,7 @@ def _entries(dataset: DatasetFolder) -> list[PairEntry]:
 
 
 def _flipped_id(row: Record) -> str | None:
-    """The id that the pairing gives the same two pictures with their sides swapped."""
+    """The id that the pairing gives the same two images with their sides swapped."""
     sides = [row.get(f"{side}_id") for side in reversed(SIDES)]
     return content_id("pair", *sides) if all(sides) else None
 
@@ -97,14 +97,14 @@ def _ordered(entries: list[PairEntry], order: str, first: Sequence[str]) -> list
 
 
 def _scorers(schema: pa.Schema) -> list[str]:
-    """The scorers with columns in the data set; without components where it names its scorers."""
+    """The scorers with columns in the dataset; without components where it names its scorers."""
     prefix = "chosen_"
     scores = [
         n for n in schema.names if n.startswith(prefix) and schema.field(n).type == pa.float64()
     ]
     chosen = [name.removeprefix(prefix) for name in scores]
     both = [name for name in chosen if f"rejected_{name}" in schema.names]
-    notes = read_json((schema.metadata or {}).get(NOTES, b"{}"), "the data set's notes", dict)
+    notes = read_json((schema.metadata or {}).get(NOTES, b"{}"), "the dataset's notes", dict)
     known = notes.get("scorers") or {}
     return [name for name in both if not known or name in known]
 

@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: ReviewServer
 
     def do_GET(self) -> None:
-        """Files of the page, pictures, and what is known of a pair."""
+        """Files of the page, images, and what is known of a pair."""
         self._answer("GET")
 
     def do_POST(self) -> None:

@@ -1,6 +1,6 @@
 """What the page may request: pairs in their order, decisions on them, and what scorers say.
 
-A pair's pictures are `left` and `right`; only the answer says which of them the scorers chose, so
+A pair's images are `left` and `right`; only the answer says which of them the scorers chose, so
 that a person judges without being influenced.
 """
 
@@ -37,7 +37,7 @@ class Session:
     pairs: ReviewPairs
     decisions: Decisions
     name: str
-    """Of the data set."""
+    """Of the dataset."""
     show_sides: bool = False
     """Whether sides and scores are shown from the start."""
 
@@ -75,7 +75,7 @@ class Session:
         }
 
     def answer(self, number: int) -> Json:
-        """Which picture was chosen, the scores of both, and which facts hold in each."""
+        """Which image was chosen, the scores of both, and which facts hold in each."""
         row = self.pairs.record(number)
         intended = parse_valid_graph(row.get("graph"))
         sides = self._sides(number)
@@ -96,7 +96,7 @@ class Session:
         }
 
     def decide(self, number: int, choice: object, note: object) -> Json:
-        """Store that `left`, `right` or neither (`drop`) is the better picture.
+        """Store that `left`, `right` or neither (`drop`) is the better image.
 
         Also `keep` and `flip`, for those who know the sides. Raises `InvalidDecision`.
         """
@@ -124,7 +124,7 @@ class Session:
         return self.state() | {"number": None if row is None else ids.get(row["pair_id"])}
 
     def picture(self, number: int, position: str) -> bytes:
-        """The bytes of the picture at `left` or `right`."""
+        """The bytes of the image at `left` or `right`."""
         return self.pairs.picture(number, self._sides(number)[POSITIONS.index(position)])
 
     def _sides(self, number: int) -> tuple[str, str]:
@@ -140,7 +140,7 @@ class Session:
 
 
 def _shown(row: Record, side: str, intended: SceneGraph | None) -> Json:
-    """What is known of one picture: which facts hold, and the boxes of observed objects."""
+    """What is known of one image: which facts hold, and the boxes of observed objects."""
     observed = parse_valid_graph(row.get(f"{side}_graph"))
     if observed is None:
         return {"holds": None, "boxes": []}

@@ -1,4 +1,4 @@
-"""Where two pictures of one prompt differ: the objects that one has right and the other wrong."""
+"""Where two images of one prompt differ: the objects that one has right and the other wrong."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from invdpo.schemas.graph import Boxes
 def focus_boxes(
     intended: SceneGraph, chosen: SceneGraph, rejected: SceneGraph
 ) -> tuple[Boxes, Boxes]:
-    """Boxes of the objects that are right in the chosen picture and wrong in the rejected one.
+    """Boxes of the objects that are right in the chosen image and wrong in the rejected one.
 
-    Each box is of its own picture. In the rejected one a missing object has no box; in its stead
+    Each box is of its own image. In the rejected one a missing object has no box; in its stead
     stand the objects there that are nobody's counterpart, such as a second cat where a dog was
     asked for. Objects that the annotator gave no box have none here.
     """

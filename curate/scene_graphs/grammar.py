@@ -3,7 +3,7 @@
 Understood are noun phrases (`two red sports balls`) joined by `and` or commas, and clauses of two
 noun phrases with a spatial relation or a plain activity between them. Names consist of known nouns
 (`lexicon.py`), attributes are known adjectives. A prompt with anything else in it gets no graph: an
-incomplete or a wrong one would call right pictures wrong.
+incomplete or a wrong one would call right images wrong.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class Lexicon(BaseModel):
     no_names: frozenset[str]
     """Nouns that name nothing that can be looked for."""
     unseen: frozenset[str]
-    """Nouns beside those that no picture shows; the rules over dependencies alone ask for them."""
+    """Nouns beside those that no image shows; the rules over dependencies alone ask for them."""
     seen: frozenset[str]
     """Nouns beside the things that these rules take for things as well."""
     groups_of_people: frozenset[str]

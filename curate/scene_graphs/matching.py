@@ -50,7 +50,7 @@ def facts(intended: SceneGraph, observed: SceneGraph) -> tuple[list[Fact], Assig
     """Every intended fact, and the assignment by which it was judged.
 
     An intended object is there if it has a counterpart; an observed object without one makes the
-    counts wrong. So a picture is exactly right if every fact holds.
+    counts wrong. So an image is exactly right if every fact holds.
     """
     scene = _scene(intended, observed)
     chosen = _assign(intended, observed, scene)

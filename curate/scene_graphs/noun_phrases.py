@@ -100,7 +100,7 @@ class NounPhrases(Sentence):
         return ""
 
     def is_thing(self, noun: int) -> bool:
-        """Whether the noun names something that a picture can show."""
+        """Whether the noun names something that an image can show."""
         token, lexicon = self.tokens[noun], read_lexicon()
         word, text = token.lemma.lower(), token.text.lower()
         if token.pos not in NOUNS or {word, text} & {*read_vocabulary().no_objects}:

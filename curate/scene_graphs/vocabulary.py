@@ -62,7 +62,7 @@ class Vocabulary(_Model):
     ing_names: tuple[str, ...] = ()
     """Names in -ing that look like verbs; other words in -ing are no names."""
     no_objects: tuple[str, ...] = ()
-    """Nouns that name no object: parts of a picture, moods and the like."""
+    """Nouns that name no object: parts of an image, moods and the like."""
     stances: tuple[str, ...] = ()
     """Verbs that may precede a relation and add nothing to it; all verbs in -ed do so."""
     ed_names: tuple[str, ...] = ()

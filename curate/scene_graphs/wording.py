@@ -23,7 +23,7 @@ class ObservedObject(NamedTuple):
     """One observed object."""
 
     number: int
-    """As on the picture."""
+    """As on the image."""
     phrase: str
     box: Box | None
     asked: bool

@@ -72,7 +72,7 @@ class AestheticScorer(Scorer):
         return [head, clip_files(self._source)]
 
     def prepare(self, candidate: Candidate) -> torch.Tensor:
-        """The picture as CLIP takes it."""
+        """The image as CLIP takes it."""
         return self._clip().pixels(candidate.image)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
@@ -122,5 +122,5 @@ def apply_layers(layers: Layers, embeddings: torch.Tensor) -> torch.Tensor:
 def _check_width(embedding: torch.Tensor, layers: Layers, config: ScoreConfig) -> None:
     wanted, given = layers[0][0].shape[1], embedding.shape[1]
     if wanted != given:
-        text = f"score.aesthetic_clip: {config.aesthetic_clip} gives {given} numbers a picture; "
+        text = f"score.aesthetic_clip: {config.aesthetic_clip} gives {given} numbers an image; "
         raise ModelError(f"{text}this head takes {wanted}.")

@@ -1,7 +1,7 @@
 """BLIP as ImageReward was released: a ViT, and a BERT that attends to it, in transformers' classes.
 
 The released names of the tensors are translated; every tensor is used, or named in `UNUSED`.
-Legend: B pictures or texts, P patches and the class token, L tokens, W the text encoder's width.
+Legend: B images or texts, P patches and the class token, L tokens, W the text encoder's width.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ HEAD_WIDTH = 64
 
 
 class Blip(NamedTuple):
-    """Both networks, and the side of the pictures that the ViT takes."""
+    """Both networks, and the side of the images that the ViT takes."""
 
     vision: Any
     text: Any
@@ -53,7 +53,7 @@ class Blip(NamedTuple):
     def encode_texts(
         self, tokens: Mapping[str, torch.Tensor], image_states: torch.Tensor
     ) -> torch.Tensor:
-        """The first token of each text, encoded with attention to its picture, B×W."""
+        """The first token of each text, encoded with attention to its image, B×W."""
         import torch
 
         image_mask = torch.ones(

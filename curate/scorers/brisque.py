@@ -1,4 +1,4 @@
-"""`brisque`: how unnatural a picture looks by its local statistics (Mittal and others, 2012)."""
+"""`brisque`: how unnatural an image looks by its local statistics (Mittal and others, 2012)."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def composition(intended: SceneGraph, observed: SceneGraph) -> dict[str, float]:
 
     `satisfied`: share of intended facts that hold, the score; `attributes`, `counts`: the same of
     attribute facts and of count facts, 1 if there are none; `all_right`: 1 if every fact holds, so
-    nothing else is in the picture either; three IoUs, of labels, predicates and triples.
+    nothing else is in the image either; three IoUs, of labels, predicates and triples.
     """
     judged, _ = facts(intended, observed)
     return {
@@ -75,7 +75,7 @@ def _iou(a: Set[Hashable], b: Set[Hashable]) -> float:
 
 
 def wrong_facts(intended: SceneGraph, observed: SceneGraph) -> list[str]:
-    """What is wrong in plain words, the most basic first; empty if the picture is exactly right.
+    """What is wrong in plain words, the most basic first; empty if the image is exactly right.
 
     What follows from a missing object, such as its relations, is left out.
     """

@@ -1,6 +1,6 @@
-"""The base class of scorers that compare a picture's embedding with that of its prompt.
+"""The base class of scorers that compare an image's embedding with that of its prompt.
 
-Legend: n pictures or texts, d the width of the joint embedding.
+Legend: n images or texts, d the width of the joint embedding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_CACHED_TEXTS = 4096
 
 
 class Encoder(Protocol):
-    """A model that encodes pictures and texts."""
+    """A model that encodes images and texts."""
 
     @property
     def device(self) -> str:
@@ -33,7 +33,7 @@ class Encoder(Protocol):
         ...
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
-        """An RGB picture as the model takes it, 3×H×W; may be called from several threads."""
+        """An RGB image as the model takes it, 3×H×W; may be called from several threads."""
         ...
 
     def images(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -50,9 +50,9 @@ class Encoder(Protocol):
 
 
 class CosineScorer(Scorer):
-    """The cosine of picture and prompt, times a factor; each distinct prompt is encoded once.
+    """The cosine of image and prompt, times a factor; each distinct prompt is encoded once.
 
-    The model is loaded at the first picture. Raises `ModelError` then if that is not possible.
+    The model is loaded at the first image. Raises `ModelError` then if that is not possible.
     """
 
     needs: Sequence[str] = (IMAGE, PROMPT)
@@ -74,7 +74,7 @@ class CosineScorer(Scorer):
         return self._encoder()
 
     def prepare(self, candidate: Candidate) -> torch.Tensor:
-        """The picture as the model takes it."""
+        """The image as the model takes it."""
         return self.encoder.pixels(candidate.image)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:

@@ -29,7 +29,7 @@ FILES = {"2.0": "HPS_v2_compressed.pt", "2.1": "HPS_v2.1_compressed.pt"}
 
 @SCORERS.register("hpsv2")
 class HpsScorer(CosineScorer):
-    """Cosine, mostly .2...4; compares pictures of one prompt."""
+    """Cosine, mostly .2...4; compares images of one prompt."""
 
     name = "hpsv2"
 
@@ -66,7 +66,7 @@ class HpsScorer(CosineScorer):
 
 
 class Letterbox:
-    """The released transform: the whole picture, resized as a tensor, with black bars.
+    """The released transform: the whole image, resized as a tensor, with black bars.
 
     Bicubic with antialiasing, torchvision's default since 0.17; earlier versions did without.
     """
@@ -75,7 +75,7 @@ class Letterbox:
         self._size = size
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        """An RGB picture to 3×size×size."""
+        """An RGB image to 3×size×size."""
         from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms import functional as transform

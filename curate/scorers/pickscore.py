@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TransformersClip(NamedTuple):
-    """A CLIP of transformers as an encoder of pictures and texts."""
+    """A CLIP of transformers as an encoder of images and texts."""
 
     network: Any
     processor: Any
@@ -71,7 +71,7 @@ def _unit(output: Any) -> torch.Tensor:
 
 @SCORERS.register("pickscore")
 class PickScorer(CosineScorer):
-    """exp(logit_scale) · cosine, about 15..25; compares pictures of one prompt."""
+    """exp(logit_scale) · cosine, about 15..25; compares images of one prompt."""
 
     name = "pickscore"
 

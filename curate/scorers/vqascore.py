@@ -90,7 +90,7 @@ class VqaScorer(Scorer):
         network, info = loaded
         check_loaded(self._weights.name, info)
         # A decoder continues the question, so all questions must end at the same position; for an
-        # encoder the text must follow the picture directly.
+        # encoder the text must follow the image directly.
         processor.tokenizer.padding_side = "left" if _decoder_start(network) is None else "right"
         answer = processor.tokenizer(ANSWER, add_special_tokens=False)["input_ids"][0]
         device = torch_device(self._config.device)
@@ -102,7 +102,7 @@ class VqaScorer(Scorer):
         refused = [bool(word) and word in candidate.prompt for candidate in candidates]
         accepted = [c for c, is_refused in zip(candidates, refused, strict=True) if not is_refused]
         chances = iter(self._chances(accepted) if accepted else ())
-        failure = Failure(f"the prompt holds {word!r}, this model's word for a picture")
+        failure = Failure(f"the prompt holds {word!r}, this model's word for an image")
         return [failure if is_refused else Judged(next(chances)) for is_refused in refused]
 
     def _chances(self, candidates: Sequence[Candidate]) -> list[float]:
@@ -135,7 +135,7 @@ class VqaScorer(Scorer):
         return str(model.processor.apply_chat_template(turns, add_generation_prompt=True))
 
     def _image_word(self) -> str:
-        """The word that stands for the picture, if the processor does not insert it itself."""
+        """The word that stands for the image, if the processor does not insert it itself."""
         processor = self._model().processor
         word = getattr(processor, "image_token", None)
         return f"{word}\n" if word and not hasattr(processor, "num_query_tokens") else ""

@@ -1,6 +1,6 @@
 """Positions for the objects of a scene that make its stated relations clearly true.
 
-Positions and radii are fractions of the picture's side, 0..1, origin at the top left.
+Positions and radii are fractions of the image's side, 0..1, origin at the top left.
 Legend: n layouts tried at once, k objects.
 """
 

@@ -1,6 +1,6 @@
 """Draws a scene: anti-aliased shapes on a light ground, with shade, turn and ground at random.
 
-H = W = size of the picture in pixels. Coverage follows from the signed distance to the outline, so
+H = W = size of the image in pixels. Coverage follows from the signed distance to the outline, so
 a shape's edge is exact to a fraction of a pixel.
 """
 
@@ -39,7 +39,7 @@ def shade(colour: str, rng: np.random.Generator) -> NDArray[np.float64]:
 def _draw(
     picture: NDArray[np.float32], thing: PlacedObject, rgb: NDArray[np.float64], turn: float
 ) -> None:
-    """Blend one shape into the picture, touching only the window around it."""
+    """Blend one shape into the image, touching only the window around it."""
     size = len(picture)
     radius = thing.radius * size
     x, y = thing.x * size, thing.y * size + SHAPES[thing.shape].drop * radius

@@ -1,4 +1,4 @@
-"""Reads the scene graph off a picture of the embedded world, by classical vision.
+"""Reads the scene graph off an image of the embedded world, by classical vision.
 
 Saturated pixels are split by hue into connected blobs; each blob is turned into a patch of unit
 area and compared with a bank of such patches of every known shape. It knows nothing of the prompt
@@ -6,7 +6,7 @@ or of the model, and what fits no shape is labelled `shape_matching.BLOB` rather
 
 Facts read right on 2,000 rendered scenes (kinds with their counts, and relations): 100.0 % as
 rendered, 99.9 % blurred by 1 pixel, 100.0 % with noise of 12/255, 98.8 % with twelve coloured
-specks and a grey frame. About 1,700 pictures a second on one core.
+specks and a grey frame. About 1,700 images a second on one core.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from invdpo.schemas import Item, Relation, SceneGraph
 CHROMA = 56.0
 """Least spread between the channels of a pixel that belongs to an object, of 255."""
 MIN_AREA = 0.006
-"""Least area of an object, as a fraction of the picture."""
+"""Least area of an object, as a fraction of the image."""
 
 
 def observe(image: NDArray[np.uint8]) -> SceneGraph:
-    """What an H×W×3 picture shows: objects with colour, box and confidence, larger ones first.
+    """What an H×W×3 image shows: objects with colour, box and confidence, larger ones first.
 
     Both directions of the relation between every two objects are written, so that the triples of
     an intended graph can be looked up as they stand.

@@ -14,7 +14,7 @@ from invdpo.schemas.tables import IMAGE
 def parquet_options(schema: pa.Schema) -> dict[str, Any]:
     """Options of `pq.ParquetWriter`: an index of pages, their checksums, and nothing done in vain.
 
-    Pictures are compressed already, so their bytes are stored as they are: without compression,
+    Images are compressed already, so their bytes are stored as they are: without compression,
     without a dictionary, and without their smallest and greatest value in the statistics.
     """
     leaves = [leaf for field in schema for leaf in _leaves(field.name, field.type)]
@@ -41,7 +41,7 @@ def _leaves(name: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
 
 
 def hub_columns(schema: pa.Schema) -> list[dict[str, str]]:
-    """The columns as the data-set card's `dataset_info.features` lists them."""
+    """The columns as the dataset card's `dataset_info.features` lists them."""
     return [{"name": field.name, "dtype": _dtype(field.type)} for field in schema]
 
 

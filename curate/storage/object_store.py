@@ -57,7 +57,7 @@ def reading(path: Path) -> Iterator[Any]:
         yield path
         return
     remote: Any = path
-    # Arrow asks for the ranges it wants; reading further ahead would fetch pictures for nothing.
+    # Arrow asks for the ranges it wants; reading further ahead would fetch images for nothing.
     with remote.fs.open(remote.path, "rb", cache_type="none") as file:
         yield file
 

@@ -25,7 +25,7 @@ class OrderedGroup(TyperGroup):
 
 app = typer.Typer(
     cls=OrderedGroup,
-    help="From a diffusion model's samples to a preference data set to an aligned model.",
+    help="From a diffusion model's samples to a preference dataset to an aligned model.",
     epilog="Start with: invdpo demo",
     rich_markup_mode=None,
     no_args_is_help=True,
@@ -51,7 +51,7 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """From a diffusion model's samples to a preference data set to an aligned model."""
+    """From a diffusion model's samples to a preference dataset to an aligned model."""
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:/")
 
 Work = Annotated[str, typer.Argument(help="Workspace: a folder, or s3://…", metavar="WORK")]
 Dataset = Annotated[
-    Path, typer.Argument(help="Workspace, or the folder of a data set.", metavar="DATASET")
+    Path, typer.Argument(help="Workspace, or the folder of a dataset.", metavar="DATASET")
 ]
 SetName = Annotated[
     str | None,

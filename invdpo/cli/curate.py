@@ -1,4 +1,4 @@
-"""`invdpo curate`: from prompts to a preference data set, one step or all of them."""
+"""`invdpo curate`: from prompts to a preference dataset, one step or all of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from invdpo.schemas.config import Config
 
 app = typer.Typer(
-    help="Make a data set of preference pairs, step by step.",
+    help="Make a dataset of preference pairs, step by step.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -102,7 +102,7 @@ def score(job: Job, work: Work) -> None:
     example="invdpo curate pair work --weight composition=1 --weight clip=0.25",
 )
 def pair(job: Job, work: Work, name: SetName = None) -> None:
-    """Choose pairs by their scores and write the data set."""
+    """Choose pairs by their scores and write the dataset."""
     _steps(job, work, "pair", set_name=name)
 
 

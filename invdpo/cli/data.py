@@ -1,4 +1,4 @@
-"""`invdpo curate card`, `export` and `import`: work on a finished data set."""
+"""`invdpo curate card`, `export` and `import`: work on a finished dataset."""
 
 from __future__ import annotations
 
@@ -26,14 +26,12 @@ WRITE = "Layout to write: pickapic, preference, folders or webdataset."
 READ = "Layout to read: pickapic, preference or folders."
 
 CardOf = Annotated[
-    str, typer.Argument(help="Workspace, or the folder of a data set.", metavar="WORK")
+    str, typer.Argument(help="Workspace, or the folder of a dataset.", metavar="WORK")
 ]
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
 ANY = "Workspace, folder, Parquet file, or OWNER/NAME on the Hub: whatever `train` reads."
 WHERE = "Condition that a pair must meet, such as relation=spatial or 'margin>=2'; may be repeated."
-AGAINST = (
-    "Data set or file of prompts whose prompts, or pairs, shall not be in it; may be repeated."
-)
+AGAINST = "Dataset or file of prompts whose prompts, or pairs, shall not be in it; may be repeated."
 
 AnyDataset = Annotated[str, typer.Argument(help=ANY, metavar="DATASET")]
 AnyDatasets = Annotated[list[str], typer.Argument(help=ANY, metavar="DATASET...")]
@@ -95,7 +93,7 @@ def card(job: Job, work: CardOf, name: SetName = None) -> None:
 
 
 def export(job: Job, dataset: Dataset, to: To, output: Output, name: SetName = None) -> None:
-    """Write a data set in another layout."""
+    """Write a dataset in another layout."""
     from invdpo.curate.exchange import export_dataset
 
     source = named_set(dataset, name)
@@ -103,14 +101,14 @@ def export(job: Job, dataset: Dataset, to: To, output: Output, name: SetName = N
 
 
 def import_(job: Job, source: Source, layout: From, output: Output) -> None:
-    """Make a data set from pairs in another layout."""
+    """Make a dataset from pairs in another layout."""
     from invdpo.curate.exchange import import_dataset
 
     _print_result(job, import_dataset(source, layout, output, job.config().dataset))
 
 
 def merge(job: Job, sources: AnyDatasets, output: Output) -> None:
-    """Join data sets of any layout into one, such as those of several rounds."""
+    """Join datasets of any layout into one, such as those of several rounds."""
     from invdpo.any_dataset import as_ours
     from invdpo.curate.exchange.base import ExchangeResult
     from invdpo.curate.exchange.merge import merge_datasets
@@ -139,7 +137,7 @@ def subset(
 
 
 def split(job: Job, source: AnyDataset, output: Output) -> None:
-    """Divide a data set into train and validation anew, as `pair` does."""
+    """Divide a dataset into train and validation anew, as `pair` does."""
     from invdpo.curate.exchange import operations
 
     _derive(job, source, operations.split(job.config().pair), output)
@@ -152,7 +150,7 @@ def dedupe(
     against: Against = None,
     by: By = "prompt",
 ) -> None:
-    """Leave out pairs that stand twice, or in other data sets or files of prompts."""
+    """Leave out pairs that stand twice, or in other datasets or files of prompts."""
     from invdpo.any_dataset import read_known
     from invdpo.curate.exchange import operations
 
@@ -160,7 +158,7 @@ def dedupe(
 
 
 def correct(job: Job, source: AnyDataset, reviews: Reviews, output: Output) -> None:
-    """Apply the decisions of reviewers to a data set."""
+    """Apply the decisions of reviewers to a dataset."""
     from invdpo.curate.exchange import operations
     from invdpo.curate.storage.parts import read_part
 
@@ -168,7 +166,7 @@ def correct(job: Job, source: AnyDataset, reviews: Reviews, output: Output) -> N
 
 
 def _derive(job: Job, source: str, operation: Operation, output: Path) -> None:
-    """Do something to a data set of any layout, and show what came of it."""
+    """Do something to a dataset of any layout, and show what came of it."""
     from invdpo.any_dataset import as_ours
     from invdpo.curate.exchange.base import ExchangeResult
     from invdpo.curate.exchange.derive import derive_dataset

@@ -123,7 +123,7 @@ class DemoResult:
     def _paths(self) -> dict[str, Path]:
         return {
             "pictures": self.folder / "grid.png",
-            "data set": self.folder / "dataset",
+            "dataset": self.folder / "dataset",
             "report": self.folder / "report" / "index.html",
             "tuned LoRA": self.folder / "tuned",
             "evaluation": self.folder / "eval",

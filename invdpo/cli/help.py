@@ -18,7 +18,7 @@ SECTIONS = {
     "annotate": "Annotations",
     "score": "Scores",
     "pair": "Pairs",
-    "dataset": "Data set",
+    "dataset": "Dataset",
     "train": "Training",
     "eval": "Evaluation",
     "improve": "Rounds",

@@ -1,4 +1,4 @@
-"""`invdpo curate push` and `pull`: a data set to the Hub, and back with its workspace."""
+"""`invdpo curate push` and `pull`: a dataset to the Hub, and back with its workspace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Repo = Annotated[
     str,
-    typer.Option("--repo", help="Data set on the Hub; made if missing.", metavar="OWNER/NAME"),
+    typer.Option("--repo", help="Dataset on the Hub; made if missing.", metavar="OWNER/NAME"),
 ]
 Branch = Annotated[
     str | None,
@@ -38,7 +38,7 @@ Candidates = Annotated[
         "--with-candidates", help="Add the images of all candidates, so that others can pair again."
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace another data set in the repository.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace another dataset in the repository.")]
 Revision = Annotated[
     str | None,
     optional(
@@ -47,7 +47,7 @@ Revision = Annotated[
         help_text="Branch, tag or commit; the main branch if not given.",
     ),
 ]
-Source = Annotated[str, typer.Argument(help="Data set on the Hub.", metavar="OWNER/NAME")]
+Source = Annotated[str, typer.Argument(help="Dataset on the Hub.", metavar="OWNER/NAME")]
 Output = Annotated[Path, typer.Argument(help="New folder to write.", metavar="OUTPUT")]
 
 
@@ -69,9 +69,9 @@ def push(
     force: Force = False,
     name: SetName = None,
 ) -> None:
-    """Push a data set to the Hub and check that it arrived.
+    """Push a dataset to the Hub and check that it arrived.
 
-    The tables of a workspace are pushed too; the folder of a data set is pushed alone.
+    The tables of a workspace are pushed too; the folder of a dataset is pushed alone.
     """
     from invdpo.hub.push import PushOptions, push_set
 
@@ -106,7 +106,7 @@ def _push_text(result: PushResult, dry_run: bool) -> str:
 
 
 def pull(job: Job, source: Source, output: Output, revision: Revision = None) -> None:
-    """Download a pushed data set, with its workspace."""
+    """Download a pushed dataset, with its workspace."""
     from invdpo.hub.pull import pull_set
 
     result = pull_set(source, output, revision, job.out.note)
@@ -119,5 +119,5 @@ def pull(job: Job, source: Source, output: Output, revision: Revision = None) ->
 
 
 def _pull_text(result: PullResult) -> str:
-    what = "data set and workspace" if result.workspace else "data set"
+    what = "dataset and workspace" if result.workspace else "dataset"
     return f"{result.pairs:,} pairs, {format_bytes(result.bytes)}: {what} in {result.output}"

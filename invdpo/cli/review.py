@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from invdpo.curate.review.session import Session
     from invdpo.curate.workspace import Workspace
 
-ORDER = "random, doubtful (smallest margin first), or set (the order of the data set)."
+ORDER = "random, doubtful (smallest margin first), or set (the order of the dataset)."
 
 Port = Annotated[
     int,
@@ -73,7 +73,7 @@ def review(
 
 
 def _dataset_and_workspace(path: Path) -> tuple[Path, Workspace | None]:
-    """The data set, and the workspace that it is in, if any."""
+    """The dataset, and the workspace that it is in, if any."""
     from invdpo.curate.dataset.folder import DatasetFolder
 
     folder = DatasetFolder.find(path)

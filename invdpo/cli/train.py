@@ -166,7 +166,7 @@ def _estimate(
 
 
 def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Path) -> bool:
-    """Whether the prompts of the validation images are the data set's, or named by this command.
+    """Whether the prompts of the validation images are the dataset's, or named by this command.
 
     Those of another file, which a configuration may name, are nobody's business.
     """
@@ -182,7 +182,7 @@ def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Pa
     lines.difference_update(map(one_line, read_prompts(Path(named)) if named else []))
     if open_data(dataset, config).holds_prompts(lines):
         return True
-    job.out.note(f"{path} stays here: its prompts are neither the data set's nor named just now.")
+    job.out.note(f"{path} stays here: its prompts are neither the dataset's nor named just now.")
     return False
 
 

@@ -36,7 +36,7 @@ PICTURE_PROMPTS = "pictures/prompts.txt"
 def model_files(folder: Path, *, prompts: bool = False) -> tuple[str, ...]:
     """Patterns of the files of a trained model that belong on the Hub.
 
-    Weights, card, figures and pictures, and the parts of a whole pipeline if it is one; never
+    Weights, card, figures and images, and the parts of a whole pipeline if it is one; never
     checkpoints, a run's state, trackers' files or evaluations. The prompts of the validation
     images only if asked for: they may be from a file that is nobody's business.
     """

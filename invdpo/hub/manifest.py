@@ -1,6 +1,6 @@
-"""`invdpo.json` in a repository: which data set it holds, and the hash of every file of it.
+"""`invdpo.json` in a repository: which dataset it holds, and the hash of every file of it.
 
-Two pushes are of the same data set when they have the same ancestry: the prompts and what generated
+Two pushes are of the same dataset when they have the same ancestry: the prompts and what generated
 the candidates. Scoring again and choosing other pairs makes a new version of it, not another set.
 """
 
@@ -56,12 +56,12 @@ class Manifest:
 
     @property
     def dataset(self) -> str:
-        """The identity of the data set; without ancestry that of its files."""
+        """The identity of the dataset; without ancestry that of its files."""
         data = {n: f["sha256"] for n, f in self.files.items() if n.startswith("data/")}
         return content_id("dataset", self.ancestry or data)
 
     def to_bytes(self) -> bytes:
-        """The file in the repository; the same for the same data set."""
+        """The file in the repository; the same for the same dataset."""
         content = {"dataset": self.dataset, **asdict(self)}
         return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
@@ -74,7 +74,7 @@ def digest(content: bytes) -> str:
 def ancestry(fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     """The sections that say which candidates there are, without what is private.
 
-    Nothing for imported data sets, of which only the layout is known.
+    Nothing for imported datasets, of which only the layout is known.
     """
     if "generate" not in fingerprint:
         return {}
@@ -99,4 +99,4 @@ def read_manifest(content: bytes, repo_id: str) -> Manifest:
         return manifest
     except (ValueError, LookupError, TypeError, ArithmeticError):
         text = f"{repo_id}: its {MANIFEST} can't be read."
-        raise HubError(f"{text} Push the data set again with --force.") from None
+        raise HubError(f"{text} Push the dataset again with --force.") from None

@@ -1,4 +1,4 @@
-"""The files of a data set as they go to the Hub, and how they compare with what is there."""
+"""The files of a dataset as they go to the Hub, and how they compare with what is there."""
 
 from __future__ import annotations
 

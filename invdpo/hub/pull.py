@@ -1,9 +1,9 @@
-"""Downloading a data set from the Hub, with the workspace that it came from.
+"""Downloading a dataset from the Hub, with the workspace that it came from.
 
 All files go to a hidden folder beside the output, `.OUTPUT.pull/COMMIT`: what arrives to `files`,
 what is made of it to `whole`, which becomes `complete` when each file has the hash that the push
 noted. Then the downloads are removed, and only then does `complete` get the output's name. So
-nobody ever finds a half-downloaded data set, and a pull that was killed goes on from any moment.
+nobody ever finds a half-downloaded dataset, and a pull that was killed goes on from any moment.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class PullResult:
 
 
 def pull_set(repo_id: str, output: Path, revision: str | None, note: Note) -> PullResult:
-    """Download a data set that `push_set` pushed, with its workspace if that was pushed too.
+    """Download a dataset that `push_set` pushed, with its workspace if that was pushed too.
 
     An interrupted pull continues with the missing files. Raises `ConfigError` for a name that the
     Hub does not allow, `DataError` when the output exists, `WorkspaceError` while another process
-    writes it, `HubError` when there is no such data set or its files are not those that were
+    writes it, `HubError` when there is no such dataset or its files are not those that were
     pushed.
     """
     with FolderLock(output, beside=True):
@@ -113,7 +113,7 @@ def _is_moved(top: Path) -> bool:
 
 
 def _holds(dataset: Path, manifest: Manifest) -> bool:
-    """Whether the files of the data set are there, by their sizes."""
+    """Whether the files of the dataset are there, by their sizes."""
     sizes = {dataset / n: f["bytes"] for n, f in manifest.files.items() if not _is_packed(n)}
     return all(path.is_file() and path.stat().st_size == sizes[path] for path in sizes)
 

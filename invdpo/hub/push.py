@@ -1,4 +1,4 @@
-"""Pushing a data set: see what is there, send what is not, and check that it arrived.
+"""Pushing a dataset: see what is there, send what is not, and check that it arrived.
 
 However many files change, they appear on the branch together.
 """
@@ -41,7 +41,7 @@ class PushOptions:
     revision: str | None = None
     create_pr: bool = False
     force: bool = False
-    """Replace another data set in the repository."""
+    """Replace another dataset in the repository."""
     dry_run: bool = False
     candidates: bool = False
     """With the images of all candidates, not only those in pairs."""
@@ -64,7 +64,7 @@ class PushResult:
 
 
 def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> PushResult:
-    """Push the data set at `path`, with the tables of its workspace when `path` is one.
+    """Push the dataset at `path`, with the tables of its workspace when `path` is one.
 
     Large files that the Hub has, from this push or an interrupted one, are not sent again. Files of
     an older push that are not in this one are removed. Then the Hub's list of files is compared
@@ -72,8 +72,8 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
 
     Raises:
         ConfigError: A name of repository or branch that the Hub does not allow.
-        DataError: No data set there, or an incomplete one.
-        HubError: No login or no right, another data set there, a change by someone else meanwhile,
+        DataError: No dataset there, or an incomplete one.
+        HubError: No login or no right, another dataset there, a change by someone else meanwhile,
             or the Hub can't be reached, refuses, or holds other bytes than were sent.
     """
     repo = Repository(repo_id, "dataset")
@@ -182,7 +182,7 @@ def commit_plan(
     adds = [file.operation for file in plan.send]
     changes = [*adds, *map(CommitOperationDelete, plan.remove)]
     groups = [changes[n:][:CHANGES_A_COMMIT] for n in range(0, len(changes), CHANGES_A_COMMIT)]
-    message = f"Data set pushed with invdpo {__version__}"
+    message = f"Dataset pushed with invdpo {__version__}"
     where = {"repo_type": repo.kind, "revision": revision}
     with hub_errors(repo.id), quiet_hub():
         if len(groups) == 1:

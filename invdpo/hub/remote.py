@@ -1,4 +1,4 @@
-"""What a repository holds before a push, and whether that is the same data set."""
+"""What a repository holds before a push, and whether that is the same dataset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invdpo.schemas.io.files import hash_file
 
 CARD = "README.md"
 SHOWN = 4
-"""Differences of two data sets that an error lists."""
+"""Differences of two datasets that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def card_to_push(repo: Repository, card: str, remote: Remote) -> str:
 
 
 def check_same_dataset(repo_id: str, local: LocalDataset, remote: Remote, force: bool) -> None:
-    """Refuse to replace another data set, without `force`."""
+    """Refuse to replace another dataset, without `force`."""
     if force:
         return
     mine, old = ancestry(local.fingerprint), remote.manifest
@@ -64,7 +64,7 @@ def check_same_dataset(repo_id: str, local: LocalDataset, remote: Remote, force:
         )
     if old is not None and old.ancestry and old.ancestry != mine:
         raise HubError(
-            f"{repo_id} holds another data set, made of other candidates.\n"
+            f"{repo_id} holds another dataset, made of other candidates.\n"
             f"{_differences(old.ancestry, mine)}\n"
             "Choose another name, or replace it with --force."
         )
@@ -86,12 +86,12 @@ def _differences(published: dict[str, Any], local: dict[str, Any]) -> str:
 
 
 def _check_same_files(repo_id: str, local: LocalDataset, old: Manifest) -> None:
-    """Without ancestry it is the same data set only if its files are the same."""
+    """Without ancestry it is the same dataset only if its files are the same."""
     names = {f"data/{p.name}" for p in (local.folder / "data").glob("*.parquet")}
     mine = {n: hash_file(local.folder / n) for n in sorted(names)}
     theirs = {n: f["sha256"] for n, f in old.files.items() if n.startswith("data/")}
     if mine != theirs:
         raise HubError(
-            f"{repo_id} holds another data set, and it is unknown what made either of them. "
+            f"{repo_id} holds another dataset, and it is unknown what made either of them. "
             "Choose another name, or replace it with --force."
         )

@@ -1,4 +1,4 @@
-"""The data set on this machine that is pushed: complete, and with the workspace it came from."""
+"""The dataset on this machine that is pushed: complete, and with the workspace it came from."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 AGAIN = "invdpo curate pair --overwrite"
 SHARD = re.compile(r"(?P<split>[a-z]+)-(?P<n>\d{5})-of-(?P<total>\d{5})\.parquet")
 OWN_FILES = ("README.md", "data/*.parquet", "assets/**/*")
-"""Files that belong to a data set; anything else in its folder is not pushed."""
+"""Files that belong to a dataset; anything else in its folder is not pushed."""
 
 
 @dataclass(frozen=True)
 class LocalDataset:
-    """A data set, and its workspace if that is pushed too."""
+    """A dataset, and its workspace if that is pushed too."""
 
     folder: Path
     workspace: Workspace | None
@@ -33,7 +33,7 @@ class LocalDataset:
 
 
 def find_dataset(path: Path) -> LocalDataset:
-    """The data set at `path`, a folder with `data/` in it, or of the workspace at `path`.
+    """The dataset at `path`, a folder with `data/` in it, or of the workspace at `path`.
 
     Raises `DataError` for what is neither, for missing or damaged shards, for a card
     without `configs` and `dataset_info`, and for a set of other pairs than the workspace's.
@@ -57,7 +57,7 @@ def _read_card(folder: DatasetFolder) -> str:
     path = folder.path / "README.md"
     text = folder.read_card()
     if text is None:
-        raise DataError(f"{path}: the card is missing. Write the data set again: {AGAIN}")
+        raise DataError(f"{path}: the card is missing. Write the dataset again: {AGAIN}")
     head, _ = split_head(text, str(path))
     if missing := [key for key in ("configs", "dataset_info") if key not in head]:
         raise DataError(
@@ -77,7 +77,7 @@ def _check_content(folder: DatasetFolder, card: str) -> None:
     if written and written != folder.content_hash():
         raise DataError(
             f"{folder.path / 'data'}: not the files that its card was written for: they are "
-            f"damaged, or were changed. Write the data set again: {AGAIN}\n"
+            f"damaged, or were changed. Write the dataset again: {AGAIN}\n"
             "If you changed them yourself, write the card again: invdpo curate card"
         )
 
@@ -100,13 +100,13 @@ def _read_shards(folder: DatasetFolder) -> tuple[dict[str, Any], int]:
         if len(numbers) > 1 or count != total:
             raise DataError(
                 f"{folder.path / 'data'}: found {count} shards of {split}, expected {total} by "
-                f"their names. Write the data set again: {AGAIN}"
+                f"their names. Write the dataset again: {AGAIN}"
             )
     return read_json(fingerprint, f"{folder.path}: its configuration", dict), pairs
 
 
 def _check_same_pairs(ws: Workspace, fingerprint: dict[str, Any], pairs: int) -> None:
-    """Refuse a data set of other pairs than those in the table of the workspace."""
+    """Refuse a dataset of other pairs than those in the table of the workspace."""
     from invdpo.curate.storage.parts import differences, read_header
 
     table = read_header(ws.need(ws.pairs_path))

@@ -128,7 +128,7 @@ def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> Rou
 
 
 def _curate(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> dict[str, Any]:
-    """The workspace of a round, up to its data set; the report of the pairing."""
+    """The workspace of a round, up to its dataset; the report of the pairing."""
     from invdpo.curate import steps
 
     ws, config = plan.workspace(number), plan.curation(number)

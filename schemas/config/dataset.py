@@ -1,4 +1,4 @@
-"""Options of the data set as it is published."""
+"""Options of the dataset as it is published."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 
 
 class DatasetConfig(Section):
-    """How the images of the data set are stored, and what its card says."""
+    """How the images of the dataset are stored, and what its card says."""
 
     image_format: Literal["keep", "png", "jpeg", "webp"] = Field(
         "keep",

@@ -194,7 +194,7 @@ class PairConfig(Section):
 
     @classmethod
     def override(cls, earlier: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        """A later layer's number of pairs or of pictures replaces an earlier one of the other."""
+        """A later layer's number of pairs or of images replaces an earlier one of the other."""
         kept = dict(earlier)
         if _targets_differ({**earlier, **given}):
             if given.get("target_images") is None:

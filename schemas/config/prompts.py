@@ -41,9 +41,9 @@ class _Prompts(Section):
         description="YAML file with the words of `scenes`; the built-in one if not given.",
         json_schema_extra=LOCAL,
     )
-    hub_split: str = Field("train", description="Split of the data set on the Hub.")
+    hub_split: str = Field("train", description="Split of the dataset on the Hub.")
     hub_revision: str | None = Field(
-        None, description="Revision of the data set on the Hub.", json_schema_extra=LOCAL
+        None, description="Revision of the dataset on the Hub.", json_schema_extra=LOCAL
     )
     num_prompts: Count = Field(400, description="Number of prompts to sample or, at most, to read.")
     skip_prompts: int = Field(

@@ -35,7 +35,7 @@ LOCAL: dict[str, Any] = {"local": True}
 """Marks an address, a variable, a path, a model or a plug-in: a file that came with data may name
 one, but somebody on this machine has to confirm it before it is used; see `trust`."""
 TRAVELS: dict[str, Any] = {"travels": True}
-"""Marks a `RUNTIME` field that goes with a data set to other machines all the same."""
+"""Marks a `RUNTIME` field that goes with a dataset to other machines all the same."""
 HIDDEN: dict[str, Any] = {"hidden": True}
 """Marks an older name for what another field says; it works and is not shown in the help."""
 

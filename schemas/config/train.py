@@ -53,10 +53,10 @@ class TrainConfig(Section):
         True, description="Keep images close to their own shape; otherwise all are cropped square."
     )
     data_format: Literal["auto", "invdpo", "pickapic", "preference", "folders"] = Field(
-        "auto", description="Layout of the data set; `auto` recognises it."
+        "auto", description="Layout of the dataset; `auto` recognises it."
     )
     data_revision: str | None = Field(
-        None, description="Revision of a data set on the Hub.", json_schema_extra=LOCAL
+        None, description="Revision of a dataset on the Hub.", json_schema_extra=LOCAL
     )
     max_unreadable: int = Field(
         100,
@@ -240,7 +240,7 @@ class TrainConfig(Section):
     picture_prompts: str | None = Field(
         None,
         description="Text file with the prompts of the validation images, one per line; some "
-        "of the data set's if not given.",
+        "of the dataset's if not given.",
         json_schema_extra=RUNTIME | LOCAL,
     )
     picture_guidance_scale: Guidance = Field(

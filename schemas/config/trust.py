@@ -1,9 +1,9 @@
 """Whose word a value is: what a file that came with data may decide, and what only a person here.
 
-A data set that was pulled, copied or unpacked brings `WORK/invdpo.yaml` along. What it says of
+A dataset that was pulled, copied or unpacked brings `WORK/invdpo.yaml` along. What it says of
 results is taken; an address, a variable, a path, a model or a plug-in (the fields marked `LOCAL`)
 is used only after somebody on this machine named it for that folder, by an option, `--config` or a
-preset. Their word is remembered outside the folder, where no data set can put one.
+preset. Their word is remembered outside the folder, where no dataset can put one.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ PLAIN = ("1", "L", "P", "RGB", "RGBX", "YCbCr", "CMYK", "LAB")
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0
 """Tags of TIFF, and a value of the second."""
 COVERED = "covered"
-"""In `info` of a GIF whose first picture is smaller than its page: left, top, right and bottom."""
+"""In `info` of a GIF whose first image is smaller than its page: left, top, right and bottom."""
 
 
 def is_plain(image: Image.Image) -> bool:

@@ -15,7 +15,7 @@ Kind = Literal["model", "dataset"]
 Failures = tuple[type[Exception], ...]
 
 LOGIN = "run `hf auth login`, or set HF_TOKEN"
-NOUNS = {"model": "model", "dataset": "data set", None: "repository"}
+NOUNS = {"model": "model", "dataset": "dataset", None: "repository"}
 LONGEST = 300
 """Letters of the Hub's own words that are shown."""
 

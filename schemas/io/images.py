@@ -1,11 +1,11 @@
-"""The one door through which pictures of others come in: what is read, how large, and how.
+"""The one door through which images of others come in: what is read, how large, and how.
 
-The whole product reads a picture by one rule, which is what a viewer shows on a white page:
+The whole product reads an image by one rule, which is what a viewer shows on a white page:
 
 - **Formats**: those of `SUFFIXES`, up to the sizes below. Others are refused, for Pillow reads some
   by starting other programs.
 - **Pixels**: all of them, or none: a file that is cut short is refused.
-- **Animations, several pages**: the first picture.
+- **Animations, several pages**: the first image.
 - **Way up**: as EXIF in the file's head says, if it can be read.
 - **Colours**: sRGB. An embedded ICC profile is applied by LittleCMS (perceptual intent); one that
   is broken or meant for other channels is ignored, and so are PNG's gAMA, cHRM and sRGB chunks.
@@ -16,7 +16,7 @@ The whole product reads a picture by one rule, which is what a viewer shows on a
   between 0 and 1; other values, and eight bits with a sign, have no agreed white and are refused.
 - **Transparency**: laid on white, and so is a GIF that covers a part of its page.
 
-A picture of eight bits without profile and transparency is passed on bit for bit.
+An image of eight bits without profile and transparency is passed on bit for bit.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ UNREAD_SUFFIXES = frozenset(
         *("pbm", "pgm", "pnm", "ppm", "psd", "qoi", "svg", "tga"),
     )
 )
-"""Endings of pictures that are not read. They are fetched from the Hub only to be counted."""
+"""Endings of images that are not read. They are fetched from the Hub only to be counted."""
 MAX_PIXELS = 64_000_000
-"""A picture with more is refused before it is unpacked: it would fill the memory."""
+"""An image with more is refused before it is unpacked: it would fill the memory."""
 MAX_SIDE = 32_768
-"""Anything wider or higher is no picture, however few pixels it has."""
+"""Anything wider or higher is no image, however few pixels it has."""
 ORIENTATION = 0x0112
 """EXIF's tag: 1 is upright, 2 to 4 are mirrored or upside down, 5 to 8 lie on a side."""
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -72,7 +72,7 @@ VIEWED_ALIKE = ("JPEG", "PNG", "WEBP")
 
 
 def decode(content: bytes | None) -> Image.Image:
-    """The picture as RGB by the rule above. Raises `DataError` with the reason."""
+    """The image as RGB by the rule above. Raises `DataError` with the reason."""
     with open_image(content) as image:
         return to_srgb(upright(image))
 
@@ -86,7 +86,7 @@ def shown_size(content: bytes) -> Size:
 
 
 def reading(content: bytes) -> int:
-    """The rule that decides a picture's colours: 2, or 1 where the first one came to the same.
+    """The rule that decides an image's colours: 2, or 1 where the first one came to the same.
 
     The first rule knew no profiles, no transparency, and eight bits only.
     """
@@ -104,9 +104,9 @@ def image_suffix(content: bytes) -> str | None:
 
 
 def viewed_alike(content: bytes) -> str | None:
-    """`png`, `jpeg` or `webp` where any program shows a picture as `decode` does, else None.
+    """`png`, `jpeg` or `webp` where any program shows an image as `decode` does, else None.
 
-    Raises `DataError` for what is no picture; its pixels are not read.
+    Raises `DataError` for what is no image; its pixels are not read.
     """
     with open_image(content) as image:
         single = getattr(image, "n_frames", 1) == 1 and orientation(image) == 1
@@ -116,9 +116,9 @@ def viewed_alike(content: bytes) -> str | None:
 
 @contextmanager
 def open_image(content: bytes | None) -> Iterator[Image.Image]:
-    """A picture whose pixels are not read yet, as Pillow opens it: neither turned nor converted.
+    """An image whose pixels are not read yet, as Pillow opens it: neither turned nor converted.
 
-    Raises `DataError` for what is no picture of `FORMATS`, or too large; also for what Pillow
+    Raises `DataError` for what is no image of `FORMATS`, or too large; also for what Pillow
     raises while the block reads its pixels.
     """
     from PIL import Image, UnidentifiedImageError
@@ -127,7 +127,7 @@ def open_image(content: bytes | None) -> Iterator[Image.Image]:
         raise DataError("image can't be decoded: no bytes")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures; `check_size` is stricter and refuses them
+            # Pillow warns of large images; `check_size` is stricter and refuses them
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 check_size(image.width, image.height)
@@ -144,12 +144,12 @@ def open_image(content: bytes | None) -> Iterator[Image.Image]:
 
 
 def format_of(image: Image.Image) -> str:
-    """The one of `FORMATS`; a JPEG with more pictures behind it is `MPO` to Pillow."""
+    """The one of `FORMATS`; a JPEG with more images behind it is `MPO` to Pillow."""
     return "JPEG" if image.format == "MPO" else str(image.format)
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """The picture turned as EXIF says, its pixels read."""
+    """The image turned as EXIF says, its pixels read."""
     from PIL import ImageOps
 
     if orientation(image) == 1 or image.format == "TIFF":
@@ -159,10 +159,10 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def orientation(image: Image.Image) -> int:
-    """How the picture is to be turned, by the EXIF data in its header: 1 to 8, 1 if it is upright.
+    """How the image is to be turned, by the EXIF data in its header: 1 to 8, 1 if it is upright.
 
     A PNG may bring more EXIF data behind its pixels. The class of PNGs would decode them all to
-    look there, so the method of its base is called; what it finds is kept by the picture and is
+    look there, so the method of its base is called; what it finds is kept by the image and is
     what `ImageOps.exif_transpose` goes by. So size and pixels always agree.
     """
     from PIL import Image
@@ -175,7 +175,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises `DataError` for a picture of absurd size."""
+    """Raises `DataError` for an image of absurd size."""
     if max(width, height) > MAX_SIDE:
         text = f"image can't be decoded: {width}x{height} has a side over {MAX_SIDE:,} pixels"
         raise DataError(text)

@@ -113,7 +113,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 def folder_revision(folder: Path) -> str:
     """A hash over weights, configurations and vocabularies; the same wherever the folder lies.
 
-    It is the `revision` of tables and data sets, and covers all components of a pipeline. What a
+    It is the `revision` of tables and datasets, and covers all components of a pipeline. What a
     training leaves beside the model it wrote is no part of it. The trainer's `hash_components`
     covers those that it loads: another value for the same folder. Both are kept, since each stands
     in files that were written before.

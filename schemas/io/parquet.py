@@ -25,7 +25,7 @@ AS_STORED = {"PLAIN", "RLE", "BIT_PACKED"}
 """Encodings whose values take no more memory than in their page."""
 MOST_UNPACKED, MOST_PACKED = 1 << 28, 100
 """Bytes of a column in a row group from which on it is looked at, and how often fewer are packed;
-pictures hardly pack, and texts to a tenth."""
+images hardly pack, and texts to a tenth."""
 MOST_EQUAL = 1_000_000
 """Values that a column of fewer bytes may have: nearly all are equal, and each takes its time."""
 

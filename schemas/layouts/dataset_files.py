@@ -1,4 +1,4 @@
-"""The files of a data set that a user named, and the paths in its rows: none may lead out of it."""
+"""The files of a dataset that a user named, and the paths in its rows: none may lead out of it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class DatasetFiles:
     """A folder, or one Parquet file in it."""
 
     root: Path
-    """The folder that paths in the data set start from."""
+    """The folder that paths in the dataset start from."""
     file: Path | None = None
 
     @classmethod
     def at(cls, path: Path) -> DatasetFiles | None:
-        """The data set at a path; None when neither a folder nor a file is there."""
+        """The dataset at a path; None when neither a folder nor a file is there."""
         if os.path.isdir(path):  # unlike Path.is_dir, never raises
             return cls(path)
         return cls(path.parent, path) if os.path.isfile(path) else None
@@ -56,7 +56,7 @@ class DatasetFiles:
     def unread_files(self, split: str) -> dict[Path, str]:
         """Parquet files that no split reads, and why; those in folders inside count as training's.
 
-        Not the workspace of a data set of ours, which is no table of pairs.
+        Not the workspace of a dataset of ours, which is no table of pairs.
         """
         inside = [] if self.file or split != "train" else self.root.glob("[!.]*/**/*.parquet")
         nested = [p for p in inside if p.relative_to(self.root).parts[:-1] not in NOT_INSIDE]
@@ -70,7 +70,7 @@ class DatasetFiles:
         """The content of the file that a row names.
 
         None when there is no such file, no bytes when it may not be read. Raises `DataError` for a
-        path, or a link, that leads out of the data set, and for a pointer of Git LFS.
+        path, or a link, that leads out of the dataset, and for a pointer of Git LFS.
         """
         path = self._resolve(text, where)
         if not path.is_file() and (spelt := self._spelt(text)):
@@ -94,7 +94,7 @@ class DatasetFiles:
             target = None
         if Path(text).is_absolute() or climbs or not (target and self._contains(target)):
             raise DataError(
-                f"{self.root}: {where}: {text!r} leads out of the data set, where nothing is read. "
+                f"{self.root}: {where}: {text!r} leads out of the dataset, where nothing is read. "
                 "Put the image into the folder, and its path relative to the folder into the row."
             )
         return target

@@ -24,17 +24,17 @@ from invdpo.schemas.layouts.rows import IMAGE_MISSING, NESTED, OTHER_NAME, Row
 
 NO_LOSER = "no loser of that name"
 NO_WINNER = "no winner of that name"
-TWICE = "two pictures of one name"
+TWICE = "two images of one name"
 TWO_CAPTIONS = "two captions of one name"
 NOT_UTF8 = "caption is not UTF-8"
-UNREAD = "picture format is not read"
+UNREAD = "image format is not read"
 
 METADATA = "metadata.jsonl"
 """A file of an export, with the names of both images and the prompt of every pair."""
 CHOSEN_FILE = "chosen_file_name"
 """The field of `METADATA` that names the better image, as `datasets` wants it."""
 IMAGES = IMAGE_SUFFIXES | UNREAD_SUFFIXES
-"""Endings of what may be a picture, read or counted."""
+"""Endings of what may be an image, read or counted."""
 OUR_ID = re.compile(r"[0-9a-f]{32}")
 """An id made of content; `invdpo curate export` names files by it."""
 
@@ -44,7 +44,7 @@ class FolderLayout:
 
     expected = (
         "folders chosen and rejected (or winner and loser, win and lose), in the folder itself or "
-        "in train/ and validation/, with pictures of equal names and captions NAME.txt in the first"
+        "in train/ and validation/, with images of equal names and captions NAME.txt in the first"
     )
 
     def problem(self, files: DatasetFiles) -> str | None:

@@ -1,4 +1,4 @@
-"""Data sets in forms that no layout reads: which form, by the names of files, and the way out."""
+"""Datasets in forms that no layout reads: which form, by the names of files, and the way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names by which the data sets of others are read: of splits, of folders, of image files."""
+"""Names by which the datasets of others are read: of splits, of folders, of image files."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def unread_files(split: str, paths: Sequence[Path]) -> dict[Path, str]:
 
 
 def side_folders(split: str) -> Iterator[tuple[str, str]]:
-    """Where a split's better and worse images may be, relative to the data set; the first counts.
+    """Where a split's better and worse images may be, relative to the dataset; the first counts.
 
-    Folders at the top of the data set are for training.
+    Folders at the top of the dataset are for training.
     """
     parents = [f"{name}/" for name in SPLITS[split]] + ([""] if split == "train" else [])
     return (

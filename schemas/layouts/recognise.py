@@ -1,4 +1,4 @@
-"""The layouts that a data set may have, and which one it has."""
+"""The layouts that a dataset may have, and which one it has."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AUTO = "auto"
 
 
 class Layout(Protocol):
-    """How the pairs of a data set are stored in files."""
+    """How the pairs of a dataset are stored in files."""
 
     @property
     def expected(self) -> str:
@@ -74,7 +74,7 @@ def check_format(data_format: str) -> None:
 def recognise(files: DatasetFiles, name: str, data_format: str = AUTO) -> str:
     """The layout of these files, which is `data_format` unless that is `auto`.
 
-    Raises `DataError`, naming the data set by `name`, when that one, or all of them, do not fit.
+    Raises `DataError`, naming the dataset by `name`, when that one, or all of them, do not fit.
     """
     candidates = list(LAYOUTS) if data_format == AUTO else [data_format]
     problems = {layout: LAYOUTS[layout].problem(files) for layout in candidates}
@@ -85,7 +85,7 @@ def recognise(files: DatasetFiles, name: str, data_format: str = AUTO) -> str:
     lines = [f"  {n}: {problem}; expected {LAYOUTS[n].expected}" for n, problem in problems.items()]
     on_hub = files.commit is not None
     found = [] if files.file else [way_out(names_of(files.root), name, on_hub=on_hub)]
-    heading = f"{name}: no data set {wanted}. Found {_contents(files)}."
+    heading = f"{name}: no dataset {wanted}. Found {_contents(files)}."
     raise DataError("\n".join(filter(None, (heading, *lines, *found))))
 
 

@@ -1,4 +1,4 @@
-"""One row of a data set, whatever its layout."""
+"""One row of a dataset, whatever its layout."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_flops_and_graphs_of_a_tiny_network() -> None:
 
 def test_bytes_of_a_pair_in_the_cache() -> None:
     sizes, networks = part("sizes"), part("networks")
-    # two pictures of 80 points and two errors and a place each, two latents, a prompt
+    # two images of 80 points and two errors and a place each, two latents, a prompt
     latent = 4 * 128 * 128 * 4
     prompt = 4 * (77 * 2048 + 1280)
     expected = 2 * (80 * (latent + 12) + latent) + prompt

@@ -1,4 +1,4 @@
-"""A small workspace whose scores are known, and the data set that is written from it."""
+"""A small workspace whose scores are known, and the dataset that is written from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GRAPH = '{"items":[{"item_id":0,"label":"circle"}]}'
 
 
 def png(shade: int) -> bytes:
-    """A picture of its own for each number below 2**24."""
+    """An image of its own for each number below 2**24."""
     file = io.BytesIO()
     colour = (shade % 256, shade // 256 % 256, shade // 65536)
     Image.new("RGB", (6, 6), colour).save(file, "PNG")
@@ -40,7 +40,7 @@ def table(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
 def workspace(root: Path | str) -> Workspace:
     """30 prompts of 3 candidates, in 3 parts; two scorers."""
     ws = Workspace(root)
-    prompts = [{"prompt_id": f"p{n}", "prompt": f"picture {n}", "graph": GRAPH} for n in range(30)]
+    prompts = [{"prompt_id": f"p{n}", "prompt": f"image {n}", "graph": GRAPH} for n in range(30)]
     write_part(ws.prompts_path, table(prompts, PROMPTS), {})
     for part in range(3):
         numbers = range(part * 30, part * 30 + 30)

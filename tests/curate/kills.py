@@ -33,7 +33,7 @@ OPTIONS = RunOptions(part_size=3, progress=False)
 
 
 def configuration(model: Path) -> Config:
-    """Pairs by CLIP: the tiny model's pictures show nothing, so all facts are equally wrong."""
+    """Pairs by CLIP: the tiny model's images show nothing, so all facts are equally wrong."""
     return tiny_config(model, pair={"weights": {"clip": 1.0}})
 
 

@@ -51,7 +51,7 @@ def test_every_candidate_has_its_row() -> None:
 
 
 class Moody(Annotator):
-    """Fails on pictures that are 1 pixel wide."""
+    """Fails on images that are 1 pixel wide."""
 
     name, revision = "moody", "1"
     needs: Sequence[str] = ("image",)

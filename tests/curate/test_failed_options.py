@@ -142,5 +142,5 @@ def test_a_dry_run_does_not_speak_of_a_data_set_as_written(tmp_path: Path) -> No
     looser = CONFIG.model_copy(update={"pair": CONFIG.pair.model_copy(update={"min_margin": 0.0})})
     for config in (CONFIG, looser):
         dry = RunOptions(progress=False, dry_run=True, overwrite=True)
-        assert not any("data set in" in note for note in steps.pair(ws, config, dry).notes)
-    assert any("data set in" in note for note in steps.pair(ws, CONFIG, OPTIONS).notes)
+        assert not any("dataset in" in note for note in steps.pair(ws, config, dry).notes)
+    assert any("dataset in" in note for note in steps.pair(ws, CONFIG, OPTIONS).notes)

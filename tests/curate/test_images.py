@@ -1,4 +1,4 @@
-"""Pictures that we encode, and the hash that near-equal ones share."""
+"""Images that we encode, and the hash that near-equal ones share."""
 
 import numpy as np
 from PIL import Image

@@ -127,7 +127,7 @@ def contents(ws: Workspace) -> dict[str, bytes]:
     return {str(f.relative_to(ws.root)): f.read_bytes() for f in files if f.is_file()}
 
 
-# Flushes come as: report, its folder, configuration, its folder, the data set's files and folders,
+# Flushes come as: report, its folder, configuration, its folder, the dataset's files and folders,
 # the table of pairs, its folder.
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 @pytest.mark.parametrize(("mark", "count"), [("row", 3), ("flush", 1), ("flush", 6), ("flush", 10)])

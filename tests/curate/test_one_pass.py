@@ -1,4 +1,4 @@
-"""Several scorers in one pass: pictures are decoded once, and each table stands for itself."""
+"""Several scorers in one pass: images are decoded once, and each table stands for itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = ("first", "second")
 
 
 class Width(Scorer):
-    """The picture's width; prepared ahead; gives up at the case of that number."""
+    """The image's width; prepared ahead; gives up at the case of that number."""
 
     needs: Sequence[str] = ("image",)
     revision = "1"
@@ -136,7 +136,7 @@ def test_bad_pictures_are_told_by_every_scorer(
 ) -> None:
     path = list_parts(ws.candidates_dir)[0]
     rows = read_part(path).to_pylist()
-    rows[1]["image"]["bytes"] = b"no picture"
+    rows[1]["image"]["bytes"] = b"no image"
     given = [Candidate(row) for row in rows]
     for name in NAMES:
         stage = Score(name, ScoreConfig(scorers=NAMES))

@@ -1,4 +1,4 @@
-"""One rule at every door: formats, limits and whole pictures, and no other program is started."""
+"""One rule at every door: formats, limits and whole images, and no other program is started."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ DOORS: dict[str, Callable[[bytes], Any]] = {
 WITHOUT_PIXELS: dict[str, Callable[[bytes], Any]] = {
     "size": shown_size,
     "metadata": without_metadata,
-    "data set": lambda data: reencode_images(table(data), KEEP),
+    "dataset": lambda data: reencode_images(table(data), KEEP),
 }
 """Doors that may pass on a file by its head."""
 
@@ -122,7 +122,7 @@ def test_import_counts_what_is_no_whole_picture(tmp_path: Path) -> None:
 
 
 def damaged(home: Path) -> Path:
-    """A data set of 24 pairs for training, whose first pictures are the bad ones."""
+    """A dataset of 24 pairs for training, whose first images are the bad ones."""
     folder = write(workspace(home / "work"))
     path = folder / "data" / "train-00000-of-00001.parquet"
     rows, schema = pq.read_table(path).to_pylist(), pq.read_schema(path)

@@ -78,7 +78,7 @@ def test_undecodable_images_keep_their_row(fixed: Fixed) -> None:
     rows = [
         row("0", image=cut),
         row("1"),
-        row("2", image={"bytes": b"no picture", "path": None}),
+        row("2", image={"bytes": b"no image", "path": None}),
         row("3", image=None),
         row("4", image={"bytes": None, "path": None}),
         row("5", status="rejected", error="out of memory"),

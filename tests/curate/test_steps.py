@@ -166,7 +166,7 @@ def draw(_: ImageGenerator, shots: list[ImageRequest]) -> list[Picture]:
         assert graph is not None
         scene = layout(graph, rng) if seed % 2 == 0 else ()
         picture = np.float32(1 / 255) * render(scene, rng).astype(np.float32)
-        picture[0, 0] = 0  # a picture of one colour would be rejected
+        picture[0, 0] = 0  # an image of one colour would be rejected
         pictures.append(picture)
     return pictures
 

@@ -12,7 +12,7 @@ LENGTH = 128
 
 
 def save_pipeline(folder: Path) -> Path:
-    """Write the pipeline to `folder` in diffusers' layout: pictures of 16×16 pixels."""
+    """Write the pipeline to `folder` in diffusers' layout: images of 16×16 pixels."""
     import diffusers
     import torch
 

@@ -1,4 +1,4 @@
-"""The licence of pictures follows the models that drew them."""
+"""The licence of images follows the models that drew them."""
 
 from __future__ import annotations
 

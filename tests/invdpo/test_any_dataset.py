@@ -1,4 +1,4 @@
-"""Data sets of any layout as ours: their plain columns come along, their doubles are known."""
+"""Datasets of any layout as ours: their plain columns come along, their doubles are known."""
 
 from __future__ import annotations
 

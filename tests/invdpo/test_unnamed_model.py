@@ -14,7 +14,7 @@ from tests.workspaces import build
 
 
 def test_images_of_another_model_want_a_model_by_name(tmp_path: Path) -> None:
-    """Told by the configuration of the workspace, or else by the data set's own columns."""
+    """Told by the configuration of the workspace, or else by the dataset's own columns."""
     dataset = str(build(tmp_path / "work", model="sd15").dataset_dir)
     drawn = load_config(None, {"generate": {"models": ["a/b+lora=0.5"]}})
     for curated, model in ((Config(), "sd15"), (drawn, "a/b")):

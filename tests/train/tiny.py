@@ -27,7 +27,7 @@ SIZE = (16, 16)
 
 
 def build_pipeline(folder: Path, prediction_type: str = "epsilon", *, xl: bool = False) -> Path:
-    """Save an untrained pipeline: 16x16 pictures, 4x4 latents, 24 channels at most."""
+    """Save an untrained pipeline: 16x16 images, 4x4 latents, 24 channels at most."""
     import diffusers
 
     torch.manual_seed(0)

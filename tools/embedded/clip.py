@@ -1,6 +1,6 @@
 """A small CLIP of the embedded world, in open_clip's form, trained with hard negatives.
 
-Legend: B batch, K wrong captions for each picture, T tokens, E embedding width.
+Legend: B batch, K wrong captions for each image, T tokens, E embedding width.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from invdpo.schemas import SceneGraph
 
 RATE = 1e-3
 WRONG = 2
-"""K: wrong captions for each picture of a batch."""
+"""K: wrong captions for each image of a batch."""
 PREPROCESS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "interpolation": "bicubic"}
 
 
@@ -72,7 +72,7 @@ def wrong_ids(tokenizer: CLIPTokenizer, graphs: list[SceneGraph], seed: int) -> 
 def loss_of(
     model: open_clip.CLIP, images: torch.Tensor, ids: torch.Tensor, wrong: torch.Tensor
 ) -> torch.Tensor:
-    """Contrastive loss; each picture must also tell its caption from K wrong ones.
+    """Contrastive loss; each image must also tell its caption from K wrong ones.
 
     images B×3×H×W in -1..1, ids B×T, wrong B×K×T.
     """

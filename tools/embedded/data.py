@@ -19,7 +19,7 @@ from invdpo.schemas import SceneGraph
 
 
 class Scenes(NamedTuple):
-    """N scenes: what was asked for, where it was placed, and the picture."""
+    """N scenes: what was asked for, where it was placed, and the image."""
 
     graphs: list[SceneGraph]
     places: list[tuple[PlacedObject, ...]]

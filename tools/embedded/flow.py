@@ -18,7 +18,7 @@ from embedded import flow_text, vae
 from embedded.fast import autocast, float_attention
 
 SHIFT = 1.0
-"""Of the sampler's noise levels; pictures this small need no more time at high noise."""
+"""Of the sampler's noise levels; images this small need no more time at high noise."""
 
 
 ZERO_TOKENS = (1, 256)

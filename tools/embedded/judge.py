@@ -1,4 +1,4 @@
-"""Counts how many pictures show exactly what was asked for."""
+"""Counts how many images show exactly what was asked for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def right(wanted: SceneGraph, image: NDArray[np.uint8]) -> tuple[bool, bool]:
 
 
 def share(wanted: Sequence[SceneGraph], images: NDArray[np.uint8]) -> tuple[float, float]:
-    """The fractions of pictures whose objects are right, and that are fully right."""
+    """The fractions of images whose objects are right, and that are fully right."""
     verdicts = np.array([right(graph, image) for graph, image in zip(wanted, images, strict=True)])
     objects, full = verdicts.mean(axis=0)
     return float(objects), float(full)

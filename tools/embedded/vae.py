@@ -1,4 +1,4 @@
-"""The autoencoder: 64×64 pictures to 8×8 latents and back.
+"""The autoencoder: 64×64 images to 8×8 latents and back.
 
 Legend: B batch, H = W = 64 pixels, C latent channels, h = w = 8.
 """
@@ -19,7 +19,7 @@ CHANNELS = 6
 RATE = 2e-3
 KL_WEIGHT = 2e-4
 OBJECT_WEIGHT = 3.0
-"""How much more a saturated pixel counts: the ground fills most of every picture."""
+"""How much more a saturated pixel counts: the ground fills most of every image."""
 
 
 def build() -> AutoencoderKL:
@@ -104,6 +104,6 @@ def encode(vae: AutoencoderKL, images: torch.Tensor, batch: int = 256) -> torch.
 
 @torch.no_grad()
 def decode(vae: AutoencoderKL, latents: torch.Tensor, batch: int = 64) -> NDArray[np.uint8]:
-    """Unscaled latents back to pictures, N×H×W×3."""
+    """Unscaled latents back to images, N×H×W×3."""
     parts = [vae.decode(part).sample for part in latents.split(batch)]
     return to_images(torch.cat(parts))

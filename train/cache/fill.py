@@ -64,7 +64,7 @@ class CacheBuilder:
         """Encode and invert what is missing; an interruption keeps the shards that are done.
 
         `prompts` are encoded beside those of the pairs. Raises `DataError` for more than
-        `max_unreadable` pairs whose pictures can't be decoded, `ModelError` for a part of the model
+        `max_unreadable` pairs whose images can't be decoded, `ModelError` for a part of the model
         whose values are not finite.
         """
         self.encode(dataset, splits, prompts)
@@ -76,13 +76,13 @@ class CacheBuilder:
     def encode(
         self, dataset: DataSet, splits: dict[str, list[Pair]], prompts: Iterable[str] = ()
     ) -> None:
-        """Prompts and pictures alone."""
+        """Prompts and images alone."""
         self._encode_prompts({*prompts, *(p.prompt for pairs in splits.values() for p in pairs)})
         for split, pairs in splits.items():
             self._encode_images(dataset, split, pairs)
 
     def reference(self, pictures: Sequence[str], prompts: Sequence[str]) -> Reference:
-        """The frozen denoiser on encoded pictures and prompts, guided as configured."""
+        """The frozen denoiser on encoded images and prompts, guided as configured."""
         scale, cache = self.config.inversion_guidance_scale, self.cache
         sizes = cache.size_conditioning(pictures)
         empty = cache.conditioning([None] * len(prompts)) | sizes if scale != 1 else None
@@ -135,7 +135,7 @@ class CacheBuilder:
         rows: dict[str, Tensor],
         sources: dict[str, tuple[str, Size]],
     ) -> None:
-        """Keep the finite rows; where there is none at all, it is no fault of the pictures."""
+        """Keep the finite rows; where there is none at all, it is no fault of the images."""
         store, finite = self.cache.latents, finite_rows({"latent": rows["latent"]})
         if not finite.any() and not store.names():
             raise not_finite("VAE", self.adapter.vae_dtype, self.config)
@@ -148,7 +148,7 @@ class CacheBuilder:
     def _fitted(
         self, images: Iterator[tuple[str, bytes]], wanted: dict[str, list[tuple[str, Size]]]
     ) -> Iterator[list[tuple[str, Fitted]]]:
-        """Batches of pictures of one size, as large as the VAE takes them."""
+        """Batches of images of one size, as large as the VAE takes them."""
         waiting = defaultdict[Size, list[tuple[str, Fitted]]](list)
         for name, content in images:
             try:
@@ -217,7 +217,7 @@ class CacheBuilder:
         return rows
 
     def _is_straight(self, walk: Walk) -> bool:
-        """Whether its points lie on the straight line from the picture to one noise."""
+        """Whether its points lie on the straight line from the image to one noise."""
         return self.config.noise == "fresh" or walk.seed is not None
 
     def _noise(self, walks: Sequence[Walk], latent: Tensor) -> Tensor:

@@ -42,14 +42,14 @@ class Lacking:
     prompts: int
     images: int
     trajectories: int
-    """(picture, prompt) to be inverted."""
+    """(image, prompt) to be inverted."""
     bytes: int
 
 
 def lacking(
     cache: Cache, adapter: ModelAdapter, config: TrainConfig, splits: dict[str, list[Pair]]
 ) -> Lacking:
-    """What filling the cache would add if all shards are sound and all pictures readable.
+    """What filling the cache would add if all shards are sound and all images readable.
 
     When prompts are missing, one is encoded to learn their size.
     """
@@ -94,7 +94,7 @@ def ensure_space(need: Lacking, cache: Cache, output: Path, written: int) -> Non
     if need.bytes and need.bytes + left > free:
         also = f" ({format_bytes(left)} of them are left for weights and states)" if left else ""
         raise WorkspaceError(
-            f"{cache.root}: the trajectories of {need.trajectories:,} pictures need "
+            f"{cache.root}: the trajectories of {need.trajectories:,} images need "
             f"{format_bytes(need.bytes)}, and {format_bytes(free)} are free{also}. "
             "Free space, name another --cache-dir, keep fewer points "
             f"(--cache-points, now {cache.kept} each), or smaller ones (--cache-dtype bfloat16)."
@@ -112,7 +112,7 @@ def _disk(folder: Path) -> int:
 
 
 def images_per_call(config: TrainConfig) -> int:
-    """Pictures in a call of the VAE, and in a shard."""
+    """Images in a call of the VAE, and in a shard."""
     return max(1, config.unet_batch_size // 4)
 
 

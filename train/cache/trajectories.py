@@ -1,7 +1,7 @@
 """What phase one computes once and keeps on disk, and under which keys.
 
 Shapes: B pairs, N inversion steps, M points of them that are kept, C x H x W the latent. Stores:
-prompts' conditioning; clean latents of fitted pictures; the trajectory of each (picture, prompt)
+prompts' conditioning; clean latents of fitted images; the trajectory of each (image, prompt)
 with the reference's errors E_0, which all residuals share; the targets, for residuals that need
 some; and E_0 of each position, for trainings that weigh positions.
 """
@@ -31,7 +31,7 @@ FORMAT = 3
 
 @dataclass
 class Cache:
-    """The frozen quantities of a data set under one model, grid and guidance."""
+    """The frozen quantities of a dataset under one model, grid and guidance."""
 
     root: Path
     process: NoiseProcess
@@ -70,14 +70,14 @@ class Cache:
         return stored
 
     def size_conditioning(self, pictures: Sequence[str]) -> Conditioning:
-        """The stored conditioning on each fitted picture's size, stacked; empty for most models."""
+        """The stored conditioning on each fitted image's size, stacked; empty for most models."""
         names = [name for name in self.latents.names() if name != "latent"]
         return {name: self.latents.get(name, pictures) for name in names}
 
     def readable(
         self, pairs: Iterable[Pair], skipped: Pairs, limit: int | None = None
     ) -> list[Pair]:
-        """The pairs whose pictures could be decoded; the others are counted in `skipped`.
+        """The pairs whose images could be decoded; the others are counted in `skipped`.
 
         Raises `DataError` for more than `limit` of them.
         """

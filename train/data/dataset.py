@@ -1,4 +1,4 @@
-"""A data set of any layout, from a folder, a Parquet file or the Hub."""
+"""A dataset of any layout, from a folder, a Parquet file or the Hub."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class DataSet:
 def open_dataset(
     where: str | Path, data_format: str = AUTO, revision: str | None = None
 ) -> DataSet:
-    """Find a data set and recognise its layout; what the Hub holds is downloaded first.
+    """Find a dataset and recognise its layout; what the Hub holds is downloaded first.
 
     Args:
         where: A folder, a Parquet file, or `OWNER/NAME` on the Hub. An existing path wins.
@@ -128,8 +128,8 @@ def _find_files(name: str, revision: str | None) -> DatasetFiles:
     if is_hub_id(name) and ".parquet" not in name:
         return DatasetFiles(download(name, revision))
     raise DataError(
-        f"{name}: nothing is there. Give a data-set folder, a Parquet file, or OWNER/NAME of a "
-        "data set on the Hub."
+        f"{name}: nothing is there. Give a dataset folder, a Parquet file, or OWNER/NAME of a "
+        "dataset on the Hub."
     )
 
 

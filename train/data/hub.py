@@ -1,4 +1,4 @@
-"""A data set of the Hub as a folder of this machine."""
+"""A dataset of the Hub as a folder of this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ READ_PATTERNS = [
 """All that a layout reads or counts; the patterns reach into every folder."""
 SHA256, SHA1 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 IGNORED_PATTERNS = ["workspace/*.parquet"]
-"""Tables of the workspace, which a data set of ours may have beside it."""
+"""Tables of the workspace, which a dataset of ours may have beside it."""
 
 
 def download(repo_id: str, revision: str | None = None) -> Path:
@@ -71,7 +71,7 @@ def _check_names(repo_id: str, revision: str | None) -> None:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
         remedy = way_out(names, repo_id, on_hub=True, revision=revision)
         raise DataError(
-            f"{repo_id}: no data set in a known layout, found {shown}. Nothing was downloaded. See "
+            f"{repo_id}: no dataset in a known layout, found {shown}. Nothing was downloaded. See "
             f"docs/data-in.md for what is read.\n{remedy}".rstrip()
         )
 

@@ -30,9 +30,9 @@ class Pair:
     bucket: Size = (0, 0)
     """What both are fitted to."""
     margin: float | None = None
-    """How far the scores of both are apart, where the data set tells."""
+    """How far the scores of both are apart, where the dataset tells."""
     seeds: tuple[int | None, int | None] = (None, None)
-    """Of the noise that chosen and rejected were drawn from, where the data set tells."""
+    """Of the noise that chosen and rejected were drawn from, where the dataset tells."""
     revisions: tuple[str | None, str | None] = (None, None)
     """Of the models that drew them."""
     own_noise: tuple[bool, bool] = (False, False)
@@ -77,7 +77,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Walk:
-    """A fitted picture under a prompt, inverted, or noised with what it was drawn from."""
+    """A fitted image under a prompt, inverted, or noised with what it was drawn from."""
 
     picture: str
     prompt: str
@@ -114,7 +114,7 @@ class Pairs:
         if limit is not None and len(self.unreadable) > limit:
             named, more = self.unreadable[:NAMED_ROWS], len(self.unreadable) > NAMED_ROWS
             raise DataError(
-                f"Pictures that can't be read: in {len(self.unreadable)} rows, at most {limit} "
+                f"Images that can't be read: in {len(self.unreadable)} rows, at most {limit} "
                 f"allowed (max_unreadable): {', '.join(named)}{', …' if more else ''}. Make these "
-                "pictures again, take the rows out, or allow more."
+                "images again, take the rows out, or allow more."
             )

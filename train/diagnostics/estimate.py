@@ -25,12 +25,12 @@ from invdpo.train.models import load_adapter
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
 MEASURED = 4
-"""Pairs whose pictures are encoded to learn how long that takes."""
+"""Pairs whose images are encoded to learn how long that takes."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The result of a dry run. Pictures are counted, not decoded; shards are not verified."""
+    """The result of a dry run. Images are counted, not decoded; shards are not verified."""
 
     pairs: int
     validation_pairs: int
@@ -50,7 +50,7 @@ class Estimate:
     """UNet sample-forwards of training steps, most of them with a backward."""
     validation_forwards: int
     measured: Measured | None
-    """None when the first pairs' pictures can't be read."""
+    """None when the first pairs' images can't be read."""
     cache_seconds: float | None
     train_seconds: float | None
     """Validation included; on one process of this machine."""

@@ -1,6 +1,6 @@
-"""Whether the grid is fine enough: some pictures are inverted, re-generated and compared.
+"""Whether the grid is fine enough: some images are inverted, re-generated and compared.
 
-Shapes: B pictures, C x H x W the latent.
+Shapes: B images, C x H x W the latent.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from invdpo.train.models import load_adapter
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
 GOOD_PSNR = 30.0
-"""Decibels from which the re-generated picture is hard to distinguish from the original."""
+"""Decibels from which the re-generated image is hard to distinguish from the original."""
 WORTHWHILE_GAIN = 1.0
 """Decibels that a grid of twice the steps should gain to be worth its cost."""
 
 
 @dataclass(frozen=True)
 class GridQuality:
-    """How well one grid re-generates the pictures."""
+    """How well one grid re-generates the images."""
 
     steps: int
     """N."""
     latent_error: float
-    """Root of mean |latent - again|² over mean |latent|², of all pictures together."""
+    """Root of mean |latent - again|² over mean |latent|², of all images together."""
     psnr: float
-    """Decibels of decoded pictures against the VAE's own round trip, mean over pictures."""
+    """Decibels of decoded images against the VAE's own round trip, mean over images."""
     seconds: float
-    """Of inverting and re-generating one picture."""
+    """Of inverting and re-generating one image."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class InversionCheck:
 def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -> InversionCheck:
     """Try N/2, N and 2N on the first winners of `dataset`; nothing is written beside it.
 
-    Raises as `train` does; `DataError` when no picture can be read.
+    Raises as `train` does; `DataError` when no image can be read.
     """
     adapter = load_adapter(config, pick_device(config.device))
     # the path of an image has nothing to do with the boxes on it
@@ -85,7 +85,7 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
         builder.encode(data, {"train": pairs})
         pairs = [p for p in pairs if not builder.cache.unreadable.keys() & {p.chosen}]
         if not pairs:
-            raise DataError(f"{dataset}: no readable picture in the train split to check with.")
+            raise DataError(f"{dataset}: no readable image in the train split to check with.")
         sizes = sorted({max(1, steps // 2), steps, min(2 * steps, adapter.process.most_steps)})
         rows = tuple(_quality(builder, pairs, n) for n in sizes)
     scale = config.inversion_guidance_scale
@@ -97,7 +97,7 @@ def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
     level = {row.steps: row.psnr for row in rows}
     now, finest = level[steps], max(level)
     if not all(map(math.isfinite, level.values())):
-        return "The pictures that come back are not finite: try dtype float32."
+        return "The images that come back are not finite: try dtype float32."
     if now >= GOOD_PSNR:
         coarser = [n for n in level if n < steps and level[n] >= GOOD_PSNR]
         less = f"; {coarser[0]} would do too, at half the cost" if coarser else ""
@@ -143,6 +143,6 @@ def _regenerated(
 
 
 def psnr(first: Tensor, second: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of pictures (B, 3, h, w) in -1..1: (B,), 100 at most."""
+    """Peak signal-to-noise ratio in dB of images (B, 3, h, w) in -1..1: (B,), 100 at most."""
     error = ((first - second) / 2).pow(2).mean((1, 2, 3))
     return -10 * error.clamp(min=1e-10).log10()

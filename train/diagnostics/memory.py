@@ -39,7 +39,7 @@ class Setting:
     """Whether the devices share what each of them holds otherwise."""
 
     def parts(self) -> dict[str, int]:
-        """Fixed bytes: those on a device before the first picture, by what they hold."""
+        """Fixed bytes: those on a device before the first image, by what they hold."""
         copy = 4 * sum(p.numel() for p in self.moving)
         sizes = {
             "weights": self.weights,
@@ -51,7 +51,7 @@ class Setting:
         return {name: size // share for name, size in sizes.items() if size}
 
     def fixed_bytes(self) -> int:
-        """Bytes on a device before the first picture."""
+        """Bytes on a device before the first image."""
         return sum(self.parts().values())
 
 
@@ -117,7 +117,7 @@ def out_of_memory(text: Callable[[], str]) -> Iterator[None]:
 
 def _overfull(now: Setting, parts: str, device_bytes: int) -> str:
     return (
-        f"Out of memory: {parts} are {format_bytes(now.fixed_bytes())} before the first picture, "
+        f"Out of memory: {parts} are {format_bytes(now.fixed_bytes())} before the first image, "
         f"and the device has {format_bytes(device_bytes)}: no unet_batch_size will do. "
         "What each change comes to, least harm first:"
     )

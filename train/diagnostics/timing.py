@@ -30,7 +30,7 @@ class Measured:
     samples: int
     """In each call of the UNet."""
     encode_seconds: float
-    """A picture, its reading and its share of the prompts included."""
+    """An image, its reading and its share of the prompts included."""
     forward_seconds: float
     """A sample, without a graph."""
     step_seconds: float
@@ -46,7 +46,7 @@ class Measured:
 def measure(
     adapter: ModelAdapter, config: TrainConfig, dataset: DataSet, pairs: list[Pair], samples: int
 ) -> Measured | None:
-    """Time the calls on some pairs of the train split; None if their first picture is unreadable.
+    """Time the calls on some pairs of the train split; None if their first image is unreadable.
 
     The encodings are thrown away. Afterwards the adapter's UNet is prepared for training.
     """

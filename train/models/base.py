@@ -97,26 +97,26 @@ class ModelAdapter(Protocol):
 
     @property
     def multiple(self) -> int:
-        """Pixels of which every side of a picture must be a multiple."""
+        """Pixels of which every side of an image must be a multiple."""
         ...
 
     def latent_shape(self, size: Size) -> tuple[int, int, int]:
-        """(C, H, W) of a picture's latent, from the configuration alone."""
+        """(C, H, W) of an image's latent, from the configuration alone."""
         ...
 
     def encode_images(self, images: Sequence[Fitted]) -> Conditioning:
-        """`latent` (M, C, H, W), the VAE's mode, scaled; and each picture's `size_conditioning`.
+        """`latent` (M, C, H, W), the VAE's mode, scaled; and each image's `size_conditioning`.
 
-        All pictures are of one size.
+        All images are of one size.
         """
         ...
 
     def decode_latents(self, latent: Tensor) -> Tensor:
-        """Pictures (M, 3, height, width) in -1..1 of clean latents (M, C, H, W)."""
+        """Images (M, 3, height, width) in -1..1 of clean latents (M, C, H, W)."""
         ...
 
     def size_conditioning(self, framings: Sequence[Framing]) -> Conditioning:
-        """Conditioning on the sizes and crops of pictures; empty for most families."""
+        """Conditioning on the sizes and crops of images; empty for most families."""
         ...
 
     def encode_prompts(self, prompts: Sequence[str | None]) -> Conditioning:

@@ -92,7 +92,7 @@ class LatentModel(ABC):
         return int(self.denoiser_config["in_channels"])
 
     def latent_shape(self, size: Size) -> tuple[int, int, int]:
-        """(C, H, W) of a picture's latent, from the configuration alone."""
+        """(C, H, W) of an image's latent, from the configuration alone."""
         return self._channels, size[1] // self._factor, size[0] // self._factor
 
     @cached_property
@@ -116,7 +116,7 @@ class LatentModel(ABC):
 
     @torch.no_grad()
     def encode_images(self, images: Sequence[Fitted]) -> Conditioning:
-        """`latent` (M, C, H, W) and the `size_conditioning`; all pictures are of one size."""
+        """`latent` (M, C, H, W) and the `size_conditioning`; all images are of one size."""
         pixels = torch.stack([to_pixels(fitted.image) for fitted in images]).to(self.device)
         with self._precision(self.vae_dtype):
             latent = self._encode_pixels(pixels)
@@ -130,7 +130,7 @@ class LatentModel(ABC):
 
     @torch.no_grad()
     def decode_latents(self, latent: Tensor) -> Tensor:
-        """Pictures (M, 3, height, width) in -1..1 of clean latents (M, C, H, W)."""
+        """Images (M, 3, height, width) in -1..1 of clean latents (M, C, H, W)."""
         with self._precision(self.vae_dtype):
             pixels = self._decode(latent)
         bounded: Tensor = pixels.float().clamp(-1, 1)

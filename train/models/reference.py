@@ -50,7 +50,7 @@ class Reference:
         return guided(conditional, unconditional, self.scale), conditional
 
     def unguided(self, x: Tensor, timestep: float, rows: Tensor) -> Tensor:
-        """Conditional prediction at other latents x (R, C, H, W) of the pictures in `rows` (R,)."""
+        """Conditional prediction at other latents x (R, C, H, W) of the images in `rows` (R,)."""
         rows = rows.to(self.adapter.device)
         conditioning = {name: value[rows] for name, value in self.conditioning.items()}
         return self._predict(x, timestep, conditioning)

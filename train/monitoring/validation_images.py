@@ -104,13 +104,13 @@ class ValidationImages:
 
 
 def to_image(pixels: Tensor) -> Image.Image:
-    """A picture (1, 3, height, width) in -1..1."""
+    """An image (1, 3, height, width) in -1..1."""
     raw = ((pixels[0] + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().contiguous()
     return Image.frombytes("RGB", (raw.shape[1], raw.shape[0]), raw.numpy().tobytes())
 
 
 def contact_sheet(images: Sequence[Image.Image], columns: int = 4) -> Image.Image:
-    """Pictures of one size side by side, two pixels apart, in rows."""
+    """Images of one size side by side, two pixels apart, in rows."""
     width, height = images[0].width + 2, images[0].height + 2
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
@@ -121,7 +121,7 @@ def contact_sheet(images: Sequence[Image.Image], columns: int = 4) -> Image.Imag
 
 
 def png(image: Image.Image) -> bytes:
-    """The encoded picture."""
+    """The encoded image."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

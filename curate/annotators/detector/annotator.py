@@ -80,7 +80,7 @@ class DetectorAnnotator(Annotator):
         return THRESHOLDS[kind_of(self._weights)] if threshold is None else threshold
 
     def prepare(self, candidate: Candidate) -> torch.Tensor:
-        """The picture as the model takes it."""
+        """The image as the model takes it."""
         return self._detector().pixels(candidate.image)
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[SceneGraph | Failure]:

@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MAX_DETECTIONS = 40
-"""Detections of a picture that are kept, the most confident ones."""
+"""Detections of an image that are kept, the most confident ones."""
 DIGITS = 6
 
 
 class DetectionQuery(NamedTuple):
-    """One prepared picture, and what to look for in it."""
+    """One prepared image, and what to look for in it."""
 
     pixels: torch.Tensor
     """3×H×W, as the model takes it."""
     size: tuple[int, int]
-    """Width and height of the picture."""
+    """Width and height of the image."""
     phrases: tuple[str, ...]
 
 
 class RawBoxes(NamedTuple):
-    """All boxes of a picture before any is dropped: n boxes, k phrases."""
+    """All boxes of an image before any is dropped: n boxes, k phrases."""
 
     boxes: torch.Tensor
-    """n×4: x0, y0, x1, y1 as fractions of the picture's sides; may reach beyond it."""
+    """n×4: x0, y0, x1, y1 as fractions of the image's sides; may reach beyond it."""
     logits: torch.Tensor
     """n×k; minus infinity where a box was not compared with a phrase."""
 
@@ -39,7 +39,7 @@ class Detector(Protocol):
     """A loaded model that finds what phrases name."""
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
-        """An RGB picture as the model takes it, 3×H×W; may be called from several threads."""
+        """An RGB image as the model takes it, 3×H×W; may be called from several threads."""
         ...
 
     def problem(self, phrase: str) -> str | None:
@@ -47,7 +47,7 @@ class Detector(Protocol):
         ...
 
     def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
-        """All boxes of each query, in order; the same whatever a picture is batched with."""
+        """All boxes of each query, in order; the same whatever an image is batched with."""
         ...
 
 

@@ -1,6 +1,6 @@
 """Grounding DINO: several phrases stand in one text, and boxes point at its tokens.
 
-Legend: k phrases of a picture, q boxes of a picture, t tokens of a text.
+Legend: k phrases of an image, q boxes of an image, t tokens of a text.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class _Text(NamedTuple):
-    """Some of a picture's phrases in one text, each ended by a full stop."""
+    """Some of an image's phrases in one text, each ended by a full stop."""
 
     query: int
-    """Index of the picture's query."""
+    """Index of the image's query."""
     text: str
     tokens: Mapping[int, tuple[int, ...]]
     """Index of a phrase -> positions of its tokens."""
@@ -34,7 +34,7 @@ class Dino(NamedTuple):
     device: str
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
-        """By the model's own transform; the aspect ratio of the picture is kept."""
+        """By the model's own transform; the aspect ratio of the image is kept."""
         inputs = self.processor.image_processor(image, return_tensors="pt")
         pixels: torch.Tensor = inputs["pixel_values"][0]
         return pixels
@@ -47,7 +47,7 @@ class Dino(NamedTuple):
         return f"longer than {self._max_tokens} tokens" if length > self._max_tokens else None
 
     def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
-        """All boxes of every picture; each call of the network takes pictures of one shape."""
+        """All boxes of every image; each call of the network takes images of one shape."""
         groups: dict[Any, list[_Text]] = defaultdict(list)
         for n, query in enumerate(queries):
             for text in self._texts(n, [normalize(phrase) for phrase in query.phrases]):
@@ -143,7 +143,7 @@ def _phrase_logits(
 
 
 def _concatenate(parts: Sequence[RawBoxes]) -> RawBoxes:
-    """The boxes of one picture by several texts."""
+    """The boxes of one image by several texts."""
     import torch
 
     return RawBoxes(

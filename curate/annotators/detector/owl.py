@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Owl(NamedTuple):
-    """A loaded model; `square`: pictures are padded to a square at the right and at the bottom."""
+    """A loaded model; `square`: images are padded to a square at the right and at the bottom."""
 
     network: Any
     processor: Any
@@ -21,7 +21,7 @@ class Owl(NamedTuple):
     square: bool
 
     def pixels(self, image: Image.Image) -> torch.Tensor:
-        """By the model's own transform; all pictures come out in one size."""
+        """By the model's own transform; all images come out in one size."""
         inputs = self.processor.image_processor(image, return_tensors="pt")
         pixels: torch.Tensor = inputs["pixel_values"][0]
         return pixels
@@ -33,12 +33,12 @@ class Owl(NamedTuple):
         return None
 
     def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:
-        """All patches of every picture."""
+        """All patches of every image."""
         import torch
         from transformers.image_transforms import center_to_corners_format
 
         most = max(len(query.phrases) for query in queries)
-        # The model wants equally many phrases a picture; the results of the padding are dropped.
+        # The model wants equally many phrases an image; the results of the padding are dropped.
         padded = [(query.phrases + query.phrases[:1] * most)[:most] for query in queries]
         with torch.inference_mode():
             output = self.network(
@@ -63,7 +63,7 @@ class Owl(NamedTuple):
         return int(self.network.config.text_config.max_position_embeddings)
 
     def _scale(self, query: DetectionQuery) -> torch.Tensor:
-        """From fractions of the padded picture's sides to fractions of the picture's own sides."""
+        """From fractions of the padded image's sides to fractions of the image's own sides."""
         import torch
 
         if not self.square:

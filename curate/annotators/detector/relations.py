@@ -20,7 +20,7 @@ from invdpo.schemas.ids import fold
 
 MAX_OVERLAP = 0.1
 NEAR = 150 / 479
-"""Of the longer side: 150 pixels of the 479 to which the released evaluation scales pictures."""
+"""Of the longer side: 150 pixels of the 479 to which the released evaluation scales images."""
 
 Size = tuple[int, int]
 """Width and height in pixels."""

@@ -1,4 +1,4 @@
-"""Plots of distributions: margins, and raw scores of chosen beside rejected pictures."""
+"""Plots of distributions: margins, and raw scores of chosen beside rejected images."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def margins(data: ReportData, theme: Theme) -> Figure | None:
 
 
 def scores(data: ReportData, theme: Theme) -> Figure | None:
-    """A panel a scorer: how its raw scores of chosen and of rejected pictures are spread."""
+    """A panel a scorer: how its raw scores of chosen and of rejected images are spread."""
     scores = {
         name: tuple(side[np.isfinite(side)] for side in sides) for name, sides in data.raw.items()
     }

@@ -84,7 +84,7 @@ def style_axes(axes: Axes, theme: Theme, *, grid: str = "", title: str = "") -> 
 
 
 def png(figure: Figure) -> bytes:
-    """The picture, the same bytes for the same figure: without date and version."""
+    """The image, the same bytes for the same figure: without date and version."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""Graphs from files: joined by id or picture, and every fault reported in its row."""
+"""Graphs from files: joined by id or image, and every fault reported in its row."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def test_wrong_graphs_are_mended_once_then_rejected(
 def test_an_answer_for_another_picture_is_recognised_by_its_id(
     stage: Callable[..., Annotate],
 ) -> None:
-    """The server mixes two pictures up, then answers rightly."""
+    """The server mixes two images up, then answers rightly."""
     names: list[str] = []
 
     def mixes(request: dict[str, Any], n: int) -> Answer:

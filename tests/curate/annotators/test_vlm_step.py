@@ -34,7 +34,7 @@ def config(model: Path, url: str, cache: Path, **more: Any) -> Config:
 def test_a_run_that_is_out_of_money_goes_on(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """12 pictures in two parts at 110 tokens each; 900 tokens are enough for 8 of them."""
+    """12 images in two parts at 110 tokens each; 900 tokens are enough for 8 of them."""
     monkeypatch.setenv("INVDPO_VLM_KEY", SECRET)
     ws, cache = Workspace(tmp_path / "work"), tmp_path / "cache"
     with serving(lambda request, _: reply(graph_reply(request, "cat"))) as server:

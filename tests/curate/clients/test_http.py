@@ -36,7 +36,7 @@ def test_passwords_of_this_machine_stay_here(
 def test_this_machine_is_asked_without_a_proxy(
     connect: Connect, waits: list[float], monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    """A proxy would be told pictures and key, and another machine's loopback is not this one's."""
+    """A proxy would be told images and key, and another machine's loopback is not this one's."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with serving(in_turn(GOOD)) as server, serving(in_turn(GOOD)) as proxy:
@@ -184,13 +184,13 @@ def test_one_bad_question_costs_only_itself(connect: Connect, waits: list[float]
 
     def picky(request: dict[str, Any], n: int) -> Answer:
         if question_text(request) == "number 2":
-            return Answer({"error": {"message": "picture too odd"}}, 400)
+            return Answer({"error": {"message": "image too odd"}}, 400)
         return Answer(status=500) if question_text(request) == "number 3" else echo(request, n)
 
     with serving(picky) as server:
         results = connect(server.url).answer(numbered(5))
     assert [results[0], results[1], results[4]] == [0, 1, 4]
-    assert "status 400 (picture too odd)" in results[2].reason
+    assert "status 400 (image too odd)" in results[2].reason
     assert "status 500, 5 times in a row" in results[3].reason
 
 

@@ -1,4 +1,4 @@
-"""A workspace packed, and unpacked beside its data set: the same tables, the same images."""
+"""A workspace packed, and unpacked beside its dataset: the same tables, the same images."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def test_a_data_set_of_others_restores_nothing(work: Workspace, tmp_path: Path) 
     pack_workspace(work, archive, "none", redact)
     shard = DatasetFolder(work.dataset_dir).shards()[0]
     pq.write_table(pq.read_table(shard).drop_columns(["pair_id"]), shard)
-    with pytest.raises(DataError, match="no data set of invdpo: column pair_id missing"):
+    with pytest.raises(DataError, match="no dataset of invdpo: column pair_id missing"):
         unpack_workspace(archive, DatasetFolder(work.dataset_dir), tmp_path / "back")
 
 
 def test_what_an_archive_says_of_machines_is_left_out(work: Workspace, tmp_path: Path) -> None:
-    """Else a plain `curate score` of what was pulled sends keys and pictures to its author."""
+    """Else a plain `curate score` of what was pulled sends keys and images to its author."""
     archive, back = tmp_path / "archive", Workspace(tmp_path / "back")
     archive.mkdir()
     pack_workspace(work, archive, "none", redact)

@@ -20,7 +20,7 @@ ORIGIN = {"generate": {"model": "a secret place"}}
 
 @pytest.fixture
 def parts(tmp_path: Path) -> list[Path]:
-    """Parts of several sizes, one of them empty, with pictures and without."""
+    """Parts of several sizes, one of them empty, with images and without."""
     paths = []
     for number, size in enumerate(SIZES):
         rows = [

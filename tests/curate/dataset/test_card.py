@@ -1,4 +1,4 @@
-"""The card of a written data set: its facts, and what a person made of it."""
+"""The card of a written dataset: its facts, and what a person made of it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_card_counts_prompts_of_both_splits(tmp_path: Path) -> None:
     """The sentence is about the rows, whoever split them."""
     ws = workspace(tmp_path / "work")
     prompts = [
-        {"prompt_id": f"p{n}", "prompt": f"picture {n // 2}", "graph": None} for n in range(30)
+        {"prompt_id": f"p{n}", "prompt": f"image {n // 2}", "graph": None} for n in range(30)
     ]
     write_part(ws.prompts_path, table(prompts, PROMPTS), {})
     text = (write(ws) / "README.md").read_text(encoding="utf-8")

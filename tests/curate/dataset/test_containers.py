@@ -1,4 +1,4 @@
-"""A secret in every odd place of a picture's file is gone, and what is shown stays."""
+"""A secret in every odd place of an image's file is gone, and what is shown stays."""
 
 from __future__ import annotations
 

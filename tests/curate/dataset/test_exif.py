@@ -1,4 +1,4 @@
-"""Pictures that are passed on carry no EXIF, XMP or comments; their pixels are untouched."""
+"""Images that are passed on carry no EXIF, XMP or comments; their pixels are untouched."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROFILE = icc.display_p3()
 
 
 def written(kind: str, orientation: int = 1, **more: Any) -> bytes:
-    """A picture with a place in its EXIF, and a comment where the format has some."""
+    """An image with a place in its EXIF, and a comment where the format has some."""
     exif = Image.Exif()
     exif[0x010E], exif[0x0112] = SECRET.decode(), orientation
     if kind == "PNG":
@@ -127,7 +127,7 @@ def test_the_data_set_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("image_format", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_other_formats_are_clean(kind: str, image_format: str) -> None:
-    """Pillow's writers pass on a comment of the picture that they are given."""
+    """Pillow's writers pass on a comment of the image that they are given."""
     pictures = pa.array([{"bytes": written(kind), "path": "a.png"}], IMAGE)
     table = pa.table({"pair_id": ["p"], "chosen": pictures, "rejected": pictures})
     config = DatasetConfig.model_validate({"image_format": image_format})

@@ -1,4 +1,4 @@
-"""A data set found by its folder or its workspace, and its files read."""
+"""A dataset found by its folder or its workspace, and its files read."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def test_a_data_set_elsewhere_is_in_no_workspace(dataset: Path, tmp_path: Path) 
 
 
 def test_what_is_no_data_set_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="gone: no data set: no such folder"):
+    with pytest.raises(DataError, match="gone: no dataset: no such folder"):
         DatasetFolder.find(tmp_path / "gone")
-    with pytest.raises(DataError, match="no data set: neither data/"):
+    with pytest.raises(DataError, match="no dataset: neither data/"):
         DatasetFolder.find(tmp_path)
     work = workspace(tmp_path / "work").root
     (work / "dataset" / "data").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"no data set yet. First run: invdpo curate pair \S+work$"):
+    with pytest.raises(DataError, match=r"no dataset yet. First run: invdpo curate pair \S+work$"):
         DatasetFolder.find(work)
-    with pytest.raises(DataError, match=r"no data set. Expected data/\*\.parquet"):
+    with pytest.raises(DataError, match=r"no dataset. Expected data/\*\.parquet"):
         DatasetFolder(work / "dataset").schema()
 
 

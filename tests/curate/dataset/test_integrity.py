@@ -1,4 +1,4 @@
-"""Other files are another data set: for the cache of `datasets`, for readers, for a push."""
+"""Other files are another dataset: for the cache of `datasets`, for readers, for a push."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ OTHER_SIDE = {"chosen_id": "rejected_id", "rejected_id": "chosen_id"}
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The default cache of `datasets`, which all data sets share."""
+    """The default cache of `datasets`, which all datasets share."""
     import datasets
 
     folder = tmp_path / "cache"

@@ -1,4 +1,4 @@
-"""The data set on disk: as `datasets` and pandas read it, whole or not there at all."""
+"""The dataset on disk: as `datasets` and pandas read it, whole or not there at all."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_datasets_reads_it(ws: Workspace, monkeypatch: pytest.MonkeyPatch, tmp_p
     assert isinstance(features["chosen"], datasets.Image)
     assert isinstance(features["rejected"], datasets.Image)
     row = loaded["train"][0]
-    assert row["prompt"] == "picture 6"
+    assert row["prompt"] == "image 6"
     assert row["chosen"].getpixel((0, 0)) == (20, 0, 0)
     assert row["rejected"].getpixel((0, 0)) == (18, 0, 0)
 
@@ -63,7 +63,7 @@ def test_duckdb_reads_it(ws: Workspace) -> None:
         WHERE pair_id = 'pair4'
     """
     prompt, picture, difference = duckdb.connect().execute(sql).fetchall()[0]
-    assert (prompt, bytes(picture)) == ("picture 4", png(14))
+    assert (prompt, bytes(picture)) == ("image 4", png(14))
     assert difference == pytest.approx(2 / 90)
 
 
@@ -159,7 +159,7 @@ def test_pictures_are_encoded_anew_only_when_asked(ws: Workspace, name: str, mag
 def test_a_picture_that_cannot_be_encoded_anew_is_named(ws: Workspace) -> None:
     part = ws.candidates_dir / "part-00000.parquet"
     rows = pq.read_table(part).to_pylist()
-    rows[0]["image"]["bytes"] = b"no picture"
+    rows[0]["image"]["bytes"] = b"no image"
     write_part(part, table(rows, CANDIDATES), {})
     settings = DatasetConfig(image_format="png")
     with pytest.raises(DataError, match="pair pair0: image can't be decoded"):
@@ -167,7 +167,7 @@ def test_a_picture_that_cannot_be_encoded_anew_is_named(ws: Workspace) -> None:
 
 
 def test_memory_holds_one_part(ws: Workspace) -> None:
-    """24 MB of pictures in 24 parts pass with less than a third of that in buffers."""
+    """24 MB of images in 24 parts pass with less than a third of that in buffers."""
     size, each = 125_000, 8
     for part in range(24):
         numbers = range(part * each, part * each + each)

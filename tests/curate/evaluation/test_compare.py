@@ -1,4 +1,4 @@
-"""Evaluation of two tiny random models through the real steps, and the picture of it."""
+"""Evaluation of two tiny random models through the real steps, and the image of it."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The grid of pictures: every card fits, marks tell right from wrong."""
+"""The grid of images: every card fits, marks tell right from wrong."""
 
 import io
 from pathlib import Path

@@ -34,7 +34,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pickapic_as_training_scripts_read_it(ours: Path, tmp_path: Path, offline: None) -> None:
-    """Both pictures decoded from bytes, and put in order by `label_0`, as the scripts do."""
+    """Both images decoded from bytes, and put in order by `label_0`, as the scripts do."""
     import datasets
 
     folder = export_dataset(ours, "pickapic", tmp_path / "out", KEEP).folder
@@ -49,7 +49,7 @@ def test_pickapic_as_training_scripts_read_it(ours: Path, tmp_path: Path, offlin
             shades.append(pixel[0])
         better, worse = shades if row["label_0"] == 1 else shades[::-1]
         assert (better, worse) == (3 * number + 2, 3 * number)
-        assert row["caption"] == f"picture {number}"
+        assert row["caption"] == f"image {number}"
         assert row["label_0"] + row["label_1"] == 1
         assert row["best_image_uid"] == row["image_0_uid" if row["label_0"] else "image_1_uid"]
         assert row["num_example_per_prompt"] == 1
@@ -94,7 +94,7 @@ def test_webdataset_is_read_as_such(ours: Path, tmp_path: Path, offline: None) -
     row = next(iter(split))
     metadata = row["json"]
     number = int(metadata["pair_id"].removeprefix("pair"))
-    assert row["txt"] == f"picture {number}"
+    assert row["txt"] == f"image {number}"
     assert row["chosen.png"].getpixel((0, 0)) == (3 * number + 2, 0, 0)
     assert metadata["chosen_clip"] == pytest.approx((3 * number + 2) / 90)
 
@@ -170,9 +170,9 @@ def test_what_holds_something_is_not_touched(ours: Path, tmp_path: Path) -> None
 def test_unknown_layouts_and_foreign_sets_are_told(ours: Path, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="Known: folders, pickapic, preference, webdataset"):
         export_dataset(ours, "lmdb", tmp_path / "out", KEEP)
-    with pytest.raises(DataError, match=r"no data set: neither data/"):
+    with pytest.raises(DataError, match=r"no dataset: neither data/"):
         export_dataset(tmp_path, "folders", tmp_path / "out", KEEP)
     export_dataset(ours, "pickapic", tmp_path / "theirs", KEEP)
-    with pytest.raises(DataError, match="no data set of invdpo; prompt, chosen, rejected missing"):
+    with pytest.raises(DataError, match="no dataset of invdpo; prompt, chosen, rejected missing"):
         export_dataset(tmp_path / "theirs", "folders", tmp_path / "out", KEEP)
     assert not (tmp_path / "out").exists()

@@ -19,7 +19,7 @@ FLIPPED = {"chosen_id": "rejected_id", "rejected_id": "chosen_id"}
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The default cache of `datasets`, which all data sets share."""
+    """The default cache of `datasets`, which all datasets share."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
@@ -44,7 +44,7 @@ def test_load_dataset_gives_pairs(tmp_path: Path) -> None:
         }
         for row in loaded["train"]:
             n = int(row["pair_id"].removeprefix("pair"))
-            assert row["prompt"] == f"picture {n}"
+            assert row["prompt"] == f"image {n}"
             shades = [row[side].getpixel((0, 0))[0] for side in ("chosen", "rejected")]
             expected = [3 * n + 2, 3 * n]
             assert shades == (expected[::-1] if number else expected)

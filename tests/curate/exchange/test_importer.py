@@ -66,7 +66,7 @@ def test_every_row_that_is_no_pair_is_counted(tmp_path: Path) -> None:
         preference(prompt=None),
         preference(chosen=None),
         preference(rejected=png(1)),
-        preference(rejected=b"no picture"),
+        preference(rejected=b"no image"),
         preference(rejected=b""),
     ]
     done = bring(parquet(tmp_path / "theirs", given))
@@ -93,11 +93,11 @@ def test_pictures_may_be_files_of_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("../out.png", "leads out of the data set"),
-        ("/etc/passwd", "leads out of the data set"),
-        ("l.png", "leads out of the data set"),
-        ("../theirs/in.png", "leads out of the data set"),
-        ("{here}/in.png", "leads out of the data set"),
+        ("../out.png", "leads out of the dataset"),
+        ("/etc/passwd", "leads out of the dataset"),
+        ("l.png", "leads out of the dataset"),
+        ("../theirs/in.png", "leads out of the dataset"),
+        ("{here}/in.png", "leads out of the dataset"),
         ("https://example.com/a.png", "is an address"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_link_out_of_the_folders_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(png(9))
     (home / "lose" / "a.png").unlink()
     (home / "lose" / "a.png").symlink_to(tmp_path / "secret.png")
-    with pytest.raises(DataError, match="leads out of the data set"):
+    with pytest.raises(DataError, match="leads out of the dataset"):
         bring(home, "folders")
 
 

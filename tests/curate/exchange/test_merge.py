@@ -1,4 +1,4 @@
-"""Several data sets as one: doubles, leaks between splits, columns that differ."""
+"""Several datasets as one: doubles, leaks between splits, columns that differ."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_first_of_equal_pairs_stays_and_no_prompt_is_in_both_splits(tmp_path
     assert left == {"train": ["1"], "validation": ["3", "5"]}
     assert result.pairs == {"train": 1, "validation": 2}
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "Merged by invdpo from 2 data sets: a, b." in card
+    assert "Merged by invdpo from 2 datasets: a, b." in card
 
 
 def test_other_columns_are_refused_by_name(tmp_path: Path) -> None:

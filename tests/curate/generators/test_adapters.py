@@ -64,7 +64,7 @@ def refusal(model: Path, lora: Path) -> str:
 def test_a_peft_folder_draws_what_its_settings_say(
     tiny_model: Path, layers: Tensors, tmp_path: Path
 ) -> None:
-    """lora_alpha 4 at rank 2 is scale 2; with another alpha pictures and revision are others."""
+    """lora_alpha 4 at rank 2 is scale 2; with another alpha images and revision are others."""
     from peft import LoraConfig, get_peft_model
 
     unet: Any = load(find_model(str(tiny_model)), "float32").unet

@@ -1,4 +1,4 @@
-"""What guidance means to each family: our pictures are those of the pipeline called by hand."""
+"""What guidance means to each family: our images are those of the pipeline called by hand."""
 
 from __future__ import annotations
 

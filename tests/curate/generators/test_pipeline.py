@@ -1,4 +1,4 @@
-"""Generation by other families, and the options that shape pictures."""
+"""Generation by other families, and the options that shape images."""
 
 from __future__ import annotations
 

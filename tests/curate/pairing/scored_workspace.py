@@ -1,4 +1,4 @@
-"""A workspace as `score` leaves it, made by hand: real graphs, two models, pictures of no use."""
+"""A workspace as `score` leaves it, made by hand: real graphs, two models, images of no use."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_a_held_out_scorer_is_reported_and_takes_no_part() -> None:
 
 
 def test_look_alikes_are_no_business_of_a_held_out_scorer() -> None:
-    """Two pictures that look and score the same are no pair, whatever it says of them."""
+    """Two images that look and score the same are no pair, whatever it says of them."""
     table = candidates({"x": "p0", "y": "p0"}, x="same", y="same")
     scores = {"a": scored({"x": 100, "y": 100.5}), "b": scored({"x": 0, "y": 9}, "b")}
     assert len(cut_pairs(prompts(1), table, scores, config())[0]) == 1

@@ -178,7 +178,7 @@ def test_thresholds_do_not_move_a_pair_to_the_other_split() -> None:
 
 
 def test_a_text_with_several_graphs_is_in_one_split() -> None:
-    """Captions repeat, each time with the graph of another picture."""
+    """Captions repeat, each time with the graph of another image."""
     texts = [f"Caf\u00e9 number {n}" for n in range(30)]
     again = [f"cafe\u0301  NUMBER {n}" for n in range(30)]  # other blanks, case, Unicode form
     groups = [f"group {n}" for n in range(60)]

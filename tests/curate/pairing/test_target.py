@@ -40,7 +40,7 @@ def test_pictures_asked_for_are_different() -> None:
 
 
 def test_more_pictures_than_candidates_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"122 different pictures .* there are 120 candidates"):
+    with pytest.raises(ConfigError, match=r"122 different images .* there are 120 candidates"):
         cut_pairs(*mixed(30), config(target_images=122))
 
 

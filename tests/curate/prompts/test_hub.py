@@ -1,4 +1,4 @@
-"""Prompts of a data set on the Hub, over the loopback: a column, its commit, and what fails."""
+"""Prompts of a dataset on the Hub, over the loopback: a column, its commit, and what fails."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_column_of_a_data_set_and_its_commit(tmp_path: Path) -> None:
     assert len(json.loads(result["rows"][0]["graph"])["items"]) == 2
     gone, revision, column = result["errors"]
     assert gone.startswith(
-        "alice/gone: no such file or folder here, and no such data set on the Hub"
+        "alice/gone: no such file or folder here, and no such dataset on the Hub"
     )
     assert revision.startswith("alice/prompts: has no revision")
     assert "no column `prompt`; found: image, text" in column

@@ -72,7 +72,7 @@ def test_facts_boxes_and_scores(tmp_path: Path) -> None:
         page.texts
     )
     classes = [attributes.get("class") for attributes in page.all("rect")]
-    assert classes.count("halo") == 4  # two objects on either picture
+    assert classes.count("halo") == 4  # two objects on either image
     marks = [attributes["href"] for attributes in page.all("use")]
     facts = 2 + 2 + 1 + 2 + 1
     assert len(marks) == 2 * facts
@@ -163,4 +163,4 @@ def test_a_run_that_fell_short(tmp_path: Path) -> None:
 def test_pictures_that_are_gone_or_broken(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "work")
     (ws.candidates_dir / "part-00000.parquet").unlink()
-    assert "The picture is not there." in read(ws).texts
+    assert "The image is not there." in read(ws).texts

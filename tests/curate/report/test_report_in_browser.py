@@ -1,4 +1,4 @@
-"""The page in a real browser: it asks for nothing, shows every picture, and fits any screen."""
+"""The page in a real browser: it asks for nothing, shows every image, and fits any screen."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_prompts_are_shown_as_they_are(page: Page, report: str) -> None:
 
 
 def test_boxes_lie_on_the_picture(page: Page, report: str) -> None:
-    """A picture of 200×120 in a square frame stands in its middle; so must its boxes."""
+    """An image of 200×120 in a square frame stands in its middle; so must its boxes."""
     page.goto(report)
     frame = page.locator(".chosen .frame").first.bounding_box()
     box = page.locator(".chosen .frame rect.line").first.bounding_box()

@@ -1,4 +1,4 @@
-"""The parts of a page: facts in words, the choice of pairs, small pictures, origins."""
+"""The parts of a page: facts in words, the choice of pairs, small images, origins."""
 
 from __future__ import annotations
 

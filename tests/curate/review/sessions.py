@@ -1,4 +1,4 @@
-"""A review of a small data set, and a server for it."""
+"""A review of a small dataset, and a server for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from invdpo.schemas.tables import Record
 
 
 def session(work: Path, order: str = "set", *, shown: bool = False) -> Session:
-    """Of the data set in a workspace, with the workspace's table of decisions."""
+    """Of the dataset in a workspace, with the workspace's table of decisions."""
     pairs = ReviewPairs(work / "dataset", order)
     return Session(pairs, Decisions(work / "reviews.parquet", "ann"), "work", show_sides=shown)
 
@@ -43,7 +43,7 @@ def table(work: Path) -> list[Record]:
 
 
 def chosen_position(review: Session, number: int) -> str:
-    """Where the page shows the chosen picture of a pair."""
+    """Where the page shows the chosen image of a pair."""
     return "left" if review.pairs.chosen_left(number) else "right"
 
 

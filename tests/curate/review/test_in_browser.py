@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HOSTILE = "<img src=x onerror=\"document.title='hacked'\"><script>document.title='hacked'</script>"
 PLACED = "() => [...document.querySelectorAll('.picture')].every(place => place.style.aspectRatio)"
-"""Both pictures have come and taken their places."""
+"""Both images have come and taken their places."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Shown:
 
 @contextmanager
 def showing(page: Page, review: Session) -> Iterator[None]:
-    """The page of a review, left before its server ends: it may still be asking for pictures."""
+    """The page of a review, left before its server ends: it may still be asking for images."""
     with serving(review) as server:
         page.goto(server.url)
         page.wait_for_selector("#main:not([hidden])")
@@ -115,7 +115,7 @@ def test_scores_and_sides_are_hidden_until_a_decision(shown: Shown) -> None:
 
 
 def test_boxes_lie_on_what_they_mark(shown: Shown) -> None:
-    """A box of fractions x0, y0, x1, y1 covers that part of the picture as it is shown."""
+    """A box of fractions x0, y0, x1, y1 covers that part of the image as it is shown."""
     shown.press("r")
     answer = shown.session.answer(0)
     for side in ("left", "right"):

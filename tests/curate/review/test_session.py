@@ -167,11 +167,11 @@ def test_orders(work: Path) -> None:
 
 
 def test_what_can_not_be_reviewed(work: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no data set"):
+    with pytest.raises(DataError, match="no dataset"):
         ReviewPairs(tmp_path, "set")
     shard = next((work / "dataset/data").glob("train*"))
     pq.write_table(pa.table({"jpg_0": ["a"]}), shard)
-    with pytest.raises(DataError, match="no data set of invdpo: column pair_id, prompt"):
+    with pytest.raises(DataError, match="no dataset of invdpo: column pair_id, prompt"):
         ReviewPairs(work / "dataset", "set")
     shard.write_bytes(b"PAR1")
     with pytest.raises(DataError, match="damaged"):

@@ -1,4 +1,4 @@
-"""Which boxes tell a right picture from a wrong one."""
+"""Which boxes tell a right image from a wrong one."""
 
 from __future__ import annotations
 

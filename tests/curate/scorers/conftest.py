@@ -1,4 +1,4 @@
-"""Small models of random weights, the settings that name them, and pictures."""
+"""Small models of random weights, the settings that name them, and images."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def address(clip_folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def yes_no_server() -> Iterator[str]:
-    """A model that says yes with a probability that hangs on picture and question."""
+    """A model that says yes with a probability that hangs on image and question."""
 
     def behave(request: dict[str, Any], _number: int) -> Answer:
         digest = hashlib.sha256(json.dumps(request["messages"]).encode()).digest()

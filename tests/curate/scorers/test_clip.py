@@ -23,7 +23,7 @@ from tests.curate.scorers.judged_images import values
 def candidates(pictures: list[bytes]) -> list[Candidate]:
     """32 cases of 8 prompts."""
     return [
-        Candidate({"prompt": f"picture {n // 4}", "image": {"bytes": data, "path": None}})
+        Candidate({"prompt": f"image {n // 4}", "image": {"bytes": data, "path": None}})
         for n, data in enumerate(pictures)
     ]
 

@@ -36,7 +36,7 @@ Settings = Mapping[str, Mapping[str, Any]]
 @pytest.fixture(scope="module")
 def rows(pictures: list[bytes]) -> list[dict[str, Any]]:
     """32 candidates of 8 prompts, with graphs of which more and more is there."""
-    return [row(n, f"a picture of a {'very ' * (n // 4)}red cat", pictures[n]) for n in range(32)]
+    return [row(n, f"an image of a {'very ' * (n // 4)}red cat", pictures[n]) for n in range(32)]
 
 
 def row(number: int, prompt: str, picture: bytes) -> dict[str, Any]:

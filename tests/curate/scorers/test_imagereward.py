@@ -85,7 +85,7 @@ def test_pictures_and_prompts_are_judged_as_the_package_judges_them(
 
 def test_the_prompt_plays_a_part(folder: Path, pictures: list[bytes]) -> None:
     image = {"bytes": pictures[0]}
-    given = [Candidate({"prompt": text, "image": image}) for text in ("a cat", "a red picture")]
+    given = [Candidate({"prompt": text, "image": image}) for text in ("a cat", "a red image")]
     first, second = values(SCORERS["imagereward"](config(folder))(given))
     assert first != pytest.approx(second, abs=1e-6)
 

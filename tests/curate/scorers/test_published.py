@@ -25,7 +25,7 @@ Settings = Mapping[str, Any]
 @pytest.fixture(scope="module")
 def candidates(pictures: list[bytes]) -> list[Candidate]:
     """32 cases of 8 prompts."""
-    texts = [f"a picture of a {'very ' * (n // 4)}red cat" for n in range(32)]
+    texts = [f"an image of a {'very ' * (n // 4)}red cat" for n in range(32)]
     return [
         Candidate({"prompt": text, "image": {"bytes": data, "path": None}})
         for text, data in zip(texts, pictures, strict=True)
@@ -95,7 +95,7 @@ def test_letterbox_keeps_the_whole_picture_between_black_bars() -> None:
 def test_letterbox_is_the_packages_transform(
     seed: int, size: tuple[int, int], printed: list[float]
 ) -> None:
-    """Figures and pixels as hpsv2 1.2 gave them for the same pictures, under torchvision 0.29."""
+    """Figures and pixels as hpsv2 1.2 gave them for the same images, under torchvision 0.29."""
     import numpy as np
     from PIL import Image
 
@@ -226,7 +226,7 @@ def test_head_of_another_width_is_reported(
     config = ScoreConfig(
         device="cpu", aesthetic_head=str(tmp_path / "head.pth"), aesthetic_clip=str(clip_folder)
     )
-    with pytest.raises(ModelError, match="gives 16 numbers a picture; this head takes 8"):
+    with pytest.raises(ModelError, match="gives 16 numbers an image; this head takes 8"):
         SCORERS["aesthetic"](config)(candidates[:1])
 
 

@@ -86,7 +86,7 @@ def scorer(url: str, **more: Any) -> Any:
 @pytest.fixture(scope="module")
 def candidates(pictures: list[bytes]) -> list[Candidate]:
     return [
-        Candidate({"prompt": f"picture {n}", "image": {"bytes": data}})
+        Candidate({"prompt": f"image {n}", "image": {"bytes": data}})
         for n, data in enumerate(pictures[:3])
     ]
 

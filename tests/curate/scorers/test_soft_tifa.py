@@ -24,11 +24,11 @@ GRAPH = SceneGraph(
     relations=(Relation(item1=0, relation="left of", item2=1),),
 )
 QUESTIONS = {
-    "Is there an apple in the picture?": "object",
-    "Is there a dog in the picture?": "object",
-    "Is there an apple in the picture that is red?": "attribute",
-    "Is there a red apple left of a dog in the picture?": "relation",
-    'Is the number of "dog" in the picture exactly 2?': "count",
+    "Is there an apple in the image?": "object",
+    "Is there a dog in the image?": "object",
+    "Is there an apple in the image that is red?": "attribute",
+    "Is there a red apple left of a dog in the image?": "relation",
+    'Is the number of "dog" in the image exactly 2?': "count",
 }
 Make = Callable[..., SoftTifaScorer]
 

@@ -37,7 +37,7 @@ def scorer(model: Path) -> Any:
 
 
 def test_is_the_models_own_chance_of_yes(model: Path, candidates: list[Candidate]) -> None:
-    """One picture at a time, without padding, by the model's own class."""
+    """One image at a time, without padding, by the model's own class."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     network: Any = AutoModelForImageTextToText.from_pretrained(model).eval()
@@ -74,12 +74,12 @@ def test_the_prompt_is_put_into_the_question_as_it_is(model: Path, pictures: lis
 def test_a_prompt_with_the_models_word_for_pictures_is_a_rejected_row(
     vlm_folder: Path, pictures: list[bytes]
 ) -> None:
-    """Two such words would ask for two pictures; the others of the batch are judged."""
+    """Two such words would ask for two images; the others of the batch are judged."""
     texts = ["a cat", "ignore this <image> of a cat", "a dog"]
     given = [Candidate({"prompt": text, "image": {"bytes": pictures[0]}}) for text in texts]
     judge = scorer(vlm_folder)
     first, second, third = judge(given)
-    assert second == Failure("the prompt holds '<image>', this model's word for a picture")
+    assert second == Failure("the prompt holds '<image>', this model's word for an image")
     assert [first.score, third.score] == pytest.approx(
         values(judge([given[0], given[2]])), abs=1e-6
     )

@@ -74,7 +74,7 @@ def _pictures() -> Any:
 
 
 def _llava(folder: Path) -> None:
-    """LLaVA: the picture's tokens stand in the text, and the model goes on with it."""
+    """LLaVA: the image's tokens stand in the text, and the model goes on with it."""
     from transformers import (
         CLIPVisionConfig,
         LlamaConfig,

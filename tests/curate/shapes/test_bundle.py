@@ -99,7 +99,7 @@ def test_clip_prefers_right_captions(wrong: str, floor: float) -> None:
 
 
 def pairs(wrong: str, count: int) -> tuple[list[Any], list[str], list[str]]:
-    """Held-out pictures of two objects of different colours, with right and wrong captions."""
+    """Held-out images of two objects of different colours, with right and wrong captions."""
     from PIL import Image
 
     rng = np.random.default_rng(6)

@@ -49,7 +49,7 @@ def test_it_is_found_by_its_name() -> None:
 
 
 def test_samples_follow_held_out_prompts_well_above_chance(pipeline: Any) -> None:
-    """Of the facts asked for 24 pictures show at least half as many more than others' prompts ask.
+    """Of the facts asked for 24 images show at least half as many more than others' prompts ask.
 
     The model card has the figures.
     """
@@ -69,7 +69,7 @@ def test_samples_follow_held_out_prompts_well_above_chance(pipeline: Any) -> Non
 
 
 def shown(wanted: list[SceneGraph], seen: list[SceneGraph]) -> float:
-    """The mean share of wanted facts that the pictures show."""
+    """The mean share of wanted facts that the images show."""
     shares = [
         len(w.facts() & s.facts()) / len(w.facts()) for w, s in zip(wanted, seen, strict=True)
     ]

@@ -24,7 +24,7 @@ STEPS = (steps.make_prompts, steps.generate, steps.annotate, steps.score, steps.
 
 
 def configured(model: Path, **pair: Any) -> Config:
-    """Pairs by CLIP: pictures of random weights show nothing that is right."""
+    """Pairs by CLIP: images of random weights show nothing that is right."""
     return tiny_config(
         model, score={"scorers": ["composition", "clip"]}, pair={"weights": {"clip": 1.0}, **pair}
     )
@@ -101,7 +101,7 @@ def test_every_step_makes_what_it_makes_in_a_local_folder(
         patch.setattr("invdpo.curate.storage.atomic.put", interrupt)
         with pytest.raises(KeyboardInterrupt):
             steps.pair(ws, fewer, anew)
-    assert steps.pair(ws, config, OPTIONS).made > 2, "half a data set is none"
+    assert steps.pair(ws, config, OPTIONS).made > 2, "half a dataset is none"
     assert steps.pair(ws, fewer, anew).made == 2
     steps.pair(here, fewer, anew)
     assert files(ws.dataset_dir) == files(here.dataset_dir)

@@ -264,12 +264,12 @@ def test_options_stand_under_the_part_they_belong_to() -> None:
     lines = invdpo("curate", "run", "--help").stdout.splitlines()
     assert lines[0].endswith(" curate run [OPTIONS] WORK")
     heads = [line.rstrip(":") for line in lines[1:] if re.match(r"\w.*:$", line)]
-    sections = ["Prompts", "Candidates", "Annotations", "Scores", "Pairs", "Data set"]
+    sections = ["Prompts", "Candidates", "Annotations", "Scores", "Pairs", "Dataset"]
     assert heads == ["Arguments", *sections, "Common options"]
     place = {name: lines.index(f"{name}:") for name in heads}
     options = {line.split()[0]: n for n, line in enumerate(lines) if line.startswith("  --")}
     assert place["Prompts"] < options["--num-prompts"] < place["Candidates"]
-    assert place["Pairs"] < options["--min-margin"] < place["Data set"]
+    assert place["Pairs"] < options["--min-margin"] < place["Dataset"]
     assert options["--json"] > place["Common options"]
 
 

@@ -58,8 +58,8 @@ def test_what_is_done_is_told(work: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["nowhere"], "nowhere: no data set"),
-        (["work/scores"], "work/scores: no data set"),
+        (["nowhere"], "nowhere: no dataset"),
+        (["work/scores"], "work/scores: no dataset"),
         (["work", "--order", "best"], "--order: found 'best'; allowed: random, doubtful, set."),
     ],
 )

@@ -198,8 +198,8 @@ def test_names_that_lead_elsewhere(shelf: Shelf, tmp_path: Path, name: str) -> N
 def test_what_is_not_there(shelf: Shelf, tmp_path: Path) -> None:
     shelf.hub.add("datasets", "lab/other", **{"README.md": b"card"})
     for repo, revision, expected in (
-        ("lab/none", None, "no such data set on the Hub, or none"),
-        ("lab/set", "v9", "no such data set on the Hub with a revision 'v9'"),
+        ("lab/none", None, "no such dataset on the Hub, or none"),
+        ("lab/set", "v9", "no such dataset on the Hub with a revision 'v9'"),
         ("lab/other", None, "not pushed by `invdpo curate push`"),
     ):
         with pytest.raises(HubError, match=expected):
@@ -220,7 +220,7 @@ def test_the_command(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     result = CliRunner().invoke(app, ["curate", "pull", "lab/set", "back"])
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("6 pairs, ")
-    assert "data set and workspace in back" in result.stdout
+    assert "dataset and workspace in back" in result.stdout
     assert "Next: invdpo train back/dataset" in result.stderr
     again = CliRunner().invoke(app, ["curate", "pull", "lab/set", "back", "--json"])
     assert again.exit_code == 1
@@ -233,7 +233,7 @@ def test_pairs_of_pictures_that_were_not_pushed(shelf: Shelf, tmp_path: Path) ->
     ws = Workspace(tmp_path / "back")
     before = (ws.dataset_dir / SHARD).read_bytes()
     other = Config(pair=PairConfig(weights={"clip": 1.0}, min_margin=0.1))
-    with pytest.raises(DataError, match=r"have no picture here(.|\n)*--with-candidates"):
+    with pytest.raises(DataError, match=r"have no image here(.|\n)*--with-candidates"):
         steps.pair(ws, other, RunOptions(overwrite=True, progress=False))
     assert (ws.dataset_dir / SHARD).read_bytes() == before
     push(shelf.work, candidates=True)

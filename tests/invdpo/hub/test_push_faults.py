@@ -200,8 +200,8 @@ def spoil(work: Path, what: str) -> Path:
     ("what", "expected"),
     [
         ("nothing", "no such folder"),
-        ("no", "no data set: neither data/"),
-        ("no set", "this workspace has no data set yet. First run: invdpo curate pair"),
+        ("no", "no dataset: neither data/"),
+        ("no set", "this workspace has no dataset yet. First run: invdpo curate pair"),
         ("no card", "README.md: the card is missing"),
         ("no features", "its YAML head lacks dataset_info"),
         ("shard missing", "found 1 shards of train, expected 2"),

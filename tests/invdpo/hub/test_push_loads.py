@@ -1,4 +1,4 @@
-"""A pushed data set as `datasets` loads it from the Hub."""
+"""A pushed dataset as `datasets` loads it from the Hub."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def workspace(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data set in `place`, which becomes the folder in which commands run."""
+    """A dataset in `place`, which becomes the folder in which commands run."""
     write_pairs(place / "work/dataset", "train", [row(n) for n in range(4)])
     write_pairs(place / "work/dataset", "validation", [row(n) for n in range(4, 6)])
     (place / "work/invdpo.yaml").write_text(SMALL)

@@ -1,4 +1,4 @@
-"""Every picture has the colours that a viewer shows: against ImageCms, or in closed form."""
+"""Every image has the colours that a viewer shows: against ImageCms, or in closed form."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ CASES: dict[str, Callable[[], tuple[bytes, Pixels]]] = {
     "animated PNG": lambda: animation("PNG"),
     "animated WebP": lambda: animation("WEBP"),
     "pages of a TIFF": lambda: animation("TIFF"),
-    "pictures of an MPO": lambda: animation("MPO"),
+    "images of an MPO": lambda: animation("MPO"),
 }
 
 

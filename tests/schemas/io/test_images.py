@@ -1,4 +1,4 @@
-"""Which pictures are read and which way up; nothing but `DataError` comes of bad ones."""
+"""Which images are read and which way up; nothing but `DataError` comes of bad ones."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert (decode(buffer.getvalue()).mode, decode(buffer.getvalue()).size) == ("RGB", (5, 4))
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_can_not_be_decoded(content: bytes) -> None:
     for read in (shown_size, decode):
         with pytest.raises(DataError, match=r"^image can't be decoded: \w"):
@@ -118,7 +118,7 @@ def test_the_header_is_enough_for_the_size() -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(FORMATS), st.integers(0, 2**32))
 def test_damage_raises_nothing_but_data_error(kind: str, seed: int) -> None:
-    """Bytes anywhere are changed, the EXIF block included: it is a picture then, or none."""
+    """Bytes anywhere are changed, the EXIF block included: it is an image then, or none."""
     draw = random.Random(seed)
     content = bytearray(picture(kind, 6))
     for _ in range(draw.randint(1, 8)):
@@ -134,7 +134,7 @@ def test_damage_raises_nothing_but_data_error(kind: str, seed: int) -> None:
     [
         (None, "no bytes"),
         (b"", "no bytes"),
-        (b"no picture at all", "not a known image format"),
+        (b"no image at all", "not a known image format"),
         (png()[:200], "truncated|broken|Truncated"),
         (png()[:60] + b"\0" * 900, "image can't be decoded"),
     ],

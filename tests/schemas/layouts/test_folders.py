@@ -13,7 +13,7 @@ from tests.train.tiny import png
 
 
 def pair(folder: Path, stem: str, caption: bytes | None = b"a circle") -> None:
-    """One name on both sides; its pictures follow from the name."""
+    """One name on both sides; its images follow from the name."""
     write_file(folder / "chosen" / f"{stem}.png", png(2 * sum(stem.encode())))
     write_file(folder / "rejected" / f"{stem}.png", png(2 * sum(stem.encode()) + 1))
     if caption is not None:
@@ -35,11 +35,11 @@ def test_what_has_no_partner_is_counted_with_its_name(tmp_path: Path) -> None:
 def test_two_pictures_of_one_name_are_ambiguous(side: str, tmp_path: Path) -> None:
     pair(tmp_path, "a")
     write_file(tmp_path / side / "a.webp", png(9))
-    assert open_dataset(tmp_path).pairs("train").skipped == {"two pictures of one name": 1}
+    assert open_dataset(tmp_path).pairs("train").skipped == {"two images of one name": 1}
 
 
 def test_nothing_of_a_folder_is_left_out_without_a_count(tmp_path: Path) -> None:
-    """Pictures of every ending are pairs, or a row that says why they are none."""
+    """Images of every ending are pairs, or a row that says why they are none."""
     kinds = {
         "gif": "GIF",
         "jfif": "JPEG",
@@ -53,17 +53,17 @@ def test_nothing_of_a_folder_is_left_out_without_a_count(tmp_path: Path) -> None
             file = io.BytesIO()
             Image.new("RGB", (8, 8), colour).save(file, kind)
             write_file(tmp_path / side / f"{number}.{suffix}", file.getvalue())
-        write_file(tmp_path / "chosen" / f"{number}.txt", f"picture {number}".encode())
+        write_file(tmp_path / "chosen" / f"{number}.txt", f"image {number}".encode())
     pair(tmp_path, "half")
     (tmp_path / "rejected" / "half.png").rename(tmp_path / "rejected" / "half.avif")
     pair(tmp_path, "source")
-    write_file(tmp_path / "chosen" / "source.psd", b"beside the picture that was made from it")
+    write_file(tmp_path / "chosen" / "source.psd", b"beside the image that was made from it")
     write_file(tmp_path / "chosen" / "gone.txt", b"a caption alone")
     write_file(tmp_path / "chosen" / "more" / "x.png", png(1))
     pairs = open_dataset(tmp_path).pairs("train")
     assert len(pairs.pairs) == len(kinds) + 1
     assert pairs.skipped == {
-        "picture format is not read": 3,
+        "image format is not read": 3,
         "image missing": 1,
         "folder inside is not searched": 1,
     }
@@ -124,7 +124,7 @@ def test_names_from_a_mac_find_their_partners(decomposed: str, tmp_path: Path) -
 def test_one_name_in_two_unicode_forms_is_ambiguous(tmp_path: Path) -> None:
     pair(tmp_path, "caf\u00e9")
     write_file(tmp_path / "rejected" / "cafe\u0301.png", png(9))
-    assert open_dataset(tmp_path).pairs("train").skipped == {"two pictures of one name": 1}
+    assert open_dataset(tmp_path).pairs("train").skipped == {"two images of one name": 1}
 
 
 @pytest.mark.parametrize("stored", ["a cat\nand a dog", "a cat\rand a dog", "a bird"])

@@ -1,4 +1,4 @@
-"""Names of splits, folders and pictures in data sets of others."""
+"""Names of splits, folders and images in datasets of others."""
 
 from __future__ import annotations
 

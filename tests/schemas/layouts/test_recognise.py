@@ -152,7 +152,7 @@ def test_a_wrong_format_says_what_it_lacks(data_format: str, problem: str, tmp_p
     invdpo(tmp_path)
     with pytest.raises(DataError) as error:
         open_dataset(tmp_path, data_format)
-    assert f"no data set in the layout {data_format}." in str(error.value)
+    assert f"no dataset in the layout {data_format}." in str(error.value)
     assert problem in str(error.value)
     assert "preference:" not in str(error.value)
 

@@ -1,4 +1,4 @@
-"""Filling a cache: by several processes, through kills, and with pictures of several shapes."""
+"""Filling a cache: by several processes, through kills, and with images of several shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the noise of a point comes from: inversion, the picture's own seed, or fresh."""
+"""Where the noise of a point comes from: inversion, the image's own seed, or fresh."""
 
 from __future__ import annotations
 

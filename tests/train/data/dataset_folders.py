@@ -1,4 +1,4 @@
-"""Small data sets of every layout, all with the same two pairs."""
+"""Small datasets of every layout, all with the same two pairs."""
 
 from __future__ import annotations
 

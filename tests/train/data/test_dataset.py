@@ -20,11 +20,11 @@ from invdpo.train.data import LAYOUTS, DataSet, image_id, open_dataset
 from tests.train.data.dataset_folders import write_file, write_table
 from tests.train.tiny import png, row, write_pairs
 
-BAD = b"no picture at all"
+BAD = b"no image at all"
 
 
 def spoilt(folder: Path, count: int, bad: set[int]) -> DataSet:
-    """A data set of which some rows hold no picture, on either side."""
+    """A dataset of which some rows hold no image, on either side."""
     sides = ({"chosen": BAD}, {"rejected": BAD})
     rows = [row(n, **sides[n % 2] if n in bad else {}) for n in range(count)]
     write_pairs(folder, "train", rows)

@@ -1,4 +1,4 @@
-"""Data sets of the Hub: one real download over the loopback, and every way that it fails."""
+"""Datasets of the Hub: one real download over the loopback, and every way that it fails."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def client(code: str, cwd: Path, environment: dict[str, str]) -> subprocess.Comp
 
 
 def uploaded(hub: HubServer, name: str, folder: Path) -> Repo:
-    """A folder as a data set of the Hub, its large files in the LFS store."""
+    """A folder as a dataset of the Hub, its large files in the LFS store."""
     paths = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
     files = {path: p.read_bytes() for path, p in paths.items()}
     hub.objects.update({hashlib.sha256(content).hexdigest(): content for content in files.values()})
@@ -100,10 +100,10 @@ def test_a_data_set_with_paths_comes_over_the_wire(tmp_path: Path) -> None:
     assert "pairs.parquet" in result["files"]
     gone, hidden, revision = result["errors"]
     assert gone.startswith(
-        "alice/gone: no such file or folder here, and no such data set on the Hub"
+        "alice/gone: no such file or folder here, and no such dataset on the Hub"
     )
     assert hidden.startswith(
-        "bob/hidden: no such file or folder here, and no such data set on the Hub"
+        "bob/hidden: no such file or folder here, and no such dataset on the Hub"
     )
     assert revision.startswith("alice/pairs: has no revision 'v9' on the Hub.")
     assert TOKEN not in done.stdout
@@ -128,7 +128,7 @@ def test_other_forms_are_told_before_anything_is_downloaded(tmp_path: Path) -> N
             "    except DataError as error:\n        print(error)"
         )
         done = client(code, tmp_path, hub.environment(home=tmp_path / "hf"))
-    assert "alice/saved: no data set in a known layout, found dataset_dict.json, " in done.stdout
+    assert "alice/saved: no dataset in a known layout, found dataset_dict.json, " in done.stdout
     assert "Nothing was downloaded." in done.stdout
     assert "load_from_disk as load" in done.stdout
     assert (
@@ -212,7 +212,7 @@ def test_the_links_of_the_hubs_cache_are_followed(
     for outside in (tmp_path / "other" / "blob", snapshot.parents[1] / "refs" / "main"):
         (snapshot / "images" / "0w.png").unlink()
         (snapshot / "images" / "0w.png").symlink_to(write_file(outside, b""))
-        with pytest.raises(DataError, match="leads out of the data set"):
+        with pytest.raises(DataError, match="leads out of the dataset"):
             open_dataset("alice/pairs").pairs("train")
 
 
@@ -220,7 +220,7 @@ def refused_path(snapshot: Path, path: str) -> None:
     """What the links of the cache may reach, a row may not."""
     rows = [{"prompt": "x", "chosen": path, "rejected": "images/0l.png"}]
     single = write_table(snapshot / "single" / "x.parquet", rows).rename(snapshot / "x.parquet")
-    with pytest.raises(DataError, match="leads out of the data set"):
+    with pytest.raises(DataError, match="leads out of the dataset"):
         open_dataset(single).pairs("train")
     single.unlink()
 
@@ -237,7 +237,7 @@ def refused(kind: type[errors.HfHubHTTPError], status: int) -> Exception:
     [
         (
             refused(errors.RepositoryNotFoundError, 404),
-            "no such file or folder here, and no such data set",
+            "no such file or folder here, and no such dataset",
         ),
         (refused(errors.GatedRepoError, 403), "/datasets/alice/pairs, then run `hf auth login`"),
         (refused(errors.RevisionNotFoundError, 404), "has no revision 'v1' on the Hub"),

@@ -1,4 +1,4 @@
-"""A data set in the Hub's cache whose bytes are not those that the Hub named."""
+"""A dataset in the Hub's cache whose bytes are not those that the Hub named."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from invdpo.train.data import hub
 
 
 def snapshot(root: Path, contents: dict[str, bytes]) -> Path:
-    """A data set in the Hub's cache: files are links to bytes that are named by their hash."""
+    """A dataset in the Hub's cache: files are links to bytes that are named by their hash."""
     folder = root / "snapshots" / "a" / "data"
     folder.mkdir(parents=True, exist_ok=True)
     (root / "blobs").mkdir(exist_ok=True)

@@ -60,7 +60,7 @@ def test_the_estimate_is_what_then_happens(
 def test_times_and_memory_come_from_calls(
     config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each call takes a second: of 8 samples, or of the 8 pictures of 4 pairs."""
+    """Each call takes a second: of 8 samples, or of the 8 images of 4 pairs."""
     seconds = count(0.0)
     monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     estimated = estimate(dataset, tmp_path, config)
@@ -91,7 +91,7 @@ def test_too_little_disk_is_an_error_before_the_start(
     adapter = load_adapter(config, torch.device("cpu"))
     free = output_bytes(adapter, config) + 10_000
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 0, free))
-    with pytest.raises(WorkspaceError, match=r"16 pictures need .* kB.*free.*--cache-points"):
+    with pytest.raises(WorkspaceError, match=r"16 images need .* kB.*free.*--cache-points"):
         train(dataset, tmp_path / "out", config, cache_dir=tmp_path / "cache", progress=False)
     assert not (tmp_path / "cache").exists()
 

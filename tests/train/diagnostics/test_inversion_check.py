@@ -66,5 +66,5 @@ def test_a_grid_the_model_lacks_is_refused(config: TrainConfig, dataset: Path) -
 
 def test_no_readable_picture(config: TrainConfig, tmp_path: Path) -> None:
     write_pairs(tmp_path, "train", [row(0, chosen=png(0)[:500], rejected=png(1))])
-    with pytest.raises(DataError, match="no readable picture"):
+    with pytest.raises(DataError, match="no readable image"):
         check_inversion(tmp_path, config)

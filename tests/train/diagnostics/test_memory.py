@@ -59,7 +59,7 @@ def test_what_is_set_already_is_not_advised_again() -> None:
 
 def test_where_weights_and_states_fill_the_device_no_batch_size_is_advised() -> None:
     first, *rest = full(24)
-    assert "are 40.0 GB before the first picture" in first
+    assert "are 40.0 GB before the first image" in first
     assert "the device has 24.0 GB: no unet_batch_size will do" in first
     assert rest == [
         "optimizer: adafactor: 20.0 GB",

@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
 
 
 def save_owl(folder: Path, kind: str = "Owlv2") -> Path:
-    """OWL-ViT or OWLv2: 16 patches of a picture of 32×32."""
+    """OWL-ViT or OWLv2: 16 patches of an image of 32×32."""
     import transformers
 
     parts: Any = transformers
@@ -60,7 +60,7 @@ def save_owl(folder: Path, kind: str = "Owlv2") -> Path:
 
 
 def save_dino(folder: Path) -> Path:
-    """Grounding DINO on a Swin and a BERT: 24 boxes, pictures with sides of 128 to 192."""
+    """Grounding DINO on a Swin and a BERT: 24 boxes, images with sides of 128 to 192."""
     from transformers import (
         GroundingDinoConfig,
         GroundingDinoForObjectDetection,

@@ -43,7 +43,7 @@ def picture(left: str = "red", right: str = "blue") -> Image.Image:
 
 
 class FakeDetector:
-    """Sees a circle on the left and a square on the right, or nothing in a dark picture."""
+    """Sees a circle on the left and a square on the right, or nothing in a dark image."""
 
     queries: Sequence[DetectionQuery] = ()
 

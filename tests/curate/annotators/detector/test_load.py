@@ -80,7 +80,7 @@ def test_batch_and_order_do_not_matter(
 def test_is_what_transformers_says(
     folder: Path, pictures: list[Image.Image], together: list[RawBoxes]
 ) -> None:
-    """One picture at a time, by the processor and its own post-processing."""
+    """One image at a time, by the processor and its own post-processing."""
     from transformers import AutoModelForZeroShotObjectDetection, AutoProcessor
 
     processor: Any = AutoProcessor.from_pretrained(folder)

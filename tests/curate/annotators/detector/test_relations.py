@@ -56,7 +56,7 @@ def test_direction(right: float, down: float, expected: str | None) -> None:
 
 
 def test_direction_counts_pixels_not_fractions() -> None:
-    """In a picture twice as wide as high, a tenth right is as far as two tenths down."""
+    """In an image twice as wide as high, a tenth right is as far as two tenths down."""
     second = moved(0.25, 0.3)
     assert direction(HERE, second, SQUARE) == "above"
     assert direction(HERE, second, (1024, 512)) == "left of"
