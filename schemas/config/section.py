@@ -30,7 +30,8 @@ are most of its work."""
 RUNTIME: dict[str, Any] = {"fingerprint": False}
 """Marks a field that says how work is done, not what comes out."""
 OPTIONAL: dict[str, Any] = {"fingerprint": "when used"}
-"""Marks a field that was added later: it counts only when used, so older workspaces stay valid."""
+"""Marks a field that was added later: it counts only when used, so older workspaces stay valid.
+`unused` names the value that means as much as its absence where that is not the default."""
 LOCAL: dict[str, Any] = {"local": True}
 """Marks an address, a variable, a path, a model or a plug-in: a file that came with data may name
 one, but somebody on this machine has to confirm it before it is used; see `trust`."""
@@ -126,4 +127,5 @@ class Section(BaseModel):
         return self.model_dump(mode="json", exclude=left_out)
 
     def _is_used(self, name: str) -> bool:
-        return bool(getattr(self, name) != type(self).model_fields[name].default)
+        info = type(self).model_fields[name]
+        return bool(getattr(self, name) != marks(info).get("unused", info.default))

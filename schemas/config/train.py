@@ -75,12 +75,12 @@ class TrainConfig(Section):
         "was drawn from (by its seed), or anew for each prompt and point.",
         json_schema_extra=OPTIONAL,
     )
-    fresh_noise: float = Field(
-        0.0,
+    fresh_noise: float | None = Field(
+        None,
         ge=0,
         le=1,
-        description="Share of fresh noise in the points of a trajectory (eta); `endpoint` only.",
-        json_schema_extra=OPTIONAL,
+        description="Share of fresh noise in a trajectory (eta); 0.8 for `endpoint`, else 0.",
+        json_schema_extra=OPTIONAL | {"unused": 0.0},
     )
     beta: float = Field(
         2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
@@ -292,7 +292,7 @@ class TrainConfig(Section):
 
     @field_validator("fresh_noise")
     @classmethod
-    def _needs_endpoint(cls, value: float, info: ValidationInfo) -> float:
+    def _needs_endpoint(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value and info.data.get("residual", "endpoint") != "endpoint":
             raise ValueError("only residual `endpoint` has a target with fresh noise; expected 0")
         if value and info.data.get("noise") == "fresh":

@@ -23,6 +23,7 @@ from invdpo.train.models.diffusion import Diffusion
 from invdpo.train.models.rectified_flow import RectifiedFlow
 from invdpo.train.objective import noise_error
 from invdpo.train.schedule import NoiseProcess
+from invdpo.train.splits import resolve_config
 from tests.train.tiny import pairs_of
 
 CPU = torch.device("cpu")
@@ -126,6 +127,24 @@ def test_the_first_loss_is_ln_2_so_that_e_0_belongs_to_its_points(
     train(dataset, tmp_path / "out", config, progress=False, on_step=metrics.append)
     assert metrics[0]["loss"] == pytest.approx(0.693147, abs=2e-3)
     assert metrics[0]["grad_norm"] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "share"),
+    [
+        ({}, 0.8),
+        ({"residual": "implied"}, 0.0),
+        ({"noise": "own"}, 0.0),
+        ({"objective": "diffusion-dpo"}, 0.0),
+        ({"fresh_noise": 0.0}, 0.0),
+        ({"fresh_noise": 0.3}, 0.3),
+    ],
+)
+def test_the_default_share_is_that_of_the_study_where_it_was_studied(
+    config: TrainConfig, changes: dict[str, Any], share: float
+) -> None:
+    changed = config.model_copy(update={"residual": "endpoint", "fresh_noise": None, **changes})
+    assert resolve_config(changed, load_adapter(config, CPU)).fresh_noise == share
 
 
 def test_other_residuals_have_no_target_with_fresh_noise() -> None:

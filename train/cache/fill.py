@@ -239,7 +239,7 @@ class CacheBuilder:
         """What is kept of a point with fresh noise (R, C, H, W): of the trajectories `row` (R,)."""
         process, on_device = self.cache.process, row.to(latent.device)
         clean = latent[on_device]
-        share = 1.0 if self.config.noise == "fresh" else self.config.fresh_noise
+        share = 1.0 if self.config.noise == "fresh" else self.config.fresh_noise or 0.0
         mixed = mix_fresh_noise(process, x[on_device], clean, level, fresh, share)
         mixed = mixed.to(getattr(torch, self.config.cache_dtype))
         prediction = reference.unguided(mixed.float(), timestep, row)

@@ -50,9 +50,13 @@ ADDED_LATER = (
 )
 """Options that were not there yet, as lines of the file."""
 DEFAULTS_THEN = {
-    "train": {"weighting": "min_snr", "lora_targets": ("to_q", "to_k", "to_v", "to_out.0")}
+    "train": {
+        "weighting": "min_snr",
+        "lora_targets": ("to_q", "to_k", "to_v", "to_out.0"),
+        "fresh_noise": 0.0,
+    }
 }
-"""Where the default is `auto` now, what it was; for the models of then it still means the same."""
+"""Where the default is another one now, what it was."""
 ODD_FOLDERS = ("folders/a,b@c+d=2", "folders/a@b", "runs/rate=0.1,2")
 Values = dict[str, Any]
 
