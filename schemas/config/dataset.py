@@ -26,12 +26,12 @@ class DatasetConfig(Section):
     )
     round: Count | None = Field(
         None,
-        description="Number of the round in which the images were drawn, as the column `round`.",
+        description="Round in which the images were generated; stored in the column `round`.",
         json_schema_extra=OPTIONAL,
     )
     license: str | None = Field(
         None,
-        description="Licence on the card, as the Hub names it; that of the models if not given.",
+        description="Licence on the card, as the Hub names it; the models' licence if not given.",
         json_schema_extra=RUNTIME | TRAVELS,
     )
 

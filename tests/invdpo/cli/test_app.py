@@ -67,9 +67,9 @@ def test_every_field_is_a_flag(path: str) -> None:
 
 def test_help_says_what_a_field_is_its_default_and_its_choices() -> None:
     text = " ".join(invdpo("train", "--help").stdout.split())
-    assert "--objective inversion-dpo|diffusion-dpo|sft What is optimised. [inversion-dpo]" in text
-    assert "--lora-targets A,B,... Layers the LoRA adapts; `auto` for" in text
-    assert "the model's usual. [auto]" in text
+    assert "--objective inversion-dpo|diffusion-dpo|sft Training objective. [inversion-dpo]" in text
+    assert "--lora-targets A,B,... Layers that the LoRA adapts;" in text
+    assert "`auto`: the usual ones. [auto]" in text
     assert "--max-steps INTEGER" in text
 
 
