@@ -124,7 +124,10 @@ def _figures(result: TrainResult) -> dict[str, Any]:
     if result.best_loss is not None:
         figures["validation loss at that step"] = f"{result.best_loss:.4g}"
     last = _last_metrics(result.output / "metrics.jsonl")
-    for prefix, pairs in (("", "the last batch"), ("validation/", "validation pairs, last look")):
+    for prefix, pairs in (
+        ("", "the last batch"),
+        ("validation/", "validation pairs, last validation"),
+    ):
         for metric, name in REWARDS.items():
             if f"{prefix}{metric}" in last:
                 figures[f"{name}, {pairs}"] = f"{last[prefix + metric]:.4g}"

@@ -22,12 +22,12 @@ def require_model(dataset: str, curated: Config, output: Path) -> str | None:
     others = sorted(models - {EMBEDDED})
     if not others:
         known = models or not (Path(dataset).exists() or is_hub_id(dataset))
-        return None if known else "No --model was given: the embedded one is tuned."
+        return None if known else "No --model was given: the embedded model is tuned."
     command = shlex.join(["invdpo", "train", dataset, "--output", str(output), "--model"])
     raise ConfigError(
         f"train.model: not given, and the images of {dataset} are those of {', '.join(others)}; "
-        f"the default is the embedded model. Name one:\n"
-        f"  {command} {shlex.quote(others[0])}\n  {command} {EMBEDDED}"
+        f"the default is the embedded model. Name the model:\n  {command} "
+        f"{shlex.quote(others[0])}\n  {command} {EMBEDDED}"
     )
 
 

@@ -28,7 +28,9 @@ def evaluation_text(evaluations: Sequence[Evaluation], base: str, data: Mapping[
     """A table for each tuned model, then where everything is."""
     parts = [part for one in evaluations for part in _tables(one, base)]
     exported = [f"{folder}: {model}" for folder, model in data.get("export", {}).items()]
-    parts += ["\n".join(["Images for the benchmark's own judges:", *exported])] if exported else []
+    parts += (
+        ["\n".join(["Images for the benchmark's own evaluator:", *exported])] if exported else []
+    )
     return "\n\n".join([*parts, f"Images, base beside tuned: {data['page']} and {data['grid']}"])
 
 

@@ -45,13 +45,14 @@ class RoundOptions(CommonOptions):
     """How the rounds are run; none of it changes what comes out."""
 
     engine: Annotated[
-        str, typer.Option(help="What runs the parts of curation: local or ray.", metavar="NAME")
+        str,
+        typer.Option(help="Engine that runs the parts of curation: local or ray.", metavar="NAME"),
     ] = "local"
     part_size: Annotated[
         int | None,
         typer.Option(help="Prompts per part of the work.", min=1, metavar="INTEGER"),
     ] = None
-    repair: Annotated[bool, typer.Option("--repair", help="Make damaged parts again.")] = False
+    repair: Annotated[bool, typer.Option("--repair", help="Remake damaged parts.")] = False
 
 
 def enter(app: typer.Typer) -> None:
@@ -61,7 +62,7 @@ def enter(app: typer.Typer) -> None:
 
 
 def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
-    """Improve a model in rounds: draw, judge, pair, train, and again with the new model."""
+    """Improve a model in rounds: generate, score, pair, train; repeat with the new model."""
     from invdpo.curate.runner import RunOptions
     from invdpo.rounds.run import improve as run_rounds
 

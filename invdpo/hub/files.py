@@ -103,7 +103,7 @@ def verify(
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise HubError(
-            f"{repo_id}: {wrong[0]}{more} did not arrive as sent: the Hub lists another hash or "
+            f"{repo_id}: {wrong[0]}{more} did not arrive intact: the Hub lists another hash or "
             "none.\nDelete it there and push again."
         )
 

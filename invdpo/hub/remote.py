@@ -64,9 +64,9 @@ def check_same_dataset(repo_id: str, local: LocalDataset, remote: Remote, force:
         )
     if old is not None and old.ancestry and old.ancestry != mine:
         raise HubError(
-            f"{repo_id} holds another dataset, made of other candidates.\n"
-            f"{_differences(old.ancestry, mine)}\n"
-            "Choose another name, or replace it with --force."
+            f"{repo_id} holds another dataset, made from other "
+            f"candidates.\n{_differences(old.ancestry, mine)}\nChoose another name, or replace "
+            "it with --force."
         )
     if old is not None and not old.ancestry and old.pairs:
         _check_same_files(repo_id, local, old)
@@ -92,6 +92,6 @@ def _check_same_files(repo_id: str, local: LocalDataset, old: Manifest) -> None:
     theirs = {n: f["sha256"] for n, f in old.files.items() if n.startswith("data/")}
     if mine != theirs:
         raise HubError(
-            f"{repo_id} holds another dataset, and it is unknown what made either of them. "
-            "Choose another name, or replace it with --force."
+            f"{repo_id} holds another dataset, and the origin of both is unknown. Choose another "
+            "name, or replace it with --force."
         )

@@ -42,12 +42,12 @@ class RoundsEstimate:
         """One figure a line."""
         rows = (
             ("rounds to do", f"{self.rounds}"),
-            ("images to draw", f"{self.images:,}"),
+            ("images to make", f"{self.images:,}"),
             (
                 "UNet forwards",
                 f"{self.forwards:,}, of which {self.training_forwards:,} in training steps",
             ),
-            ("time", f"about {format_seconds(self.seconds)} in the UNet, judging by a few calls"),
+            ("time", f"about {format_seconds(self.seconds)} in the UNet, measured by a few calls"),
             ("disk", f"about {format_bytes(self.bytes)}; free: {format_bytes(self.free_bytes)}"),
         )
         return "\n".join(f"{name:<16} {value}" for name, value in rows)

@@ -32,7 +32,7 @@ def read_improvement(root: Path, config: Config) -> Improvement:
     """What the rounds in a folder have come to. Raises `WorkspaceError` where there are none."""
     record = read_record(root)
     if record is None or not record.results:
-        raise WorkspaceError(f"{root}: no round is judged yet. Run: invdpo improve {root}")
+        raise WorkspaceError(f"{root}: no round has been evaluated yet. Run: invdpo improve {root}")
     return Improvement(RoundPlan(root, config), record.results)
 
 

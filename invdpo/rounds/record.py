@@ -67,5 +67,5 @@ def read_record(root: Path) -> Record | None:
         results = tuple(RoundResult(**result) for result in content["rounds"])
         return Record(content["config"], results)
     except (ValueError, KeyError, TypeError):
-        text = f"{path}: damaged, or written by another version."
-        raise WorkspaceError(f"{text} Remove it; finished steps are kept and read again.") from None
+        text = f"{path}: damaged, or written by another version of invdpo."
+        raise WorkspaceError(f"{text} Remove it and run again; finished steps are kept.") from None

@@ -45,7 +45,8 @@ def _train_in_processes(plan: RoundPlan, number: int, dataset: Path, cache: Path
     if done.returncode:
         raise ModelError(
             f"Round {number}: the training by {count} processes ended with status "
-            f"{done.returncode}; what they wrote to stderr says why. Run the same command to go on."
+            f"{done.returncode}; see stderr for the reason. Run the same command again to "
+            "continue."
         )
 
 

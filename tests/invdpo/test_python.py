@@ -121,7 +121,9 @@ def test_a_pair_is_shown_with_its_text_escaped(tables: Any) -> None:
 def test_what_is_wrong_is_told(tables: Any) -> None:
     with pytest.raises(invdpo.ConfigError, match="found 'draw'; allowed: prompts, generate, ann"):
         invdpo.Workspace(tables.root).run("draw")
-    with pytest.raises(invdpo.ConfigError, match="config: found dict; expected sections"):
+    with pytest.raises(
+        invdpo.ConfigError, match="config: found dict; expected a mapping of sections"
+    ):
         invdpo.Workspace(tables.root, {"num_prompts": 8})  # type: ignore[dict-item]
 
 

@@ -56,9 +56,9 @@ def test_the_text_tells_what_is_not_known() -> None:
         "10 images; not timed: a server would be asked",
         "10 images; not timed: its weights are not here",
         "lab/a: 1.0 MB of 2.0 MB to download",
-        "lab/b: size not known: the Hub can't be asked, and it is not here",
+        "lab/b: size unknown: not on this machine, and the Hub can't be reached",
         "3 questions, tokens: about 30 in, at most 6,144 out; budget: 5,000 tokens",
         "not known",
         "not known of images",
-        "about 20 s, without annotate vlm, score clip, judging by a few real calls here",
+        "about 20 s, without annotate vlm, score clip, measured by a few calls on this machine",
     ]

@@ -40,7 +40,7 @@ def test_what_knows_this_machine_only_says_so(
     monkeypatch.chdir(tmp_path)
     status, text = invoke(*words)
     assert status == 1
-    assert "Copy it here first" in text
+    assert "Copy the data here first" in text
     assert list(tmp_path.iterdir()) == []
 
 

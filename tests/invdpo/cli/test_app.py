@@ -155,7 +155,7 @@ def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     data = json.loads(result.stdout)
     assert data["steps"][0]["planned"] == 400
-    assert "generate: can only be planned once" in result.stderr
+    assert "generate: can be planned only after" in result.stderr
     assert not (tmp_path / "work").exists()
     expected = data["estimate"]
     names = ["generate", "annotate shapes", "score composition", "score clip"]

@@ -127,9 +127,12 @@ def test_what_is_named_wrong_is_told_at_once(tuned: Path, dataset: Path, tmp_pat
     report["config"]["model"] = "embedded"
     (other / "training.json").write_text(json.dumps(report))
     for words, text in (
-        ([], "Name what was tuned: invdpo eval TUNED"),
+        ([], "Give one: invdpo eval TUNED"),
         ([tuned, "--checkpoints"], "no checkpoints/step-"),
-        ([tuned, other], f"but {other} from embedded; models that are compared share one base"),
+        (
+            [tuned, other],
+            f"but {other} from embedded; models can be compared only if they share a base",
+        ),
         ([tuned, "--held-out", "nsfw"], "eval.held_out: found nsfw, which is not among"),
         ([tuned, "--export", "wise"], "--export: found 'wise'; expected geneval or t2i"),
     ):

@@ -173,7 +173,7 @@ def test_a_full_stdout_is_an_error_in_one_line(tmp_path: Path, words: str) -> No
     result = shell(f"$python -m invdpo {words} > /dev/full", tmp_path)
     assert (result.returncode, result.stderr) == (
         1,
-        "Error: stdout takes no more (No space left on device).\n",
+        "Error: can't write to stdout (No space left on device).\n",
     )
 
 
@@ -260,7 +260,7 @@ def test_ctrl_c_before_anything_was_begun(tmp_path: Path) -> None:
         check=False,
     )
     assert (found.returncode, found.stdout) == (130, "")
-    assert found.stderr == "\nStopped before anything was begun.\n"
+    assert found.stderr == "\nStopped before anything was started.\n"
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

@@ -120,7 +120,7 @@ FAULTS = [
     (Fault("resolve", status=403, at=3, text="No"), "no right to read there (No)"),
     (Fault("resolve", status=500, at=3, times=99), "the Hub failed (500"),
     (Fault("lfs-get", "halve", times=99), "the Hub can't be reached at http://127.0.0.1:"),
-    (Fault("lfs-get", "garble"), "has another hash than when it was pushed"),
+    (Fault("lfs-get", "garble"), "differs from that of the pushed file"),
 ]
 
 
@@ -190,7 +190,7 @@ def test_names_that_lead_elsewhere(shelf: Shelf, tmp_path: Path, name: str) -> N
     manifest = json.loads(repo.files()["invdpo.json"])
     manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
     repo.put("main", {"invdpo.json": json.dumps(manifest).encode(), name: b"e"}, "evil")
-    with pytest.raises(HubError, match="which no push writes"):
+    with pytest.raises(HubError, match="which `invdpo curate push` never writes"):
         pull(tmp_path / "place" / "back")
     assert not (tmp_path / "place/back").exists()
 

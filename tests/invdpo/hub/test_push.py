@@ -194,7 +194,7 @@ def test_a_set_of_unknown_origin_is_the_same_by_its_bytes(
     path = folder / "data/train-00000-of-00001.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)
     refused = push(path=folder)
-    assert "it is unknown what made either" in refused.stderr
+    assert "the origin of both is unknown" in refused.stderr
     pushed("--force", path=folder)
 
 

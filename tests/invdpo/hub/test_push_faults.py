@@ -39,17 +39,17 @@ def push(path: Path, repo: str = "lab/set", **options: Any) -> PushResult:
 
 FAULTS = [
     (Fault("whoami", status=401), "the Hub refused the token (401)"),
-    (Fault("create", status=403, text="Forbidden"), "no right to write there (Forbidden)"),
+    (Fault("create", status=403, text="Forbidden"), "no write access (Forbidden)"),
     (Fault("create", status=429, text="Slow"), "the Hub takes no more requests for now (429)"),
-    (Fault("lfs-batch", status=403, text="No"), "no right to write there (No)"),
-    (Fault("lfs-put", status=403, text="Expired", times=9), "no right to write there (Expired)"),
+    (Fault("lfs-batch", status=403, text="No"), "no write access (No)"),
+    (Fault("lfs-put", status=403, text="Expired", times=9), "no write access (Expired)"),
     (Fault("lfs-put", "cut", times=99), "the Hub can't be reached at http://127.0.0.1:"),
     (Fault("lfs-put", status=500, times=99), "the Hub failed (500"),
     (Fault("commit", status=409, text="Conflict"), "changed by someone else meanwhile"),
     (Fault("commit", status=412, text="Behind"), "changed by someone else meanwhile"),
     (Fault("commit", status=429, text="Slow"), "the Hub takes no more requests for now (429)"),
     (Fault("commit", status=500, text="Oops"), "the Hub failed (500: Oops)"),
-    (Fault("commit", status=403, text=f"no {TOKEN}"), "no right to write there (no hf_…)"),
+    (Fault("commit", status=403, text=f"no {TOKEN}"), "no write access (no hf_…)"),
     (Fault("tree", status=500, times=9), "the Hub failed (500"),
 ]
 
@@ -103,7 +103,7 @@ def test_a_shard_that_is_cut_once_goes_through(hub: HubServer, work: Path) -> No
 
 def test_other_bytes_than_were_sent_are_found(hub: HubServer, work: Path) -> None:
     hub.faults = [Fault("lfs-put", "garble")]
-    with pytest.raises(HubError, match=r"parquet did not arrive as sent: the Hub lists another"):
+    with pytest.raises(HubError, match=r"parquet did not arrive intact: the Hub lists another"):
         push(work)
 
 
@@ -223,7 +223,7 @@ def test_a_newer_version_pushed_it(hub: HubServer, work: Path) -> None:
     repo = hub.dataset("lab/set")
     newer = repo.files()["invdpo.json"].replace(b'"format": 1', b'"format": 2')
     repo.put("main", {"invdpo.json": newer}, "newer")
-    with pytest.raises(HubError, match="a newer version than this one"):
+    with pytest.raises(HubError, match="which is newer than this version"):
         push(work)
     repo.put("main", {"invdpo.json": b"[]"}, "spoilt")
     with pytest.raises(HubError, match=r"its invdpo.json can't be read"):
