@@ -89,10 +89,10 @@ def _swap(new: Path, path: Path, aside: Path) -> None:
 def _check(path: Path, ours: Collection[str] | None) -> None:
     if ours is None or not path.exists():
         return
-    wanted = "Give a folder that is new" + (", or that holds a report." if ours else ".")
+    wanted = "Give a new folder" + (", or one that holds a report." if ours else ".")
     if not path.is_dir():
         raise DataError(f"{path}: a file. {wanted}")
     others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours)
     if others:
-        text = f"{path}: holds other things, {others[0]} first, so it is not replaced."
+        text = f"{path}: holds other files, such as {others[0]}, so it is not replaced."
         raise DataError(f"{text} {wanted}")

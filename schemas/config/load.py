@@ -166,7 +166,7 @@ def _line(section: type[Section], detail: ErrorDetails) -> str:
     key = ".".join(shorten(str(part)) for part in detail["loc"] if part != "[key]")
     if detail["type"] == "extra_forbidden":
         allowed = ", ".join(_siblings(section, detail["loc"]))
-        return f"{key}: unknown key; allowed here: {allowed}"
+        return f"{key}: unknown key; allowed: {allowed}"
     message = _allowed(detail)
     if len(detail["loc"]) == 1 and detail["type"] == "value_error":  # between fields of a section
         return "\n  ".join(f"{key}.{line}" for line in message.splitlines())

@@ -229,7 +229,7 @@ def _refusal(path: Path, error: OSError) -> str:
     if error.errno in FULL:
         return f"{path}: the disk is full. Free some space and run the same command again."
     if error.errno in READ_ONLY:
-        return f"{path}: can't be written (read-only). Give a folder that you may write to."
+        return f"{path}: can't be written (read-only). Give a folder with write access."
     return f"{path}: can't be used ({os_reason(error)}). Give another folder."
 
 

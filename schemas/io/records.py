@@ -31,7 +31,7 @@ PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
 """Columns of prompts if none is configured; the first that is there is taken."""
 MOST_COLUMNS = 40
 """Columns that an error names."""
-FORMATS = "text with one prompt a line, .jsonl, .ndjson, .json, .csv, .tsv or .parquet"
+FORMATS = "text with one prompt per line, .jsonl, .ndjson, .json, .csv, .tsv or .parquet"
 
 
 class Entry(NamedTuple):
@@ -84,7 +84,7 @@ def read_prompts(path: Path) -> list[str]:
         raise DataError(f"{path}: can't be read ({os_reason(error)}).") from None
     prompts = [_prompt(path, entry) for entry in read_entries(path, data, _prompt_columns(path))]
     if not any(prompts):
-        raise DataError(f"{path}: no prompts in it; give one a line.")
+        raise DataError(f"{path}: no prompts in it; write one per line.")
     return [prompt for prompt in prompts if prompt]
 
 
@@ -98,15 +98,15 @@ def find_column(columns: Sequence[str], configured: str | None, where: object) -
                 return known[same(name)]
     names = ", ".join(map(shorten, sorted(columns)[:MOST_COLUMNS])) or "none"
     expected = " or ".join(f"`{name}`" for name in wanted)
-    raise DataError(f"{where}: no column {expected}; found: {names}. Name one by --column.")
+    raise DataError(f"{where}: no column {expected}; found: {names}. Name one with --column.")
 
 
 def _each_once(check: CheckColumns, path: Path, columns: Sequence[str]) -> Sequence[str]:
     """The wanted columns. Raises `DataError` for one that stands twice: which one is meant?"""
     wanted = check(columns)
     if twice := [name for name in wanted if name and columns.count(name) > 1]:
-        text = f"{path}: the column {quote(twice[0])} stands twice"
-        raise DataError(f"{text}. Rename or leave out one of them.")
+        text = f"{path}: the column {quote(twice[0])} occurs twice"
+        raise DataError(f"{text}. Rename or remove one of them.")
     return wanted
 
 
@@ -123,7 +123,7 @@ def _prompt(path: Path, entry: Entry) -> str:
     if isinstance(value, Mapping):
         value = value[find_column(list(value), None, where)]
     if entry.error or not isinstance(value, str):
-        raise DataError(f"{where}: {entry.error or 'the prompt is no text'}.")
+        raise DataError(f"{where}: {entry.error or 'the prompt is not a text'}.")
     return value.strip()
 
 
@@ -154,7 +154,9 @@ def _json(text: str, path: Path) -> Any:
     try:
         return read_json(text, path, max_bytes=None, halves=True)
     except DocumentError as error:
-        remedy = " If it has one record a line, call it .jsonl." * ("Extra data" in str(error))
+        remedy = " If it has one record per line, rename it to .jsonl." * (
+            "Extra data" in str(error)
+        )
         raise DataError(f"{error}{remedy}") from None
 
 
@@ -180,8 +182,10 @@ def _rows(path: Path, rows: Any, check: CheckColumns) -> Iterator[Entry]:
         for row in rows:
             fields = [_unquoted(field) for field in row] if rows.dialect.quoting else row
             if any(fields[len(heading) :]):
-                found = f"{len(fields)} fields, the heading has {len(heading)}"
-                yield Entry(rows.line_num, None, f"{found}; is one of them to be quoted?")
+                found = f"{len(fields)} fields, the header has {len(heading)}"
+                yield Entry(
+                    rows.line_num, None, f"{found}; quote fields that contain the delimiter"
+                )
             elif fields:
                 yield Entry(rows.line_num, dict(zip_longest(heading, fields[: len(heading)])))
     except csv.Error as error:

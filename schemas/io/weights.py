@@ -33,14 +33,14 @@ def check_loaded(source: object, info: Mapping[str, Any], model: object = None) 
     missing = [key for key in info["missing_keys"] if not COMPUTED.search(key)]
     misfits = [key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys", ())]
     _refuse(source, "lacks", missing)
-    _refuse(source, "holds in another size", misfits)
-    _refuse(source, "holds, beside what is wanted,", extra)
+    _refuse(source, "has in another shape:", misfits)
+    _refuse(source, "has additional tensors:", extra)
 
 
 def _refuse(source: object, what: str, keys: Iterable[str]) -> None:
     if names := sorted(keys):
         listed = ", ".join(names[:NAMED])
         raise ModelError(
-            f"{source}: {what} {listed} ({len(names)} in all). Give the weights of this "
-            "very architecture, whole."
+            f"{source}: {what} {listed} ({len(names)} in all). Give the complete weights of "
+            "exactly this architecture."
         )

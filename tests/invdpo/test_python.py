@@ -57,7 +57,7 @@ def test_every_block_runs(
     card = names["work"].show(names["pairs"]["pair_id"][0])
     assert card._repr_html_().count("data:image/png;base64,") == 2
     printed = capsys.readouterr().out
-    assert "score.scorer: unknown key; allowed here: scorers, annotator" in printed
+    assert "score.scorer: unknown key; allowed: scorers, annotator" in printed
     assert printed.endswith("embedded 0.0\n1\n")
 
 

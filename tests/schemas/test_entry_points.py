@@ -136,7 +136,7 @@ def test_several_remote_scorers_stand_side_by_side() -> None:
     [
         ("length", {"length": {"sale": 2}}, r"'length': one error.*\n  sale: unknown key; allowed"),
         ("length", {"length": {"scale": 0}}, r"scale: found 0; input should be greater than 0"),
-        ("one", {"one": {"use": "remote", "url": "x"}}, r"url: unknown key; allowed here: scorers"),
+        ("one", {"one": {"use": "remote", "url": "x"}}, r"url: unknown key; allowed: scorers"),
     ],
 )
 def test_wrong_options_are_told(package: Path, name: str, plugins: Any, text: str) -> None:

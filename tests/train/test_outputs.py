@@ -31,7 +31,7 @@ def test_a_data_set_is_no_output(config: TrainConfig, dataset: Path, tmp_path: P
     """Its card would be replaced by that of a model."""
     folder = Path(shutil.copytree(dataset, tmp_path / "dataset"))
     before = sorted(folder.rglob("*"))
-    with pytest.raises(WorkspaceError, match=r"dataset: holds other things, .*folder that is new"):
+    with pytest.raises(WorkspaceError, match=r"dataset: holds other files, .*Give a new folder"):
         train(dataset, folder, config, restart=True, progress=False)
     assert sorted(folder.rglob("*")) == before
     assert os.listdir(tmp_path) == ["dataset"]

@@ -80,7 +80,7 @@ def test_a_folder_of_other_things_is_no_output(tuned: Path, dataset: Path, tmp_p
     for output in (folder, tuned):
         result = invdpo("eval", tuned, "--output", output, *QUICK, *TOYS)
         assert result.exit_code == 1
-        assert f"{output}: holds other things, " in result.stderr
+        assert f"{output}: holds other files, " in result.stderr
     assert sorted(folder.rglob("*")) == before
 
 
@@ -94,7 +94,7 @@ def test_a_folder_of_something_else_is_refused_at_once(
         result = invdpo("eval", folder, *QUICK, *TOYS)
         assert result.exit_code == 1
         assert "no LoRA weights" in result.stderr
-        assert "what `invdpo train` wrote" in result.stderr
+        assert "--output folder of `invdpo train`" in result.stderr
     assert not (folder / "evaluation").exists()
 
 

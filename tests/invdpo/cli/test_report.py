@@ -86,5 +86,5 @@ def test_a_folder_with_other_things(tmp_path: Path) -> None:
     work = workspace(tmp_path / "work").root
     result = invdpo("report", work, "--output", work)
     assert result.exit_code == 1
-    assert "holds other things" in result.stderr
+    assert "holds other files" in result.stderr
     assert (work / "pairs.parquet").exists()

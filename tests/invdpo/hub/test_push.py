@@ -147,7 +147,7 @@ def test_another_data_set_is_not_replaced_without_force(
     before = hub.dataset("lab/set").files()
     refused = push(path="other")
     assert refused.exit_code == 1
-    assert "lab/set holds another dataset, made of other candidates." in refused.stderr
+    assert "lab/set holds another dataset, made from other candidates." in refused.stderr
     assert 'generate.model: "m" there, "another" here' in refused.stderr
     assert push("--create-pr", path="other").exit_code == 1
     assert hub.dataset("lab/set").files() == before

@@ -147,8 +147,8 @@ def test_a_whole_pipeline(hub: HubServer, work: Path, base: Path) -> None:
         (["--push-to-hub", "tuned"], TOKEN, "expected OWNER/NAME"),
         (["--push-to-hub", "alice/x"], "", "not logged in to the Hub"),
         (["--push-to-hub", "alice/x"], "hf_wrongwrongwrong", "the Hub refused the token (401)"),
-        (["--push-to-hub", "alice/x"], READER, "may only read"),
-        (["--push-to-hub", "bob/x"], TOKEN, "alice may write to alice or lab, not to bob"),
+        (["--push-to-hub", "alice/x"], READER, "has only read access"),
+        (["--push-to-hub", "bob/x"], TOKEN, "alice has write access to alice or lab, not to bob"),
         (["--push-to-hub", "lab/public", "--private"], TOKEN, "already exists and is public"),
     ],
 )
@@ -183,7 +183,9 @@ def test_a_push_that_fails_loses_nothing(hub: HubServer, work: Path, base: Path)
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "no write access (denied to hf_…)" in result.stderr
-    assert "The tuned weights are in tuned. Run the same command to push again" in result.stderr
+    assert (
+        "The tuned weights are in tuned. Run the same command again to push them" in result.stderr
+    )
     assert {path.name for path in (work.parent / "tuned").iterdir()} >= PUSHED
     assert hub.model("lab/tuned").files() == {}
     again = train(base, "--push-to-hub", "lab/tuned")

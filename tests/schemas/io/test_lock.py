@@ -114,7 +114,7 @@ def test_a_disk_without_locks_is_no_obstacle(
     monkeypatch.setattr(FileLock, "acquire", refuse)
     with FolderLock(tmp_path):
         (tmp_path / "file").touch()
-    assert "knows no locks" in caplog.text
+    assert "does not support locks" in caplog.text
     assert os.listdir(tmp_path) == ["file"]
 
 

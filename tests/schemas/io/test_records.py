@@ -71,7 +71,7 @@ def test_what_is_no_text_is_told_apart(tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 67671\n"
     for name in ("p.txt", "p.json", "p.csv", "p.parquet"):
         assert "a pointer of Git LFS, not the file itself" in refused(tmp_path, name, pointer)
-    assert "give its name the ending .parquet first" in refused(tmp_path, "p.txt", b"PAR1...")
+    assert "rename it to end in .parquet" in refused(tmp_path, "p.txt", b"PAR1...")
     assert "not UTF-8 at byte 3 (line 1)" in refused(tmp_path, "p.txt", "café".encode("cp1252"))
     assert "character 1 is zero" in refused(tmp_path, "p.txt", "a cat".encode("utf-16-le"))
 
@@ -84,7 +84,7 @@ def test_endings_of_plain_text(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["p.yaml", "p.xlsx", "p.txt.gz", "p.jsonl.bak", "p.v2"])
 def test_other_endings_are_refused_with_those_that_are_read(tmp_path: Path, name: str) -> None:
     text = refused(tmp_path, name, "a cat")
-    assert f"the ending {Path(name).suffix} says nothing that is read" in text
+    assert f"the ending {Path(name).suffix} is not supported" in text
     assert "no ending, .txt, .prompts, .md, .jsonl, .ndjson, .json, .csv, .tsv, .parquet" in text
 
 
@@ -95,14 +95,14 @@ def test_lists_of_texts_and_of_records(tmp_path: Path) -> None:
         tmp_path, "p.json", mapping
     )
     lines = '{"prompt": "a cat"}\n{"prompt": "a dog"}'
-    assert "If it has one record a line, call it .jsonl" in refused(tmp_path, "p.json", lines)
+    assert "If it has one record per line, rename it to .jsonl" in refused(
+        tmp_path, "p.json", lines
+    )
 
 
 def test_fields_that_no_heading_names(tmp_path: Path) -> None:
     """A comma that nobody quoted does not cut a prompt; blank fields at the end do no harm."""
-    assert "3 fields, the heading has 2" in refused(
-        tmp_path, "p.csv", "id,prompt\n1,a cat, a dog\n"
-    )
+    assert "3 fields, the header has 2" in refused(tmp_path, "p.csv", "id,prompt\n1,a cat, a dog\n")
     assert prompts(tmp_path, "p.csv", "id,prompt\n1,a cat,,\n") == ["a cat"]
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\n"G I G" painted\n')
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\na cat\n"a dog\na bird\n')
@@ -133,7 +133,7 @@ def test_tables_without_text(tmp_path: Path) -> None:
     def no_column(names: Sequence[str]) -> Sequence[str]:
         return names
 
-    with pytest.raises(DataError, match=r"the ending \.txt says nothing .*Allowed: \.jsonl"):
+    with pytest.raises(DataError, match=r"the ending \.txt is not .*Allowed: \.jsonl"):
         list(read_entries(tmp_path / "p.txt", b"a cat", no_column, text=False))
 
 

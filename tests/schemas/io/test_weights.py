@@ -21,9 +21,9 @@ class CLIPTextModel: ...
         ({"missing_keys": list("edcba")}, r"lacks a, b, c \(5 in all\)"),
         (
             {"unexpected_keys": ["x.weight"]},
-            r"holds, beside what is wanted, x\.weight \(1 in all\)",
+            r"has additional tensors: x\.weight \(1 in all\)",
         ),
-        ({"mismatched_keys": {("w", (1, 2), (2, 2))}}, r"holds in another size w \(1 in all\)"),
+        ({"mismatched_keys": {("w", (1, 2), (2, 2))}}, r"has in another shape: w \(1 in all\)"),
         (
             {"unexpected_keys": ["vision_model.a", "logit_scale"]},
             r"logit_scale, vision_model\.a \(2",

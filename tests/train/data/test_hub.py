@@ -212,7 +212,7 @@ def test_the_links_of_the_hubs_cache_are_followed(
     for outside in (tmp_path / "other" / "blob", snapshot.parents[1] / "refs" / "main"):
         (snapshot / "images" / "0w.png").unlink()
         (snapshot / "images" / "0w.png").symlink_to(write_file(outside, b""))
-        with pytest.raises(DataError, match="leads out of the dataset"):
+        with pytest.raises(DataError, match="is outside the dataset"):
             open_dataset("alice/pairs").pairs("train")
 
 
@@ -220,7 +220,7 @@ def refused_path(snapshot: Path, path: str) -> None:
     """What the links of the cache may reach, a row may not."""
     rows = [{"prompt": "x", "chosen": path, "rejected": "images/0l.png"}]
     single = write_table(snapshot / "single" / "x.parquet", rows).rename(snapshot / "x.parquet")
-    with pytest.raises(DataError, match="leads out of the dataset"):
+    with pytest.raises(DataError, match="is outside the dataset"):
         open_dataset(single).pairs("train")
     single.unlink()
 
