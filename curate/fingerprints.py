@@ -41,8 +41,8 @@ def descendant(ws: Workspace, path: Path, *parents: Fingerprint) -> Fingerprint:
         shared = {section: fingerprint.get(section, {}) for section in parent}
         if differing := differences(shared, parent):
             lines = "\n  ".join(differing)
-            text = f"{path}: made from an earlier table than the one that is there.\n  {lines}\n"
-            raise WorkspaceError(f"{text}Make it anew: {maker(path)} --overwrite")
+            text = f"{path}: made from an earlier version of a table.\n  {lines}\n"
+            raise WorkspaceError(f"{text}Remake it: {maker(path)} --overwrite")
     return fingerprint
 
 

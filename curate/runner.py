@@ -242,8 +242,8 @@ def _obsolete(source: Sequence[InputPart], sink: Path, options: RunOptions) -> l
     extra = [path for path in list_parts(sink) if path.name not in wanted]
     if extra and not options.overwrite:
         raise WorkspaceError(
-            f"{extra[0]}: a part that the input no longer has ({len(extra)} in all). "
-            "Use another workspace, or --overwrite to remake this step."
+            f"{extra[0]}: a part that is no longer in the input ({len(extra)} in all). Use "
+            "another workspace, or --overwrite to remake this step."
         )
     return extra
 

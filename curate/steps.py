@@ -57,7 +57,7 @@ from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
 
-NO_GRAPH = "a scene graph; the others can't be judged by `composition`"
+NO_GRAPH = "a scene graph; `composition` can't score the others"
 
 
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -108,7 +108,7 @@ def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
 def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     rows, rejections = tally(ws.prompts_path)
     doubled = read_header(ws.prompts_path).notes.get("doubled", 0)
-    notes = [f"{doubled} doubled prompts dropped"] if doubled else []
+    notes = [f"{doubled} duplicate prompts dropped"] if doubled else []
     notes += [f"{rows} distinct prompts found, {asked} asked for"] if rows < asked else []
     graphs = rows - ws.read_table(ws.prompts_path, ["graph"])["graph"].null_count
     notes += [f"{graphs} of {rows} prompts have {NO_GRAPH}"] if graphs < rows else []

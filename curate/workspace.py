@@ -156,7 +156,7 @@ class Workspace:
         """The parts of a table. Raises `WorkspaceError` naming the command that makes it."""
         parts = list_parts(folder)
         if not parts:
-            raise WorkspaceError(f"{folder}: not there yet. First run: {maker(folder)}")
+            raise WorkspaceError(f"{folder}: does not exist yet. First run: {maker(folder)}")
         return parts
 
     def read_table(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
@@ -168,7 +168,7 @@ class Workspace:
     def need(self, path: Path) -> Path:
         """`path` itself. Raises `WorkspaceError` naming the command that makes it."""
         if not exists(path):
-            raise WorkspaceError(f"{path}: not there yet. First run: {maker(path)}")
+            raise WorkspaceError(f"{path}: does not exist yet. First run: {maker(path)}")
         return path
 
     @property
@@ -239,6 +239,6 @@ class Workspace:
 def _plain(name: str) -> str:
     """The name of a table, which a configuration may hold. Raises `ConfigError` for a path."""
     if name.startswith(".") or set(name) & set("/\\:\0"):
-        text = "found what is no name of a scorer or annotator"
+        text = "found an invalid name of a scorer or annotator"
         raise ConfigError(f"{quote(name)}: {text}; expected letters, digits, _ and -.")
     return name

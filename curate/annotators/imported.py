@@ -44,7 +44,7 @@ class ImportAnnotator(Annotator):
     @property
     def _path(self) -> Path:
         if self._import_path is None:
-            text = "annotate.import_path: missing; the annotator `import` needs a file of graphs."
+            text = "annotate.import_path: missing; the annotator `import` needs a file with graphs."
             raise ConfigError(text)
         return to_path(self._import_path)
 
@@ -64,7 +64,7 @@ class ImportAnnotator(Annotator):
                 raise DataError(f"{self._path}: record {number}: {error}.")
             key = _key(record, f"{self._path}: record {number}")
             is_new = key not in graphs
-            graphs[key] = _graph(record) if is_new else Failure("stands twice in the file")
+            graphs[key] = _graph(record) if is_new else Failure("occurs twice in the file")
         if not graphs:
             raise DataError(f"{self._path}: no records.")
         return graphs

@@ -106,9 +106,9 @@ def require_choice(models: Collection[str], flags: Collection[str], *commands: s
     if others and flags:
         lines = "\n".join(f"  {command}" for command in commands)
         raise ConfigError(
-            f"The images are those of {others}, and the default judges read only the coloured "
-            f"shapes of the embedded model. Choose others:\n{lines}\n"
-            f"To use the default ones all the same, name them: {' '.join(flags)}"
+            f"The images are those of {others}, and the default annotator and scorers understand "
+            f"only the coloured shapes of the embedded model. Choose others:\n{lines}\nTo use "
+            f"the defaults anyway, give them as options: {' '.join(flags)}"
         )
 
 

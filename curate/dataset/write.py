@@ -49,7 +49,7 @@ def write_dataset(
     whose candidates are gone; `WorkspaceError` for damaged parts and full disks.
     """
     if not len(pairs):
-        raise DataError(f"There is no pair to write. {ws.report_path} says why.")
+        raise DataError(f"There is no pair to write. See {ws.report_path} for the reasons.")
     config, card = config or DatasetConfig(), DatasetFolder(ws.dataset_dir).read_card()
     rows = PairRows(ws, pairs, annotator)
     notes = origin_notes(ws, rows.scorers, annotator)

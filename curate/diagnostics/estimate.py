@@ -33,9 +33,9 @@ from invdpo.schemas.tables import OK, Record
 
 SAMPLES = 4
 """Images that judges are timed on, at most."""
-NOT_HERE = "not timed: its weights are not here"
-SERVER = "not timed: a server would be asked"
-NO_INPUT = "not timed: no image here has what it needs"
+NOT_HERE = "not timed: its weights are not on this machine"
+SERVER = "not timed: it would send requests to a server"
+NO_INPUT = "not timed: no image here has the inputs it needs"
 
 
 @dataclass(frozen=True)

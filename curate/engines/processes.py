@@ -89,7 +89,7 @@ class _Worker:
             self._process.join(PATIENCE)
             code = self._process.exitcode
             how = f"by signal {-code}" if code is not None and code < 0 else f"with status {code}"
-            text = f"{self._name} ended {how} while at work, perhaps for want of memory."
+            text = f"{self._name} ended {how} while working, perhaps because memory ran out."
             raise InvdpoError(f"{text} Finished parts are kept.") from None
         if isinstance(said, str):
             raise InvdpoError(f"{self._name}: {said}")
@@ -118,7 +118,7 @@ def _work(maker: MakeStage, pipe: Connection) -> None:
             except InvdpoError as error:
                 pipe.send(str(error))
             except Exception as error:  # noqa: BLE001 - told by the parent, which then ends
-                pipe.send(f"{describe_error(error)}. This was not foreseen.")
+                pipe.send(f"{describe_error(error)}. This is unexpected.")
 
 
 def _end_with_parent() -> None:

@@ -64,8 +64,8 @@ def _geneval_records(prompts: PromptsConfig) -> dict[str, tuple[int, Record]]:
     }
     if not known:
         raise DataError(
-            "--export geneval: needs prompts of GenEval's form, records with tag, include and "
-            "prompt. Give them: --source file --path evaluation_metadata.jsonl"
+            "--export geneval: needs prompts in GenEval's format, records with tag, include and "
+            "prompt. Give them with --source file --path evaluation_metadata.jsonl"
         )
     return known
 

@@ -111,8 +111,8 @@ def _check_ids(source: DatasetFolder, rows: pa.Table) -> None:
     if len(doubled):
         first = doubled[0].as_py()
         raise DataError(
-            f"{source.path}: {len(doubled):,} ids stand in several rows, {first['values']} in "
-            f"{first['counts']}. Leave one row of each first: invdpo curate dedupe"
+            f"{source.path}: {len(doubled):,} ids occur in several rows, {first['values']} in "
+            f"{first['counts']}. Keep one row of each first: invdpo curate dedupe"
         )
 
 

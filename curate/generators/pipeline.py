@@ -91,7 +91,7 @@ class ImageGenerator:
             with torch.inference_mode(), quiet_libraries():
                 output = self._pipeline(**self._arguments(filled))
         except torch.OutOfMemoryError as error:
-            text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
+            text = f"Out of memory with batch_size {self._config.batch_size}. Use a smaller one."
             raise ModelError(text) from error
         answers = _answers(output, len(filled))[: len(requests)]
         self._require_finite(requests, answers)
@@ -172,7 +172,7 @@ class ImageGenerator:
         if not self._config.offload:
             return pipeline.to(device)
         if device == "cpu":
-            raise ConfigError("generate.offload: needs an accelerator; the device here is the cpu.")
+            raise ConfigError("generate.offload: needs an accelerator; the device is the CPU.")
         pipeline.enable_model_cpu_offload(device=device)
         return pipeline
 

@@ -112,7 +112,7 @@ def _paths(path: Path) -> list[Path]:
         return [path]
     if found := sorted(path.parent.glob(path.name)):
         return found
-    raise DataError(f"{path}: no such files. Give a readable file of prompts.")
+    raise DataError(f"{path}: no such file. Give a readable file of prompts.")
 
 
 def _digest(files: Sequence[_File]) -> str | dict[str, str]:

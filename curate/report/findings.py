@@ -175,8 +175,8 @@ def read_findings(path: Path) -> Findings:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the text"
-        text = f"{path}: no report of pairs: {field}: {first['msg']}."
-        raise DataError(f"{text} Make it again: {maker(path)} --overwrite") from None
+        text = f"{path}: not a report of pairs: {field}: {first['msg']}."
+        raise DataError(f"{text} Remake it: {maker(path)} --overwrite") from None
 
 
 def _steps(unit: str, total: int, dropped: dict[str, int]) -> list[Filter]:

@@ -118,8 +118,10 @@ def compare_sets(ws: Workspace) -> SetsPage:
     sets = list(_read_sets(ws))
     if len(sets) < 2:
         found = ", ".join(entry.label for entry in sets) or "none"
-        text = f"{ws.root}: a comparison takes two sets of pairs or more; there is: {found}."
-        raise DataError(f"{text}\nCut another: invdpo curate pair {ws.set_words} --name NAME")
+        text = f"{ws.root}: a comparison needs two or more sets of pairs; found: {found}."
+        raise DataError(
+            f"{text}\nChoose another set: invdpo curate pair {ws.set_words} --name NAME"
+        )
     return SetsPage(
         ws.title,
         sets,

@@ -85,7 +85,9 @@ class VqaScorer(Scorer):
         except Exception as error:
             if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
                 require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
-            text = f"{self._weights.name}: no image-text-to-text model ({describe_error(error)})."
+            text = (
+                f"{self._weights.name}: not an image-text-to-text model ({describe_error(error)})."
+            )
             raise ModelError(text) from error
         network, info = loaded
         check_loaded(self._weights.name, info)
@@ -102,7 +104,7 @@ class VqaScorer(Scorer):
         refused = [bool(word) and word in candidate.prompt for candidate in candidates]
         accepted = [c for c, is_refused in zip(candidates, refused, strict=True) if not is_refused]
         chances = iter(self._chances(accepted) if accepted else ())
-        failure = Failure(f"the prompt holds {word!r}, this model's word for an image")
+        failure = Failure(f"the prompt contains {word!r}, this model's word for an image")
         return [failure if is_refused else Judged(next(chances)) for is_refused in refused]
 
     def _chances(self, candidates: Sequence[Candidate]) -> list[float]:

@@ -20,4 +20,4 @@ def count_cut(folder: Path) -> int:
 def cut_note(number: int) -> str:
     """What to tell of them."""
     which = "1 prompt was" if number == 1 else f"{number} prompts were"
-    return f"{which} longer than the text encoder takes and cut"
+    return f"{which} longer than the text encoder allows and truncated"

@@ -153,7 +153,7 @@ def _check(table: pa.Table) -> None:
     """Raise `ValueError` for columns of other types than ours, and texts that are none."""
     for field in table.schema:
         if field.type != (wanted := TYPES.get(field.name, field.type)):
-            raise ValueError(f"column {shorten(field.name)}: {field.type}, and not {wanted}")
+            raise ValueError(f"column {shorten(field.name)}: {field.type} instead of {wanted}")
     table.validate(full=True)
 
 
@@ -195,10 +195,10 @@ def _damage(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise WorkspaceError(f"{path}: not found.") from None
     except PermissionError:
-        raise WorkspaceError(f"{path}: you may not read this file.") from None
+        raise WorkspaceError(f"{path}: no permission to read this file.") from None
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
-        text = f"{path}: damaged, or no table of invdpo ({reason})."
+        text = f"{path}: damaged, or not a table of invdpo ({reason})."
         text += f" Remake it: {maker(path)} --repair"
         raise WorkspaceError(text) from error
 

@@ -114,7 +114,10 @@ def test_a_pair_is_shown_with_its_text_escaped(tables: Any) -> None:
     assert "'x'" not in html
     assert "✓ right" in html
     assert "✗ wrong" in html
-    with pytest.raises(invdpo.DataError, match=r"'0': no pair has this id; \d+ do have one"):
+    with pytest.raises(
+        invdpo.DataError,
+        match=r"'0': no pair has this id; the column `pair_id` of pairs\(\) lists all \d+",
+    ):
         pair_card(tables, "0", "shapes")
 
 

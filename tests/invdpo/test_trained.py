@@ -127,7 +127,7 @@ def test_without_a_report_the_base_must_be_named(pipeline: Path, tmp_path: Path)
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": 1, "model": "x"}', "[" * 9000])
 def test_a_file_that_is_no_report_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "training.json").write_text(text)
-    with pytest.raises(DataError, match=r"training\.json: no report of a training"):
+    with pytest.raises(DataError, match=r"training\.json: not a report of a training"):
         read_training(tmp_path)
 
 
@@ -165,7 +165,7 @@ def test_a_report_whose_names_are_none_is_none(
 ) -> None:
     write_report(tmp_path, pipeline)
     change_config(tmp_path, **config)
-    with pytest.raises(DataError, match=r"training\.json: no report of a training"):
+    with pytest.raises(DataError, match=r"training\.json: not a report of a training"):
         read_training(tmp_path)
 
 

@@ -102,5 +102,5 @@ def test_a_configuration_that_cannot_be_used_is_left_out(work: Workspace, tmp_pa
     pack_workspace(work, archive, "none", redact)
     (archive / "invdpo.yaml").write_text("score: {unknown: 1}", encoding="utf-8")
     (note,) = unpack_workspace(archive, DatasetFolder(work.dataset_dir), back)
-    assert note.startswith("invdpo.yaml: left out, as it can't be used here: ")
+    assert note.startswith("invdpo.yaml: left out, because it can't be used here:")
     assert not (back / "invdpo.yaml").exists()

@@ -98,7 +98,7 @@ def test_pictures_may_be_files_of_the_folder(tmp_path: Path) -> None:
         ("l.png", "is outside the dataset"),
         ("../theirs/in.png", "is outside the dataset"),
         ("{here}/in.png", "is outside the dataset"),
-        ("https://example.com/a.png", "is an address"),
+        ("https://example.com/a.png", "is a URL"),
     ],
 )
 def test_paths_that_lead_out_are_refused(path: str, problem: str, tmp_path: Path) -> None:

@@ -68,11 +68,15 @@ def test_what_the_call_takes(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("true_cfg", 4, "Pipeline takes no such option. Allowed: true_cfg_scale, use_binning."),
+        (
+            "true_cfg",
+            4,
+            "Pipeline does not have this option. Allowed: true_cfg_scale, use_binning.",
+        ),
         (
             "zzz",
             4,
-            "Pipeline takes no such option. Allowed: true_cfg_scale, max_sequence_length, "
+            "Pipeline does not have this option. Allowed: true_cfg_scale, max_sequence_length, "
             "use_binning, style, eta, extra, untold.",
         ),
         ("self", 4, "Pipeline takes no such option"),

@@ -94,7 +94,7 @@ def test_without_a_report(tmp_path: Path) -> None:
 def test_a_report_that_is_none(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "work")
     ws.report_path.write_text('{"config": {}, "pairs": 3}', encoding="utf-8")
-    with pytest.raises(DataError, match=r"pairs\.report\.json: no report of pairs: candidates"):
+    with pytest.raises(DataError, match=r"pairs\.report\.json: not a report of pairs: candidates"):
         write_report(ws, "shapes")
     assert not (ws.root / "report").exists()
 

@@ -102,7 +102,7 @@ def test_a_copied_workspace_sends_nothing(
     words = ["curate", "score", foreign, "--config", foreign / "invdpo.yaml"]
     accepted = invdpo(*words)
     assert accepted.exit_code == 1
-    assert "'HF_TOKEN': no variable whose key may be sent" in accepted.stderr
+    assert "'HF_TOKEN': keys are sent only from variables that begin" in accepted.stderr
     assert seen == []
 
 

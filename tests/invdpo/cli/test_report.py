@@ -77,8 +77,8 @@ def test_before_any_pairing(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        f"Error: {tmp_path / 'none' / 'prompts.parquet'}: not there yet. "
-        f"First run: invdpo curate prompts {tmp_path / 'none'}\n"
+        f"Error: {tmp_path / 'none' / 'prompts.parquet'}: does not exist yet. First run: invdpo "
+        f"curate prompts {tmp_path / 'none'}\n"
     )
 
 

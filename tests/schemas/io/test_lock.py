@@ -82,7 +82,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     with lock:
         (tmp_path / "README.md").touch()
     with pytest.raises(
-        WorkspaceError, match=r"other things, README\.md first.* folder that is new"
+        WorkspaceError, match=r"other files, such as README\.md.* Give a new folder"
     ):
         lock.__enter__()
     assert sorted(os.listdir(tmp_path)) == [".hidden", "README.md"]

@@ -101,7 +101,7 @@ def test_the_data_set_may_be_a_link_itself(tmp_path: Path) -> None:
 
 def test_an_address_is_not_fetched(tmp_path: Path) -> None:
     folder = one_row(tmp_path, "https://example.org/1.png")
-    with pytest.raises(DataError, match="is an address"):
+    with pytest.raises(DataError, match="is a URL"):
         open_dataset(folder).pairs("train")
 
 
