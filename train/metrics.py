@@ -130,6 +130,6 @@ def check_finite(table: Tensor, norm: float, pairs: Sequence[Pair], step: int) -
         else "the gradient is not finite"
     )
     raise DataError(
-        f"Step {step}: {what}; the weights were left as they were. "
-        "Look at the pair's images, or lower the learning rate, or train in float32."
+        f"Step {step}: {what}; the weights were not changed. Check the pair's images, lower the "
+        "learning rate, or train in float32."
     )

@@ -127,8 +127,10 @@ def _require_another(output: Path, config: TrainConfig) -> None:
             place = Path(given).resolve()
             folder = place.parent if place.is_file() else place
             if output.resolve() in (folder, folder.parent.parent):
-                text = f"train.{option}: {given} lies in the output, {output}, where the training"
-                raise ConfigError(f"{text} would replace it. Name another --output.")
+                text = (
+                    f"train.{option}: {given} is in the output folder, {output}, where the training"
+                )
+                raise ConfigError(f"{text} would replace it. Give another --output.")
 
 
 def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | None) -> TrainResult:

@@ -25,7 +25,7 @@ from tests.curate.tiny import LENGTH, tiny_config
 LONG = "a red circle and a blue square, " * 45
 """360 tokens and more, of any encoder."""
 OPTIONS = RunOptions(progress=False)
-NOTE = "2 prompts were longer than the text encoder takes and cut"
+NOTE = "2 prompts were longer than the text encoder allows and truncated"
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,7 @@ def test_weights_to_begin_with_are_not_replaced(
     (output / "state").mkdir(parents=True)
     weights.touch() if weights.suffix else weights.mkdir(parents=True, exist_ok=True)
     own = config.model_copy(update={option: str(weights)})
-    with pytest.raises(ConfigError, match=rf"train\.{option}: .* lies in the output, .*/out"):
+    with pytest.raises(ConfigError, match=rf"train\.{option}: .* is in the output folder, .*/out"):
         train(dataset, output, own, restart=True, progress=False)
     assert (output / "state").is_dir()
 

@@ -60,8 +60,9 @@ def find_state(
     if changed:
         listed = "\n  ".join(changed)
         raise WorkspaceError(
-            f"{output}: holds a training of another kind, {state.step} steps long.\n  {listed}\n"
-            "Name another --output, give what it was made with, or throw it away with --restart."
+            f"{output}: holds a training of another kind, {state.step} steps long.\n  "
+            f"{listed}\nGive another --output, give the options it was made with, or delete it "
+            "with --restart."
         )
     return state, notes
 

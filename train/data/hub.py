@@ -51,9 +51,9 @@ def download(repo_id: str, revision: str | None = None) -> Path:
         if damaged := _damaged(folder):
             _remove(damaged)
             raise DataError(
-                f"{repo_id}: {damaged[0].relative_to(folder).as_posix()} arrived damaged twice; "
-                "its bytes have another hash than the Hub says. Nothing of it is kept. "
-                "Look at the network and the disk, and try again."
+                f"{repo_id}: {damaged[0].relative_to(folder).as_posix()} was damaged in two "
+                "downloads: its hash differs from the Hub's. The file was removed. Check the "
+                "network and the disk, and try again."
             )
     return folder
 
@@ -71,8 +71,8 @@ def _check_names(repo_id: str, revision: str | None) -> None:
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
         remedy = way_out(names, repo_id, on_hub=True, revision=revision)
         raise DataError(
-            f"{repo_id}: no dataset in a known layout, found {shown}. Nothing was downloaded. See "
-            f"docs/data-in.md for what is read.\n{remedy}".rstrip()
+            f"{repo_id}: no dataset in a known layout, found {shown}. Nothing was downloaded. "
+            f"See docs/data-in.md for the layouts.\n{remedy}".rstrip()
         )
 
 

@@ -115,6 +115,6 @@ class Pairs:
             named, more = self.unreadable[:NAMED_ROWS], len(self.unreadable) > NAMED_ROWS
             raise DataError(
                 f"Images that can't be read: in {len(self.unreadable)} rows, at most {limit} "
-                f"allowed (max_unreadable): {', '.join(named)}{', …' if more else ''}. Make these "
-                "images again, take the rows out, or allow more."
+                f"allowed (max_unreadable): {', '.join(named)}{', …' if more else ''}. Repair "
+                "these images, remove the rows, or allow more."
             )

@@ -61,8 +61,8 @@ def check_sharding(name: OptimizerName, sharded: bool) -> None:
     """Raise `ConfigError` when `name` can't work on weights that devices share."""
     if sharded and name != "adamw":
         raise ConfigError(
-            f"optimizer: found {name}, which can't work on weights that the strategy fsdp shares "
-            "among devices. Allowed there: adamw; or choose the strategy ddp."
+            f"optimizer: found {name}, which does not work with weights that the strategy fsdp "
+            "shards. Allowed with fsdp: adamw. Or use the strategy ddp."
         )
 
 

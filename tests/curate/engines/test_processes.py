@@ -158,7 +158,7 @@ def test_generation_on_two_devices_makes_the_same_candidates(
 @pytest.mark.parametrize(
     ("device", "said"),
     [
-        ("cuda:93", "'cuda:93' is not there. Allowed here: auto, cpu"),
+        ("cuda:93", "'cuda:93' is not available. Available: auto, cpu"),
         ("gpu", "'gpu' is not there"),
         ("cpu,auto", "name each of them"),
         (",", "empty"),

@@ -286,5 +286,5 @@ def test_a_folder_wins_over_a_name_on_the_hub(
 
 def test_a_folder_has_no_revision(tmp_path: Path) -> None:
     structs(tmp_path)
-    with pytest.raises(DataError, match="lies here and has no revision 'v1'"):
+    with pytest.raises(DataError, match="is on this machine and has no revision 'v1'"):
         open_dataset(tmp_path, revision="v1")

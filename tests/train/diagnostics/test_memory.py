@@ -60,7 +60,7 @@ def test_what_is_set_already_is_not_advised_again() -> None:
 def test_where_weights_and_states_fill_the_device_no_batch_size_is_advised() -> None:
     first, *rest = full(24)
     assert "are 40.0 GB before the first image" in first
-    assert "the device has 24.0 GB: no unet_batch_size will do" in first
+    assert "the device has 24.0 GB: no unet_batch_size is small enough" in first
     assert rest == [
         "optimizer: adafactor: 20.0 GB",
         "optimizer: adamw8bit: 25.1 GB, still too much",
@@ -73,7 +73,7 @@ def test_where_no_change_is_enough_two_are_named() -> None:
     *_, last = full(8, devices=4)
     assert last == "tuning: lora and dtype: bfloat16: 5.0 GB"
     *_, last = full(0.1, devices=2)
-    assert last == "That is not enough: take a device with more memory."
+    assert last == "That is not enough: use a device with more memory."
 
 
 def test_lora_halves_its_frozen_weights_and_keeps_its_optimizer() -> None:
