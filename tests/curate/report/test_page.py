@@ -145,7 +145,7 @@ def test_reviews(tmp_path: Path) -> None:
     config = Config(pair=PairConfig(min_margin=0, reviews=True))
     steps.pair(ws, config, RunOptions(overwrite=True))
     page = read(ws)
-    assert "sides with the person" in page.texts
+    assert "agrees with the person" in page.texts
     cells = [text for text in page.texts if text]
     for decision, pairs in (("kept", "0"), ("flipped", "1"), ("on pairs that are not there", "1")):
         assert cells[cells.index(decision) + 1] == pairs
