@@ -130,7 +130,7 @@ def _unpack_config(packed: Path, ws: Workspace) -> list[str]:
         return [f"{packed.name}: left out, because it can't be used here: {reason}"]
     ws.save_config(config)
     return (
-        [f"{packed.name}: left out {', '.join(dropped)}, which apply to the other machine only"]
+        [f"{packed.name}: left out {', '.join(dropped)}, which are not taken from another machine"]
         if dropped
         else []
     )

@@ -95,7 +95,7 @@ def test_prompts_without_a_graph_are_named_when_no_pair_comes_out(
     steps.annotate(ws, config, OPTIONS)
     steps.score(ws, config, OPTIONS)
     with pytest.raises(
-        DataError, match="composition could not judge 4 of 4: 4 x no intended scene"
+        DataError, match="composition could not score 4 of 4: 4 x no intended scene"
     ):
         steps.pair(ws, config, OPTIONS)
 

@@ -210,7 +210,7 @@ def test_a_validation_split_unlike_the_one_asked_for_is_told(ws: Workspace) -> N
 
 
 def test_too_large_a_target_leaves_a_report_that_says_what_costs_most(ws: Workspace) -> None:
-    with pytest.raises(DataError, match=r"7 pairs were asked for, 0 were found"):
+    with pytest.raises(DataError, match=r"7 pairs were requested, 0 were found"):
         pair(ws, target_pairs=7, min_margin=9)
     report = json.loads(ws.report_path.read_text())
     assert report["costs"] == {"min_margin": COUNT}

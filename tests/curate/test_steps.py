@@ -196,11 +196,11 @@ def test_pairs_and_data_set(model: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_too_few_pairs(made: Workspace, model: Path) -> None:
     config = tiny_config(model, pair=LENIENT | {"target_pairs": 500})
-    with pytest.raises(DataError, match=r"(?s)500 pairs were asked for.*invdpo report"):
+    with pytest.raises(DataError, match=r"(?s)500 pairs were requested.*invdpo report"):
         run(steps.pair, made, config, OVERWRITE)
     assert made.report_path.exists()
     planned = run(steps.pair, made, config, RunOptions(overwrite=True, dry_run=True))
-    assert planned.notes[0].startswith("500 pairs were asked for")
+    assert planned.notes[0].startswith("500 pairs were requested")
 
 
 def test_pairs_need_scores(made: Workspace, model: Path) -> None:

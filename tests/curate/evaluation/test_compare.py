@@ -94,7 +94,7 @@ def test_a_leak_is_told_with_the_number(tiny_model: Path, tmp_path: Path) -> Non
     seen = TrainingPrompts("work/dataset", {"train": {prompt_key("a red circle")}})
     found = evaluate_models(tmp_path / "eval", config, model, model, OPTIONS, seen)
     (leak,) = found.notes
-    assert leak.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
+    assert leak.startswith("Leak: 1 of 2 prompts are from the dataset that the model was tuned on")
 
 
 def test_what_is_missing_is_told_before_anything_is_drawn(

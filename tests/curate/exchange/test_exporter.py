@@ -173,6 +173,8 @@ def test_unknown_layouts_and_foreign_sets_are_told(ours: Path, tmp_path: Path) -
     with pytest.raises(DataError, match=r"no dataset: neither data/"):
         export_dataset(tmp_path, "folders", tmp_path / "out", KEEP)
     export_dataset(ours, "pickapic", tmp_path / "theirs", KEEP)
-    with pytest.raises(DataError, match="no dataset of invdpo; prompt, chosen, rejected missing"):
+    with pytest.raises(
+        DataError, match="not a dataset of invdpo; prompt, chosen, rejected missing"
+    ):
         export_dataset(tmp_path / "theirs", "folders", tmp_path / "out", KEEP)
     assert not (tmp_path / "out").exists()

@@ -48,7 +48,7 @@ def test_the_same_workspace_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fell_short(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="9 pairs were asked for"):
+    with pytest.raises(DataError, match="9 pairs were requested"):
         workspace(tmp_path / "work", pair=PairConfig(min_margin=0, target_pairs=9))
     written = write_report(Workspace(tmp_path / "work"), "shapes")
     assert written.shown == 0

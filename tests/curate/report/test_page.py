@@ -163,4 +163,4 @@ def test_a_run_that_fell_short(tmp_path: Path) -> None:
 def test_pictures_that_are_gone_or_broken(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "work")
     (ws.candidates_dir / "part-00000.parquet").unlink()
-    assert "The image is not there." in read(ws).texts
+    assert "The image is missing." in read(ws).texts

@@ -48,7 +48,7 @@ def test_prompts_of_the_training_are_told(tuned: Path, dataset: Path, tmp_path: 
     assert result.exit_code == 0, result.stderr
     notes = json.loads((tmp_path / "eval" / "evaluation.json").read_text())["notes"]
     (leak,) = [note for note in notes if note.startswith("Leak: ")]
-    assert leak.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
+    assert leak.startswith("Leak: 1 of 2 prompts are from the dataset that the model was tuned on")
     assert str(dataset) in leak
     assert all("cut" in note for note in notes if note != leak)  # by the small text encoder
 

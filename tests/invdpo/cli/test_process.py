@@ -133,7 +133,7 @@ def test_a_name_that_is_no_text_is_told_before_anything_is_made(
     line = f"LC_ALL={locale} PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 $python -m invdpo curate prompts"
     result = shell(f"{line} $'w\\xe9x'", tmp_path)
     assert result.returncode == 1
-    assert result.stderr.startswith("Error: w\\udce9x: is no text in ")
+    assert result.stderr.startswith("Error: w\\udce9x: not valid text in ")
     assert result.stderr.count("\n") == 1
     assert ("PYTHONUTF8=1" in result.stderr) == (locale == "C")
     assert os.listdir(tmp_path) == []

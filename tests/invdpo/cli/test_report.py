@@ -57,7 +57,7 @@ def test_after_a_pairing_that_fell_short(tmp_path: Path) -> None:
         workspace(tmp_path / "work", pair=PairConfig(min_margin=0, target_pairs=9))
     result = invdpo("report", tmp_path / "work")
     assert result.exit_code == 0
-    assert "fewer than asked for  9 pairs were asked for, 3 were found." in result.stdout
+    assert "fewer than asked for  9 pairs were requested, 3 were found." in result.stdout
     assert "No pairs were written" in result.stderr
 
 

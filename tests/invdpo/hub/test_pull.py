@@ -198,7 +198,7 @@ def test_names_that_lead_elsewhere(shelf: Shelf, tmp_path: Path, name: str) -> N
 def test_what_is_not_there(shelf: Shelf, tmp_path: Path) -> None:
     shelf.hub.add("datasets", "lab/other", **{"README.md": b"card"})
     for repo, revision, expected in (
-        ("lab/none", None, "no such dataset on the Hub, or none"),
+        ("lab/none", None, "no such dataset on the Hub, or no access"),
         ("lab/set", "v9", "no such dataset on the Hub with a revision 'v9'"),
         ("lab/other", None, "not pushed by `invdpo curate push`"),
     ):
@@ -233,7 +233,7 @@ def test_pairs_of_pictures_that_were_not_pushed(shelf: Shelf, tmp_path: Path) ->
     ws = Workspace(tmp_path / "back")
     before = (ws.dataset_dir / SHARD).read_bytes()
     other = Config(pair=PairConfig(weights={"clip": 1.0}, min_margin=0.1))
-    with pytest.raises(DataError, match=r"have no image here(.|\n)*--with-candidates"):
+    with pytest.raises(DataError, match=r"Some candidates have no image(.|\n)*--with-candidates"):
         steps.pair(ws, other, RunOptions(overwrite=True, progress=False))
     assert (ws.dataset_dir / SHARD).read_bytes() == before
     push(shelf.work, candidates=True)

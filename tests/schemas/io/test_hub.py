@@ -58,7 +58,7 @@ def refused(kind: type[errors.HfHubHTTPError], status: int) -> Exception:
 FAILURES: list[tuple[Exception, str]] = [
     (refused(errors.GatedRepoError, 403), "its owner asks you to accept terms first. Do so at "),
     (refused(errors.RevisionNotFoundError, 404), "has no revision 'v1' on the Hub. Give another."),
-    (refused(errors.RepositoryNotFoundError, 404), "HERE no such dataset on the Hub, or none"),
+    (refused(errors.RepositoryNotFoundError, 404), "HERE no such dataset on the Hub, or no access"),
     (refused(errors.HfHubHTTPError, 401), "the Hub refused the token (401): run `hf auth login`"),
     (refused(errors.HfHubHTTPError, 403), "no read access (Bearer hf_…). Use a token"),
     (refused(errors.HfHubHTTPError, 429), "the Hub's rate limit is reached (429)."),

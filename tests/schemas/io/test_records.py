@@ -110,7 +110,7 @@ def test_fields_that_no_heading_names(tmp_path: Path) -> None:
 
 def test_what_stands_twice_is_refused_where_it_counts(tmp_path: Path) -> None:
     table = "prompt,note,note,,,prompt\na cat,1,2,,,a dog\n"
-    assert "p.csv: the column 'prompt' stands twice" in refused(tmp_path, "p.csv", table)
+    assert "p.csv: the column 'prompt' occurs twice" in refused(tmp_path, "p.csv", table)
     assert prompts(tmp_path, "p.csv", "prompt,note,note,,\na cat,1,2,,\n") == ["a cat"]
     line = '{"prompt": "a cat", "prompt": "a dog"}'
     reason = "the key 'prompt' is given twice"
@@ -118,14 +118,14 @@ def test_what_stands_twice_is_refused_where_it_counts(tmp_path: Path) -> None:
     assert reason in refused(tmp_path, "p.json", f"[{line}]")
     doubled = pa.Table.from_arrays([pa.array(["a cat"])] * 2, names=["prompt", "prompt"])
     pq.write_table(doubled, tmp_path / "p.parquet")
-    assert "'prompt' stands twice" in refused_path(tmp_path / "p.parquet")
+    assert "'prompt' occurs twice" in refused_path(tmp_path / "p.parquet")
 
 
 def test_columns_whatever_their_case() -> None:
     assert find_column(["Category", "Prompt "], None, "x") == "Prompt "
     assert find_column(["PROMPT", "prompt"], None, "x") == "prompt"
     assert find_column(["Caf\u00e9"], "cafe\u0301", "x") == "Caf\u00e9"
-    with pytest.raises(DataError, match=r"x: no column `text`; found: Prompt, id\. Name one by"):
+    with pytest.raises(DataError, match=r"x: no column `text`; found: Prompt, id\. Name one with"):
         find_column(["id", "Prompt"], "text", "x")
 
 

@@ -17,7 +17,10 @@ class CLIPTextModel: ...
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"missing_keys": {"b", "a"}}, r"^here: lacks a, b \(2 in all\)\. Give the weights of"),
+        (
+            {"missing_keys": {"b", "a"}},
+            r"^here: lacks a, b \(2 in all\)\. Give the complete weights of",
+        ),
         ({"missing_keys": list("edcba")}, r"lacks a, b, c \(5 in all\)"),
         (
             {"unexpected_keys": ["x.weight"]},

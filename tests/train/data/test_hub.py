@@ -244,7 +244,7 @@ def refused(kind: type[errors.HfHubHTTPError], status: int) -> Exception:
         (refused(errors.HfHubHTTPError, 503), r"the Hub failed \(503: Bearer hf_…\)"),
         (errors.LocalEntryNotFoundError(TOKEN), "the Hub can't be reached"),
         (errors.OfflineModeIsEnabled(TOKEN), r"HF_HUB_OFFLINE is set, .* or give a folder"),
-        (errors.HFValidationError(TOKEN), "no name that the Hub allows"),
+        (errors.HFValidationError(TOKEN), "not a name that the Hub allows"),
         (OSError(errno.ENOSPC, "No space left", TOKEN), "could not be stored here: No space"),
         (ConnectionError(TOKEN), "the Hub can't be reached"),
     ],

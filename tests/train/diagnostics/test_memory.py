@@ -36,7 +36,8 @@ def test_a_graph_too_large_lists_what_helps_from_least_harm_on() -> None:
     first, *rest = full(80)
     assert first == (
         "Out of memory on a device of 80.0 GB: 8 UNet samples in one graph did not fit beside "
-        "weights 10.0 GB, gradients 10.0 GB, adamw's states 20.0 GB. Least harm first, try:"
+        "weights 10.0 GB, gradients 10.0 GB, adamw's states 20.0 GB. Try these changes, the "
+        "least harmful first:"
     )
     assert [line.split(" (")[0] for line in rest] == [
         "unet_batch_size: 4",
