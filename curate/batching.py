@@ -40,7 +40,7 @@ def attempt(
     """`work` on the batch; if that fails, on each element alone, keeping what succeeds.
 
     Errors of ours are passed on. If each of several elements fails, none of them is to blame:
-    then `ModelError` is raised, so that a wrong setting does not reject the whole table.
+    then `ModelError` is raised, so that a wrong setting does not reject all rows.
     """
     if not batch:
         return []

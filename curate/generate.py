@@ -133,7 +133,7 @@ class Generate(Stage):
     def _finishing(
         self, generator: ImageGenerator, batch: Sequence[Numbered[Record]]
     ) -> list[Callable[[], Numbered[Record]]]:
-        """Draws a batch; what is left to do for each image needs no model."""
+        """Generates a batch; what is left to do for each image needs no model."""
         fit = [
             self._request(s["prompt"], s["seed"]) for _, s in batch if s.get("status") != REJECTED
         ]
@@ -181,7 +181,7 @@ class Generate(Stage):
 
 
 def _finished(number: int, row: Record, picture: Picture | Failure) -> Numbered[Record]:
-    """The whole row, or the reason why there is no image."""
+    """The complete row, or the reason why there is no image."""
     levels = _levels(picture)
     if isinstance(levels, Failure):
         return number, row | {"status": REJECTED, "error": levels.reason}

@@ -47,7 +47,7 @@ SPLIT_TOLERANCE = 0.2
 
 
 def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
-    """Cut pairs by all scores of the workspace. The caller holds the lock.
+    """Choose pairs by all scores of the workspace. The caller holds the lock.
 
     Raises `ConfigError` for weights without scores, `DataError` when there is no pair or fewer
     than asked for (the report is written all the same).
@@ -127,7 +127,7 @@ def _renew_licence(ws: Workspace, config: Config) -> None:
 
 
 def _read_and_cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table, Report]:
-    """Read candidates, scores and reviews, and cut pairs from them."""
+    """Read candidates, scores and reviews, and choose pairs from them."""
     candidates = ws.read_table(ws.candidates_dir, COLUMNS)
     scores = {name: _read_scores(ws, name) for name in names}
     check_scores(candidates, scores)
@@ -142,7 +142,7 @@ def _read_and_cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[
 
 
 def _read_scores(ws: Workspace, name: str) -> pa.Table:
-    """The columns of one scorer's scores that pairs are cut by. Raises `DataError` for others."""
+    """The columns of one scorer's scores that choose pairs. Raises `DataError` for others."""
     tables = []
     for part in ws.iter_parts(ws.scores_dir(name)):
         table = read_part(part)

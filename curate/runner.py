@@ -63,7 +63,7 @@ class StepResult:
     planned: int = 0
     """Still to be made; 0 unless it was a dry run."""
     rejected: int = 0
-    """Rows of the whole table that carry a reason instead of a result."""
+    """Rows of the table that carry a reason instead of a result."""
     rejections: dict[str, int] = field(default_factory=dict)
     """Reason -> rows, most frequent first."""
     seconds: float = 0.0
@@ -81,7 +81,7 @@ class Goal:
     stage: str
     """Its name, by which it can be made."""
     step: str
-    """What users are told it is."""
+    """What it is called for users."""
     sink: Path
     fingerprint: Fingerprint
 

@@ -1,6 +1,6 @@
 """One function a command: reads its tables, has the runner make the next one, says what it did.
 
-Every step takes the workspace's lock, checks all before it changes anything, and goes on where an
+Every step takes the workspace's lock, checks all before it changes anything, and resumes where an
 interrupted run of it stopped. The fingerprint of a table holds those of the tables before it.
 """
 
@@ -126,7 +126,7 @@ def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
 def check(
     ws: Workspace, config: Config, options: RunOptions, names: Sequence[str], command: str
 ) -> None:
-    """Tell, before the first step of a `command`, what would stop a later one."""
+    """Report, before the first step of a `command`, what would stop a later one."""
     models = [spec.name for spec in model_specs(config.generate)]
     if left_open := unchosen(config, names, made_before(ws, options, names)):
         chosen = "source" in config.prompts.model_fields_set or exists(ws.prompts_path)
@@ -218,7 +218,7 @@ def _scorer(config: ScoreConfig, name: str) -> Score:
 
 
 def pair(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
-    """Cut winner/loser pairs and write the dataset. Raises `DataError` for too few pairs."""
+    """Choose winner/loser pairs and write the dataset. Raises `DataError` for too few pairs."""
     with _working(ws, config, options, "pair", "dataset"):
         return pair_workspace(ws, config, options)
 

@@ -1,6 +1,6 @@
-"""The workspace: one folder that holds a run, where everything lies in it, and its lock.
+"""The workspace: one folder that holds a run, where everything in it is, and its lock.
 
-Its pairs may be cut in several ways side by side. One set of pairs lies in the workspace itself,
+Several sets of pairs may exist side by side. One set is in the workspace itself,
 others by their names in `pair-sets/`, each with its report, dataset, decisions and options.
 """
 
@@ -160,7 +160,7 @@ class Workspace:
         return parts
 
     def read_table(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-        """A whole table, one file or a folder of parts. Raises `WorkspaceError` as `iter_parts`."""
+        """A table, one file or a folder of parts. Raises `WorkspaceError` as `iter_parts`."""
         if path.suffix == ".parquet":
             return read_part(self.need(path), columns)
         return pa.concat_tables(read_part(part, columns) for part in self.iter_parts(path))
@@ -185,11 +185,11 @@ class Workspace:
         return [path for path in self.config_paths if exists(path)]
 
     def read_config(self) -> Config:
-        """The configuration by which the pairs were cut, as far as files are there."""
+        """The configuration by which the pairs were chosen, as far as files are there."""
         return resolve_config(self.configs())
 
     def save_config(self, config: Config) -> None:
-        """Write the resolved configuration, whole or not at all; of a named set what it decides."""
+        """Write the resolved configuration atomically; of a named set what it decides."""
         path = self._own_config_path
         if self._replaced is None:
             self._replaced = path.read_bytes() if exists(path) else b""

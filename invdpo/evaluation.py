@@ -117,7 +117,7 @@ def compare_with_base(
     """Evaluate the models and write pages, images and figures.
 
     `own` is what of `config` this call itself says, without a preset; `command` was typed, for a
-    refusal; `note` is told what the user should know.
+    refusal; `note` is called with what the user should know.
     """
     from invdpo.curate.evaluation.benchmark_folders import export_images, find_export
     from invdpo.curate.evaluation.compare import compare_models, lock_evaluation

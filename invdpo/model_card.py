@@ -89,7 +89,7 @@ def _local_name(dataset: Path) -> str:
 def training_command(dataset: str | Path, output: Path, config: TrainConfig) -> str:
     """The command of this training, with the options that differ from the defaults.
 
-    Folders of this machine are cut to their last part, and words are quoted for a shell.
+    Folders of this machine are shortened to their last part, and words are quoted for a shell.
     """
     words = ["invdpo", "train", redact(str(dataset)), "--output", redact(str(output))]
     for flag in flags(["train"]):

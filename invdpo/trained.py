@@ -44,7 +44,7 @@ class Training:
     start_from: str | None = None
     """The weights that it began with, where those are not the base model's."""
     max_sequence_length: int | None = None
-    """Text tokens that the model took, where the training was told."""
+    """Text tokens that the model took, if the training had that option."""
 
 
 def read_training(tuned: Path) -> Training | None:
@@ -120,7 +120,7 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
 
 
 def prompts_seen(training: Training) -> dict[str, frozenset[str]]:
-    """Split -> prompts of a training and of those that it went on from, such as earlier rounds.
+    """Split -> prompts of a training and of those that it started from, such as earlier rounds.
 
     Each is read once: a report may name its own folder, whose weights were replaced.
     """
@@ -160,7 +160,7 @@ def _origin(training: Training, named: BaseModel | None) -> tuple[Training, Base
 
 
 def own_base(training: Training) -> BaseModel:
-    """The base model of the report; an embedded one by its name, wherever it lay."""
+    """The base model of the report; an embedded one by its name, wherever it was."""
     from invdpo.curate.shapes.bundle import bundled
 
     there = [name for name in EMBEDDED_MODELS if (folder := bundled(name)) and folder.is_dir()]

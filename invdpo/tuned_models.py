@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from invdpo.curate.evaluation.models import EvaluatedModel
 
 Note = Callable[[str], None]
-"""Told what the user should know."""
+"""Called with what the user should know."""
 
 
 def find_models(
@@ -57,7 +57,7 @@ def find_models(
 
 
 def _named_base(config: Config, own: Config, training: Training | None) -> BaseModel | None:
-    """The base model that the call names; a preset's, where no report tells it."""
+    """The base model that the call names; a preset's, where no report names it."""
     given = own.generate if training else config.generate
     if given.models:
         raise ConfigError(

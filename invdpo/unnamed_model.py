@@ -32,7 +32,7 @@ def require_model(dataset: str, curated: Config, output: Path) -> str | None:
 
 
 def _generators(dataset: Path, curated: Config) -> set[str]:
-    """Which models drew the images, as far as workspace or dataset tell."""
+    """Which models generated the images, as far as workspace or dataset record it."""
     from invdpo.curate.dataset.folder import DatasetFolder
 
     generate, folder = curated.generate, DatasetFolder(dataset)

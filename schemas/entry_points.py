@@ -44,7 +44,7 @@ def group_points(group: str) -> tuple[EntryPoint, ...]:
 def distribution_of(point: EntryPoint) -> str | None:
     """`NAME VERSION` of the package that a plug-in comes from; None where that isn't known.
 
-    A path tells it if the package is named as its module, or registers something of that module.
+    A path shows it if the package is named as its module, or registers something of that module.
     """
     top = _top(point)
     same = (other.dist for other in group_points(point.group) if _top(other) == top)

@@ -153,7 +153,7 @@ CONVERSE = {
     "next to": "next to",
     "near": "near",
 }
-"""Relation -> the one that says the same with both ends exchanged, which stands in its place."""
+"""Relation -> the one that says the same with both ends exchanged, which replaces it."""
 
 Fact = tuple[str, str, str]
 """Subject, relation, object, each a phrase."""

@@ -54,7 +54,7 @@ def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
 
 
 def _require_boxes(dataset: DataSet, split: Pairs) -> None:
-    """Raise `ConfigError` where nothing tells the boxes, `DataError` where no pair has any."""
+    """Raise `ConfigError` where nothing gives the boxes, `DataError` where no pair has any."""
     if dataset.focus_boxes is None:
         raise ConfigError(
             "train.box_weight: no source of boxes is given; expected 1. From Python, give "
@@ -75,7 +75,7 @@ def count_without_boxes(split: Pairs) -> int:
 
 
 def _with_own_noise(pair: Pair, revision: str) -> Pair:
-    """The pair with its own noise, where it is known that the reference drew it from a seed."""
+    """The pair with its own noise, if the reference is known to have generated it from a seed."""
     known = [
         seed is not None and drawn_by == revision and size == pair.bucket
         for seed, drawn_by, size in zip(pair.seeds, pair.revisions, pair.sizes, strict=True)

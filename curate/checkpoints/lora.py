@@ -1,4 +1,4 @@
-"""The file of a LoRA: its tensors' shapes, and PEFT's own form, whose scale stands beside it."""
+"""The file of a LoRA: its tensors' shapes, and PEFT's format, whose scale is in another file."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Everything here looks at names and files only; nothing is loaded. A model is known by its
 revision: of a folder the hash of the files that decide its images, of a repository its commit. A
-folder must be whole: every component that its index names, with the files it needs.
+folder must be complete: every component that its index names, with the files it needs.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class _Response(NamedTuple):
     status: int | None
     """As that of `AnswerError`."""
     text: str
-    """What to tell the user if this is the last try."""
+    """What to show the user if this is the last try."""
     wait: float | None = None
     """Seconds that the server asks to wait."""
     body: bytes = b""
@@ -88,7 +88,7 @@ class Endpoint:
     timeout: float = 60.0
     """Seconds to wait for a connection, and for each piece of the answer."""
     total_timeout: float = 600.0
-    """Seconds to wait for the whole answer."""
+    """Seconds to wait for the full answer."""
     tries: int = 5
     sleep: Callable[[float], None] = field(default=time.sleep, compare=False)
 

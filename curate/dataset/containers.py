@@ -22,7 +22,7 @@ AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """The first marker that does not belong to a scan."""
 SCAN, END, APP0, ICC, ADOBE = 0xDA, 0xD9, 0xE0, 0xE2, 0xEE
 PACKED = 0
-"""Stands for the packed pixels behind the head of a scan."""
+"""Represents the packed pixels behind the head of a scan."""
 SEGMENTS = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD} - {0xC8}
 """Of JPEG: frames, tables and scans."""
 DROPPED = {*range(0xE0, 0xF0), 0xFE}

@@ -1,7 +1,7 @@
 """The rows of the dataset: each pair with its prompt, images, graphs, scores and seeds.
 
 Parts of candidates are read one after another, and images go from buffer to buffer, so that memory
-holds those of one part and of the next ones that are read ahead, not of the whole set. Where a
+holds those of one part and of the next ones that are read ahead, not of the entire set. Where a
 pair's candidates are in two parts, the first image is kept until the second has come.
 
 n pairs, c candidates in all parts; a candidate's position is its number among all, 0 .. c-1.

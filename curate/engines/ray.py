@@ -24,7 +24,7 @@ ACTORS, GPUS = "INVDPO_RAY_ACTORS", "INVDPO_RAY_GPUS"
 """Environment variables: how many actors, and how much of a GPU each of them holds."""
 
 RESTARTS = 2
-"""How often a process that dies is begun anew; Ray's own answer would be for ever."""
+"""How often a process that dies is restarted; Ray's own default is without end."""
 
 
 @ENGINES.register("ray")
@@ -70,7 +70,7 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
 
 
 def _rows(library: Any, done: Any) -> Iterator[dict[str, Any]]:
-    """What actors tell. A process that dies is begun anew by Ray, and its part with it.
+    """What actors report. A process that dies is restarted by Ray, and its part with it.
 
     Raises `InvdpoError` when that does not help either.
     """

@@ -41,7 +41,7 @@ def find_export(name: str, prompts: PromptsConfig) -> Write:
 def export_images(
     folder: Path, write: Write, base: str, evaluations: Sequence[Evaluation]
 ) -> dict[str, str]:
-    """Write `folder` anew with a folder for each model, named as its workspace: folder -> model.
+    """Rewrite `folder` with a folder for each model, named as its workspace: folder -> model.
 
     An image that the model refused is left out. Raises `WorkspaceError` for a disk that is full.
     """

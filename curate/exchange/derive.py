@@ -64,7 +64,7 @@ def derive_dataset(
         output: A folder that does not exist yet, or is empty.
         config: The licence for the card; that of the source's card if not given.
 
-    Raises `DataError` for a column that isn't there, ids that stand twice, when no pair is left,
+    Raises `DataError` for a column that isn't there, ids that occur twice, when no pair is left,
     and when the output holds something.
     """
     result, schema = ExchangeResult(output), source.schema()

@@ -78,7 +78,7 @@ def _described(schema: pa.Schema, folders: Sequence[DatasetFolder]) -> pa.Schema
 
 
 def _name(folder: DatasetFolder) -> str:
-    """Of a dataset: that of its workspace and set, as `dataset` tells nothing."""
+    """Of a dataset: that of its workspace and set, as `dataset` says nothing."""
     ws = folder.enclosing_workspace
     return ws.title if ws else folder.path.resolve().name
 

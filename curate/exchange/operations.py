@@ -140,7 +140,7 @@ def subset(where: Sequence[str], number: int | None, seed: int) -> Operation:
 
 
 def split(config: PairConfig) -> Operation:
-    """Train and validation anew, by the rule that `pair` splits by."""
+    """Train and validation again, by the rule that `pair` splits by."""
 
     def apply(rows: pa.Table, result: ExchangeResult) -> pa.Table:
         keys = [content_id(*key) for key in zip(*_prompt_columns(rows), strict=True)]
@@ -183,7 +183,7 @@ def _graph(text: str | None) -> SceneGraph | None:
 
 @dataclass(frozen=True)
 class KnownPairs:
-    """What stands in other sets."""
+    """What is in other sets."""
 
     prompts: Collection[str]
     """Keys of their texts."""
@@ -192,7 +192,7 @@ class KnownPairs:
 
 
 def dedupe(known: KnownPairs, by: str) -> Operation:
-    """Without rows whose id stands in an earlier one, and those that stand in other sets.
+    """Without rows whose id is in an earlier one, and those that are in other sets.
 
     By `prompt`, no prompt of the others stays, in whichever spelling; by `pair`, no pair of theirs.
     """

@@ -33,7 +33,7 @@ NEEDED = {"pair_id": pa.string(), "prompt": pa.string(), "chosen": IMAGE, "rejec
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """The pairs of a dataset of ours, their images encoded anew if that is asked for.
+    """The pairs of a dataset of ours, their images re-encoded if that is asked for.
 
     Rows with an image that can't be read are left out.
     """

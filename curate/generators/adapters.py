@@ -1,4 +1,4 @@
-"""LoRAs on a pipeline: each is applied whole, or refused with the number of tensors that fit not.
+"""LoRAs on a pipeline: each is applied completely, or refused with the number of misfits.
 
 The library drops what fits nothing with a warning at most, and there are many forms of LoRAs, whose
 tensors it renames, splits and joins. So nothing is inferred from names: a copy is loaded first in
@@ -184,4 +184,4 @@ def _misfit(error: Exception) -> str:
 MISMATCH = re.compile(
     r"size mismatch for (\S+?)\.lora_\w.*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)", re.DOTALL
 )
-"""How torch tells of weights that don't fit."""
+"""How torch reports weights that don't fit."""

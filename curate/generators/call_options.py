@@ -84,7 +84,7 @@ def _instead(name: str, guided_by: str) -> str | None:
 
 
 def _scalars(parameter: inspect.Parameter) -> set[Any]:
-    """The kinds of single values that an argument takes; all where nothing tells."""
+    """The kinds of single values that an argument takes; all where it is unknown."""
     annotation = parameter.annotation
     if annotation is inspect.Parameter.empty or isinstance(annotation, str):
         kind = type(parameter.default)

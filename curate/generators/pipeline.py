@@ -36,7 +36,7 @@ Size = tuple[int, int]
 
 
 class ImageRequest(NamedTuple):
-    """An image to be drawn."""
+    """An image to be generated."""
 
     prompt: str
     seed: int
@@ -52,7 +52,7 @@ REFUSED = "the model's safety checker refused it"
 
 
 class ImageGenerator:
-    """Draws by one of the configuration's models, which it loads at the first image.
+    """Generates with one of the configuration's models, which it loads at the first image.
 
     Everything that needs the model raises `ModelError` when it can't be used.
     """
@@ -120,7 +120,7 @@ class ImageGenerator:
             )
 
     def is_cut(self, prompt: str) -> bool:
-        """Whether one of the model's text encoders takes less than the whole prompt."""
+        """Whether one of the model's text encoders takes less than the full prompt."""
         return self._lengths.is_cut(prompt)
 
     @cached_property

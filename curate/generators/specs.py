@@ -1,4 +1,4 @@
-"""What draws candidates: a model with the LoRAs on it; one, or several in one set.
+"""What generates candidates: a model with the LoRAs on it; one, or several in one set.
 
 Each of several is written `MODEL`, `MODEL@REVISION` or `MODEL+LORA=SCALE+LORA`.
 """
@@ -66,7 +66,7 @@ class ModelSpec:
 def model_specs(config: GenerateConfig) -> list[ModelSpec]:
     """What the configuration names, in its order. Raises `ConfigError` for what contradicts itself.
 
-    LoRAs of `lora` and `loras` go on every model, before its own.
+    LoRAs of `lora` and `loras` are put on every model, before its own.
     """
     if config.lora is not None and config.loras:
         raise ConfigError("generate.lora, generate.loras: give only one of the two.")

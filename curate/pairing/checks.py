@@ -1,4 +1,4 @@
-"""Checks of options and tables before pairs are cut."""
+"""Checks of options and tables before pairs are chosen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.tables import SCORES
 
 NEEDED = ("candidate_id", "score", "status")
-"""Columns of scores that pairs are cut by."""
+"""Columns of scores that pairs are chosen by."""
 EXAMPLES = 3
 """Ids named in an error."""
 

@@ -18,7 +18,7 @@ from invdpo.schemas import ConfigError
 
 TOLERANCE = 1e-6
 """Scores of one prompt that differ by less than this share of their size are equal: most scorers
-compute in single precision, which can't tell them apart."""
+compute in single precision, which can't distinguish them."""
 
 
 class Ranking(NamedTuple):

@@ -16,7 +16,7 @@ Matrix = list[list[float | None]]
 
 
 class _Section(BaseModel):
-    """Ignores unknown fields; whole sections may be absent, but a section must be complete."""
+    """Ignores unknown fields; sections may be absent, but a section must be complete."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -127,7 +127,7 @@ class ReviewFindings(_Section):
 
 
 class Findings(_Section):
-    """The whole report."""
+    """The complete report."""
 
     config: dict[str, Any]
     candidates: CandidateCounts

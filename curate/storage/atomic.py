@@ -1,4 +1,4 @@
-"""Files and folders, here or remote, that are either whole or as they were before."""
+"""Files and folders, here or remote, that are either complete or as they were before."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from invdpo.schemas.io.lock import FolderLock
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; on leaving, what lies there is flushed and becomes `path`.
+    """A temporary name to write to; on leaving, what is there is flushed and becomes `path`.
 
     When the block fails or is interrupted nothing is left, and an older `path` stays as it was.
-    The name is of this machine; a remote `path` is put whole.
+    The name is of this machine; a remote `path` is put in one piece.
     """
     with (uploading if is_remote(path) else replacing_file)(path) as temporary:
         yield temporary

@@ -51,7 +51,7 @@ def to_path(where: str | Path) -> Path:
 
 
 def is_remote(path: Path) -> bool:
-    """Whether it lies behind an address, not on this machine's file system."""
+    """Whether it is behind a URL, not on this machine's file system."""
     return not isinstance(path, Path)
 
 

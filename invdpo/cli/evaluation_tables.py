@@ -1,4 +1,4 @@
-"""What `invdpo eval` tells in a terminal: figures of each tuned model, and those by category."""
+"""What `invdpo eval` prints in a terminal: figures of each tuned model, and those by category."""
 
 from __future__ import annotations
 

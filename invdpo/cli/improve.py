@@ -1,4 +1,4 @@
-"""`invdpo improve`: rounds of drawing, judging, pairing and training."""
+"""`invdpo improve`: rounds of generating, judging, pairing and training."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
 def with_defaults(config: Config) -> Config:
     """The configuration with what suits rounds where nobody chose otherwise.
 
-    A round has few pairs for validation, and the next one draws with the model as it ends.
+    A round has few pairs for validation, and the next one generates with the last step's model.
     """
     if "keep" in config.train.model_fields_set:
         return config

@@ -27,7 +27,7 @@ Act = Literal["write", "read"]
 def hub_errors(repo_id: str, act: Act = "write") -> Iterator[None]:
     """Turn what the Hub's client raises into `HubError`.
 
-    The chain of causes is cut: those of the client may hold requests with their headers.
+    The chain of causes is dropped: those of the client may hold requests with their headers.
     """
     try:
         yield

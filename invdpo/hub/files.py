@@ -66,7 +66,7 @@ def collect_files(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
 
 
 def redact_file(path: Path) -> bytes | None:
-    """What to publish in place of a file that tells too much; None if it can go as it is."""
+    """What to publish in place of a file that reveals too much; None if it can go as it is."""
     if path.name not in NOTING_PATHS:
         return None
     try:

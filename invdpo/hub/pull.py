@@ -3,7 +3,7 @@
 All files go to a hidden folder beside the output, `.OUTPUT.pull/COMMIT`: what arrives to `files`,
 what is made of it to `whole`, which becomes `complete` when each file has the hash that the push
 noted. Then the downloads are removed, and only then does `complete` get the output's name. So
-nobody ever finds a half-downloaded dataset, and a pull that was killed goes on from any moment.
+nobody ever finds a half-downloaded dataset, and a pull that was killed resumes from any moment.
 """
 
 from __future__ import annotations

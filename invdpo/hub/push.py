@@ -73,7 +73,7 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
     Raises:
         ConfigError: A name of repository or branch that the Hub does not allow.
         DataError: No dataset there, or an incomplete one.
-        HubError: No login or no right, another dataset there, a change by someone else meanwhile,
+        HubError: No login or no right, another dataset there, a change by someone else just then,
             or the Hub can't be reached, refuses, or holds other bytes than were sent.
     """
     repo = Repository(repo_id, "dataset")

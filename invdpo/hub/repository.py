@@ -58,7 +58,7 @@ class Repository:
         if role == "read":
             raise HubError(f"{self.id}: the token of {name} has only read access. {LOGIN}")
         owners = [name, *(org["name"] for org in user.get("orgs", []))]
-        # a fine-grained token need not tell its organisations
+        # a fine-grained token need not list its organisations
         if own and owner not in owners and role != "fineGrained":
             known = " or ".join(owners)
             raise HubError(

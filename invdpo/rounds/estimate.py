@@ -1,4 +1,4 @@
-"""What rounds would draw, compute and store, before anything is written."""
+"""What rounds would generate, compute and store, before anything is written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RoundsEstimate:
     images: int
     """Candidates and images for validation."""
     forwards: int
-    """UNet sample-forwards of drawing, phase one and training."""
+    """UNet sample-forwards of generating, phase one and training."""
     training_forwards: int
     """Those of them in training steps, most of them with a backward."""
     seconds: float

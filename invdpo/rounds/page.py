@@ -72,7 +72,7 @@ def _strips(plan: RoundPlan, results: tuple[RoundResult, ...]) -> Iterator[Image
 
 
 def _first_images(plan: RoundPlan, number: int) -> Mapping[str, Record]:
-    """Prompt id -> the candidate that a model drew first for it."""
+    """Prompt id -> the candidate that a model generated first for it."""
     ws = plan.validation(number)
     part = ws.read_table(ws.iter_parts(ws.candidates_dir)[0]).to_pylist()
     return {row["prompt_id"]: row for row in reversed(part)}

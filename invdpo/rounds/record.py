@@ -24,7 +24,7 @@ class RoundResult:
 
     number: int
     model: str
-    """Where it lies, from the folder of the rounds; the base model by its name."""
+    """Where it is, relative to the folder of the rounds; the base model by its name."""
     revision: str
     """Hash of its weights."""
     judgement: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Record:
     results: tuple[RoundResult, ...] = ()
 
     def write(self, root: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write it, completely or not at all."""
         content = {"format": FORMAT, "config": self.config}
         rounds = [asdict(result) for result in self.results]
         text = json.dumps({**content, "rounds": rounds}, indent=1)

@@ -1,4 +1,4 @@
-"""`improve`: rounds of drawing, judging, pairing and training, each with the model before it."""
+"""`improve`: rounds of generating, judging, pairing and training, each with the previous model."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _curate(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
 
 
 def _forwards(config: Config, images: int) -> int:
-    """Forwards of the denoiser that drawing takes, those of guidance included."""
+    """Forwards of the denoiser for generation, including those of guidance."""
     from invdpo.curate.generators.guidance import passes
 
     generate = config.generate

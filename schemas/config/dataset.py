@@ -38,7 +38,7 @@ class DatasetConfig(Section):
     @field_validator("license")
     @classmethod
     def _one_line(cls, value: str | None) -> str | None:
-        """It stands on a card, and on terminals."""
+        """It is shown on a card, and on terminals."""
         if value and not value.isprintable():
             raise ValueError("expected one line of printable text, such as cc-by-4.0")
         return value

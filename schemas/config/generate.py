@@ -36,7 +36,7 @@ REPLACES = {
     "height": ("resolutions",),
     "resolutions": ("width", "height"),
 }
-"""Key -> other names for the same thing, which an earlier layer may have used."""
+"""Key -> other names for the same option, which an earlier layer may have used."""
 
 
 class GenerateConfig(Section):

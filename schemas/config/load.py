@@ -41,7 +41,7 @@ def resolve_config(
 ) -> Config:
     """The defaults, changed key by key by each file in turn, changed by `overrides`.
 
-    `model_fields_set` of a section tells what somebody chose; see `_forget_defaults`. Raises
+    `model_fields_set` of a section holds what somebody chose; see `_forget_defaults`. Raises
     `ConfigError` as `load_config` does, each value with the file it came from.
     """
     layers = _layers(paths, overrides)
@@ -118,7 +118,7 @@ def _kind(name: object) -> type[Section]:
 
 
 def check(section: type[S], values: Values, *, where: str, origins: Origins | None = None) -> S:
-    """Validate `values`; raises `ConfigError` with one line for each thing that is wrong."""
+    """Validate `values`; raises `ConfigError` with one line for each error."""
     try:
         return section.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Presets: whole configurations that ship with the package, by name."""
+"""Presets: complete configurations that come with the package, by name."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The Hugging Face Hub: names that it allows, what its client raises, and what that means.
 
-The texts say what to do and hold no token. What only publishers meet stands in `invdpo.hub`.
+The texts say what to do and hold no token. What only publishers meet is in `invdpo.hub`.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def not_found(kind: Kind | None, revision: str | None = None) -> str:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """What an upload's thread or a download failed of: the outer error only tells that it did."""
+    """What an upload's thread or a download failed of: the outer error only says that it did."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     while error.__cause__ is not None and (

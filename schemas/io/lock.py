@@ -40,8 +40,8 @@ class FolderLock:
     ) -> None:
         """`work` is what its holder does, in words, and `other` what someone refused could use.
 
-        With `beside` the lock lies beside the folder, which may then be replaced as a whole. With
-        `signs`, paths of which a folder of this work has one, a folder that holds other things and
+        With `beside` the lock is beside the folder, which may then be replaced entirely. With
+        `signs`, paths of which a folder of this work has one, a folder that holds other files and
         none of them is refused with a `WorkspaceError` on entering.
 
         Raises `ConfigError` when `~` was not expanded: whoever tidies up after it could lose all.

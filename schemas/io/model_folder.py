@@ -21,7 +21,7 @@ from invdpo.schemas.io.text import describe_error, quote
 
 INDEX = "model_index.json"
 DECISIVE = {".safetensors", ".json", ".txt", ".model", ".jinja"}
-"""Endings of the files that decide what a pipeline draws."""
+"""Endings of the files that decide what a pipeline generates."""
 TRAINING_REPORT = "training.json"
 BESIDE_MODELS = ("checkpoints", "evaluation", "pictures", "state")
 """Folders that a training and an evaluation leave in the folder of a model that was tuned."""
@@ -111,7 +111,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def folder_revision(folder: Path) -> str:
-    """A hash over weights, configurations and vocabularies; the same wherever the folder lies.
+    """A hash over weights, configurations and vocabularies; the same wherever the folder is.
 
     It is the `revision` of tables and datasets, and covers all components of a pipeline. What a
     training leaves beside the model it wrote is no part of it. The trainer's `hash_components`

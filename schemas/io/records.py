@@ -102,7 +102,7 @@ def find_column(columns: Sequence[str], configured: str | None, where: object) -
 
 
 def _each_once(check: CheckColumns, path: Path, columns: Sequence[str]) -> Sequence[str]:
-    """The wanted columns. Raises `DataError` for one that stands twice: which one is meant?"""
+    """The wanted columns. Raises `DataError` for one that occurs twice: which one is meant?"""
     wanted = check(columns)
     if twice := [name for name in wanted if name and columns.count(name) > 1]:
         text = f"{path}: the column {quote(twice[0])} occurs twice"

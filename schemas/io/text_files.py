@@ -10,7 +10,7 @@ from pathlib import Path
 from invdpo.schemas.errors import DataError
 
 TEXT_SUFFIXES = ("", ".txt", ".prompts", ".md")
-"""Files of plain text; the empty one stands for a name without ending."""
+"""Files of plain text; the empty one means a name without ending."""
 ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
@@ -68,7 +68,7 @@ def decode_text(data: bytes, path: object) -> str:
 
 
 def refuse_pointer(data: bytes, path: object) -> None:
-    """Raise `DataError` for what stands in place of a file that Git LFS keeps elsewhere."""
+    """Raise `DataError` for a pointer to a file that Git LFS keeps elsewhere."""
     if data.startswith(POINTER):
         text = f"{path}: a pointer of Git LFS, not the file itself"
         raise DataError(f"{text}. Fetch the files of its repository: git lfs pull")

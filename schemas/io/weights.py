@@ -1,6 +1,6 @@
 """Whether weights fill a model: libraries make up what a file lacks and drop what it holds beside.
 
-Both are told as warnings that nobody reads, and then random numbers judge or draw.
+Libraries only warn of both, nobody reads it, and then random numbers judge or generate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from invdpo.schemas.errors import ModelError
 COMPUTED = re.compile(r"(?:^|\.)(?:position_ids|rotary_emb\.inv_freq|num_batches_tracked)$")
 """Buffers that older versions of the libraries saved, and that all of them compute."""
 OTHER_TOWER = re.compile(r"^(?:vision_model|visual_projection|text_projection|logit_scale)\b")
-"""What a whole CLIP holds beside its text encoder."""
+"""What a complete CLIP holds beside its text encoder."""
 NAMED = 3
 """Keys that an error names."""
 

@@ -36,7 +36,7 @@ def identity_of(
 
 
 def discard_state(output: Path) -> None:
-    """Remove the state, so that training begins anew."""
+    """Remove the state, so that training starts again."""
     shutil.rmtree(output / STATE, ignore_errors=True)
 
 

@@ -32,7 +32,7 @@ TENSORS = ("weights", "optimizer", "average", "reference")
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """The progress of a run."""
 
     step: int = 0
     best_step: int = 0

@@ -34,7 +34,7 @@ class DataSet:
     """Name of its layout."""
     files: DatasetFiles
     focus_boxes: FocusBoxes | None = None
-    """What tells the boxes of a pair that count more; pairs have none without it."""
+    """What gives the boxes of a pair that count more; pairs have none without it."""
 
     @property
     def revision(self) -> str | None:

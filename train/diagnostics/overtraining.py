@@ -12,7 +12,7 @@ LEAST_LOSS = 0.01
 """Mean training loss below which pairs are known by heart: each is preferred the right way round
 with 99 % certainty, where ln 2 (50 %) is the start."""
 FALLEN_REWARD = -0.1
-"""Reward of the chosen images from which a fall is told: they have become a tenth less likely."""
+"""Reward of the chosen images from which a fall is reported: a tenth less likely."""
 RECENT = 10
 """Steps over which the last training losses are averaged."""
 

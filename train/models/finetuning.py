@@ -135,7 +135,7 @@ class FullTuning(Tuning):
         yield self._frozen
 
     def save(self, folder: Path) -> None:
-        """A whole pipeline folder: the base model's, with this denoiser in place of its own."""
+        """A complete pipeline folder: the base model's, with this denoiser in place of its own."""
         weights = {name: gather(t) for name, t in self.denoiser.state_dict().items()}
 
         def fill(fresh: Path) -> None:

@@ -80,7 +80,7 @@ def reference_id(fingerprint: str, config: TrainConfig) -> str:
 
 
 def drawing_revision(adapter: ModelAdapter, config: TrainConfig) -> str:
-    """The `revision` that a dataset records for images which the reference drew."""
+    """The `revision` that a dataset records for images which the reference generated."""
     folder = adapter.folder
     in_hub_cache = folder.parent.name == "snapshots"
     revision = folder.name if in_hub_cache else folder_revision(folder)

@@ -22,7 +22,7 @@ SMALLEST_8BIT, BLOCK_8BIT = 4096, 256
 ADAFACTOR_EPS = (1e-16, 1e-3)
 """Floors of the mean squared gradient and of a weight's root mean square.
 
-torch's own first floor, 1.2e-7, lies above the squared gradients of a network of millions of
+torch's own first floor, 1.2e-7, is above the squared gradients of a network of millions of
 weights whose gradient is clipped to norm 1, and would blunt their second moments.
 """
 
