@@ -30,7 +30,7 @@ CardOf = Annotated[
 ]
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
 ANY = "Workspace, folder, Parquet file, or OWNER/NAME on the Hub, in any layout that `train` reads."
-WHERE = "Condition that a pair must meet, such as relation=spatial or 'margin>=2'; may be repeated."
+WHERE = "Condition that pairs must meet, such as relation=spatial or 'margin>=2'; may be repeated."
 AGAINST = "Dataset, or file of prompts, whose prompts or pairs are left out; may be repeated."
 
 AnyDataset = Annotated[str, typer.Argument(help=ANY, metavar="DATASET")]

@@ -27,7 +27,7 @@ class ImproveConfig(Section):
         0, ge=0, description="Number of earlier rounds whose pairs are used for training again."
     )
     validation_prompts: Count = Field(
-        128, description="Prompts on which the model of every round is judged."
+        128, description="Number of prompts on which each round's model is evaluated."
     )
     validation_images: Count = Field(
         2, description="Images per validation prompt; measuring diversity needs 2 or more."

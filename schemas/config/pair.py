@@ -41,15 +41,17 @@ class PairConfig(Section):
     )
     policy: Policy = Field(
         "best-worst",
-        description="Which candidates of a prompt are compared: the best and the worst, the "
-        "best and a random worse one, all, hard ones (close in quality, apart in composition), or "
-        "those that two models made from the same seed.",
+        description="Which candidates of a prompt become pairs. `best-worst`: the best and the "
+        "worst; `best-random`: the best and a random worse one; `all`: every two; `hard`: close "
+        "in quality but different in composition; `same-seed`: images of two models from the "
+        "same seed.",
         json_schema_extra=OPTIONAL,
     )
     normalisation: Normalisation = Field(
         "prompt",
-        description="Common scale of the scorers: standard deviations of the prompt's "
-        "candidates, standard deviations of all candidates, or ranks in the prompt from 0 to 1.",
+        description="Common scale of the scorers. `prompt`: standard deviations within the "
+        "prompt's candidates; `global`: within all candidates; `rank`: ranks within the prompt, "
+        "0 to 1.",
         json_schema_extra=OPTIONAL,
     )
     min_margin: float = Field(
@@ -72,8 +74,8 @@ class PairConfig(Section):
     )
     max_loss: Distance | None = Field(
         None,
-        description="Maximum by which any scorer with a weight may prefer the rejected image, "
-        "after normalisation.",
+        description="Maximum amount by which any scorer with a weight may prefer the rejected "
+        "image, after normalisation.",
         json_schema_extra=OPTIONAL,
     )
     floors: dict[str, float] = Field(

@@ -91,7 +91,7 @@ class _Score(Section):
     )
     vqascore_dtype: Dtype = Field("float32", description="Precision of the model of `vqascore`.")
     remote_url: str | None = Field(
-        None, description="Address of the server of `remote`.", json_schema_extra=RUNTIME | LOCAL
+        None, description="URL of the server of `remote`.", json_schema_extra=RUNTIME | LOCAL
     )
     remote_needs: tuple[Literal["image", "prompt", "graph", "observed_graph"], ...] = Field(
         ("image", "prompt"),

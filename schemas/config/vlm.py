@@ -16,7 +16,7 @@ class VlmOptions(Section):
 
     vlm_url: str | None = Field(
         None,
-        description="Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
+        description="URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
         json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_model: str | None = Field(
@@ -38,7 +38,7 @@ class VlmOptions(Section):
         2048, description="Maximum number of tokens in an answer.", json_schema_extra=OPTIONAL
     )
     vlm_concurrency: Count = Field(
-        8, le=256, description="Questions asked at the same time.", json_schema_extra=RUNTIME
+        8, le=256, description="Number of concurrent questions.", json_schema_extra=RUNTIME
     )
     vlm_timeout: float = Field(
         120.0,
