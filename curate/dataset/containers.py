@@ -232,7 +232,7 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     while start < length:
         name, size = struct.unpack_from("<4sI", data, start)
         if start + 8 + size > length or name in seen:
-            raise ValueError("a chunk that is cut short, or stands twice")
+            raise ValueError("a chunk is truncated or duplicated")
         seen.add(name)
         yield name, data[start + 8 : start + 8 + size]
         start += 8 + size + size % 2

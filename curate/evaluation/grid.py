@@ -165,7 +165,7 @@ def _verdict(outcome: Outcome) -> tuple[str, str]:
     """In a word, and its colour."""
     if not outcome.judged:
         return "not judged", PALE
-    return ("all right", GOOD) if outcome.right else ("wrong", BAD)
+    return ("all correct", GOOD) if outcome.right else ("wrong", BAD)
 
 
 def _mark(pen: _Pen, corner: tuple[int, int], right: bool) -> None:

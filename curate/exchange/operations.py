@@ -132,7 +132,7 @@ def subset(where: Sequence[str], number: int | None, seed: int) -> Operation:
         left_out[order[:number]] = False
         return drop(rows, pa.array(left_out), "not selected", result)
 
-    drawn = [f"{number:,} drawn with seed {seed}"] if number else []
+    drawn = [f"{number:,} selected with seed {seed}"] if number else []
     words = " and ".join(["rows with " + " and ".join(map(str, conditions))] if where else [])
     words = ", ".join(filter(None, [words, *drawn])) or "all rows"
     facts = {"where": list(map(str, conditions)), "number": number, "seed": seed}

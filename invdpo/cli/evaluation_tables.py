@@ -31,7 +31,9 @@ def evaluation_text(evaluations: Sequence[Evaluation], base: str, data: Mapping[
     parts += (
         ["\n".join(["Images for the benchmark's own evaluator:", *exported])] if exported else []
     )
-    return "\n\n".join([*parts, f"Images, base beside tuned: {data['page']} and {data['grid']}"])
+    return "\n\n".join(
+        [*parts, f"Images, base and tuned side by side: {data['page']} and {data['grid']}"]
+    )
 
 
 def _tables(evaluation: Evaluation, base: str) -> list[str]:

@@ -81,7 +81,8 @@ def require_prompts(plan: RoundPlan, record: Record) -> None:
     if have < rounds * each:
         held = plan.config.improve.validation_prompts
         raise DataError(
-            f"Too few prompts: {have} beside the {held} for validation, and {rounds} rounds of "
-            f"{each} need {rounds * each}. Give more prompts, or fewer rounds (--rounds "
-            f"{have // each}), or fewer prompts a round (--num-prompts {have // rounds})."
+            f"Too few prompts: {have} in addition to the {held} for validation, and {rounds} "
+            f"rounds of {each} need {rounds * each}. Give more prompts, or fewer rounds "
+            f"(--rounds {have // each}), or fewer prompts per round (--num-prompts "
+            f"{have // rounds})."
         )

@@ -224,7 +224,7 @@ def _targets(config: PairConfig) -> list[str]:
     if images and images % 2:
         return [f"target_images: found {images}, an odd number; a pair has two: give an even one"]
     if images and pairs and images != 2 * pairs:
-        return [f"target_images: found {images} beside target_pairs {pairs}; give one of the two"]
+        return [f"target_images: found {images} and target_pairs {pairs}; give one of the two"]
     return []
 
 
@@ -254,7 +254,8 @@ def _held_out(config: PairConfig) -> list[str]:
     if config.policy == "hard" and name == config.hard_by:
         used.append("hard_by")
     return [
-        f"held_out: {name} takes no part in choosing, but has an entry in {key}; take one out"
+        f"held_out: {name} takes no part in choosing, but has an entry in {key}; remove one of "
+        "the two"
         for key in used
     ]
 

@@ -189,5 +189,5 @@ def test_decisions_flip_and_drop_pairs(source: DatasetFolder, tmp_path: Path) ->
 def test_the_card_says_what_was_done(source: DatasetFolder, tmp_path: Path) -> None:
     derive(source, subset(["margin>=1"], 3, 0), tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "from the dataset source: rows with margin \\>= 1, 3 drawn with seed 0." in card
+    assert "from the dataset source: rows with margin \\>= 1, 3 selected with seed 0." in card
     assert "license: mit" in card
