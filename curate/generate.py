@@ -225,5 +225,5 @@ def _levels(picture: Picture | Failure) -> np.ndarray[Any, np.dtype[np.uint8]] |
         return Failure("the model gave values that are not finite")
     levels = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     if (levels == levels[0, 0]).all():
-        return Failure("the image is a single colour")
+        return Failure("the image is one single colour")
     return levels

@@ -130,7 +130,7 @@ def subset(where: Sequence[str], number: int | None, seed: int) -> Operation:
         order = np.argsort([derived_seed("subset", seed, pair_id) for pair_id in ids])
         left_out = np.ones(len(rows), dtype=bool)
         left_out[order[:number]] = False
-        return drop(rows, pa.array(left_out), "not selected", result)
+        return drop(rows, pa.array(left_out), "not drawn", result)
 
     drawn = [f"{number:,} selected with seed {seed}"] if number else []
     words = " and ".join(["rows with " + " and ".join(map(str, conditions))] if where else [])

@@ -86,7 +86,7 @@ class PromptReader:
         except DataError as error:
             return Draft(None, error=str(error), line=number)
         if not isinstance(prompt, str):
-            return Draft(None, error="the prompt is not a text", line=number)
+            return Draft(None, error="the prompt is no text", line=number)
         prompt = prompt.strip()
         draft = Draft(prompt, line=number, category=_category(record))
         try:

@@ -87,7 +87,7 @@ def _judged(row: Mapping[str, Any] | None) -> Judged | Failure:
     if not _is_number(score) or not isinstance(components, dict):
         return Failure("the server gave no finite number")
     if not all(_is_number(value) for value in components.values()):
-        return Failure("the server gave a component that is not a finite number")
+        return Failure("the server gave a component that is no finite number")
     return Judged(float(row["score"]), {str(name): float(v) for name, v in components.items()})
 
 

@@ -104,7 +104,7 @@ class VqaScorer(Scorer):
         refused = [bool(word) and word in candidate.prompt for candidate in candidates]
         accepted = [c for c, is_refused in zip(candidates, refused, strict=True) if not is_refused]
         chances = iter(self._chances(accepted) if accepted else ())
-        failure = Failure(f"the prompt contains {word!r}, this model's word for an image")
+        failure = Failure(f"the prompt holds {word!r}, this model's word for an image")
         return [failure if is_refused else Judged(next(chances)) for is_refused in refused]
 
     def _chances(self, candidates: Sequence[Candidate]) -> list[float]:

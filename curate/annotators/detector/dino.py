@@ -43,7 +43,7 @@ class Dino(NamedTuple):
         """A phrase needs a token, and its length is limited."""
         length = self._length(normalize(phrase))
         if not length:
-            return "without a word that the detector can read"
+            return "without a word that the detector reads"
         return f"longer than {self._max_tokens} tokens" if length > self._max_tokens else None
 
     def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:

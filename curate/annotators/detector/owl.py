@@ -29,7 +29,7 @@ class Owl(NamedTuple):
     def problem(self, phrase: str) -> str | None:
         """The length of a phrase is limited."""
         if len(self.processor.tokenizer(phrase, verbose=False)["input_ids"]) > self._max_tokens:
-            return f"longer than the {self._max_tokens} tokens that the detector can read"
+            return f"longer than the {self._max_tokens} tokens that the detector reads"
         return None
 
     def detect(self, queries: Sequence[DetectionQuery]) -> list[RawBoxes]:

@@ -24,7 +24,7 @@ from invdpo.schemas.tables import Record
 from tests.curate.tiny import tiny_config
 
 REFUSED = "the model's safety checker refused it"
-PLAIN = "the image is a single colour"
+PLAIN = "the image is one single colour"
 OPTIONS = RunOptions(progress=False)
 
 

@@ -79,7 +79,7 @@ def test_a_prompt_with_the_models_word_for_pictures_is_a_rejected_row(
     given = [Candidate({"prompt": text, "image": {"bytes": pictures[0]}}) for text in texts]
     judge = scorer(vlm_folder)
     first, second, third = judge(given)
-    assert second == Failure("the prompt contains '<image>', this model's word for an image")
+    assert second == Failure("the prompt holds '<image>', this model's word for an image")
     assert [first.score, third.score] == pytest.approx(
         values(judge([given[0], given[2]])), abs=1e-6
     )
