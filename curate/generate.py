@@ -29,7 +29,7 @@ from invdpo.schemas.tables import CANDIDATES, OK, REJECTED, Record, with_options
 
 
 class Generate(Stage):
-    """Samples `num_candidates` images a prompt by each model; batches go across prompts.
+    """Samples `num_candidates` images per prompt by each model; batches go across prompts.
 
     Raises `ConfigError` for a width without a height, and for models that contradict each other.
     """
@@ -53,7 +53,7 @@ class Generate(Stage):
 
     @property
     def fan_out(self) -> int:
-        """Candidates a prompt, those of all models."""
+        """Candidates per prompt, those of all models."""
         return self._config.num_candidates * len(self._generators)
 
     @property
@@ -77,7 +77,7 @@ class Generate(Stage):
         }
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
-        """K rows a prompt and model, in order, those of the first model first.
+        """K rows per prompt and model, in order, those of the first model first.
 
         Raises `ModelError` when a model can't be used.
         """

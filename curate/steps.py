@@ -135,7 +135,7 @@ def check(
 
 
 def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
-    """Sample K candidates a prompt. Raises `ModelError` for a model that can't be used."""
+    """Sample K candidates per prompt. Raises `ModelError` for a model that can't be used."""
     section = config.generate
     with _working(ws, config, options, "generate"):
         prompts = fingerprint_of(ws, ws.prompts_path)

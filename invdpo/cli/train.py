@@ -224,7 +224,7 @@ def _lines(rows: list[tuple[str, str]]) -> str:
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """The results of a dry run, one a line."""
+    """The results of a dry run, one per line."""
     missing = estimate.lacking
     skipped = ", ".join(f"{count:,} x {reason}" for reason, count in estimate.skipped.items())
     rows = [

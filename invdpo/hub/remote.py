@@ -73,7 +73,7 @@ def check_same_dataset(repo_id: str, local: LocalDataset, remote: Remote, force:
 
 
 def _differences(published: dict[str, Any], local: dict[str, Any]) -> str:
-    """The first differences of two ancestries, one a line."""
+    """The first differences of two ancestries, one per line."""
     from invdpo.curate.storage.parts import differences
 
     lines = differences(published, local)

@@ -40,7 +40,7 @@ class Improvement:
         return best_round(self.results, self.plan.config)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a model, for a table: its figures with their 95 % intervals, and its cost."""
+        """One row per model, for a table: its figures with their 95 % intervals, and its cost."""
         names = shown_figures(self.results, self.plan.config)
         return [
             {

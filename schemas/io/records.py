@@ -1,7 +1,7 @@
 """The one reader of prompt files: texts, and records of tables with texts in a column.
 
 A file's ending says what it is: `.jsonl` and `.ndjson` hold a record or a text a line, `.json` a
-list of them, `.csv` and `.tsv` a heading and rows, `.parquet` a table, and plain text one a line.
+list of them, `.csv` and `.tsv` a heading and rows, `.parquet` a table, and plain text one per line.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading `metrics.jsonl`: one line a step, and perhaps the torn line of a disk that was full."""
+"""Reading `metrics.jsonl`: one line per step, and perhaps the torn line of a disk that was full."""
 
 from __future__ import annotations
 

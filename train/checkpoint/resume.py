@@ -21,13 +21,13 @@ STATE = "state"
 IN_IDENTITY = frozenset(
     {"model", "revision", "start_from", "batch_size", "gradient_accumulation_steps"}
 )
-"""Options whose meaning `identity_of` holds: which model it is, and the number of pairs a step."""
+"""Options whose meaning `identity_of` holds: which model it is, and the number of pairs per step."""
 
 
 def identity_of(
     fingerprint: str, precision: str, splits: dict[str, list[Pair]], count: int
 ) -> dict[str, Any]:
-    """What must stay the same beside the options; `count` is the number of pairs a step."""
+    """What must stay the same beside the options; `count` is the number of pairs per step."""
     pairs = {split: content_id(*(p.pair_id for p in members)) for split, members in splits.items()}
     identity = {"model": fingerprint, "precision": precision, "pairs": pairs, "pairs a step": count}
     if any(any(pair.boxes) for members in splits.values() for pair in members):

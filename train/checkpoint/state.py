@@ -55,7 +55,7 @@ class TrainState:
     """Optimiser steps done."""
     config: dict[str, Any]
     identity: dict[str, Any]
-    """Fingerprint of the model, ids of the pairs, number of pairs a step; see `resume`."""
+    """Fingerprint of the model, ids of the pairs, number of pairs per step; see `resume`."""
     progress: dict[str, Any]
     weights: Mapping[str, Tensor]
     """The trained weights, by parameter name."""
