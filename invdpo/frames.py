@@ -17,7 +17,7 @@ ORIGIN = (KEY, "prompt_id", "model", "seed", "error")
 
 
 def score_frame(ws: Workspace) -> DataFrame:
-    """One row per candidate: its prompt, and of every scorer the raw score, components and error."""
+    """One row per candidate: its prompt, and of every scorer raw score, components and error."""
     return _candidates(ws).merge(_scores(ws), on=KEY, how="left")
 
 

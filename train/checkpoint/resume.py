@@ -21,7 +21,7 @@ STATE = "state"
 IN_IDENTITY = frozenset(
     {"model", "revision", "start_from", "batch_size", "gradient_accumulation_steps"}
 )
-"""Options whose meaning `identity_of` holds: which model it is, and the number of pairs per step."""
+"""Options whose meaning `identity_of` holds: which model, and the number of pairs per step."""
 
 
 def identity_of(
