@@ -98,7 +98,7 @@ def find_column(columns: Sequence[str], configured: str | None, where: object) -
                 return known[same(name)]
     names = ", ".join(map(shorten, sorted(columns)[:MOST_COLUMNS])) or "none"
     expected = " or ".join(f"`{name}`" for name in wanted)
-    raise DataError(f"{where}: no column {expected}; found: {names}. Name one with --column.")
+    raise DataError(f"{where}: no column {expected}; found: {names}. Name one by --column.")
 
 
 def _each_once(check: CheckColumns, path: Path, columns: Sequence[str]) -> Sequence[str]:
@@ -182,10 +182,8 @@ def _rows(path: Path, rows: Any, check: CheckColumns) -> Iterator[Entry]:
         for row in rows:
             fields = [_unquoted(field) for field in row] if rows.dialect.quoting else row
             if any(fields[len(heading) :]):
-                found = f"{len(fields)} fields, the header has {len(heading)}"
-                yield Entry(
-                    rows.line_num, None, f"{found}; quote fields that contain the delimiter"
-                )
+                found = f"{len(fields)} fields, the heading has {len(heading)}"
+                yield Entry(rows.line_num, None, f"{found}; is one of them to be quoted?")
             elif fields:
                 yield Entry(rows.line_num, dict(zip_longest(heading, fields[: len(heading)])))
     except csv.Error as error:

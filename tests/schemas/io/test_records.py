@@ -102,7 +102,9 @@ def test_lists_of_texts_and_of_records(tmp_path: Path) -> None:
 
 def test_fields_that_no_heading_names(tmp_path: Path) -> None:
     """A comma that nobody quoted does not cut a prompt; blank fields at the end do no harm."""
-    assert "3 fields, the header has 2" in refused(tmp_path, "p.csv", "id,prompt\n1,a cat, a dog\n")
+    assert "3 fields, the heading has 2" in refused(
+        tmp_path, "p.csv", "id,prompt\n1,a cat, a dog\n"
+    )
     assert prompts(tmp_path, "p.csv", "id,prompt\n1,a cat,,\n") == ["a cat"]
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\n"G I G" painted\n')
     assert "not CSV" in refused(tmp_path, "p.csv", 'prompt\na cat\n"a dog\na bird\n')
@@ -125,7 +127,7 @@ def test_columns_whatever_their_case() -> None:
     assert find_column(["Category", "Prompt "], None, "x") == "Prompt "
     assert find_column(["PROMPT", "prompt"], None, "x") == "prompt"
     assert find_column(["Caf\u00e9"], "cafe\u0301", "x") == "Caf\u00e9"
-    with pytest.raises(DataError, match=r"x: no column `text`; found: Prompt, id\. Name one with"):
+    with pytest.raises(DataError, match=r"x: no column `text`; found: Prompt, id\. Name one by"):
         find_column(["id", "Prompt"], "text", "x")
 
 
