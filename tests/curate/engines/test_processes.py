@@ -159,7 +159,7 @@ def test_generation_on_two_devices_makes_the_same_candidates(
     ("device", "said"),
     [
         ("cuda:93", "'cuda:93' is not available. Available: auto, cpu"),
-        ("gpu", "'gpu' is not there"),
+        ("gpu", "'gpu' is not available"),
         ("cpu,auto", "name each of them"),
         (",", "empty"),
     ],

@@ -82,7 +82,7 @@ def test_what_can_not_be_judged_is_not_wrong(tiny_model: Path, tmp_path: Path) -
     counts = {row["figure"]: row["prompts"] for row in evaluation.rows()}
     assert (counts[ALL_RIGHT], counts["composition"], counts["clip"]) == (2, 2, 4)
     assert evaluation.notes == (
-        "composition judged 2 of 4 prompts in both images: 2 x no intended scene graph.",
+        "composition scored 2 of 4 prompts in both images: 2 x no intended scene graph.",
     )
     assert [result.base.judged for result in evaluation.results] == [True, False, True, False]
     write_grid(tmp_path / "grid.png", evaluation.results)

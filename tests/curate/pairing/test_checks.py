@@ -88,7 +88,7 @@ def test_options_that_scores_do_not_fit(options: dict[str, Any], text: str) -> N
     ("options", "text"),
     [
         ({"target_images": 11141}, "target_images: found 11141, an odd number"),
-        ({"target_images": 10, "target_pairs": 6}, "beside target_pairs 6; give one of the two"),
+        ({"target_images": 10, "target_pairs": 6}, "and target_pairs 6; give one of the two"),
         ({"held_out": "clip", "weights": {"clip": 1}}, "held_out: clip .* an entry in weights"),
         ({"held_out": "x", "floors": {"x": 1}}, "held_out: x .* an entry in floors"),
         ({"held_out": "composition", "policy": "hard", "weights": {"a": 1}}, "entry in hard_by"),
