@@ -40,7 +40,7 @@ def attempt(
     """`work` on the batch; if that fails, on each element alone, keeping what succeeds.
 
     Errors of ours are passed on. If each of several elements fails, none of them is to blame:
-    then `ModelError` is raised, so that a wrong setting does not reject the whole table.
+    then `ModelError` is raised, so that a wrong setting does not reject all rows.
     """
     if not batch:
         return []
@@ -88,7 +88,7 @@ class Model(ABC, Generic[Answer]):
 
     @abstractmethod
     def __call__(self, candidates: Sequence[Candidate], /) -> Sequence[Answer | Failure]:
-        """One answer a candidate, in order; the same whatever the candidate is batched with.
+        """One answer per candidate, in order; the same whatever the candidate is batched with.
 
         A candidate without an answer comes back as a `Failure` with the reason.
         """
@@ -146,7 +146,7 @@ class ModelStage(ABC, Generic[Answer]):
         return self._model.counts()
 
     def __call__(self, candidates: Iterable[Candidate]) -> Iterator[Record]:
-        """One row a candidate, in order. Candidates that lack a need don't reach the model."""
+        """One row per candidate, in order. Candidates that lack a need don't reach the model."""
         source = iter(candidates)
         while batch := list(islice(source, self.chunk)):
             problems = [candidate.problem(self.needs) for candidate in batch]

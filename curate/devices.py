@@ -21,7 +21,7 @@ def torch_device(name: str) -> str:
     except (RuntimeError, AssertionError, NotImplementedError, ValueError):
         cuda = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
         allowed = ", ".join(["auto", "cpu", *cuda])
-        raise ConfigError(f"device: {name!r} is not there. Allowed here: {allowed}.") from None
+        raise ConfigError(f"device: {name!r} is not available. Available: {allowed}.") from None
     return name
 
 
@@ -30,7 +30,7 @@ def for_each_device(section: S) -> list[S]:
     named: str = getattr(section, "device")  # noqa: B009 - not every section has one
     names = [name.strip() for name in named.split(",") if name.strip()]
     if not names:
-        raise ConfigError("device: empty; name one, or `auto`.")
+        raise ConfigError("device: empty. Give a device, or `auto`.")
     if len(names) > 1 and "auto" in names:
-        raise ConfigError(f"device: found {named!r}; among several, each has to be named.")
+        raise ConfigError(f"device: found {named!r}; if there are several, name each of them.")
     return [section.model_copy(update={"device": name}) for name in names]

@@ -34,15 +34,15 @@ def fingerprint_of(ws: Workspace, path: Path) -> Fingerprint:
 def descendant(ws: Workspace, path: Path, *parents: Fingerprint) -> Fingerprint:
     """The fingerprint of the table at `path`, which must have been made from these tables.
 
-    Raises `WorkspaceError` when one of them was made anew since.
+    Raises `WorkspaceError` when one of them was remade since.
     """
     fingerprint = fingerprint_of(ws, path)
     for parent in parents:
         shared = {section: fingerprint.get(section, {}) for section in parent}
         if differing := differences(shared, parent):
             lines = "\n  ".join(differing)
-            text = f"{path}: made from an earlier table than the one that is there.\n  {lines}\n"
-            raise WorkspaceError(f"{text}Make it anew: {maker(path)} --overwrite")
+            text = f"{path}: made from an earlier version of a table.\n  {lines}\n"
+            raise WorkspaceError(f"{text}Remake it: {maker(path)} --overwrite")
     return fingerprint
 
 
@@ -57,7 +57,7 @@ def part_size(
     if asked is not None:
         return asked
     for part in list_parts(ws.candidates_dir):
-        with suppress(WorkspaceError):  # a damaged part is for the runner to tell, or to repair
+        with suppress(WorkspaceError):  # a damaged part is for the runner to report, or to repair
             return int(read_header(part).fingerprint["layout"]["part_size"])
     least, even = max(DEFAULT_PART, batch_size * sizes), batch_size // gcd(batch_size, each)
     return -(-least // even) * even

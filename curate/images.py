@@ -32,7 +32,7 @@ class Shown(NamedTuple):
 def for_viewers(content: bytes) -> Shown:
     """The bytes themselves where every program shows them as `decode` does, else PNG of that.
 
-    Raises `DataError` for what is no image, or cut short.
+    Raises `DataError` for what is not an image, or is truncated.
     """
     import numpy as np
 

@@ -47,7 +47,7 @@ SPLIT_TOLERANCE = 0.2
 
 
 def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
-    """Cut pairs by all scores of the workspace. The caller holds the lock.
+    """Choose pairs by all scores of the workspace. The caller holds the lock.
 
     Raises `ConfigError` for weights without scores, `DataError` when there is no pair or fewer
     than asked for (the report is written all the same).
@@ -93,8 +93,9 @@ def _may_replace(ws: Workspace, fingerprint: Fingerprint, options: RunOptions) -
     if differing and (used := list(_uses(ws))):
         lines = "\n  ".join(differing)
         raise WorkspaceError(
-            f"{ws.pairs_path}: made with another configuration, and in use: {'; '.join(used)}.\n"
-            f"  {lines}\nGive another --name for a set beside it, or --overwrite to replace it."
+            f"{ws.pairs_path}: made with another configuration, and still in use: "
+            f"{'; '.join(used)}.\n  {lines}\nGive another --name for another set, or --overwrite "
+            "to replace it."
         )
     return replace(options, overwrite=bool(differing))
 
@@ -126,7 +127,7 @@ def _renew_licence(ws: Workspace, config: Config) -> None:
 
 
 def _read_and_cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[pa.Table, Report]:
-    """Read candidates, scores and reviews, and cut pairs from them."""
+    """Read candidates, scores and reviews, and choose pairs from them."""
     candidates = ws.read_table(ws.candidates_dir, COLUMNS)
     scores = {name: _read_scores(ws, name) for name in names}
     check_scores(candidates, scores)
@@ -141,7 +142,7 @@ def _read_and_cut(ws: Workspace, config: Config, names: Sequence[str]) -> tuple[
 
 
 def _read_scores(ws: Workspace, name: str) -> pa.Table:
-    """The columns of one scorer's scores that pairs are cut by. Raises `DataError` for others."""
+    """The columns of one scorer's scores that choose pairs. Raises `DataError` for others."""
     tables = []
     for part in ws.iter_parts(ws.scores_dir(name)):
         table = read_part(part)
@@ -158,13 +159,13 @@ def _unscored(ws: Workspace, config: Config, pairs: int) -> Iterator[str]:
         errors = Counter(filter(None, known))
         if errors:
             reasons = "; ".join(f"{count:,} x {reason}" for reason, count in errors.most_common(3))
-            yield f"{name} could not judge {errors.total():,} of {len(table):,}: {reasons}"
+            yield f"{name} could not score {errors.total():,} of {len(table):,}: {reasons}"
 
 
 def _read_reviews(ws: Workspace) -> pa.Table:
     """Pair ids and decisions. Raises `DataError` when they are missing or malformed."""
     if not ws.reviews_path.exists():
-        text = f"{ws.reviews_path}: no such file, so there are no reviews to apply."
+        text = f"{ws.reviews_path}: no such file, so there are no decisions to apply."
         raise DataError(f"{text} First run: invdpo curate review, or leave out --reviews.")
     table = read_part(ws.reviews_path)
     check_reviews(table)
@@ -252,6 +253,6 @@ def _notes(ws: Workspace, report: Mapping[str, Any], options: RunOptions) -> Ite
         text = f"{split['prompts_held_out']:.1%} of the prompts are held out, {split['asked']:.1%} "
         text += "asked for"
         if split["by"] == "graph":
-            text += f"; {split['largest_cluster']:.0%} of them hang together by shared facts, "
-            text += "which --split-by fact takes apart"
+            text += f"; {split['largest_cluster']:.0%} of them are connected by shared facts, "
+            text += "which --split-by fact separates"
         yield text

@@ -63,7 +63,7 @@ class StepResult:
     planned: int = 0
     """Still to be made; 0 unless it was a dry run."""
     rejected: int = 0
-    """Rows of the whole table that carry a reason instead of a result."""
+    """Rows of the table that carry a reason instead of a result."""
     rejections: dict[str, int] = field(default_factory=dict)
     """Reason -> rows, most frequent first."""
     seconds: float = 0.0
@@ -81,7 +81,7 @@ class Goal:
     stage: str
     """Its name, by which it can be made."""
     step: str
-    """What users are told it is."""
+    """What it is called for users."""
     sink: Path
     fingerprint: Fingerprint
 
@@ -242,8 +242,8 @@ def _obsolete(source: Sequence[InputPart], sink: Path, options: RunOptions) -> l
     extra = [path for path in list_parts(sink) if path.name not in wanted]
     if extra and not options.overwrite:
         raise WorkspaceError(
-            f"{extra[0]}: a part that the input no longer has ({len(extra)} in all). "
-            "Use another workspace, or --overwrite to remake this step."
+            f"{extra[0]}: a part that is no longer in the input ({len(extra)} in all). Use "
+            "another workspace, or --overwrite to remake this step."
         )
     return extra
 

@@ -1,6 +1,6 @@
 """One function a command: reads its tables, has the runner make the next one, says what it did.
 
-Every step takes the workspace's lock, checks all before it changes anything, and goes on where an
+Every step takes the workspace's lock, checks all before it changes anything, and resumes where an
 interrupted run of it stopped. The fingerprint of a table holds those of the tables before it.
 """
 
@@ -57,7 +57,7 @@ from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
 
-NO_GRAPH = "a scene graph; the others can't be judged by `composition`"
+NO_GRAPH = "a scene graph; `composition` can't score the others"
 
 
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -108,7 +108,7 @@ def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
 def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     rows, rejections = tally(ws.prompts_path)
     doubled = read_header(ws.prompts_path).notes.get("doubled", 0)
-    notes = [f"{doubled} doubled prompts dropped"] if doubled else []
+    notes = [f"{doubled} duplicate prompts dropped"] if doubled else []
     notes += [f"{rows} distinct prompts found, {asked} asked for"] if rows < asked else []
     graphs = rows - ws.read_table(ws.prompts_path, ["graph"])["graph"].null_count
     notes += [f"{graphs} of {rows} prompts have {NO_GRAPH}"] if graphs < rows else []
@@ -126,7 +126,7 @@ def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
 def check(
     ws: Workspace, config: Config, options: RunOptions, names: Sequence[str], command: str
 ) -> None:
-    """Tell, before the first step of a `command`, what would stop a later one."""
+    """Report, before the first step of a `command`, what would stop a later one."""
     models = [spec.name for spec in model_specs(config.generate)]
     if left_open := unchosen(config, names, made_before(ws, options, names)):
         chosen = "source" in config.prompts.model_fields_set or exists(ws.prompts_path)
@@ -135,7 +135,7 @@ def check(
 
 
 def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
-    """Sample K candidates a prompt. Raises `ModelError` for a model that can't be used."""
+    """Sample K candidates per prompt. Raises `ModelError` for a model that can't be used."""
     section = config.generate
     with _working(ws, config, options, "generate"):
         prompts = fingerprint_of(ws, ws.prompts_path)
@@ -218,7 +218,7 @@ def _scorer(config: ScoreConfig, name: str) -> Score:
 
 
 def pair(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
-    """Cut winner/loser pairs and write the dataset. Raises `DataError` for too few pairs."""
+    """Choose winner/loser pairs and write the dataset. Raises `DataError` for too few pairs."""
     with _working(ws, config, options, "pair", "dataset"):
         return pair_workspace(ws, config, options)
 

@@ -1,6 +1,6 @@
-"""The workspace: one folder that holds a run, where everything lies in it, and its lock.
+"""The workspace: one folder that holds a run, where everything in it is, and its lock.
 
-Its pairs may be cut in several ways side by side. One set of pairs lies in the workspace itself,
+Several sets of pairs may exist side by side. One set is in the workspace itself,
 others by their names in `pair-sets/`, each with its report, dataset, decisions and options.
 """
 
@@ -156,11 +156,11 @@ class Workspace:
         """The parts of a table. Raises `WorkspaceError` naming the command that makes it."""
         parts = list_parts(folder)
         if not parts:
-            raise WorkspaceError(f"{folder}: not there yet. First run: {maker(folder)}")
+            raise WorkspaceError(f"{folder}: does not exist yet. First run: {maker(folder)}")
         return parts
 
     def read_table(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-        """A whole table, one file or a folder of parts. Raises `WorkspaceError` as `iter_parts`."""
+        """A table, one file or a folder of parts. Raises `WorkspaceError` as `iter_parts`."""
         if path.suffix == ".parquet":
             return read_part(self.need(path), columns)
         return pa.concat_tables(read_part(part, columns) for part in self.iter_parts(path))
@@ -168,7 +168,7 @@ class Workspace:
     def need(self, path: Path) -> Path:
         """`path` itself. Raises `WorkspaceError` naming the command that makes it."""
         if not exists(path):
-            raise WorkspaceError(f"{path}: not there yet. First run: {maker(path)}")
+            raise WorkspaceError(f"{path}: does not exist yet. First run: {maker(path)}")
         return path
 
     @property
@@ -185,11 +185,11 @@ class Workspace:
         return [path for path in self.config_paths if exists(path)]
 
     def read_config(self) -> Config:
-        """The configuration by which the pairs were cut, as far as files are there."""
+        """The configuration by which the pairs were chosen, as far as files are there."""
         return resolve_config(self.configs())
 
     def save_config(self, config: Config) -> None:
-        """Write the resolved configuration, whole or not at all; of a named set what it decides."""
+        """Write the resolved configuration atomically; of a named set what it decides."""
         path = self._own_config_path
         if self._replaced is None:
             self._replaced = path.read_bytes() if exists(path) else b""
@@ -239,6 +239,6 @@ class Workspace:
 def _plain(name: str) -> str:
     """The name of a table, which a configuration may hold. Raises `ConfigError` for a path."""
     if name.startswith(".") or set(name) & set("/\\:\0"):
-        text = "found what is no name of a scorer or annotator"
+        text = "found an invalid name of a scorer or annotator"
         raise ConfigError(f"{quote(name)}: {text}; expected letters, digits, _ and -.")
     return name

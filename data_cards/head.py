@@ -11,7 +11,7 @@ from invdpo.schemas.io.documents import read_yaml
 Head = dict[str, Any]
 
 _HEAD = re.compile(r"\s*^---\n(?P<head>.*?)^---(?:\n|\Z)", re.S | re.M)
-"""As `huggingface_hub` finds it: blank lines may stand before it, and no text need follow."""
+"""As `huggingface_hub` finds it: blank lines may precede it, and no text need follow."""
 
 
 def split_head(text: str, where: str) -> tuple[Head, str]:

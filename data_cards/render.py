@@ -66,7 +66,7 @@ def render_model_card(stats: Stats) -> str:
             `objective`, and if known `tuning`, `revision` and `fingerprint` of the base model,
             `license` with `license_name` and `license_link`, `figures` (rows of equal keys),
             `curves` and `picture` (links to images), `command`, `config` (option -> value),
-            `version` and `description`; what lies on the Hub is linked by `base_model_id` and
+            `version` and `description`; what is on the Hub is linked by `base_model_id` and
             `dataset_id`.
     """
     lora = {"lora": stats.get("tuning", "lora") == "lora"}

@@ -34,7 +34,7 @@ def join_card(head: Head, body: str) -> str:
 def renewed(new: str, old: str | None, where: str = "README.md") -> str:
     """The new card with what a person changed in the old one; without an old one, the new card.
 
-    Sections that the person removed stay removed; a card without any marks keeps its whole text.
+    Sections that the person removed stay removed; a card without any marks keeps all of its text.
     Raises `DataError` naming `where` for an old card whose head can't be read.
     """
     if not old or not old.strip():

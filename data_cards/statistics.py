@@ -53,7 +53,7 @@ def _correlation(report: Report) -> Iterator[Table]:
 
 
 def _disagreement(report: Report) -> Iterator[Table]:
-    text = "Share of pairs on which two scorers point opposite ways:"
+    text = "Share of pairs on which two scorers disagree:"
     yield from _matrix(report, "disagreement", text)
 
 
@@ -98,7 +98,7 @@ def _reviews(report: Report) -> Iterator[Table]:
     }
     if counts:
         header = [plain(_words(name)) for name in counts]
-        yield Table("Decisions of people:", header, [[cell(value) for value in counts.values()]])
+        yield Table("Decisions of reviewers:", header, [[cell(value) for value in counts.values()]])
 
 
 def _words(value: Any) -> Any:

@@ -41,7 +41,7 @@ def plain_end() -> Iterator[None]:
             sys.stdout.flush()
     except OSError as error:
         with suppress(OSError):
-            sys.stderr.write(f"Error: stdout takes no more ({error.strerror}).\n")
+            sys.stderr.write(f"Error: can't write to stdout ({error.strerror}).\n")
         sys.exit(1)
     finally:
         for stream in (sys.stdout, sys.stderr):
@@ -62,7 +62,7 @@ def main() -> None:
         with plain_end():
             run()
     except KeyboardInterrupt:
-        sys.stderr.write("\nStopped before anything was begun.\n")
+        sys.stderr.write("\nStopped before anything was started.\n")
         sys.exit(STOPPED)
 
 

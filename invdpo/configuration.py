@@ -50,7 +50,7 @@ def layers(config: Given) -> tuple[list[Path], Sections]:
         return [], config.model_dump(exclude_unset=True)
     if isinstance(config, Mapping) and all(isinstance(part, Mapping) for part in config.values()):
         return [], config
-    text = "expected sections with their values, such as {'prompts': {'num_prompts': 8}}"
+    text = "expected a mapping of sections to their values, such as {'prompts': {'num_prompts': 8}}"
     raise ConfigError(f"config: found {type(config).__name__}; {text}, or a path.")
 
 

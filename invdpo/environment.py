@@ -56,7 +56,7 @@ class Device:
 
 @dataclass(frozen=True)
 class Environment:
-    """All that `invdpo env` tells; of variables only the names, since values may be secret."""
+    """All that `invdpo env` reports; of variables only the names, since values may be secret."""
 
     python: str
     system: str

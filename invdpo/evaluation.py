@@ -116,8 +116,8 @@ def compare_with_base(
 ) -> Comparisons:
     """Evaluate the models and write pages, images and figures.
 
-    `own` is what of `config` this call itself says, without a preset; `command` was typed, for a
-    refusal; `note` is told what the user should know.
+    `own` is the part of `config` that this call gives, without a preset; `command` is what the
+    user typed, for refusals; `note` is called with what the user should know.
     """
     from invdpo.curate.evaluation.benchmark_folders import export_images, find_export
     from invdpo.curate.evaluation.compare import compare_models, lock_evaluation

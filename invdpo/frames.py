@@ -1,4 +1,4 @@
-"""Tables of a workspace as wide pandas data frames: one row a candidate or a pair."""
+"""Tables of a workspace as wide pandas data frames: one row per candidate or pair."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ORIGIN = (KEY, "prompt_id", "model", "seed", "error")
 
 
 def score_frame(ws: Workspace) -> DataFrame:
-    """One row a candidate: its prompt, and of every scorer the raw score, components and error."""
+    """One row per candidate: its prompt, and of every scorer raw score, components and error."""
     return _candidates(ws).merge(_scores(ws), on=KEY, how="left")
 
 
 def annotation_frame(ws: Workspace) -> DataFrame:
-    """One row a candidate: its prompt, the graph asked for, and every annotator's graph or error.
+    """One row per candidate: its prompt, the graph asked for, and every annotator's graph or error.
 
     Graphs are dicts of `items` and `relations`; None where there is none.
     """
@@ -37,7 +37,7 @@ def annotation_frame(ws: Workspace) -> DataFrame:
 
 
 def pair_frame(ws: Workspace) -> DataFrame:
-    """One row a pair: its prompt, margin and split, and what `score_frame` says of both sides."""
+    """One row per pair: its prompt, margin and split, and what `score_frame` says of both sides."""
     frame: DataFrame = ws.read_table(ws.pairs_path).to_pandas()
     frame.insert(2, "prompt", frame["prompt_id"].map(_prompts(ws)))
     candidates = _candidates(ws)[[KEY, "model", "seed"]].merge(_scores(ws), on=KEY, how="left")

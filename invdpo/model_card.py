@@ -89,7 +89,7 @@ def _local_name(dataset: Path) -> str:
 def training_command(dataset: str | Path, output: Path, config: TrainConfig) -> str:
     """The command of this training, with the options that differ from the defaults.
 
-    Folders of this machine are cut to their last part, and words are quoted for a shell.
+    Folders of this machine are shortened to their last part, and words are quoted for a shell.
     """
     words = ["invdpo", "train", redact(str(dataset)), "--output", redact(str(output))]
     for flag in flags(["train"]):
@@ -124,7 +124,10 @@ def _figures(result: TrainResult) -> dict[str, Any]:
     if result.best_loss is not None:
         figures["validation loss at that step"] = f"{result.best_loss:.4g}"
     last = _last_metrics(result.output / "metrics.jsonl")
-    for prefix, pairs in (("", "the last batch"), ("validation/", "validation pairs, last look")):
+    for prefix, pairs in (
+        ("", "the last batch"),
+        ("validation/", "validation pairs, last validation"),
+    ):
         for metric, name in REWARDS.items():
             if f"{prefix}{metric}" in last:
                 figures[f"{name}, {pairs}"] = f"{last[prefix + metric]:.4g}"

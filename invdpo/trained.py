@@ -44,7 +44,7 @@ class Training:
     start_from: str | None = None
     """The weights that it began with, where those are not the base model's."""
     max_sequence_length: int | None = None
-    """Text tokens that the model took, where the training was told."""
+    """Text tokens that the model took, if the training had that option."""
 
 
 def read_training(tuned: Path) -> Training | None:
@@ -60,8 +60,8 @@ def read_training(tuned: Path) -> Training | None:
     try:
         return _training(read_json(read_file(path), path, dict))
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
-        text = f"{path}: no report of a training, so the base model isn't known."
-        raise DataError(f"{text} Train again, or move the file away and give --model.") from None
+        text = f"{path}: not a report of a training, so the base model is unknown."
+        raise DataError(f"{text} Train again, or remove the file and give --model.") from None
 
 
 def _training(report: Any) -> Training:
@@ -99,28 +99,28 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
     command = f"invdpo eval {shlex.quote(str(tuned))} --model"
     if training is None:
         if named is None:
-            text = f"{tuned}: no {REPORT} beside it, so it isn't known which model it was tuned"
-            raise ConfigError(f"{text} from. Name that model: {command} MODEL")
+            text = f"{tuned}: no {REPORT} beside it, so it is unknown from which model it was"
+            raise ConfigError(f"{text} tuned. Name that model: {command} MODEL")
         return named
     training, own = _origin(training, named)
     if named is None:
-        way_out = f"{command} FOLDER, where it lies now"
+        way_out = f"{command} FOLDER, with the folder where it is now"
         if own.model in EMBEDDED_MODELS or _fingerprint(own, way_out) == training.fingerprint:
             return own
         raise ConfigError(
-            f"{tuned}: tuned from {own}, whose files are others now than at the training. "
-            f"Name the model as it was: {command} FOLDER"
+            f"{tuned}: tuned from {own}, whose files have changed since the training. Give the "
+            f"model as it was then: {command} FOLDER"
         )
     if _fingerprint(named, f"{command} {own}") != training.fingerprint:
         raise ConfigError(
             f"--model: found {named}, but {tuned} was tuned from {own}, which has other weights. "
-            f"Compare with that: {command} {shlex.quote(str(own))}"
+            f"Compare with that model: {command} {shlex.quote(str(own))}"
         )
     return own if own.model in EMBEDDED_MODELS else named
 
 
 def prompts_seen(training: Training) -> dict[str, frozenset[str]]:
-    """Split -> prompts of a training and of those that it went on from, such as earlier rounds.
+    """Split -> prompts of a training and of those that it started from, such as earlier rounds.
 
     Each is read once: a report may name its own folder, whose weights were replaced.
     """
@@ -153,14 +153,14 @@ def _origin(training: Training, named: BaseModel | None) -> tuple[Training, Base
         if earlier is None or (named and Path(named.model).resolve() == folder):
             return training, own
         if folder in known:
-            text = "found it to be tuned, in the end, from itself, so its base model isn't known"
-            raise DataError(f"{folder / REPORT}: {text}. Train again into another folder.")
+            text = "its chain of base models leads back to itself, so the base model is unknown"
+            raise DataError(f"{folder / REPORT}: {text}. Train again, with another --output.")
         known.add(folder)
         training = earlier
 
 
 def own_base(training: Training) -> BaseModel:
-    """The base model of the report; an embedded one by its name, wherever it lay."""
+    """The base model of the report; an embedded one by its name, wherever it was."""
     from invdpo.curate.shapes.bundle import bundled
 
     there = [name for name in EMBEDDED_MODELS if (folder := bundled(name)) and folder.is_dir()]

@@ -1,4 +1,4 @@
-"""A training with all that belongs to it: which model is meant, the weights, and their card."""
+"""A training with everything around it: the choice of the model, the weights, their card."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def train(
 ) -> TrainResult:
     """Tune a model on pairs; what `invdpo train` does.
 
-    `on_step` is called with each step's metrics, by name, which `step` is among. `config` changes
-    what the workspace of the dataset says, or the preset in its place. Raises what
+    `on_step` is called with each step's metrics by name, including `step`. `config` overrides
+    the workspace of the dataset, or the preset that replaces it. Raises what
     `invdpo.train.run.train` raises, and `ConfigError` where no model is named and the pairs are not
     the embedded one's.
     """
@@ -69,7 +69,7 @@ def train_with_card(
 ) -> TrainResult:
     """Tune the model of `config`, and leave its card beside the weights; as `train.run.train`.
 
-    `repo_id` is where on the Hub it will be, if anywhere.
+    `repo_id` is the name of the model on the Hub, if it will be pushed.
     """
     from invdpo.curate.scene_graphs.focus import focus_boxes
     from invdpo.model_card import write_model_card

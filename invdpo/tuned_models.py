@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from invdpo.curate.evaluation.models import EvaluatedModel
 
 Note = Callable[[str], None]
-"""Told what the user should know."""
+"""Called with what the user should know."""
 
 
 def find_models(
@@ -29,7 +29,7 @@ def find_models(
     from invdpo.curate.evaluation.preparation import TrainingPrompts
 
     if not paths:
-        raise ConfigError("No model is named. Name what was tuned: invdpo eval TUNED")
+        raise ConfigError("No tuned model was given. Give one: invdpo eval TUNED")
     pipelines = [_is_pipeline(path) for path in paths]
     trainings = [read_training(path) for path in paths]
     bases: list[BaseModel] = []
@@ -40,11 +40,14 @@ def find_models(
     if other := next((n for n, base in enumerate(bases) if base != bases[0]), None):
         raise ConfigError(
             f"{paths[0]}: tuned from {bases[0]}, but {paths[other]} from {bases[other]}; models "
-            "that are compared share one base. Evaluate them apart."
+            "can be compared only if they share a base. Evaluate them separately."
         )
     seen = [TrainingPrompts(t.dataset, prompts_seen(t)) if t else None for t in trainings]
     if not all(one and one.keys for one in seen):
-        note("The prompts of the training aren't known, so none can be told to be of it.")
+        note(
+            "The prompts of the training are unknown, so the evaluation can't check whether any "
+            "of these were trained on."
+        )
     base = EvaluatedModel(bases[0].model, bases[0].revision)
     models = [
         replace(EvaluatedModel(str(path)) if whole else replace(base, lora=str(path)), trained_on=s)
@@ -54,10 +57,12 @@ def find_models(
 
 
 def _named_base(config: Config, own: Config, training: Training | None) -> BaseModel | None:
-    """The base model that the call names; a preset's, where no report tells it."""
+    """The base model that the call names; a preset's, where no report names it."""
     given = own.generate if training else config.generate
     if given.models:
-        raise ConfigError("generate.model: found several; the base to compare with is one model.")
+        raise ConfigError(
+            "generate.model: found several; give one model, the base to compare with."
+        )
     return BaseModel(given.model, given.revision) if "model" in given.model_fields_set else None
 
 
@@ -65,7 +70,7 @@ def _is_pipeline(tuned: Path) -> bool:
     """Whether it is a whole model, and no LoRA. Raises an error for what is neither."""
     from invdpo.curate.checkpoints.pipelines import check_pipeline, find_lora
 
-    what = "Give what `invdpo train` wrote to its --output."
+    what = "Give the --output folder of `invdpo train`."
     if not tuned.exists():
         raise DataError(f"{tuned}: no such folder. {what}")
     is_pipeline = (tuned / "model_index.json").exists()
@@ -85,7 +90,7 @@ def with_checkpoints(given: Sequence[Path]) -> list[Path]:
     for path in given:
         kept = sorted((path / "checkpoints").glob("step-*"))
         if not kept:
-            text = f"{path}: no checkpoints/step-… in it; `invdpo train --save-every` keeps them"
+            text = f"{path}: no checkpoints/step-… in it; `invdpo train --save-every` writes them"
             raise DataError(f"{text}. Leave out --checkpoints.")
         paths += [*kept, path]
     return paths

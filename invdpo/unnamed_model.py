@@ -22,17 +22,17 @@ def require_model(dataset: str, curated: Config, output: Path) -> str | None:
     others = sorted(models - {EMBEDDED})
     if not others:
         known = models or not (Path(dataset).exists() or is_hub_id(dataset))
-        return None if known else "No --model was given: the embedded one is tuned."
+        return None if known else "No --model was given: the embedded model is tuned."
     command = shlex.join(["invdpo", "train", dataset, "--output", str(output), "--model"])
     raise ConfigError(
         f"train.model: not given, and the images of {dataset} are those of {', '.join(others)}; "
-        f"the default is the embedded model. Name one:\n"
-        f"  {command} {shlex.quote(others[0])}\n  {command} {EMBEDDED}"
+        f"the default is the embedded model. Name the model:\n  {command} "
+        f"{shlex.quote(others[0])}\n  {command} {EMBEDDED}"
     )
 
 
 def _generators(dataset: Path, curated: Config) -> set[str]:
-    """Which models drew the images, as far as workspace or dataset tell."""
+    """Which models generated the images, as far as workspace or dataset record it."""
     from invdpo.curate.dataset.folder import DatasetFolder
 
     generate, folder = curated.generate, DatasetFolder(dataset)

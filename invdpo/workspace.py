@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from invdpo.curate.runner import RunOptions, StepResult
 
 STEPS = ("prompts", "generate", "annotate", "score", "pair")
-"""In the order in which each needs those before it."""
+"""In the order in which they run; each needs the previous ones."""
 
 
 class Workspace:
-    """A folder of prompts, candidates, graphs, scores and pairs, here or on an object store.
+    """A folder of prompts, candidates, graphs, scores and pairs, local or on an object store.
 
-    `config` changes what the workspace's own `invdpo.yaml` says, or the preset in its place, as
-    `--config` and flags do; nothing is written before a step runs. Raises `ConfigError`; what a
-    folder names that only the user may decide is refused by the steps that would use it.
+    `config` overrides the workspace's own `invdpo.yaml`, or the preset that replaces it, as
+    `--config` and flags do; nothing is written before a step runs. Raises `ConfigError`. Options of
+    the folder that only the user may decide on are refused by the steps that would use them.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Workspace:
 
     @property
     def dataset(self) -> Path:
-        """The dataset that the last step writes, which `invdpo.train` takes."""
+        """The dataset that the last step writes, the input of `invdpo.train`."""
         return self._tables.dataset_dir
 
     @property
     def config(self) -> Config:
-        """The configuration by which the next step would run."""
+        """The configuration that the next step would use."""
         return self._read_config(())
 
     def run(
@@ -67,7 +67,7 @@ class Workspace:
         overwrite: bool = False,
         progress: bool = True,
     ) -> list[StepResult]:
-        """Run these steps, all five if none is named; finished work is not repeated.
+        """Run these steps, or all five if none is given; finished work is not repeated.
 
         The options are those of `invdpo curate`. Raises what the steps raise.
         """
@@ -91,19 +91,19 @@ class Workspace:
         return [r for name in names for r in run_step(name, self._tables, config, options)]
 
     def scores(self) -> DataFrame:
-        """One row a candidate: its prompt, and of every scorer the raw score, parts and error."""
+        """One row per candidate: its prompt, and of every scorer the raw score, parts and error."""
         from invdpo.frames import score_frame
 
         return score_frame(self._tables)
 
     def annotations(self) -> DataFrame:
-        """One row a candidate: its prompt, the graph asked for, and every annotator's graph."""
+        """One row per candidate: its prompt, the graph asked for, and every annotator's graph."""
         from invdpo.frames import annotation_frame
 
         return annotation_frame(self._tables)
 
     def pairs(self) -> DataFrame:
-        """One row a pair: its prompt, margin and split, and the scores of both sides."""
+        """One row per pair: its prompt, margin and split, and the scores of both sides."""
         from invdpo.frames import pair_frame
 
         return pair_frame(self._tables)
@@ -130,7 +130,7 @@ class Workspace:
 def run_step(
     name: str, ws: tables.Workspace, config: Config, options: RunOptions
 ) -> list[StepResult]:
-    """Run one of `STEPS`; one result for each table."""
+    """Run one of `STEPS`; one result per table."""
     from invdpo.curate import steps
 
     function = steps.make_prompts if name == "prompts" else getattr(steps, name)

@@ -30,7 +30,7 @@ def find_plugin(kind: str, group: str, name: str) -> EntryPoint | None:
         owners = " and ".join(sorted(distribution_of(point) or point.value for point in found))
         raise PluginError(
             f"{kind} {quote(name)}: {owners} both register this name. Uninstall one of them, or "
-            "choose by the path of the class: PACKAGE.MODULE:CLASS."
+            "give the class: PACKAGE.MODULE:CLASS."
         )
     return found[0] if found else None
 
@@ -44,7 +44,7 @@ def group_points(group: str) -> tuple[EntryPoint, ...]:
 def distribution_of(point: EntryPoint) -> str | None:
     """`NAME VERSION` of the package that a plug-in comes from; None where that isn't known.
 
-    A path tells it if the package is named as its module, or registers something of that module.
+    A path shows it if the package is named as its module, or registers something of that module.
     """
     top = _top(point)
     same = (other.dist for other in group_points(point.group) if _top(other) == top)
@@ -70,7 +70,9 @@ def load_plugin(kind: str, point: EntryPoint, base: type) -> Any:
         found = point.load()
     except Exception as error:
         text = f"can't be imported ({describe_error(error)})"
-        raise PluginError(f"{where}: {text}. Install what it needs, or choose another.") from error
+        raise PluginError(
+            f"{where}: {text}. Install the missing packages, or choose another plug-in."
+        ) from error
     wanted = f"a class derived from {base.__module__}.{base.__qualname__}"
     if not isinstance(found, type):
         raise PluginError(f"{where}: found a {type(found).__name__}, expected {wanted}.")

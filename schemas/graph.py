@@ -112,7 +112,7 @@ class SceneGraph(_Model):
     def problems(self) -> list[str]:
         """What makes the graph inconsistent: doubled item ids, relations to missing items."""
         counts = Counter(item.item_id for item in self.items)
-        doubled = [f"item_id {i} stands {n} times" for i, n in counts.items() if n > 1]
+        doubled = [f"item_id {i} occurs {n} times" for i, n in counts.items() if n > 1]
         dangling = [
             f"relation {r.relation!r} names item {end}, which does not exist"
             for r in self.relations
@@ -153,7 +153,7 @@ CONVERSE = {
     "next to": "next to",
     "near": "near",
 }
-"""Relation -> the one that says the same with both ends exchanged, which stands in its place."""
+"""Relation -> the one that says the same with both ends exchanged, which replaces it."""
 
 Fact = tuple[str, str, str]
 """Subject, relation, object, each a phrase."""

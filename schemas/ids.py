@@ -10,7 +10,7 @@ from typing import Any
 SAME = str.maketrans("\u2018\u2019\u02bc\u201c\u201d", "'''\"\"") | dict.fromkeys(
     range(0xFE00, 0xFE10)
 )
-"""Quotation marks -> a typewriter's; marks that choose how a character is drawn -> none."""
+"""Quotation marks -> a typewriter's; marks that choose how a character looks -> none."""
 
 
 def canonical_json(value: Any) -> str:

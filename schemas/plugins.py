@@ -47,7 +47,7 @@ class Registry(Generic[T]):
         if found and name in self._entries:
             owner = distribution_of(found) or found.value
             text = f"{owner} registers {self.kind} {name!r}, which is the name of a built-in one"
-            raise PluginError(f"{text}. Uninstall it, or ask its authors for another name.")
+            raise PluginError(f"{text}. Uninstall it, or ask its authors to rename it.")
         return found
 
     def __contains__(self, name: str) -> bool:

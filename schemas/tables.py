@@ -60,7 +60,7 @@ PIPELINE_OPTIONS = pa.field("pipeline_options", pa.string())
 
 
 def with_options(candidates: pa.Schema) -> pa.Schema:
-    """Candidates drawn with options of the pipeline's own, which stand in each row as JSON."""
+    """Candidates generated with options of the pipeline's own, which each row holds as JSON."""
     return candidates.append(PIPELINE_OPTIONS)
 
 

@@ -190,7 +190,7 @@ def test_a_half_done_training_goes_on(whole: Path) -> None:
     tuned, cache = whole / "tuned", files(whole / "trajectories", "*.safetensors")
     old, begun = (tuned / "metrics.jsonl").read_text(), weights(tuned)
     result = invdpo("train", whole / "dataset", "--output", tuned, *TRAINED)
-    assert "Going on after step 2 of 5." in result["notes"]
+    assert "Resuming after step 2 of 5." in result["notes"]
     assert (result["steps"], result["cache_forwards"]) == (5, 0)
     told = (tuned / "metrics.jsonl").read_text()
     assert told.startswith(old)

@@ -112,7 +112,7 @@ class BatchSampler:
         return self.objective.sides * self.points
 
     def levels(self, pairs: Sequence[Pair]) -> Levels:
-        """Where the points of these pairs lie, whose latents have one shape."""
+        """Where the points of these pairs are stored, whose latents have one shape."""
         shape = self.cache.latents.shape("latent", pairs[0].pictures[0])
         if shape not in self._levels:
             process = self.cache.process

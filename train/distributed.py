@@ -105,11 +105,11 @@ def start_processes(config: TrainConfig) -> ProcessGroup:
     cpu = config.device == "cpu" or not torch.cuda.is_available()
     if config.device not in ("auto", "cpu", "cuda"):
         raise ConfigError(
-            f"device: found {config.device!r}, but {world} processes share the devices "
-            "among themselves; allowed: auto, cpu, cuda."
+            f"device: found {config.device!r}, but {world} processes each get a device of their "
+            "own; allowed: auto, cpu, cuda."
         )
     if sharded and config.dtype == "float16":
-        raise ConfigError("dtype: found float16; with strategy fsdp allowed: bfloat16, float32.")
+        raise ConfigError("dtype: found float16; allowed with strategy fsdp: bfloat16, float32.")
     state: Any = PartialState(cpu=cpu, timeout=TIMEOUT)
     return ProcessGroup(state.device, state.process_index, state.num_processes, sharded, state)
 
@@ -123,7 +123,7 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, ValueError):
         cuda = [f"cuda:{n}" for n in range(torch.cuda.device_count())]
         allowed = ", ".join(["auto", "cpu", *cuda])
-        raise ConfigError(f"device: {name!r} is not there. Allowed here: {allowed}.") from None
+        raise ConfigError(f"device: {name!r} is not available. Available: {allowed}.") from None
 
 
 def shard(denoiser: nn.Module, group: ProcessGroup) -> None:

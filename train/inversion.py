@@ -4,7 +4,7 @@ Shapes: B images, N steps of the grid, C x H x W the latent. Accumulated in floa
 `process` is how noise enters (see `schedule`): a step is one of DDIM for models that predict noise,
 and one of Euler for those that predict a velocity.
 
-Inversion leads to the one noise from which the reference draws an image; there it hardly errs, so
+Inversion leads to the one noise from which the reference generates an image; it hardly errs, so
 there is little to learn. With a share η of fresh noise z a point moves away from its own path,
 
     x_τ = a_τ · x_0 + b_τ · ( √(1−η²) · e_τ + η · z_τ ),        z_τ ~ N(0, 1),
@@ -94,7 +94,7 @@ def along_noise(
 
 
 def own_noise(seeds: Sequence[int], like: Tensor) -> Tensor:
-    """The noise that images with these seeds were drawn from, shaped like `like` (B, C, H, W).
+    """The noise that images with these seeds were generated from, shaped like `like` (B, C, H, W).
 
     Pipelines draw it on the CPU, for each image by itself. In half precision they round it; and
     schedulers that start at another spread scale it: the direction is this one in all of them.

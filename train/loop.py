@@ -55,7 +55,7 @@ from invdpo.train.optim.schedules import LossScale, rate, set_rate
 
 
 class Loop:
-    """Trains until `max_steps`; at any moment `output` holds what is worth keeping."""
+    """Trains until `max_steps`; at any moment `output` holds everything needed to resume."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Loop:
 
     @property
     def samples_per_graph(self) -> int:
-        """At most so many UNet samples are in one graph."""
+        """The largest number of UNet samples in one graph."""
         config = self.config
         return min(config.unet_batch_size, config.batch_size * self.sampler.samples_per_pair)
 
@@ -100,7 +100,7 @@ class Loop:
         show_progress: bool,
         on_step: Callable[[Mapping[str, float]], None] | None = None,
     ) -> Metrics:
-        """Train on `train`, evaluate `validation` now and then; the last step's metrics.
+        """Train on `train`, evaluate `validation` at intervals; the last step's metrics.
 
         Every process calls `on_step` with each step's metrics. Ctrl-C and SIGTERM let the step end
         and save it. Raises `Interrupted` then.

@@ -1,6 +1,6 @@
 """Losses, implicit rewards and errors of pairs, under the names that trl uses where it has one.
 
-Shapes: B pairs, S sides, K points. A table has a row for each pair; `Columns` says what stands
+Shapes: B pairs, S sides, K points. A table has a row for each pair; `Columns` says what is
 where. What one-sided objectives have not is zero.
 """
 
@@ -103,7 +103,7 @@ def _half_wins(margin: Tensor) -> Tensor:
 
 
 def shown(metrics: Metrics) -> dict[str, str]:
-    """What stands beside the progress of a training."""
+    """What is shown beside the progress of a training."""
     known = {
         "loss": ("loss", ".4f"),
         "accuracy": ("rewards/accuracies", ".2f"),
@@ -130,6 +130,6 @@ def check_finite(table: Tensor, norm: float, pairs: Sequence[Pair], step: int) -
         else "the gradient is not finite"
     )
     raise DataError(
-        f"Step {step}: {what}; the weights were left as they were. "
-        "Look at the pair's images, or lower the learning rate, or train in float32."
+        f"Step {step}: {what}; the weights were not changed. Check the pair's images, lower the "
+        "learning rate, or train in float32."
     )

@@ -11,10 +11,10 @@ with ω_i the weight of a point:
     score of a pair      s = r_w − r_l
     loss                 −log σ(f·s) − α·r_w
 
-with f the strength of the pair, 1 unless margins weigh pairs, and α the share of supervised
+with f the strength of the pair, 1 unless margins weight the pairs, and α the share of supervised
 fine-tuning on winners, 0 by default.
 
-Nothing is drawn, no model is called, and nothing is averaged over B: callers do that. Every score
+Nothing is sampled, no model is called, and nothing is averaged over B: callers do that. Every score
 is linear in the errors, and with α = 0 every loss is a function of the score alone; `gradient`
 relies on it.
 """
@@ -41,7 +41,7 @@ def residual(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def noise_error(prediction: Tensor, target: Tensor, region: Tensor | None = None) -> Tensor:
-    """E: (..., C, H, W) twice to (...); `region` (..., H, W), of mean 1, weighs positions."""
+    """E: (..., C, H, W) twice to (...); `region` (..., H, W), of mean 1, weights the positions."""
     return mean_square(residual(prediction, target), region)
 
 
@@ -57,7 +57,7 @@ def error_map(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def region_mean(error_map: Tensor, region: Tensor) -> Tensor:
-    """E from that of each position, weighed: (..., H, W) twice to (...)."""
+    """E from that of each position, weighted: (..., H, W) twice to (...)."""
     return (region * error_map).mean((-2, -1))
 
 
@@ -140,7 +140,7 @@ def loser_scale(residual: Tensor, weight: Tensor, region: Tensor | None, mu: flo
 
 
 def margin_strength(margins: Sequence[float | None]) -> Tensor:
-    """The f of pairs whose scores are δ >= 0 apart, 2·σ(δ) − 1 (arXiv 2605.09433): 0 .. 1, (B,)."""
+    """The f of pairs whose scores differ by δ >= 0, 2·σ(δ) − 1 (arXiv 2605.09433): 0 .. 1, (B,)."""
     return 2 * torch.tensor([margin or 0.0 for margin in margins]).sigmoid() - 1
 
 
@@ -166,7 +166,7 @@ class DiffusionDPO(PreferenceObjective):
 
 @OBJECTIVES.register("sft")
 class SupervisedFinetuning(Objective):
-    """The denoising loss of freshly noised winners; E_0 and β play no part."""
+    """The denoising loss of freshly noised winners; E_0 and β are not used."""
 
     sides = 1
 
@@ -180,7 +180,7 @@ class SupervisedFinetuning(Objective):
 
 
 def make_objective(config: TrainConfig) -> Objective:
-    """The configured one; a share of SFT and a scale of losers have a meaning for pairs alone."""
+    """The configured one; the share of SFT and the scale of losers apply only to pairs."""
     kind = OBJECTIVES[config.objective]
     if kind.sides == 1:
         return kind(config.beta)

@@ -191,8 +191,8 @@ def _state(
 
 def _resume_note(done: int, steps: int) -> str:
     if done == steps:
-        return f"All {steps} steps are done: nothing was trained. --restart begins anew."
-    return f"Going on after step {done} of {steps}."
+        return f"All {steps} steps are done: nothing was trained. Use --restart to start again."
+    return f"Resuming after step {done} of {steps}."
 
 
 def _notes(
@@ -208,28 +208,30 @@ def _notes(
         unknown, total = (sum(column) for column in zip(*counts, strict=True))
         if unknown:
             notes.append(
-                f"{unknown} of {total} images are inverted: it isn't known that the reference "
-                "drew them from a seed at the size they are trained at."
+                f"{unknown} of {total} images are inverted: they are not known to be generated "
+                "by the reference model, from a seed, at the training size."
             )
     if config.box_weight != 1 and (even := sum(map(count_without_boxes, splits.values()))):
         total = sum(len(split.pairs) for split in splits.values())
         notes.append(
-            f"{even} of {total} pairs have no box for box_weight, so all of both images counts "
-            "alike: no box was read, or no object is right in the chosen image alone."
+            f"{even} of {total} pairs have no box for box_weight, so both images count equally "
+            "everywhere: no box was found, or no object is right only in the chosen image."
         )
     if cache.damaged():
-        notes.append(f"{cache.damaged()} damaged cache shards were made again.")
+        notes.append(f"{cache.damaged()} damaged cache shards were remade.")
     if small := sum(map(count_enlarged, splits.values())):
-        notes.append(f"{small} images were smaller than they are trained at and were enlarged.")
+        notes.append(f"{small} images were smaller than the training size and were enlarged.")
     if truncated:
-        notes.append(f"{truncated} prompts were longer than the text encoder takes and were cut.")
+        notes.append(
+            f"{truncated} prompts were longer than the text encoder allows and were truncated."
+        )
     if not splits["validation"].pairs:
-        notes.append("No validation pairs: the last step's weights are kept.")
+        notes.append("No validation pairs: the last step's weights are saved.")
     elif config.keep == "best" and (warning := small_validation(len(splits["validation"].pairs))):
         notes.append(warning)
     if config.objective == "inversion-dpo" and config.residual == "reference":
         notes.append(
-            "residual `reference` has exactly zero gradient at the base model, where training "
-            "starts, so nothing will move; choose `endpoint` or `implied` to train."
+            "with residual `reference` the gradient is exactly zero at the base model, where "
+            "training starts, so nothing is learnt; use `endpoint` or `implied` to train."
         )
     return notes

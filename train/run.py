@@ -83,14 +83,14 @@ def train(
 
     Args:
         dataset: A folder, a Parquet file, or `OWNER/NAME` on the Hub; see `data.LAYOUTS`.
-        output: Receives LoRA weights (or a whole pipeline), `metrics.jsonl`, `curves.png`,
+        output: Receives LoRA weights (or a full pipeline), `metrics.jsonl`, `curves.png`,
             `training.json`, `checkpoints/`, `state/` and what the trackers write.
         config: `config.model` is a diffusers folder or a Hub id.
         cache_dir: Shared by runs; `trajectories` beside `output` when not given.
         progress: Whether to show bars when stderr is a terminal.
         on_step: Called with each step's metrics.
         restart: Throw away the state in `output`, whatever training it belongs to.
-        focus_boxes: What tells the boxes that `config.box_weight` weighs, from a pair's scene
+        focus_boxes: What gives the boxes that `config.box_weight` weights, from a pair's scene
             graphs: `invdpo.curate.scene_graphs.focus.focus_boxes`.
 
     Raises:
@@ -115,7 +115,7 @@ def lock_output(output: Path) -> AbstractContextManager[None]:
     """Keep other trainings out of `output`; of several processes the main one does, for all.
 
     May be nested. Entering raises `WorkspaceError` when another process is training there, and for
-    a folder of other things, such as a dataset, whose card a training would replace.
+    a folder of other files, such as a dataset, whose card a training would replace.
     """
     return FolderLock(output, "training there", signs=SIGNS) if is_main_process() else nullcontext()
 
@@ -127,12 +127,14 @@ def _require_another(output: Path, config: TrainConfig) -> None:
             place = Path(given).resolve()
             folder = place.parent if place.is_file() else place
             if output.resolve() in (folder, folder.parent.parent):
-                text = f"train.{option}: {given} lies in the output, {output}, where the training"
-                raise ConfigError(f"{text} would replace it. Name another --output.")
+                text = (
+                    f"train.{option}: {given} is in the output folder, {output}, where the training"
+                )
+                raise ConfigError(f"{text} would replace it. Give another --output.")
 
 
 def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | None) -> TrainResult:
-    """Phase two, and what is told of both."""
+    """Phase two, and what is reported of both."""
     loop = _loop(setup, prepared)
     trackers = setup.config.trackers if setup.group.is_main else ()
     with (

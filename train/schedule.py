@@ -101,8 +101,8 @@ class NoiseProcess(ABC):
         """Raise `ConfigError` for a name without a meaning here."""
         if name not in self.weightings:
             raise ConfigError(
-                f"weighting: found {name}, which has no meaning for a model that predicts "
-                f"{self.predicts}; it allows {' and '.join(self.weightings)}."
+                f"weighting: found {name}, which does not apply to a model that predicts "
+                f"{self.predicts}; allowed: {', '.join(self.weightings)}."
             )
 
     def weights(self, name: str, levels: Tensor) -> Tensor:

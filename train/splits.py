@@ -51,21 +51,21 @@ def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
     rows = [pair.row for split in splits.values() for pair in split.pairs if pair.margin is None]
     if rows:
         raise DataError(
-            f"{dataset.name}: {len(rows)} pairs have no `margin` (first: {rows[0]}), by which "
-            "margin_weights weighs them. Leave it out, or give a dataset with that column."
+            f"{dataset.name}: {len(rows)} pairs have no `margin` (first: {rows[0]}), which "
+            "margin_weights needs. Leave margin_weights out, or give a dataset with that column."
         )
 
 
 def _require_boxes(dataset: DataSet, split: Pairs) -> None:
-    """Raise `ConfigError` where nothing tells the boxes, `DataError` where no pair has any."""
+    """Raise `ConfigError` where nothing gives the boxes, `DataError` where no pair has any."""
     if dataset.focus_boxes is None:
         raise ConfigError(
-            "train.box_weight: nothing tells which boxes to weigh; expected 1. From Python, give "
+            "train.box_weight: no source of boxes is given; expected 1. From Python, give "
             "focus_boxes=invdpo.curate.scene_graphs.focus.focus_boxes."
         )
     if count_without_boxes(split) == len(split.pairs):
         raise DataError(
-            f"{dataset.name}: no pair to train on has a box for box_weight. It takes the columns "
+            f"{dataset.name}: no training pair has a box for box_weight. It needs the columns "
             f"{', '.join(GRAPHS)} with the boxes of an annotator, and an object that is right in "
             "the chosen image and wrong in the rejected one. Leave box_weight out, or annotate "
             "with boxes (--annotators detector) and pair again."
@@ -78,7 +78,7 @@ def count_without_boxes(split: Pairs) -> int:
 
 
 def _with_own_noise(pair: Pair, revision: str) -> Pair:
-    """The pair with its own noise, where it is known that the reference drew it from a seed."""
+    """The pair with its own noise, if the reference is known to have generated it from a seed."""
     known = [
         seed is not None and drawn_by == revision and size == pair.bucket
         for seed, drawn_by, size in zip(pair.seeds, pair.revisions, pair.sizes, strict=True)
@@ -119,8 +119,9 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
         changes["unet_batch_size"] = max(1, PIXELS_PER_CALL // side**2)
     if config.lora_format == "kohya" and adapter.component != "unet":
         raise ConfigError(
-            f"lora_format: found kohya, which names the layers of a UNet; {adapter.pipeline} has "
-            "none. ComfyUI reads the names of diffusers for it: leave the option out."
+            "lora_format: found kohya, which has names only for the layers of a UNet; "
+            f"{adapter.pipeline} has no UNet. Leave the option out: ComfyUI reads diffusers' "
+            "names for this model."
         )
     resolved = config.model_copy(update=changes)
     adapter.process.check_weighting(resolved.weighting)
@@ -131,9 +132,7 @@ def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
     """The sizes that images are fitted to. Raises `ConfigError` for a resolution too low."""
     side = config.resolution or adapter.side
     if side < adapter.multiple:
-        raise ConfigError(
-            f"resolution: found {side}; this model takes multiples of {adapter.multiple}."
-        )
+        raise ConfigError(f"resolution: found {side}; expected a multiple of {adapter.multiple}.")
     return make_buckets(side, adapter.multiple, square=not config.aspect_buckets)
 
 
@@ -150,6 +149,6 @@ def count_enlarged(split: Pairs) -> int:
 def no_pairs(dataset: DataSet, split: Pairs) -> str:
     """Why there is nothing to train on."""
     if not split.skipped:
-        return f"{dataset.name}: no pairs to train on, read as the layout {dataset.data_format}."
+        return f"{dataset.name}: no training pairs, read in the layout {dataset.data_format}."
     reasons = (f"{n} x {why} ({split.examples[why]})" for why, n in split.skipped.items())
     return f"{dataset.name}: no usable pair; skipped {', '.join(reasons)}."

@@ -44,7 +44,7 @@ class ImportAnnotator(Annotator):
     @property
     def _path(self) -> Path:
         if self._import_path is None:
-            text = "annotate.import_path: missing; the annotator `import` needs a file of graphs."
+            text = "annotate.import_path: missing; the annotator `import` needs a file with graphs."
             raise ConfigError(text)
         return to_path(self._import_path)
 

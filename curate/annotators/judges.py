@@ -64,7 +64,7 @@ def unchosen(config: Config, steps: Collection[str], made: Collection[str] = ())
     """Flags that would choose the embedded world's judges where nobody chose any.
 
     Args:
-        config: Its `model_fields_set` tell what somebody chose.
+        config: Its `model_fields_set` hold what somebody chose.
         steps: Names of steps, of which `annotate` and `score` are looked at.
         made: Annotators and scorers of which there are tables, so that they were chosen before.
     """
@@ -100,15 +100,15 @@ def made_before(ws: Workspace, options: RunOptions, names: Collection[str]) -> s
 def require_choice(models: Collection[str], flags: Collection[str], *commands: str) -> None:
     """Raise `ConfigError` with the right `commands` where `flags` were left to their defaults.
 
-    `models` drew the images, by the names that tables record.
+    `models` generated the images, by the names that tables record.
     """
     others = ", ".join(sorted({*models} - {*EMBEDDED_MODELS}))
     if others and flags:
         lines = "\n".join(f"  {command}" for command in commands)
         raise ConfigError(
-            f"The images are those of {others}, and the default judges read only the coloured "
-            f"shapes of the embedded model. Choose others:\n{lines}\n"
-            f"To use the default ones all the same, name them: {' '.join(flags)}"
+            f"The images are those of {others}, and the default annotator and scorers understand "
+            f"only the coloured shapes of the embedded model. Choose others:\n{lines}\nTo use "
+            f"the defaults anyway, give them as options: {' '.join(flags)}"
         )
 
 

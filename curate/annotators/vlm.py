@@ -1,7 +1,7 @@
 """`vlm`: asks a vision-language model behind any OpenAI-compatible server what an image shows.
 
 With a closed vocabulary the model may use the words of the prompt's graph and their alternatives;
-it isn't told which of them the prompt asks for, nor for which object. With an open one it may use
+it doesn't know which of them the prompt asks for, nor for which object. With an open one it may use
 any words.
 """
 
@@ -97,7 +97,7 @@ class VlmAnnotator(Annotator):
         )
 
     def _allowed_words(self, graph: SceneGraph) -> AllowedWords:
-        """The words of a graph and their alternatives, sorted so that the order tells nothing."""
+        """The words of a graph and their alternatives, sorted so that the order reveals nothing."""
         choices = self._alternatives.choices(graph)
         attributes = {
             word for group in choices.values() for choice in group for word in choice.words

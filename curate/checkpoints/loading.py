@@ -1,4 +1,4 @@
-"""Loads a text-to-image pipeline: whole, silent, and in the precision asked for."""
+"""Loads a text-to-image pipeline: complete, silent, and in the requested precision."""
 
 from __future__ import annotations
 

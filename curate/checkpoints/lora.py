@@ -1,4 +1,4 @@
-"""The file of a LoRA: its tensors' shapes, and PEFT's own form, whose scale stands beside it."""
+"""The file of a LoRA: its tensors' shapes, and PEFT's format, whose scale is in another file."""
 
 from __future__ import annotations
 
@@ -62,8 +62,8 @@ def peft_settings(path: Path) -> dict[str, Any] | None:
 
     file = path.with_name(PEFT_CONFIG)
     if not file.is_file():
-        text = f"{path}: a LoRA in PEFT's form, whose scale stands in {PEFT_CONFIG}, which is not"
-        raise ModelError(f"{text} there. Put it beside the file.")
+        text = f"{path}: a LoRA in PEFT's format, whose scale is in {PEFT_CONFIG}, which is not"
+        raise ModelError(f"{text} there. Put it in the same folder.")
     try:
         settings = PeftConfig.from_pretrained(str(path.parent)).to_dict()
     except Exception as error:  # PEFT raises whatever its parts raise
@@ -71,7 +71,7 @@ def peft_settings(path: Path) -> dict[str, Any] | None:
     kind, start = settings["peft_type"], settings.get("init_lora_weights")
     if kind != "LORA" or start not in PLAIN_STARTS:
         setting = f"init_lora_weights {start!r}" if kind == "LORA" else f"peft_type {kind!s}"
-        raise ModelError(f"{file}: found {setting}; only a plain LoRA can be applied. Convert it.")
+        raise ModelError(f"{file}: found {setting}; only a plain LoRA is supported. Convert it.")
     return {f"{PEFT_PREFIX}.{key}": value for key, value in settings.items()}
 
 

@@ -120,7 +120,7 @@ def _cached_sizes(repository: str, revision: str | None) -> dict[str, int]:
 
 
 def _pipeline(names: Collection[str]) -> set[str]:
-    """The index, and what lies in the components' folders, which all hold a configuration."""
+    """The index, and what is in the components' folders, which all hold a configuration."""
     paths = [PurePosixPath(name) for name in names]
     folders = {str(path.parent) for path in paths if path.name.endswith("config.json")} - {"."}
     inner = {name for folder in folders for name in _weights(names, folder) | _small(names, folder)}

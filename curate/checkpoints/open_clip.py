@@ -190,7 +190,9 @@ def _weights_in(folder: Path) -> Path:
         return preferred or files[0]
     if files:
         names = ", ".join(path.name for path in files)
-        raise ModelError(f"{folder}: which weights? Found {names}; name one {PREFERRED[0]}.")
+        raise ModelError(
+            f"{folder}: which weights? Found {names}; rename one of them to {PREFERRED[0]}."
+        )
     if pickles := sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES):
         raise _pickle(f"{folder}: {pickles[0]}")
     raise ModelError(f"{folder}: no weights. Expected {PREFERRED[0]}.")
@@ -227,7 +229,9 @@ def _tagged(model: str, tag: str) -> Source:
         and quick in open_clip.list_models()
     ):
         # open_clip would warn, and compute with another activation than the weights were made for
-        raise ModelError(f"clip_model {model!r}: its weights {tag!r} want {quick!r}; name that.")
+        raise ModelError(
+            f"clip_model {model!r}: its weights {tag!r} need {quick!r}. Give that name."
+        )
     repository = "/".join(pretrained["hf_hub"].split("/")[:2])
     return Source(f"{model}:{tag}", model, tag=tag, repository=repository)
 
@@ -250,5 +254,6 @@ def _suggest(model: str) -> str:
 
 def _pickle(what: str) -> ModelError:
     return ModelError(
-        f"{what} is a pickle, which can run code: refused. Convert the weights to safetensors."
+        f"{what} is a pickle, which can run code and is refused. Convert the weights to "
+        "safetensors."
     )

@@ -2,7 +2,7 @@
 
 Everything here looks at names and files only; nothing is loaded. A model is known by its
 revision: of a folder the hash of the files that decide its images, of a repository its commit. A
-folder must be whole: every component that its index names, with the files it needs.
+folder must be complete: every component that its index names, with the files it needs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def find_model(model: str, revision: str | None = None) -> Source:
     """What a configured name means. Raises `ModelError` or `ConfigError` saying what is allowed."""
     embedded = bundle.bundled(model)
     if embedded and not embedded.is_dir():
-        raise ModelError("The embedded model is missing from this installation. Install it anew.")
+        raise ModelError("The embedded model is missing from this installation. Reinstall invdpo.")
     path = find_folder(str(embedded or model))
     if path is None:
         return Source(model, model, commit_of(model, revision))

@@ -1,4 +1,4 @@
-"""Which texts are longer than a text encoder takes, and so are cut by the libraries."""
+"""Which texts are longer than a text encoder allows, and so are truncated by the libraries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PromptLengths:
         self._known: dict[str, bool] = {}
 
     def is_cut(self, prompt: str) -> bool:
-        """Whether at least one of the encoders gets less than the whole prompt."""
+        """Whether at least one of the encoders gets less than the full prompt."""
         if prompt not in self._known:
             pairs = self._tokenizers
             self._known[prompt] = any(too_long(one, [prompt], length)[0] for one, length in pairs)
@@ -33,7 +33,7 @@ class PromptLengths:
 
 
 def _tokenizers(pipeline: Any, asked: int | None) -> Iterator[tuple[Any, int]]:
-    """Each with the tokens that it is cut to: CLIP's own length, or what the pipeline asks for."""
+    """Each with the tokens that it keeps: CLIP's own length, or what the pipeline asks for."""
     known = inspect.signature(type(pipeline).__call__).parameters
     default = known["max_sequence_length"].default if "max_sequence_length" in known else None
     asked = asked or (default if isinstance(default, int) else None)

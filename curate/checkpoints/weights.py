@@ -116,7 +116,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise ModelError(text) from error
     tensors = tensors.get("state_dict", tensors) if isinstance(tensors, Mapping) else None
     if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise ModelError(f"{path}: no checkpoint of tensors.")
+        raise ModelError(f"{path}: not a checkpoint of tensors.")
     return dict(tensors)
 
 
@@ -126,5 +126,7 @@ def fill(module: Any, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
         missing, unexpected = module.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         lines = str(error).splitlines()
-        raise ModelError(f"{path}: of another architecture ({lines[-1].strip()}).") from None
+        raise ModelError(
+            f"{path}: weights of another architecture ({lines[-1].strip()})."
+        ) from None
     check_loaded(path, {"missing_keys": missing, "unexpected_keys": unexpected})

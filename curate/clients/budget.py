@@ -32,7 +32,9 @@ class Budget:
         self._prices = config.vlm_price_input, config.vlm_price_output
         self._tokens, self._money = config.vlm_budget_tokens, config.vlm_budget_cost
         if self._money is not None and not any(self._prices):
-            text = "vlm_budget_cost: needs vlm_price_input and vlm_price_output to count with."
+            text = (
+                "vlm_budget_cost: needs vlm_price_input and vlm_price_output to compute the cost."
+            )
             raise ConfigError(text)
         self._changed = Condition()
         self._totals: Counts = {}
@@ -109,6 +111,6 @@ class Budget:
     def summary(self, error: BudgetError) -> BudgetError:
         """The same error with all counts; to be called when no question is open."""
         return BudgetError(
-            f"{error} ({format_counts(self._totals)}). What was done is kept, and answers are in "
-            "the cache: the same command continues, again with a budget of that size."
+            f"{error} ({format_counts(self._totals)}). Finished work is kept, and answers are in "
+            "the cache. Run the same command again to continue, with another budget of this size."
         )

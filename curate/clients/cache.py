@@ -37,7 +37,7 @@ class AnswerCache:
         try:
             write_atomically(self._path(key), json.dumps({"answer": answer}).encode())
         except WorkspaceError as error:
-            raise WorkspaceError(f"{error} The option vlm_cache names it.") from None
+            raise WorkspaceError(f"{error} It is set by the option vlm_cache.") from None
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"

@@ -24,7 +24,7 @@ FIRST_TOKEN = [
     {"max_tokens": 1, "logprobs": True, "top_logprobs": 5},
     {"max_tokens": 1},
 ]
-"""Parts of a request for it, the most telling first; servers differ in what they allow."""
+"""Parts of a request for it, the most informative first; servers differ in what they allow."""
 NEW_LIMIT = "max_completion_tokens"
 """The name that newer models of OpenAI want in place of `max_tokens`, and state in their error."""
 
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
     text: str
     usage: Usage
     finish_reason: str
-    """`stop`; `length` if the answer was cut off; others exist."""
+    """`stop`; `length` if the answer was truncated; others exist."""
     refusal: str | None
     tokens: tuple[tuple[str, float], ...] = ()
     """What may stand first in it, with logarithms of probabilities, if the server says."""

@@ -51,7 +51,7 @@ class _Response(NamedTuple):
     status: int | None
     """As that of `AnswerError`."""
     text: str
-    """What to tell the user if this is the last try."""
+    """What to show the user if this is the last try."""
     wait: float | None = None
     """Seconds that the server asks to wait."""
     body: bytes = b""
@@ -74,7 +74,7 @@ def check_url(url: str, option: str) -> None:
         given = redact_url(url) if parts.hostname else "something else"
         raise ConfigError(f"{option}: found {given}; expected http://… or https://….")
     if parts.username or parts.password or parts.query:
-        text = f"{option}: {redact_url(url)} was given with a user, a password or a query. Give "
+        text = f"{option}: {redact_url(url)} contains a user, a password or a query. Give "
         raise ConfigError(f"{text}the URL alone, and the key in the environment variable.")
 
 
@@ -88,7 +88,7 @@ class Endpoint:
     timeout: float = 60.0
     """Seconds to wait for a connection, and for each piece of the answer."""
     total_timeout: float = 600.0
-    """Seconds to wait for the whole answer."""
+    """Seconds to wait for the full answer."""
     tries: int = 5
     sleep: Callable[[float], None] = field(default=time.sleep, compare=False)
 
@@ -141,7 +141,7 @@ class Endpoint:
         except (requests.Timeout, urllib3.exceptions.TimeoutError):
             return _Response(None, f"no answer within {self.timeout:g} s")
         except TimeoutError:
-            return _Response(None, f"no whole answer within {self.total_timeout:g} s")
+            return _Response(None, f"no complete answer within {self.total_timeout:g} s")
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             return _Response(0, f"no connection ({type(error).__name__})")
 
@@ -160,12 +160,12 @@ class Endpoint:
         variable = self.key_variable or ""
         if variable and not variable.startswith(OWN_VARIABLES):
             raise ConfigError(
-                f"{quote(variable)}: no variable whose key may be sent. Put the key into one that "
-                f"begins with {OWN_VARIABLES}, and name that."
+                f"{quote(variable)}: keys are sent only from variables that begin with "
+                f"{OWN_VARIABLES}. Put the key into such a variable, and give its name."
             )
         key = os.environ.get(variable, "").strip()
         if key and not key.isprintable():
-            raise ConfigError(f"{self.key_variable}: the key holds characters that no key has.")
+            raise ConfigError(f"{self.key_variable}: the key contains invalid characters.")
         return key
 
 
@@ -181,7 +181,7 @@ def _read_body(answer: Any, url: str, deadline: float) -> bytes:
     while piece := answer.raw.read1(65_536, decode_content=True):
         body += piece
         if len(body) > MAX_BYTES:
-            raise AnswerError(f"{url}: the answer is over {MAX_BYTES:,} bytes.")
+            raise AnswerError(f"{url}: the answer is longer than {MAX_BYTES:,} bytes.")
         if time.monotonic() > deadline:
             raise TimeoutError
     return bytes(body)

@@ -223,7 +223,7 @@ def _may_be_the_question(error: Exception) -> bool:
 
 
 def _rank(error: Exception) -> int:
-    """The most telling error first; cancelled threads know nothing."""
+    """The most informative error first; cancelled threads know nothing."""
     return 2 if isinstance(error, StoppedError) else int(isinstance(error, AnswerError))
 
 

@@ -127,9 +127,13 @@ def _unpack_config(packed: Path, ws: Workspace) -> list[str]:
         config, dropped = portable(load_config(packed))
     except ConfigError as error:
         reason = str(error).removeprefix(f"{packed}: ")
-        return [f"{packed.name}: left out, as it can't be used here: {reason}"]
+        return [f"{packed.name}: left out, because it can't be used here: {reason}"]
     ws.save_config(config)
-    return [f"{packed.name}: left out {', '.join(dropped)}, for this machine"] if dropped else []
+    return (
+        [f"{packed.name}: left out {', '.join(dropped)}, which are not taken from another machine"]
+        if dropped
+        else []
+    )
 
 
 def _packed_files(folder: Path, stem: str) -> list[Path]:

@@ -152,7 +152,7 @@ def unpack_table(
             entries = read_json(metadata[PARTS], "its parts", list)
             for (name, _, notes), table in zip(entries, _part_tables(file, entries), strict=True):
                 if not PART_NAME.fullmatch(str(name)):
-                    raise DataError(f"{path.name}: {quote(name)} is no name of a part.")
+                    raise DataError(f"{path.name}: {quote(name)} is not a valid name of a part.")
                 write_part(folder / name, transform(table), fingerprint, notes)
                 parts.append(folder / name)
     return parts
@@ -161,7 +161,7 @@ def unpack_table(
 def _part_tables(file: pq.ParquetFile, entries: Sequence[PartEntry]) -> Iterator[pa.Table]:
     """The rows of each part, in order."""
     if sum(rows for _, rows, _ in entries) != file.metadata.num_rows:
-        raise ValueError("its rows do not agree with its parts")
+        raise ValueError("its rows do not match its parts")
     groups = iter(range(file.num_row_groups))
     empty = file.schema_arrow.empty_table()
     for _, rows, _ in entries:
@@ -172,7 +172,7 @@ def _part_tables(file: pq.ParquetFile, entries: Sequence[PartEntry]) -> Iterator
             tables.append(file.read_row_group(group))
             count += len(tables[-1])
         if count != rows:
-            raise ValueError("its rows do not agree with its parts")
+            raise ValueError("its rows do not match its parts")
         yield pa.concat_tables(tables)
 
 

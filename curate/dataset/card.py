@@ -181,7 +181,7 @@ def file_facts(folder: DatasetFolder) -> Facts:
 
 
 def origin_notes(ws: Workspace, scorers: Sequence[str], annotator: str | None) -> Facts:
-    """Name -> revision of scorers and annotator, where prompts come from, how many were cut."""
+    """Name -> revision of scorers and annotator, source of the prompts, how many were truncated."""
     names = [annotator] if annotator else []
     sources = pc.unique(ws.read_table(ws.prompts_path, ["source"])["source"]).drop_null()
     tables = {"images": ws.candidates_dir, **{name: ws.scores_dir(name) for name in scorers}}
@@ -201,7 +201,7 @@ def _revision(ws: Workspace, folder: Path) -> str | None:
 
 
 def _count_shared(folder: DatasetFolder) -> int:
-    """Prompts of validation whose text or composition stands in train, too."""
+    """Prompts of validation whose text or composition is in train, too."""
     train, validation = (_prompt_keys(folder, split) for split in SPLITS)
     known = {key for keys in train for key in keys}
     return len({keys[0] for keys in validation if not known.isdisjoint(keys)})
@@ -227,7 +227,7 @@ def _count_images(folder: DatasetFolder) -> int:
 
 
 def _models(folder: DatasetFolder) -> list[Model]:
-    """Every model that drew an image of the dataset, sorted by name."""
+    """Every model that generated an image of the dataset, sorted by name."""
     models: set[Model] = set()
     for side in ("", "rejected_"):
         columns = [f"{side}model", f"{side}revision"]
@@ -237,7 +237,7 @@ def _models(folder: DatasetFolder) -> list[Model]:
 
 
 def deciding_options(config: Config) -> Facts:
-    """Section -> option -> value, of all that decided a dataset; paths cut to their last part."""
+    """Section -> option -> value, of all that decided a dataset; only the last part of paths."""
     options: Facts = {}
     for name in SECTIONS:
         values = getattr(config, name).fingerprint()

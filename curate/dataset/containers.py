@@ -22,7 +22,7 @@ AFTER_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """The first marker that does not belong to a scan."""
 SCAN, END, APP0, ICC, ADOBE = 0xDA, 0xD9, 0xE0, 0xE2, 0xEE
 PACKED = 0
-"""Stands for the packed pixels behind the head of a scan."""
+"""Represents the packed pixels behind the head of a scan."""
 SEGMENTS = {*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDD} - {0xC8}
 """Of JPEG: frames, tables and scans."""
 DROPPED = {*range(0xE0, 0xF0), 0xFE}
@@ -73,7 +73,7 @@ def kept_parts(data: memoryview, profile: bytes | None, *, unpack: bool = False)
         return _png(data, profile, unpack)
     if head.startswith(RIFF) and head[8:] == b"WEBP":
         return _webp(data, profile)
-    raise ValueError("no format that is taken apart")
+    raise ValueError("not a supported format")
 
 
 def altered(data: bytes) -> Iterator[bytes]:
@@ -131,7 +131,7 @@ def _segments(data: memoryview) -> Iterator[tuple[int, int, int]]:
                 break
             yield PACKED, start, following.start()
             start = following.start()
-    raise ValueError("no end of the image")
+    raise ValueError("the end of the image is missing")
 
 
 def _profile_segments(profile: bytes) -> Parts:
@@ -149,13 +149,13 @@ def _png(data: memoryview, profile: bytes | None, unpack: bool) -> Parts:
         size, name = struct.unpack_from(">I4s", data, start)
         content, end = data[start + 8 : start + 8 + size], start + 12 + size
         if end > len(data):
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         if name in CHUNKS:
             longest: Any = CHUNKS[name]
             if isinstance(longest, dict):
                 longest = longest.get(data[25], 0)
             if longest is not None and (size > longest or name in seen):
-                raise ValueError("a chunk that is too long, or stands twice")
+                raise ValueError("a chunk is too long or duplicated")
             seen.add(name)
             pixels += [content] * (name == b"IDAT")
             yield data[start:end]
@@ -169,7 +169,7 @@ def _png(data: memoryview, profile: bytes | None, unpack: bool) -> Parts:
                 _check_end(pixels, _unpacked_size(data))
             return
         start = end
-    raise ValueError("no end of the image")
+    raise ValueError("the end of the image is missing")
 
 
 def _check_end(pixels: Iterable[memoryview], size: int) -> None:
@@ -228,11 +228,11 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     """Name and content of each chunk of a WebP file; more may follow."""
     length, start, seen = 8 + struct.unpack_from("<I", data, 4)[0], 12, set[bytes]()
     if length > len(data):
-        raise ValueError("cut short")
+        raise ValueError("truncated")
     while start < length:
         name, size = struct.unpack_from("<4sI", data, start)
         if start + 8 + size > length or name in seen:
-            raise ValueError("a chunk that is cut short, or stands twice")
+            raise ValueError("a chunk is truncated or duplicated")
         seen.add(name)
         yield name, data[start + 8 : start + 8 + size]
         start += 8 + size + size % 2

@@ -1,7 +1,7 @@
 """Removes what images carry beside their pixels: EXIF, XMP, comments, thumbnails, other images.
 
 Cameras write places and names there, and image tools prompts and paths. JPEG, PNG and WebP files
-keep what makes the image, to the byte, and their colour profile. All else is written anew from
+keep what makes the image, to the byte, and their colour profile. All else is rewritten from
 its pixels, so that nothing is passed on unseen: what EXIF says is turned, animations, files that
 are not understood to their end, and every BMP, GIF and TIFF, which become PNG. What can't be read
 is refused.
@@ -24,7 +24,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "PNG": {},
     "WEBP": {"lossless": True, "exact": True},
 }
-"""Formats that are written anew in themselves, and how; the others become PNG."""
+"""Formats that are rewritten in the same format, and how; the others become PNG."""
 MODES = {
     "JPEG": ("L", "RGB", "CMYK"),
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA"),
@@ -55,7 +55,7 @@ def without_metadata(data: bytes) -> bytes:
 
 
 def _kept(data: bytes, *, unpack: bool = False) -> bytes | None:
-    """The file without what is dropped; None when that can't be told without its pixels."""
+    """The file without what is dropped; None when that can't be known without its pixels."""
     try:
         with open_image(data) as image:
             profile = clean_profile(image.info.get("icc_profile"))

@@ -119,7 +119,7 @@ class DatasetFolder:
             with open_shard(path) as file:
                 names = file.schema_arrow.names
                 if missing := ", ".join(name for name in required if name not in names):
-                    raise DataError(f"{path}: no dataset of invdpo: column {missing} missing.")
+                    raise DataError(f"{path}: not a dataset of invdpo: column {missing} missing.")
                 present = [name for name in columns if name in names]
                 for group in range(file.num_row_groups):
                     records = file.read_row_group(group, present).to_pylist()

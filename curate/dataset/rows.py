@@ -1,7 +1,7 @@
 """The rows of the dataset: each pair with its prompt, images, graphs, scores and seeds.
 
 Parts of candidates are read one after another, and images go from buffer to buffer, so that memory
-holds those of one part and of the next ones that are read ahead, not of the whole set. Where a
+holds those of one part and of the next ones that are read ahead, not of the entire set. Where a
 pair's candidates are in two parts, the first image is kept until the second has come.
 
 n pairs, c candidates in all parts; a candidate's position is its number among all, 0 .. c-1.
@@ -118,8 +118,8 @@ def _candidate_positions(pairs: pa.Table, candidate_ids: pa.ChunkedArray) -> Int
     columns = [pc.index_in(pairs[f"{side}_id"], value_set=candidate_ids) for side in SIDES]
     missing = pc.or_(pc.is_null(columns[0]), pc.is_null(columns[1]))
     if count := pc.sum(missing).as_py():
-        text = f"{count} of {len(pairs)} pairs name candidates that are not in the workspace."
-        raise DataError(f"{text} Make the pairs anew: invdpo curate pair --overwrite")
+        text = f"{count} of {len(pairs)} pairs refer to candidates that are not in the workspace."
+        raise DataError(f"{text} Choose the pairs again: invdpo curate pair --overwrite")
     return np.stack([column.to_numpy() for column in columns], axis=1).astype(np.int64)
 
 
@@ -127,9 +127,9 @@ def _check_images(missing: int) -> None:
     """Raise `DataError` when images are not here, as in a workspace that was pulled."""
     if missing:
         raise DataError(
-            "Candidates of pairs have no image here: the dataset was pushed without those of "
-            "no pair.\nPush it again with --with-candidates and pull that, or draw them anew: "
-            "invdpo curate generate WORK --overwrite"
+            "Some candidates have no image: the dataset was pushed with the images of pairs "
+            "only.\nPush it again with --with-candidates and pull it again, or generate the "
+            "images again: invdpo curate generate WORK --overwrite"
         )
 
 

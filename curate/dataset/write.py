@@ -1,6 +1,6 @@
 """Writes the preference dataset: pairs with their images, graphs and scores, ready to publish.
 
-It is written to a temporary folder beside the final one and moved there when it is whole, so
+It is written to a temporary folder beside the final one and moved there when it is complete, so
 nothing half-written can be taken for a dataset.
 """
 
@@ -41,7 +41,7 @@ def write_dataset(
     config: DatasetConfig | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> Path:
-    """Write `dataset/` again from the pairs table; an older one stays until the new one is whole.
+    """Write `dataset/` again from the pairs table; an older one stays until the new one is ready.
 
     The scores are those the pairs table has a `delta_` column of; graphs are `annotator`'s, null
     when it is None. Images keep their bytes unless `config` asks for a format. The card includes
@@ -49,7 +49,7 @@ def write_dataset(
     whose candidates are gone; `WorkspaceError` for damaged parts and full disks.
     """
     if not len(pairs):
-        raise DataError(f"There is no pair to write. {ws.report_path} says why.")
+        raise DataError(f"There is no pair to write. See {ws.report_path} for the reasons.")
     config, card = config or DatasetConfig(), DatasetFolder(ws.dataset_dir).read_card()
     rows = PairRows(ws, pairs, annotator)
     notes = origin_notes(ws, rows.scorers, annotator)
@@ -68,7 +68,7 @@ def write_dataset(
 
 
 def _with_round(table: pa.Table, number: int | None) -> pa.Table:
-    """The table with the column that tells in which round its images were drawn."""
+    """The table with the column that says in which round its images were generated."""
     if number is None:
         return table
     return table.append_column(ROUND, pa.array([number] * len(table), ROUND.type))

@@ -1,4 +1,4 @@
-"""What curation would draw, judge, ask, download and store, and how long, before it begins."""
+"""What curation would generate, judge, ask, download and store, and how long, before it begins."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from invdpo.schemas.tables import OK, Record
 
 SAMPLES = 4
 """Images that judges are timed on, at most."""
-NOT_HERE = "not timed: its weights are not here"
-SERVER = "not timed: a server would be asked"
-NO_INPUT = "not timed: no image here has what it needs"
+NOT_HERE = "not timed: its weights are not on this machine"
+SERVER = "not timed: it would send requests to a server"
+NO_INPUT = "not timed: no image here has the inputs it needs"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class CurationEstimate:
     download_bytes: int | None
     """None when a model's size is not known."""
     image_bytes: int | None
-    """On disk, of the images to be drawn; None when none was drawn to see."""
+    """On disk, of the images to be generated; None when none was generated to measure."""
     free_bytes: int | None
     """None for a workspace on an object store."""
     seconds: float
@@ -89,7 +89,7 @@ def estimate(
 
 
 class _Estimator:
-    """Goes from step to step: what one has drawn, the next are timed on."""
+    """Goes from step to step: what one has generated, the next are timed on."""
 
     def __init__(self, ws: Workspace, config: Config, results: Sequence[StepResult]) -> None:
         self._ws, self._config = ws, config
@@ -145,7 +145,7 @@ class _Estimator:
         return StepEstimate("prompts", 0, note=SERVER, asking=costs)
 
     def _first_prompt(self) -> Record | None:
-        """One that can be drawn, from the table or else from its source, where nothing is asked."""
+        """A usable one, from the table or else from its source, where nothing is asked."""
         if exists(self._ws.prompts_path):
             rows = read_part(self._ws.prompts_path).slice(0, SAMPLES).to_pylist()
         else:
@@ -204,7 +204,7 @@ class _Estimator:
         ]
 
     def _candidates(self) -> list[Record]:
-        """Rows of some candidates: those just drawn, or else those of the workspace."""
+        """Rows of some candidates: those just generated, or else those of the workspace."""
         if self._rows is None:
             parts = list_parts(self._ws.candidates_dir)
             self._rows = list(self._stored(parts[0].name)) if parts else []

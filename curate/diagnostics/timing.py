@@ -16,7 +16,7 @@ from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.tables import OK, Record
 
 SMALL_BATCH, PATIENCE = 2, 15.0
-"""On the CPU so many images are drawn first; the batch itself if it takes fewer seconds than this.
+"""On the CPU so many images are made first; the batch itself if it takes fewer seconds than this.
 
 There a large model is no faster by the image in a large batch.
 """
@@ -32,9 +32,9 @@ class Timed(NamedTuple):
 
 
 def time_drawing(config: GenerateConfig, prompt: Record) -> Timed:
-    """Draw two batches for a prompt, by every model and in every size.
+    """Generate two batches for a prompt, by every model and in every size.
 
-    The rows are those of candidates, with the prompt and its graph. Raises `ModelError` as drawing.
+    The rows are those of candidates, with the prompt and its graph. Raises `ModelError`.
     """
     devices = for_each_device(config)
     wanted: list[Size | None] = [*sizes(config)] or [None]
@@ -65,7 +65,7 @@ def _time_batch(config: GenerateConfig, size: Size | None, prompt: Record, count
 
 
 def image_bytes(rows: Sequence[Record]) -> float | None:
-    """Bytes of a drawn image as it is stored; None when there is none."""
+    """Bytes of a generated image as it is stored; None when there is none."""
     drawn = [len(row["image"]["bytes"]) for row in rows if row["status"] == OK]
     return fmean(drawn) if drawn else None
 

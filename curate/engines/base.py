@@ -32,7 +32,7 @@ class Stage(Protocol):
 
     @property
     def chunk(self) -> int | None:
-        """Rows it likes to be given at a time; a whole part when None."""
+        """Rows it likes to be given at a time; a full part when None."""
         ...
 
     @property
@@ -122,9 +122,9 @@ class Engine(Protocol):
     def __call__(
         self, make_stage: MakeStage, tasks: Sequence[Task], tick: Tick
     ) -> Iterator[Outcome]:
-        """Make every task's files; `tick` is told the rows as they are done.
+        """Make every task's files; `tick` is called with the rows as they are done.
 
-        A stage that raises an error of ours is left out of what follows; the others go on.
+        A stage that raises an error of ours is left out of what follows; the others continue.
         """
         ...
 

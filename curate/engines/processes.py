@@ -1,7 +1,7 @@
 """Parts spread over processes of this machine, one for each device.
 
 A process holds its stages, and with them its model, and is given one part after another; it writes
-the parts, and tells counts. It ends when this process ends, however that comes about.
+the parts, and reports counts. It ends when this process ends, however that comes about.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PATIENCE = 10.0
 
 
 def spread(makers: Sequence[MakeStage], tasks: Sequence[Task], tick: Tick) -> Iterator[Outcome]:
-    """Outcomes as they come. A process whose stages gave up is given no more, the others go on.
+    """Outcomes as they come. A process whose stages gave up is given no more, the others continue.
 
     Raises `InvdpoError` when a process dies, or fails in a way that was not foreseen.
     """
@@ -78,7 +78,7 @@ class _Worker:
 
     def give(self, task: Task) -> None:
         self.task = task
-        with suppress(OSError):  # what became of it is told when its answer is asked for
+        with suppress(OSError):  # its outcome is reported when its answer is asked for
             self.pipe.send(task)
 
     def hear(self) -> int | list[Outcome]:
@@ -89,7 +89,7 @@ class _Worker:
             self._process.join(PATIENCE)
             code = self._process.exitcode
             how = f"by signal {-code}" if code is not None and code < 0 else f"with status {code}"
-            text = f"{self._name} ended {how} while at work, perhaps for want of memory."
+            text = f"{self._name} ended {how} while working, perhaps because memory ran out."
             raise InvdpoError(f"{text} Finished parts are kept.") from None
         if isinstance(said, str):
             raise InvdpoError(f"{self._name}: {said}")
@@ -107,7 +107,7 @@ class _Worker:
 
 def _work(maker: MakeStage, pipe: Connection) -> None:
     """In the other process: tasks in, counts and outcomes out, until the line is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # this end of Ctrl-C is the parent's to tell
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports this end by Ctrl-C
     threading.Thread(target=_end_with_parent, daemon=True).start()
     stages = Stages(maker)
     with suppress(EOFError, OSError):
@@ -117,8 +117,8 @@ def _work(maker: MakeStage, pipe: Connection) -> None:
                 pipe.send(perform(stages, task, pipe.send))
             except InvdpoError as error:
                 pipe.send(str(error))
-            except Exception as error:  # noqa: BLE001 - told by the parent, which then ends
-                pipe.send(f"{describe_error(error)}. This was not foreseen.")
+            except Exception as error:  # noqa: BLE001 - reported by the parent, which then ends
+                pipe.send(f"{describe_error(error)}. This is unexpected.")
 
 
 def _end_with_parent() -> None:

@@ -24,7 +24,7 @@ ACTORS, GPUS = "INVDPO_RAY_ACTORS", "INVDPO_RAY_GPUS"
 """Environment variables: how many actors, and how much of a GPU each of them holds."""
 
 RESTARTS = 2
-"""How often a process that dies is begun anew; Ray's own answer would be for ever."""
+"""How often a process that dies is restarted; Ray's own default is without end."""
 
 
 @ENGINES.register("ray")
@@ -35,7 +35,7 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
     `PluginError` without the extra `ray`.
     """
     if isinstance(make_stage, OnDevices):
-        text = "several are for the engine `local`; `ray` gives each actor its own."
+        text = "several devices work only with the engine `local`; `ray` assigns one to each actor."
         raise ConfigError(f"device: {text} Leave it `auto`.")
     require("ray", "ray", "the engine `ray`")
     import ray as library
@@ -70,7 +70,7 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
 
 
 def _rows(library: Any, done: Any) -> Iterator[dict[str, Any]]:
-    """What actors tell. A process that dies is begun anew by Ray, and its part with it.
+    """What actors report. A process that dies is restarted by Ray, and its part with it.
 
     Raises `InvdpoError` when that does not help either.
     """
@@ -78,7 +78,7 @@ def _rows(library: Any, done: Any) -> Iterator[dict[str, Any]]:
         yield from done.iter_rows()
     except library.exceptions.RayError as error:
         text = f"ray: {describe_error(error)}. Finished parts are kept."
-        raise InvdpoError(f"{text} The same command goes on from there.") from error
+        raise InvdpoError(f"{text} Run the same command again to continue.") from error
 
 
 class _Actor:

@@ -67,7 +67,7 @@ class Work:
                 file.error = error
 
     def finish(self) -> Iterator[Outcome]:
-        """Write the files, each whole or not at all, and tell what they came to."""
+        """Write the files, each completely or not at all, and report what they came to."""
         for file in self._files:
             if file.error is not None:
                 yield Outcome(file.stage, error=file.error)

@@ -41,7 +41,7 @@ def find_export(name: str, prompts: PromptsConfig) -> Write:
 def export_images(
     folder: Path, write: Write, base: str, evaluations: Sequence[Evaluation]
 ) -> dict[str, str]:
-    """Write `folder` anew with a folder for each model, named as its workspace: folder -> model.
+    """Rewrite `folder` with a folder for each model, named as its workspace: folder -> model.
 
     An image that the model refused is left out. Raises `WorkspaceError` for a disk that is full.
     """
@@ -64,8 +64,8 @@ def _geneval_records(prompts: PromptsConfig) -> dict[str, tuple[int, Record]]:
     }
     if not known:
         raise DataError(
-            "--export geneval: needs prompts of GenEval's form, records with tag, include and "
-            "prompt. Give them: --source file --path evaluation_metadata.jsonl"
+            "--export geneval: needs prompts in GenEval's format, records with tag, include and "
+            "prompt. Give them with --source file --path evaluation_metadata.jsonl"
         )
     return known
 

@@ -87,8 +87,8 @@ def compare_models(
 
     `config.eval` sets the numbers of prompts and images, and the seeds; prompts of the embedded
     world are held-out ones, those of a file its first ones. Judges are checked before anything is
-    drawn, and the tuned models are the first to draw, as they are likelier not to fit. What is
-    there is not drawn again. Raises what the steps raise, and `DataError` when nothing can be
+    generated; the tuned models come first, as they are likelier not to fit. What is
+    there is not generated again. Raises what the steps raise, and `DataError` when nothing can be
     judged. `command` is what the user typed, for a refusal.
     """
     with lock_evaluation(folder):

@@ -89,7 +89,7 @@ def _cell(result: Result, pen: _Pen) -> _Cell:
 
 
 def wrap(pen: _Pen, text: str, width: int) -> list[str]:
-    """Break text into lines of at most `width` pixels; a longer word gets its own line, cut off."""
+    """Break text into lines of at most `width` pixels; a longer word is truncated."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -165,7 +165,7 @@ def _verdict(outcome: Outcome) -> tuple[str, str]:
     """In a word, and its colour."""
     if not outcome.judged:
         return "not judged", PALE
-    return ("all right", GOOD) if outcome.right else ("wrong", BAD)
+    return ("all correct", GOOD) if outcome.right else ("wrong", BAD)
 
 
 def _mark(pen: _Pen, corner: tuple[int, int], right: bool) -> None:
@@ -179,7 +179,7 @@ def _mark(pen: _Pen, corner: tuple[int, int], right: bool) -> None:
 
 
 def _scaled(data: bytes | None) -> Image.Image:
-    """The whole image in a square of `PICTURE` pixels; grey when there is none."""
+    """The full image in a square of `PICTURE` pixels; grey when there is none."""
     from PIL import Image
 
     square = Image.new("RGB", (PICTURE, PICTURE), "#c4cad3")

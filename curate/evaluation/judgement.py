@@ -1,6 +1,6 @@
 """How good one model is on prompts that are the same in every round, and what else it does.
 
-Beside the scorers stand two things that they don't see. Diversity: how much the images of one
+Two figures measure what the scorers don't see. Diversity: how much the images of one
 prompt differ, as the mean share of the 64 bits of their perceptual hashes that are unlike, over
 all pairs of images of a prompt. And three cheap statistics of the pixels that move first when a
 model learns to please a scorer: dark pages, grids, and few colours.

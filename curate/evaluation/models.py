@@ -1,4 +1,4 @@
-"""The models of an evaluation, the folders of their images, and what each is asked to draw."""
+"""The models of an evaluation, the folders of their images, and what each is asked to generate."""
 
 from __future__ import annotations
 

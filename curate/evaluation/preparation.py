@@ -32,9 +32,10 @@ class TrainingPrompts:
             return None
         where = ", ".join(f"{count} in {split}" for split, count in seen.items() if count)
         return (
-            f"Leak: {total} of {len(asked)} prompts are of the set that the model was tuned on "
-            f"({self.dataset}: {where}), so the figures say less of new prompts. Give others: "
-            "--source scenes, or --source file with a --path of prompts that were held out."
+            f"Leak: {total} of {len(asked)} prompts are from the dataset that the model was "
+            f"tuned on ({self.dataset}: {where}), so the figures say less about new prompts. "
+            "Give other prompts: --source scenes, or --source file with a --path of prompts that "
+            "were held out."
         )
 
 
@@ -53,8 +54,8 @@ def choose_judges(config: Config, base: str, prompts: Sequence[Record]) -> tuple
     if COMPOSITION not in asked:
         return config, []
     if not others:
-        text = f"None of {len(prompts)} prompts has a scene graph, so {COMPOSITION} can't judge."
-        raise DataError(f"{text} Name other scorers, such as --scorers clip.")
+        text = f"None of {len(prompts)} prompts has a scene graph, which {COMPOSITION} needs."
+        raise DataError(f"{text} Choose other scorers, such as --scorers clip.")
     note = f"{COMPOSITION} is left out: none of {len(prompts)} prompts has a scene graph."
     return _with_scorers(config, others), [note]
 

@@ -133,7 +133,9 @@ def evaluate_results(
     """The figures, and notes on what was not judged. Raises `DataError` when nothing was."""
     comparisons, unjudged = compare_figures(results), [*_unjudged(results, scorers)]
     if not comparisons:
-        raise DataError("\n".join(["No prompt could be judged in the images of both.", *unjudged]))
+        raise DataError(
+            "\n".join(["No prompt could be scored for the images of both models.", *unjudged])
+        )
     return Evaluation(results, comparisons, (*notes, *unjudged), tuned, workspace)
 
 
@@ -173,7 +175,7 @@ def _unjudged(results: Sequence[Result], scorers: Sequence[str]) -> Iterator[str
         if reasons:
             why = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(3))
             judged = len(_judged(results, name))
-            yield f"{name} judged {judged} of {len(results)} {what}: {why}."
+            yield f"{name} scored {judged} of {len(results)} {what}: {why}."
 
 
 def _judged(results: Sequence[Result], name: str) -> list[Result]:

@@ -64,7 +64,7 @@ def derive_dataset(
         output: A folder that does not exist yet, or is empty.
         config: The licence for the card; that of the source's card if not given.
 
-    Raises `DataError` for a column that isn't there, ids that stand twice, when no pair is left,
+    Raises `DataError` for a column that isn't there, ids that occur twice, when no pair is left,
     and when the output holds something.
     """
     result, schema = ExchangeResult(output), source.schema()
@@ -111,8 +111,8 @@ def _check_ids(source: DatasetFolder, rows: pa.Table) -> None:
     if len(doubled):
         first = doubled[0].as_py()
         raise DataError(
-            f"{source.path}: {len(doubled):,} ids stand in several rows, {first['values']} in "
-            f"{first['counts']}. Leave one row of each first: invdpo curate dedupe"
+            f"{source.path}: {len(doubled):,} ids occur in several rows, {first['values']} in "
+            f"{first['counts']}. Keep one row of each first: invdpo curate dedupe"
         )
 
 

@@ -22,7 +22,7 @@ from invdpo.schemas.tables import SIDES, Record
 def export(source: SourceDataset, folder: Path) -> None:
     """Images keep their bytes; the prompt is beside both as `NAME.txt`, on one line.
 
-    `metadata.jsonl` tells `datasets` which two images are a pair, and has prompts to the letter.
+    `metadata.jsonl` says which two images are a pair, and has prompts to the letter.
     """
     for split, table in source.tables():
         rows = table.select(["pair_id", "prompt", "chosen", "rejected"]).to_pylist()
@@ -48,7 +48,7 @@ def _write_sides(row: Record, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def folders_metadata(folder: Path, description: str) -> dict[str, Any]:
-    """The part of a card's head by which `load_dataset` gives pairs, sides told apart.
+    """The part of a card's head by which `load_dataset` gives pairs with both sides known.
 
     `description` stands before a hash of all files: `datasets` keeps what it loaded by the head.
     """

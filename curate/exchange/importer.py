@@ -68,7 +68,7 @@ def import_dataset(
 
 
 def convert(files: DatasetFiles, layout: str, folder: Path, result: ExchangeResult) -> None:
-    """Write the pairs of any layout as `folder/data`, with the plain columns that stand beside.
+    """Write the pairs of any layout as `folder/data`, with the plain columns beside them.
 
     Rows that are no pair are counted in `result`. Raises `DataError` as `import_dataset`.
     """

@@ -39,7 +39,7 @@ def merge_datasets(
     damaged file, and when the output holds something.
     """
     if len(sources) < 2:
-        raise DataError(f"{len(sources)} dataset given; merging takes two or more.")
+        raise DataError(f"{len(sources)} dataset given; merging needs two or more.")
     folders = [s if isinstance(s, DatasetFolder) else DatasetFolder.find(s) for s in sources]
     schema = _common_schema(folders)
     datasets = [SourceDataset(folder, DatasetConfig()) for folder in folders]
@@ -63,9 +63,9 @@ def _common_schema(folders: Sequence[DatasetFolder]) -> pa.Schema:
         if columns != wanted:
             unlike = sorted(name for name, _ in columns.items() ^ wanted.items())
             raise DataError(
-                f"{folder.path}: other columns than {folders[0].path}: "
-                f"{', '.join(dict.fromkeys(unlike))}. Pair both with the same scorers and merge "
-                "them then."
+                f"{folder.path}: its columns differ from those of {folders[0].path}: "
+                f"{', '.join(dict.fromkeys(unlike))}. Pair both with the same scorers, then "
+                "merge them."
             )
     return first
 
@@ -78,7 +78,7 @@ def _described(schema: pa.Schema, folders: Sequence[DatasetFolder]) -> pa.Schema
 
 
 def _name(folder: DatasetFolder) -> str:
-    """Of a dataset: that of its workspace and set, as `dataset` tells nothing."""
+    """Of a dataset: that of its workspace and set, as `dataset` says nothing."""
     ws = folder.enclosing_workspace
     return ws.title if ws else folder.path.resolve().name
 

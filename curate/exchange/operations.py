@@ -71,15 +71,15 @@ class Condition:
             kind = schema.field(self.column).type
             if pa.types.is_nested(kind) or pa.types.is_binary(kind):
                 text = f"--where: column {self.column} is {kind}; "
-                raise DataError(f"{text}texts, numbers, true and false can be compared.")
+                raise DataError(f"{text}only texts, numbers, true and false can be compared.")
             return self.column
         if self.column == "split" or (self.column in STRATA and "graph" in schema.names):
             return None if self.column == "split" else "graph"
         plain = [f.name for f in schema if not pa.types.is_nested(f.type)]
         made = ["split", *(STRATA if "graph" in schema.names else ())]
         raise DataError(
-            f"--where: no column {quote(self.column)}; there are: {', '.join(plain)}; and made "
-            f"from them: {', '.join(name for name in made if name not in plain)}."
+            f"--where: no column {quote(self.column)}; there are: {', '.join(plain)}; and "
+            f"derived from them: {', '.join(name for name in made if name not in plain)}."
         )
 
     def fails(self, rows: pa.Table) -> pa.Array:
@@ -123,14 +123,16 @@ def subset(where: Sequence[str], number: int | None, seed: int) -> Operation:
         if number is None or not len(rows):
             return rows
         if number > len(rows):
-            raise DataError(f"--number: {number:,} pairs asked for, {len(rows):,} are there.")
+            raise DataError(
+                f"--number: {number:,} pairs requested, but there are only {len(rows):,}."
+            )
         ids = rows["pair_id"].to_pylist()
         order = np.argsort([derived_seed("subset", seed, pair_id) for pair_id in ids])
         left_out = np.ones(len(rows), dtype=bool)
         left_out[order[:number]] = False
         return drop(rows, pa.array(left_out), "not drawn", result)
 
-    drawn = [f"{number:,} drawn with seed {seed}"] if number else []
+    drawn = [f"{number:,} selected with seed {seed}"] if number else []
     words = " and ".join(["rows with " + " and ".join(map(str, conditions))] if where else [])
     words = ", ".join(filter(None, [words, *drawn])) or "all rows"
     facts = {"where": list(map(str, conditions)), "number": number, "seed": seed}
@@ -138,7 +140,7 @@ def subset(where: Sequence[str], number: int | None, seed: int) -> Operation:
 
 
 def split(config: PairConfig) -> Operation:
-    """Train and validation anew, by the rule that `pair` splits by."""
+    """Train and validation again, by the rule that `pair` splits by."""
 
     def apply(rows: pa.Table, result: ExchangeResult) -> pa.Table:
         keys = [content_id(*key) for key in zip(*_prompt_columns(rows), strict=True)]
@@ -181,7 +183,7 @@ def _graph(text: str | None) -> SceneGraph | None:
 
 @dataclass(frozen=True)
 class KnownPairs:
-    """What stands in other sets."""
+    """What is in other sets."""
 
     prompts: Collection[str]
     """Keys of their texts."""
@@ -190,7 +192,7 @@ class KnownPairs:
 
 
 def dedupe(known: KnownPairs, by: str) -> Operation:
-    """Without rows whose id stands in an earlier one, and those that stand in other sets.
+    """Without rows whose id is in an earlier one, and those that are in other sets.
 
     By `prompt`, no prompt of the others stays, in whichever spelling; by `pair`, no pair of theirs.
     """
@@ -227,7 +229,9 @@ def correct(reviews: pa.Table) -> Operation:
         twins = [content_id("pair", *reversed_sides) for reversed_sides in sides]
         decisions = [_decide(last, *both) for both in zip(ids, twins, strict=True)]
         if last and not any(decisions):
-            raise DataError(f"--reviews: none of {len(last):,} decisions is on a pair of this set.")
+            raise DataError(
+                f"--reviews: none of {len(last):,} decisions is about a pair of this dataset."
+            )
         at = rows.column_names.index(FLIP)
         rows = rows.set_column(at, FLIP, pa.array([d == "flip" for d in decisions], pa.bool_()))
         return drop(rows, pa.array([d == "drop" for d in decisions], pa.bool_()), DROPPED, result)

@@ -33,7 +33,7 @@ NEEDED = {"pair_id": pa.string(), "prompt": pa.string(), "chosen": IMAGE, "rejec
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """The pairs of a dataset of ours, their images encoded anew if that is asked for.
+    """The pairs of a dataset of ours, their images re-encoded if that is asked for.
 
     Rows with an image that can't be read are left out.
     """
@@ -114,8 +114,8 @@ def _check(path: Path) -> None:
         n for n, kind in NEEDED.items() if n not in schema.names or schema.field(n).type != kind
     ]
     if wrong:
-        text = f"{path}: no dataset of invdpo; {', '.join(wrong)} missing or of another type."
-        raise DataError(f"{text} Bring it in first: invdpo curate import --from LAYOUT")
+        text = f"{path}: not a dataset of invdpo; {', '.join(wrong)} missing or of another type."
+        raise DataError(f"{text} Import it first: invdpo curate import --from LAYOUT")
 
 
 def write_tables(tables: SplitTables, schema: pa.Schema, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pick-a-Pic's layout: two images a row, and labels that say which one is better.
+"""Pick-a-Pic's layout: two images per row, and labels that say which one is better.
 
 Training scripts of the field (Diffusion-DPO's, diffusers', InPO's) read `jpg_0`, `jpg_1`,
 `label_0` and `caption`. The `jpg` columns hold bytes of any format; Pillow opens them all.

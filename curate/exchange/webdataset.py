@@ -1,4 +1,4 @@
-"""WebDataset: tar files in which a pair's files lie one after another under one key."""
+"""WebDataset: tar files in which a pair's files follow each other under one key."""
 
 from __future__ import annotations
 

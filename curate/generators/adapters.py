@@ -1,4 +1,4 @@
-"""LoRAs on a pipeline: each is applied whole, or refused with the number of tensors that fit not.
+"""LoRAs on a pipeline: each is applied completely, or refused with the number of misfits.
 
 The library drops what fits nothing with a warning at most, and there are many forms of LoRAs, whose
 tensors it renames, splits and joins. So nothing is inferred from names: a copy is loaded first in
@@ -50,7 +50,7 @@ def adapt(pipeline: Any, spec: ModelSpec) -> None:
             raise misfit(adapter, spec, _misfit(error)) from error
         if idle:
             raise ModelError(
-                f"{adapter.path}: {len(idle)} of {total} tensors of this LoRA fit nothing in "
+                f"{adapter.path}: {len(idle)} of {total} tensors of this LoRA match nothing in "
                 f"{spec.name} (first: {idle[0]}). Give the model that it was trained on."
             )
     if len(names) > 1 or any(adapter.scale != 1 for adapter in spec.adapters):
@@ -105,12 +105,13 @@ def _check_values(adapter: LoraSpec, weights: Mapping[str, Any]) -> None:
     if wrong := [key for key, tensor in weights.items() if not tensor.float().isfinite().all()]:
         text = f"{len(wrong)} of {len(weights)} tensors of this LoRA hold values that are not"
         raise ModelError(
-            f"{adapter.path}: {text} finite (first: {wrong[0]}). Train it again, or give another."
+            f"{adapter.path}: {text} finite (first: {wrong[0]}). Train it again, or give another "
+            "LoRA."
         )
     alphas = [tensor for key, tensor in weights.items() if _is_alpha(key)]
     if alphas and not any(tensor.any() for tensor in alphas):
         text = "alpha is 0 in every layer of this LoRA, so it changes nothing"
-        raise ModelError(f"{adapter.path}: {text}. Give another.")
+        raise ModelError(f"{adapter.path}: {text}. Give another LoRA.")
 
 
 def _used(pipeline: Any, shapes: Shapes, load: Callable[[dict[str, Any], str], None]) -> set[str]:
@@ -183,4 +184,4 @@ def _misfit(error: Exception) -> str:
 MISMATCH = re.compile(
     r"size mismatch for (\S+?)\.lora_\w.*?torch\.Size\((.*?)\).*?torch\.Size\((.*?)\)", re.DOTALL
 )
-"""How torch tells of weights that don't fit."""
+"""How torch reports weights that don't fit."""

@@ -49,10 +49,12 @@ def check_options(pipeline: Any, options: Mapping[str, Any], guided_by: str) -> 
             raise ConfigError(f"{WHERE}.{name}: invdpo sets it. {advice}")
         if name not in taken:
             near = get_close_matches(name, settable, n=5, cutoff=0.4) or settable
-            allowed = f"Allowed: {', '.join(near)}." if near else "It takes none."
-            raise ConfigError(f"{WHERE}.{name}: {kind} takes no such option. {allowed}")
+            allowed = f"Allowed: {', '.join(near)}." if near else "It has none."
+            raise ConfigError(f"{WHERE}.{name}: {kind} does not have this option. {allowed}")
         if not taken[name]:
-            text = f"{WHERE}.{name}: {kind} takes it in a form that is no single number or text."
+            text = (
+                f"{WHERE}.{name}: {kind} needs a value for it that is not a single number or text."
+            )
             raise ConfigError(f"{text} Leave it out.")
         if not _fits(value, taken[name]):
             allowed = " or ".join(text for scalar, text in SCALARS.items() if scalar in taken[name])
@@ -82,7 +84,7 @@ def _instead(name: str, guided_by: str) -> str | None:
 
 
 def _scalars(parameter: inspect.Parameter) -> set[Any]:
-    """The kinds of single values that an argument takes; all where nothing tells."""
+    """The kinds of single values that an argument takes; all where it is unknown."""
     annotation = parameter.annotation
     if annotation is inspect.Parameter.empty or isinstance(annotation, str):
         kind = type(parameter.default)

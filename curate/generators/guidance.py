@@ -100,15 +100,17 @@ class Guidance:
     def _without_guidance(self) -> str | None:
         """Why this model takes no guidance at all, if so."""
         if self.family.embedded and not self._of_denoiser("guidance_embeds"):
-            return "was distilled to do without (guidance_embeds of its transformer is false)"
+            return "was distilled without guidance (guidance_embeds of its transformer is false)"
         if getattr(self.pipeline.config, "is_distilled", False):
-            return "was distilled to do without (is_distilled of its model_index.json is true)"
+            return "was distilled without guidance (is_distilled of its model_index.json is true)"
         return None
 
     def _check_scale(self) -> None:
         if self.family.argument not in self._parameters:
-            text = f"generate.model: {self._kind} takes no {self.family.argument}, by which invdpo"
-            raise ConfigError(f"{text} guides. Give a model of another pipeline.")
+            text = (
+                f"generate.model: {self._kind} takes no {self.family.argument}, which invdpo needs"
+            )
+            raise ConfigError(f"{text} for guidance. Give a model of another pipeline.")
         scale, reason = self.config.guidance_scale, self._without_guidance()
         if reason and scale > 1:
             text = f"generate.guidance_scale: found {scale:g}, but this model of {self._kind}"
@@ -133,5 +135,5 @@ class Guidance:
             return f"Add --pipeline-option {family.free}=4"
         scale = self.config.guidance_scale
         if self._free_scale != scale:
-            return "This model has none: take another"
+            return "This model has none: use another model"
         return f"Give a --guidance-scale above {family.off:g} (found {scale:g})"

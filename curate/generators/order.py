@@ -31,9 +31,9 @@ def batch_by_size(
 
 
 def finish_in_background(batches: Iterable[Sequence[Callable[[], B]]]) -> Iterator[B]:
-    """What the calls give, in order; they are made by other threads while the next batch is drawn.
+    """What the calls give, in order; other threads make them while the next batch is generated.
 
-    The batches are drawn in this thread, by asking for the next one.
+    The batches are generated in this thread, by asking for the next one.
     """
     with ThreadPoolExecutor(max(1, min(4, os.cpu_count() or 1)), "finish") as pool:
         waiting: list[Future[B]] = []

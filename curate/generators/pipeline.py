@@ -36,7 +36,7 @@ Size = tuple[int, int]
 
 
 class ImageRequest(NamedTuple):
-    """An image to be drawn."""
+    """An image to be generated."""
 
     prompt: str
     seed: int
@@ -52,7 +52,7 @@ REFUSED = "the model's safety checker refused it"
 
 
 class ImageGenerator:
-    """Draws by one of the configuration's models, which it loads at the first image.
+    """Generates with one of the configuration's models, which it loads at the first image.
 
     Everything that needs the model raises `ModelError` when it can't be used.
     """
@@ -91,7 +91,7 @@ class ImageGenerator:
             with torch.inference_mode(), quiet_libraries():
                 output = self._pipeline(**self._arguments(filled))
         except torch.OutOfMemoryError as error:
-            text = f"Out of memory with batch_size {self._config.batch_size}. Take a smaller one."
+            text = f"Out of memory with batch_size {self._config.batch_size}. Use a smaller one."
             raise ModelError(text) from error
         answers = _answers(output, len(filled))[: len(requests)]
         self._require_finite(requests, answers)
@@ -120,7 +120,7 @@ class ImageGenerator:
             )
 
     def is_cut(self, prompt: str) -> bool:
-        """Whether one of the model's text encoders takes less than the whole prompt."""
+        """Whether one of the model's text encoders takes less than the full prompt."""
         return self._lengths.is_cut(prompt)
 
     @cached_property
@@ -172,7 +172,7 @@ class ImageGenerator:
         if not self._config.offload:
             return pipeline.to(device)
         if device == "cpu":
-            raise ConfigError("generate.offload: needs an accelerator; the device here is the cpu.")
+            raise ConfigError("generate.offload: needs an accelerator; the device is the CPU.")
         pipeline.enable_model_cpu_offload(device=device)
         return pipeline
 

@@ -1,4 +1,4 @@
-"""What draws candidates: a model with the LoRAs on it; one, or several in one set.
+"""What generates candidates: a model with the LoRAs on it; one, or several in one set.
 
 Each of several is written `MODEL`, `MODEL@REVISION` or `MODEL+LORA=SCALE+LORA`.
 """
@@ -66,10 +66,10 @@ class ModelSpec:
 def model_specs(config: GenerateConfig) -> list[ModelSpec]:
     """What the configuration names, in its order. Raises `ConfigError` for what contradicts itself.
 
-    LoRAs of `lora` and `loras` go on every model, before its own.
+    LoRAs of `lora` and `loras` are put on every model, before its own.
     """
     if config.lora is not None and config.loras:
-        raise ConfigError("generate.lora, generate.loras: give either the one or the others.")
+        raise ConfigError("generate.lora, generate.loras: give only one of the two.")
     common = tuple(map(_lora_spec, config.loras))
     if config.lora is not None:
         common = (LoraSpec(config.lora),)
@@ -77,7 +77,7 @@ def model_specs(config: GenerateConfig) -> list[ModelSpec]:
         return [ModelSpec(config.model, config.revision, common)]
     defaults = type(config).model_fields
     if config.model != defaults["model"].default or config.revision is not None:
-        text = "generate.models: give either these or model and revision (MODEL@REVISION here)."
+        text = "generate.models: give either models (with MODEL@REVISION) or model and revision."
         raise ConfigError(text)
     return [_model_spec(text.strip(), common) for text in config.models]
 

@@ -1,4 +1,4 @@
-"""Cuts chosen/rejected pairs from raw scores, as often as wanted, without scoring again.
+"""Chooses chosen/rejected pairs by raw scores, as often as wanted, without scoring again.
 
 `pool` collects the candidates that can be ranked, `ranking` makes one score of many, `policies`
 propose pairs and `thresholds` filter them, `target` fills an exact size and stated shares, `splits`

@@ -1,4 +1,4 @@
-"""Checks of options and tables before pairs are cut."""
+"""Checks of options and tables before pairs are chosen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.tables import SCORES
 
 NEEDED = ("candidate_id", "score", "status")
-"""Columns of scores that pairs are cut by."""
+"""Columns of scores that pairs are chosen by."""
 EXAMPLES = 3
 """Ids named in an error."""
 
@@ -54,8 +54,8 @@ def check_size(config: PairConfig, candidates: pa.Table) -> None:
     """Raise `ConfigError` when more images are asked for than there are."""
     if config.target_images and config.target_images > len(candidates):
         raise ConfigError(
-            f"pair.target_images: {config.target_images:,} different images asked for, but "
-            f"there are {len(candidates):,} candidates. Generate more, or ask for fewer."
+            f"pair.target_images: {config.target_images:,} different images requested, but there "
+            f"are {len(candidates):,} candidates. Generate more, or ask for fewer."
         )
 
 
@@ -90,7 +90,7 @@ def _differences(name: str, table: pa.Table, candidates: pa.Table) -> Iterator[s
         return
     for ids, others, what in (
         (expected, scored, "lack {} candidates"),
-        (scored, expected, "hold {} rows that are no candidates"),
+        (scored, expected, "have {} rows that are not candidates"),
     ):
         extra = ids.filter(pc.invert(pc.is_in(ids, value_set=others.combine_chunks())))
         if len(extra):

@@ -14,10 +14,10 @@ from invdpo.schemas.config.pair import PairConfig
 Select = Callable[[PairConfig], Selection]
 """Selects pairs from the same tables by another configuration."""
 REMEDIES = {
-    NOTHING: "choose another --policy, or draw with the models that this one compares",
-    EQUAL: "rank by scorers that tell them apart (--weight), or draw more candidates",
-    UNUSABLE: "rank by scorers that can judge these images and prompts (--weight)",
-    ONE: "draw more candidates, or rank by scorers that can judge more of them (--weight)",
+    NOTHING: "choose another --policy, or generate with the models that this one compares",
+    EQUAL: "rank by scorers that distinguish them (--weight), or generate more candidates",
+    UNUSABLE: "rank by scorers that can score these images and prompts (--weight)",
+    ONE: "generate more candidates, or rank by scorers that can score more of them (--weight)",
 }
 """Why prompts gave no pair -> what helps where none did, and more prompts would not."""
 NO_LIMIT = 1e300
@@ -69,18 +69,18 @@ def shortfall(
     size, wanted = len(selection.pairs.prompt), config.wanted
     lost = {n: c for n, c in selection.prompts.counts().items() if n != NONE or not size}
     listed, left_out = _listed(lost), "" if size else _listed(dict(selection.dropped_candidates))
-    text = f"{size} pairs found" if size else "No pair came out"
-    text = f"{wanted} pairs were asked for, {size} were found" if wanted else text
-    text += ", but not in the asked shares." if config.shares and size >= (wanted or 0) else "."
+    text = f"{size} pairs found" if size else "No pair was found"
+    text = f"{wanted} pairs were requested, {size} were found" if wanted else text
+    text += ", but not in the requested shares." if config.shares and size >= (wanted or 0) else "."
     if target.unfilled:
         short = (f"{key} {n} wanted, {has} there" for key, (n, has) in target.unfilled.items())
         text += f" Strata that can't be filled: {'; '.join(short)}."
     elif config.shares:
-        text += " The shares of several kinds can't be met together."
+        text += " The shares of several kinds can't be met at the same time."
     text += f" Prompts lost: {listed}." if listed else " Every prompt gave one."
     text += f" Candidates left out: {left_out}." if left_out else ""
     if gains := ", ".join(f"{name} {n}" for name, n in cost.items() if n > 0):
-        text += f" Pairs that each threshold costs: {gains}."
+        text += f" Pairs lost to each threshold: {gains}."
     if config.shares:
         return f"{text} In these shares there could be {target.possible} pairs."
     return f"{text} {_advice(config, size, cost, select)}"

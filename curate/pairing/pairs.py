@@ -81,7 +81,7 @@ def order_within_prompts(pairs: Pairs) -> Ints:
 
 
 def occurrence_numbers(prompt: Ints) -> Ints:
-    """How many rows of the same prompt precede each row, m; rows of a prompt must lie together."""
+    """How many rows of the same prompt precede each row, m; rows of a prompt must be adjacent."""
     is_first = np.ones(len(prompt), dtype=bool)
     is_first[1:] = prompt[1:] != prompt[:-1]
     start = np.flatnonzero(is_first)

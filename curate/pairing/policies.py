@@ -24,7 +24,7 @@ BLOCK = 1_000_000
 
 
 class Groups(NamedTuple):
-    """n candidates in g groups that lie one after another in `order`."""
+    """n candidates in g groups that follow each other in `order`."""
 
     order: Ints
     """Rows of the candidates, n: by group, then from worst to best, equal ones in their order."""

@@ -175,7 +175,7 @@ def check_unique(table: pa.Table, key: str, table_name: str) -> None:
     if repeats := len(table) - pc.count_distinct(ids).as_py():
         counts = pc.value_counts(ids).to_pylist()
         examples = [str(row["values"]) for row in counts if row["counts"] > 1][:3]
-        text = f"{table_name}: {repeats} rows repeat the {key} of another row of their table"
+        text = f"{table_name}: {repeats} rows repeat the {key} of another row in the table"
         raise DataError(f"{text} ({', '.join(examples)}). Remake the table.")
 
 

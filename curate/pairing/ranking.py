@@ -18,7 +18,7 @@ from invdpo.schemas import ConfigError
 
 TOLERANCE = 1e-6
 """Scores of one prompt that differ by less than this share of their size are equal: most scorers
-compute in single precision, which can't tell them apart."""
+compute in single precision, which can't distinguish them."""
 
 
 class Ranking(NamedTuple):
@@ -56,10 +56,10 @@ def normalise_weights(weights: Mapping[str, float], scorers: Iterable[str]) -> d
     if not problems and total == 0:
         problems = ["pair.weights: all are 0; give at least one scorer another weight"]
     elif not problems and total == np.inf:
-        problems = ["pair.weights: their sum is beyond all numbers; give smaller ones"]
+        problems = ["pair.weights: their sum overflows; give smaller ones"]
     elif not problems and abs(sum(weights.values())) <= 1e-12 * total:
         listed = ", ".join(f"{name}={weight:g}" for name, weight in weights.items())
-        text = "a scorer whose lower scores are better needs a weight above 0, too"
+        text = "a scorer for which lower is better needs a positive weight, too"
         problems = [f"pair.weights: they cancel out, {listed} sum to 0; {text}"]
     if problems:
         raise ConfigError("\n  ".join(["Weights that can't be used:", *problems]))

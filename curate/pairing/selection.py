@@ -83,7 +83,7 @@ def select_pairs(
     """Apply policy, thresholds and reviews.
 
     `weights` have the sign of their direction and sum to 1 in absolute values. `decisions` are by
-    pair id. Prompts that would lie in both splits, `straddling` (p), give no pair.
+    pair id. Prompts that would be in both splits, `straddling` (p), give no pair.
     """
     pool, candidates = build_pool(
         tables.prompts, tables.candidates, tables.scores, weights, config.limits

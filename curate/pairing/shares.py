@@ -1,4 +1,4 @@
-"""Whole numbers that meet stated shares: how many pairs of which strata make up a set.
+"""Integers that meet stated shares: how many pairs of which strata make up a set.
 
 A cell is what pairs have in common in all kinds that shares are stated for: (`2`, `spatial`), say,
 with `REST` for strata without a stated share.

@@ -1,9 +1,9 @@
 """Which prompts are held out for validation, so that nothing of them is trained on.
 
 By graph, prompts that share a split group or a stated fact form a cluster, directly or through
-others, and a cluster is held out as a whole or not at all. By fact, each fact belongs to one split,
+others, and a cluster is held out entirely or not at all. By fact, each fact belongs to one split,
 and prompts that state facts of both are left out. All depends on the table of prompts and the seed
-alone, so a pair that is cut by other thresholds stays in its split. p prompts.
+alone, so a pair that is chosen by other thresholds stays in its split. p prompts.
 """
 
 from __future__ import annotations

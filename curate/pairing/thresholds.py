@@ -142,7 +142,7 @@ def _duplicates(inputs: ThresholdInput) -> Callable[[Pairs], Bools]:
 
 
 def _alike(inputs: ThresholdInput) -> Callable[[Pairs], Bools]:
-    """Pairs of two images that can't be told apart.
+    """Pairs of two images that can't be distinguished.
 
     A perceptual hash doesn't see colour, so the raw scores must agree as well.
     """

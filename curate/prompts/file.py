@@ -107,12 +107,12 @@ def read_records(config: PromptsConfig) -> list[tuple[int, Record]]:
 
 
 def _paths(path: Path) -> list[Path]:
-    """The file, or all that its name stands for. Raises `DataError` where it stands for none."""
+    """The file, or all that its name matches. Raises `DataError` where it matches none."""
     if "*" not in path.name or path.exists():
         return [path]
     if found := sorted(path.parent.glob(path.name)):
         return found
-    raise DataError(f"{path}: no such files. Give a readable file of prompts.")
+    raise DataError(f"{path}: no such file. Give a readable file of prompts.")
 
 
 def _digest(files: Sequence[_File]) -> str | dict[str, str]:

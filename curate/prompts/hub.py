@@ -56,7 +56,7 @@ class HubSource(PromptSource):
             return str(HfApi().dataset_info(self._path, revision=revision, timeout=20).sha)
         except hub_failures(ValueError) as error:
             text = hub_failure(error, self._path, "dataset", revision)
-            text = f"{text}\nIf it was fetched before, name its commit by --hub-revision."
+            text = f"{text}\nIf it was downloaded before, give its commit with --hub-revision."
             raise DataError(text) from None
 
     @cached_property

@@ -22,9 +22,9 @@ from invdpo.schemas.io.text import Counts
 from invdpo.schemas.tables import OK
 
 GRAPH_COLUMNS = frozenset({"graph", "items", "relations", "include"})
-"""Columns in which graphs may stand beside the prompts."""
+"""Columns that may hold graphs beside the prompts."""
 CATEGORY_COLUMNS = ("category", "tag")
-"""Columns in which the category of a prompt may stand; GenEval's is `tag`."""
+"""Columns that may hold the category of a prompt; GenEval's is `tag`."""
 COLUMNS_BESIDE = GRAPH_COLUMNS.union(CATEGORY_COLUMNS)
 """All columns that are read beside the prompts."""
 RULES = ("auto", "rules", "rules+spacy")

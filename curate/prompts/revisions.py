@@ -24,7 +24,7 @@ def reread(
     """
     if not exists(path):
         return wanted
-    with suppress(WorkspaceError):  # a damaged table is for the step to tell, or to repair
+    with suppress(WorkspaceError):  # a damaged table is for the step to report, or to repair
         stored = read_header(path).fingerprint
         old, new = stored.get("prompts", {}), wanted["prompts"]
         changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}

@@ -26,8 +26,8 @@ class ShapesSource(PromptSource):
     def __init__(self, config: PromptsConfig) -> None:
         if config.path is not None:
             raise ConfigError(
-                f"prompts.path: found {config.path!r}; only the source `file` reads one. "
-                "Give --source file, or no path."
+                f"prompts.path: found {config.path!r}; only the sources `file` and `hub` use a "
+                "path. Give --source file, or no path."
             )
         self._config = config
 

@@ -64,7 +64,7 @@ def write_report(ws: Workspace, annotator: str, folder: Path | None = None) -> W
 
     Boxes and facts are those `annotator` saw. Raises `WorkspaceError` without a report of pairs,
     for damaged tables and a folder that can't be written; `DataError` for a report of pairs that
-    can't be read and a folder that holds other things.
+    can't be read and a folder that holds other files.
     """
     if not exists(ws.report_path):
         ws.need(ws.prompts_path)  # an empty workspace needs the first step first

@@ -74,8 +74,8 @@ def why_no_pairs(ws: Workspace, findings: Findings) -> str | None:
     if same and header.fingerprint.get("pair", findings.config) == findings.config:
         return None
     return (
-        "The pairs that are there are of an earlier pairing than this report, so their images "
-        "and distributions are left out."
+        "The pairs on disk are from an earlier pairing than this report, so their images and "
+        "distributions are left out."
     )
 
 

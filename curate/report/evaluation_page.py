@@ -19,7 +19,7 @@ class ImageSide:
     name: str
     thumbnail: Thumbnail | None
     right: bool | None
-    """Whether every fact of the prompt holds; None where nobody can tell."""
+    """Whether every fact of the prompt holds; None where it is unknown."""
     wrong: tuple[str, ...]
     """Wrong facts, or why there is no image or no judgement."""
 

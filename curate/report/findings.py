@@ -16,7 +16,7 @@ Matrix = list[list[float | None]]
 
 
 class _Section(BaseModel):
-    """Ignores unknown fields; whole sections may be absent, but a section must be complete."""
+    """Ignores unknown fields; sections may be absent, but a section must be complete."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -127,7 +127,7 @@ class ReviewFindings(_Section):
 
 
 class Findings(_Section):
-    """The whole report."""
+    """The complete report."""
 
     config: dict[str, Any]
     candidates: CandidateCounts
@@ -175,8 +175,8 @@ def read_findings(path: Path) -> Findings:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the text"
-        text = f"{path}: no report of pairs: {field}: {first['msg']}."
-        raise DataError(f"{text} Make it again: {maker(path)} --overwrite") from None
+        text = f"{path}: not a report of pairs: {field}: {first['msg']}."
+        raise DataError(f"{text} Remake it: {maker(path)} --overwrite") from None
 
 
 def _steps(unit: str, total: int, dropped: dict[str, int]) -> list[Filter]:

@@ -39,7 +39,7 @@ def pair_card(ws: Workspace, pair_id: str, annotator: str) -> PairCard:
     data = read_report_data(ws)
     row = next((row for row in data.pairs if row["pair_id"] == pair_id), None)
     if row is None:
-        text = f"no pair has this id; {len(data.pairs)} do have one, in the column `pair_id`"
-        raise DataError(f"{ws.pairs_path}: {quote(pair_id)}: {text} of pairs().")
+        text = f"no pair has this id; the column `pair_id` of pairs() lists all {len(data.pairs)}"
+        raise DataError(f"{ws.pairs_path}: {quote(pair_id)}: {text}.")
     candidates = read_candidates(ws, [row[f"{side}_id"] for side in SIDES], annotator)
     return PairCard(make_pair_views(data, candidates, [pair_id], PICTURE)[pair_id])

@@ -112,7 +112,7 @@ def share(value: float | None) -> str:
 
 
 def count(value: int | None) -> str:
-    """A whole number with its thousands apart."""
+    """An integer with separated thousands."""
     return "–" if value is None else f"{value:,}"
 
 

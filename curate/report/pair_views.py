@@ -41,7 +41,7 @@ class Side(NamedTuple):
         """The image in words."""
         if self.seen is None:
             return f"The {self.name} image."
-        what = ", ".join(seen.phrase for seen in self.seen) or "nothing that it knows"
+        what = ", ".join(seen.phrase for seen in self.seen) or "nothing that it can recognise"
         return f"The {self.name} image. The annotator saw: {what}."
 
 

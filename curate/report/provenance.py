@@ -26,7 +26,7 @@ SETTINGS = (
     "width",
     "height",
 )
-"""Columns of candidates that tell how they were drawn; not all tables have all of them."""
+"""Columns of candidates that say how they were generated; not all tables have all of them."""
 
 
 class ProvenanceRow(NamedTuple):

@@ -25,7 +25,7 @@ class RoundImage:
     label: str
     thumbnail: Thumbnail | None
     right: bool | None
-    """Whether every fact of the prompt holds; None where nobody can tell."""
+    """Whether every fact of the prompt holds; None where it is unknown."""
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ class SetsPage:
     """Of the workspace."""
     sets: Sequence[ComparedSet]
     shared: Overlap
-    """Pairs of a set (row) that stand in another one (column), too."""
+    """Pairs of a set (row) that are in another one (column), too."""
     turned: Overlap
-    """Pairs of a set that stand in another one with their sides swapped."""
+    """Pairs of a set that are in another one with their sides swapped."""
     prompts: Overlap
     """Prompts with a pair in both."""
     version: str = __version__
@@ -118,8 +118,10 @@ def compare_sets(ws: Workspace) -> SetsPage:
     sets = list(_read_sets(ws))
     if len(sets) < 2:
         found = ", ".join(entry.label for entry in sets) or "none"
-        text = f"{ws.root}: a comparison takes two sets of pairs or more; there is: {found}."
-        raise DataError(f"{text}\nCut another: invdpo curate pair {ws.set_words} --name NAME")
+        text = f"{ws.root}: a comparison needs two or more sets of pairs; found: {found}."
+        raise DataError(
+            f"{text}\nChoose another set: invdpo curate pair {ws.set_words} --name NAME"
+        )
     return SetsPage(
         ws.title,
         sets,
@@ -161,7 +163,7 @@ def _count(values: pa.ChunkedArray | pa.Array, others: pa.ChunkedArray) -> int:
 def write_comparison(ws: Workspace, folder: Path | None = None) -> tuple[Path, SetsPage]:
     """The page, in `WORK/comparison` unless another folder is given, and what it shows.
 
-    Raises `DataError` for fewer than two sets and a folder that holds other things,
+    Raises `DataError` for fewer than two sets and a folder that holds other files,
     `WorkspaceError` for damaged tables and a folder that can't be written.
     """
     ws.need(ws.prompts_path)

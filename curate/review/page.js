@@ -1,5 +1,5 @@
 "use strict";
-// The review: one pair at a time. Texts of the data set are only ever set as text.
+// The review: one pair at a time. Texts of the dataset are only ever set as text.
 
 const $ = (id) => document.getElementById(id);
 const PLACES = ["left", "right"];
@@ -60,7 +60,7 @@ async function show(number) {
   ahead();
 }
 
-function ahead() {  // the next pictures are there before they are needed
+function ahead() {  // the next images are loaded before they are needed
   const next = (view.number + 1) % view.total;
   for (const place of PLACES) new Image().src = `image/${next}/${place}`;
 }
@@ -192,7 +192,7 @@ async function undo() {
   showState(done);
   if (done.number === null) { showPlace(); return say("There is nothing to undo."); }
   view.trail.pop();
-  say(`Taken back: pair ${done.number + 1}.`);
+  say(`Undone: pair ${done.number + 1}.`);
   return show(done.number);
 }
 
@@ -200,7 +200,7 @@ async function reveal() {
   if (view.number === null || view.answer) return;
   view.answer = await ask(`pair/${view.number}/answer`);
   showAnswer();
-  say(`The scorers chose the ${view.answer.chosen} picture.`);
+  say(`The scorers chose the ${view.answer.chosen} image.`);
 }
 
 async function boxes() {
@@ -233,7 +233,7 @@ async function act(name) {
   } catch (error) {
     if (error instanceof TypeError) {  // no answer: the command has ended
       $("gone-title").textContent = "The review is not running";
-      $("gone-text").textContent = "Everything you decided is kept. Start the command again to go on.";
+      $("gone-text").textContent = "Everything you decided is kept. Start the command again to continue.";
       only("gone");
     } else {
       say(`That did not work: ${error.message}`);
@@ -264,7 +264,7 @@ document.addEventListener("click", (event) => {
 $("help-button").addEventListener("click", () => act("help"));
 for (const image of document.querySelectorAll(".picture img")) {
   image.addEventListener("load", () => fit(image));
-  image.addEventListener("error", () => { say("A picture of this pair can't be shown."); });
+  image.addEventListener("error", () => { say("An image of this pair can't be shown."); });
 }
 window.addEventListener("resize", () => document.querySelectorAll(".picture img").forEach(fit));
 

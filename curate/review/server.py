@@ -61,7 +61,10 @@ class ReviewServer(ThreadingHTTPServer):
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except OSError as error:
-            text = f"--port: {port} can't be used ({error.strerror}). Give another, or none."
+            text = (
+                f"--port: {port} can't be used ({error.strerror}). Give another port, or omit "
+                "the option."
+            )
             raise ConfigError(text) from None
 
     @property
@@ -112,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise RequestError(403, "not for this host")
         token, *rest = self.path.split("?")[0].split("/", 2)[1:] or [""]
         if not secrets.compare_digest(token.encode(), self.server.token.encode()) or not rest:
-            raise RequestError(404, "not here; open the address that the command printed")
+            raise RequestError(404, "not found; open the URL that the command printed")
         if method == "GET" and rest[0] in STATIC:
             name, content_type = STATIC[rest[0]]
             return f"{content_type}; charset=utf-8", (files(__package__) / name).read_bytes()

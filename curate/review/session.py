@@ -54,7 +54,7 @@ class Session:
         }
 
     def next_after(self, number: int) -> int | None:
-        """The next pair without a decision, going on at the beginning; None when all have one."""
+        """The next pair without a decision, continuing at the beginning; None when all have one."""
         entries, total = self.pairs.entries, len(self.pairs)
         order = ((number + step) % total for step in range(1, total + 1))
         return next((n for n in order if self.decisions.decision_on(entries[n]) is None), None)

@@ -98,14 +98,14 @@ def head_layers(tensors: Mapping[str, torch.Tensor], path: Path) -> Layers:
     names = {f"layers.{index}.{kind}" for index in LAYER_INDICES for kind in ("weight", "bias")}
     if names != tensors.keys():
         first = ", ".join(sorted(tensors)[:4])
-        raise ModelError(f"{path}: no head of five layers; found {first}.")
+        raise ModelError(f"{path}: not a head with five layers; found {first}.")
     layers = [
         (tensors[f"layers.{p}.weight"].float(), tensors[f"layers.{p}.bias"].float())
         for p in LAYER_INDICES
     ]
     widths = [weight.shape[0] for weight, _ in layers]
     if any(w.shape[1] != before for (w, _), before in zip(layers[1:], widths, strict=False)):
-        raise ModelError(f"{path}: the layers don't fit each other.")
+        raise ModelError(f"{path}: the layers don't match each other.")
     return layers
 
 
@@ -122,5 +122,5 @@ def apply_layers(layers: Layers, embeddings: torch.Tensor) -> torch.Tensor:
 def _check_width(embedding: torch.Tensor, layers: Layers, config: ScoreConfig) -> None:
     wanted, given = layers[0][0].shape[1], embedding.shape[1]
     if wanted != given:
-        text = f"score.aesthetic_clip: {config.aesthetic_clip} gives {given} numbers an image; "
-        raise ModelError(f"{text}this head takes {wanted}.")
+        text = f"score.aesthetic_clip: {config.aesthetic_clip} gives {given} numbers per image; "
+        raise ModelError(f"{text}this head needs {wanted}.")

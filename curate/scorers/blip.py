@@ -106,7 +106,7 @@ def _build_vision(tensors: Mapping[str, torch.Tensor], source: Path) -> Any:
         positions = tensors[f"{VISION}pos_embed"].shape[1] - 1
         inner = tensors[f"{VISION}blocks.0.mlp.fc1.weight"].shape[0]
     except KeyError as error:
-        raise ModelError(f"{source}: no ImageReward checkpoint; it lacks {error}.") from None
+        raise ModelError(f"{source}: not an ImageReward checkpoint; it lacks {error}.") from None
     width, patch = patches.shape[0], patches.shape[-1]
     depth = len({n.split(".")[3] for n in tensors if n.startswith(f"{VISION}blocks.")})
     config = BlipVisionConfig(
@@ -145,6 +145,6 @@ def _build_text(path: Path, vision_width: int) -> Any:
         )
     except (ValueError, TypeError, KeyError) as error:
         raise ModelError(
-            f"{path}: no configuration of BLIP's text encoder ({describe_error(error)})."
+            f"{path}: not a configuration of BLIP's text encoder ({describe_error(error)})."
         ) from None
     return BlipTextModel(config, add_pooling_layer=False)

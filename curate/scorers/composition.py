@@ -1,6 +1,6 @@
 """`composition`: how well the observed scene graph agrees with what the prompt asks for.
 
-The score is the share of intended facts that hold. Beside it stand SG-IoU, Entity-IoU and
+The score is the share of intended facts that hold. Beside it are SG-IoU, Entity-IoU and
 Relation-IoU of LAION-SG (arXiv 2412.08580): |A ∩ B| / |A ∪ B| of two sets of strings that match
 exactly, A from the intended graph and B from the observed one. These ignore attributes and
 multiplicity. An annotator that states every relation in both directions can't reach an SG-IoU of 1

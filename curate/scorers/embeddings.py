@@ -41,7 +41,7 @@ class Encoder(Protocol):
         ...
 
     def texts(self, texts: list[str]) -> torch.Tensor:
-        """Unit embeddings, n×d; texts are cut to the encoder's length."""
+        """Unit embeddings, n×d; texts are truncated to the encoder's length."""
         ...
 
     def are_cut(self, texts: list[str]) -> list[bool]:

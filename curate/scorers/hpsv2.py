@@ -66,7 +66,7 @@ class HpsScorer(CosineScorer):
 
 
 class Letterbox:
-    """The released transform: the whole image, resized as a tensor, with black bars.
+    """The released transform: the full image, resized as a tensor, with black bars.
 
     Bicubic with antialiasing, torchvision's default since 0.17; earlier versions did without.
     """

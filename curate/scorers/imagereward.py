@@ -34,7 +34,7 @@ REPOSITORY = "THUDM/ImageReward"
 WEIGHTS, CONFIG = "ImageReward.pt", "med_config.json"
 MEAN, STD = 0.16717362830052426, 1.0333394966054072
 MAX_TOKENS = 35
-"""Texts are padded or cut to this length."""
+"""Texts are padded or truncated to this length."""
 
 
 class _Model(NamedTuple):

@@ -43,7 +43,7 @@ class TransformersClip(NamedTuple):
         return _unit(self.network.get_image_features(pixel_values=pixels))
 
     def texts(self, texts: list[str]) -> torch.Tensor:
-        """Unit embeddings, n×d; texts are cut to the encoder's length."""
+        """Unit embeddings, n×d; texts are truncated to the encoder's length."""
         tokens = self.processor.tokenizer(
             texts,
             padding="max_length",

@@ -49,7 +49,7 @@ class RemoteScorer(Scorer):
         keys = ("scorer", "revision")
         names = [answer.get(key) for key in keys] if isinstance(answer, dict) else []
         if not names or not all(isinstance(name, str) and name for name in names):
-            raise AnswerError(f"{url}: no scorer; expected `scorer` and `revision`.")
+            raise AnswerError(f"{url}: not a scorer; expected `scorer` and `revision`.")
         if (protocol := answer.get("protocol")) != PROTOCOL:
             raise AnswerError(f"{url}: protocol {protocol!r}; this is {PROTOCOL}.")
         return f"{names[0]}@{names[1]}"
@@ -64,7 +64,7 @@ class RemoteScorer(Scorer):
             raise AnswerError(f"{url}: no list `scores` in the answer.")
         by_id = {row.get("id"): row for row in rows if isinstance(row.get("id"), str)}
         if len(by_id) != len(rows) or not by_id.keys() <= cases.keys():
-            raise AnswerError(f"{url}: answers to what was not asked.")
+            raise AnswerError(f"{url}: answers for candidates that were not sent.")
         return [_judged(by_id.get(n)) for n in cases]
 
     def _payload(self, candidate: Candidate) -> dict[str, Any]:

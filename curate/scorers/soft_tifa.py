@@ -87,9 +87,8 @@ class SoftTifaScorer(Scorer):
             tokens = answer[TOKENS]
         if not tokens:
             raise ConfigError(
-                f"{redact_url(self._config.vlm_url or '')}: gives no `logprobs`, by which "
-                "`soft_tifa` judges. Take a server that gives them, or judge by the word: "
-                "--soft-tifa-answer word"
+                f"{redact_url(self._config.vlm_url or '')}: gives no `logprobs`, which "
+                "`soft_tifa` needs. Use a server that gives them, or --soft-tifa-answer word"
             )
         words = defaultdict[str, float](float)
         for token, logprob in tokens:

@@ -85,7 +85,9 @@ class VqaScorer(Scorer):
         except Exception as error:
             if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
                 require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
-            text = f"{self._weights.name}: no image-text-to-text model ({describe_error(error)})."
+            text = (
+                f"{self._weights.name}: not an image-text-to-text model ({describe_error(error)})."
+            )
             raise ModelError(text) from error
         network, info = loaded
         check_loaded(self._weights.name, info)

@@ -74,10 +74,10 @@ def item(item_id: int, colour: str, shape: str) -> Item:
 
 
 def caption(graph: SceneGraph) -> str:
-    """The prompt for a graph: its relations first, then what stands in none, counted.
+    """The prompt for a graph: its relations first, then what is in none, counted.
 
     Raises `ValueError` when a relation names a kind of object that the graph holds twice, since
-    no prompt of this language could tell the two apart.
+    no prompt of this language could distinguish the two.
     """
     seen: set[int] = set()
     clauses = [_clause(graph, relation, seen) for relation in graph.relations]

@@ -1,1 +1,1 @@
-"""Tables of a workspace, on a disk or an object store: parts that are whole or not there."""
+"""Tables of a workspace, on a disk or an object store: parts that are complete or absent."""

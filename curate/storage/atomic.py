@@ -1,4 +1,4 @@
-"""Files and folders, here or remote, that are either whole or as they were before."""
+"""Files and folders, here or remote, that are either complete or as they were before."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from invdpo.schemas.io.lock import FolderLock
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; on leaving, what lies there is flushed and becomes `path`.
+    """A temporary name to write to; on leaving, what is there is flushed and becomes `path`.
 
     When the block fails or is interrupted nothing is left, and an older `path` stays as it was.
-    The name is of this machine; a remote `path` is put whole.
+    The name is of this machine; a remote `path` is put in one piece.
     """
     with (uploading if is_remote(path) else replacing_file)(path) as temporary:
         yield temporary
@@ -89,10 +89,10 @@ def _swap(new: Path, path: Path, aside: Path) -> None:
 def _check(path: Path, ours: Collection[str] | None) -> None:
     if ours is None or not path.exists():
         return
-    wanted = "Give a folder that is new" + (", or that holds a report." if ours else ".")
+    wanted = "Give a new folder" + (", or one that holds a report." if ours else ".")
     if not path.is_dir():
         raise DataError(f"{path}: a file. {wanted}")
     others = sorted(entry.name for entry in path.iterdir() if entry.name not in ours)
     if others:
-        text = f"{path}: holds other things, {others[0]} first, so it is not replaced."
+        text = f"{path}: holds other files, such as {others[0]}, so it is not replaced."
         raise DataError(f"{text} {wanted}")

@@ -1,4 +1,4 @@
-"""How the columns of a table are stored in Parquet, and what the Hub is told of them."""
+"""How the columns of a table are stored in Parquet, and what the Hub learns of them."""
 
 from __future__ import annotations
 

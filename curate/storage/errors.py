@@ -23,7 +23,7 @@ def storage_errors(path: Path) -> Iterator[None]:
         with remote_errors(path):
             yield
     except OSError as error:
-        raise WorkspaceError(f"{path}: the store says: {os_reason(error)}.") from error
+        raise WorkspaceError(f"{path}: the object store reports: {os_reason(error)}.") from error
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 As good as the store allows. Where objects can be put on the condition that they are not there yet
 (S3, Google, Azure), two can't take it at once. A holder renews it; one that was killed is succeeded
 at once on its own machine, and elsewhere when its time is over. Clocks should agree to a minute.
-Should two work at once all the same, they put the same parts, each whole: work is lost, not data.
+Should two work at once anyway, they put the same parts, each complete: work is lost, not data.
 """
 
 from __future__ import annotations

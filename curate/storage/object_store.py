@@ -1,4 +1,4 @@
-"""Files on object stores: written whole or not at all, read in the ranges that are wanted.
+"""Files on object stores: written completely or not at all, read in the ranges that are wanted.
 
 A file is made in a temporary folder of this machine and then put under its name. Object stores
 show a name only when all of its bytes are there; on others it is put under a temporary name and
@@ -35,7 +35,7 @@ def uploading(path: Path) -> Iterator[Path]:
 
 
 def put(file: Path, path: Path) -> None:
-    """Put a local file at a remote `path`, whole or not at all. Raises what the store raises."""
+    """Put a local file at a remote `path`, completely or not at all, with the store's errors."""
     remote: Any = path
     files = remote.fs
     if protocol(path) in STORES:

@@ -1,4 +1,4 @@
-"""Where the named sets of pairs of a workspace lie: `WORK/pair-sets/NAME`, each a folder."""
+"""Where the named sets of pairs of a workspace are: `WORK/pair-sets/NAME`, each a folder."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def check_set_name(name: str) -> str:
 
 
 def workspace_of(folder: Path) -> tuple[Path, str | None]:
-    """The workspace whose pairs lie in `folder`, and the name of the set; None for the unnamed."""
+    """The workspace whose pairs are in `folder`, and the name of the set; None for the unnamed."""
     if folder.parent.name == FOLDER and is_set_name(folder.name):
         return folder.parent.parent, folder.name
     return folder, None
 
 
 def words_of(folder: Path) -> str:
-    """How a command names the set whose pairs lie in `folder`: `work --name strict`."""
+    """How a command names the set whose pairs are in `folder`: `work --name strict`."""
     root, name = workspace_of(folder)
     return shlex.quote(str(root)) + (f" --name {name}" if name else "")

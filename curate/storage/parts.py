@@ -1,7 +1,7 @@
-"""Parts: Parquet files that are either whole or not there, and know what made them.
+"""Parts: Parquet files that are either complete or absent, and know what made them.
 
 A part is written under a temporary name in its folder, flushed to disk and renamed, so that a
-kill at any moment leaves the part or nothing; on an object store it is put there whole. Its Parquet
+kill at any moment leaves the part or nothing; on an object store it is put at once. Its Parquet
 metadata carries the configuration that decided its rows (the fingerprint), and its pages carry
 checksums.
 """
@@ -71,7 +71,7 @@ class Header(NamedTuple):
 def write_part(
     path: Path, table: pa.Table, fingerprint: Fingerprint, notes: dict[str, Any] | None = None
 ) -> None:
-    """Write a part whole or not at all. Raises `WorkspaceError` (disk full, read-only folder)."""
+    """Write a part, completely or not at all. Raises `WorkspaceError` (disk full, read-only)."""
     metadata = {
         CONFIG: canonical_json(fingerprint),
         CONFIG_HASH: content_id(fingerprint),
@@ -107,7 +107,7 @@ def read_header(path: Path) -> Header:
 
 
 def _refuse_newer(path: Path, version: str) -> None:
-    """A newer version may mean other things by the same names."""
+    """A newer version may use the same names with other meanings."""
     if _release(version) > _release(__version__):
         text = f"{path}: made by invdpo {version}, which is newer than this one ({__version__})."
         raise WorkspaceError(f"{text} Update: pip install --upgrade invdpo")
@@ -153,7 +153,7 @@ def _check(table: pa.Table) -> None:
     """Raise `ValueError` for columns of other types than ours, and texts that are none."""
     for field in table.schema:
         if field.type != (wanted := TYPES.get(field.name, field.type)):
-            raise ValueError(f"column {shorten(field.name)}: {field.type}, and not {wanted}")
+            raise ValueError(f"column {shorten(field.name)}: {field.type} instead of {wanted}")
     table.validate(full=True)
 
 
@@ -170,7 +170,7 @@ def list_parts(folder: Path) -> list[Path]:
 
 
 def maker(path: Path) -> str:
-    """The command whose result `path` is, or lies in."""
+    """The command whose result `path` is, or is part of."""
     for folder in (path, *path.parents):
         if folder.name in MAKERS:
             return f"invdpo curate {MAKERS[folder.name]} {words_of(folder.parent)}"
@@ -195,10 +195,10 @@ def _damage(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise WorkspaceError(f"{path}: not found.") from None
     except PermissionError:
-        raise WorkspaceError(f"{path}: you may not read this file.") from None
+        raise WorkspaceError(f"{path}: no permission to read this file.") from None
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0].split(". ")[0].rstrip(".")
-        text = f"{path}: damaged, or no table of invdpo ({reason})."
+        text = f"{path}: damaged, or not a table of invdpo ({reason})."
         text += f" Remake it: {maker(path)} --repair"
         raise WorkspaceError(text) from error
 

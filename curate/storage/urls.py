@@ -41,7 +41,7 @@ def to_path(where: str | Path) -> Path:
     parts = urlsplit(where)
     if parts.scheme in LOCAL:
         if parts.netloc not in ("", "localhost") or parts.path.startswith("/~"):
-            raise ConfigError(f"{without_secrets(where)}: names no path. Give the path alone.")
+            raise ConfigError(f"{without_secrets(where)}: contains no path. Give only the path.")
         return Path(unquote(parts.path))
     _check(where, parts.scheme)
     from upath import UPath
@@ -51,7 +51,7 @@ def to_path(where: str | Path) -> Path:
 
 
 def is_remote(path: Path) -> bool:
-    """Whether it lies behind an address, not on this machine's file system."""
+    """Whether it is behind a URL, not on this machine's file system."""
     return not isinstance(path, Path)
 
 
@@ -66,26 +66,26 @@ def check_writable(root: Path) -> None:
     kind = protocol(root)
     if kind in ("http", "https") or (kind == "hf" and "/buckets/" not in f"{root}/"):
         raise ConfigError(
-            f"{root}: no place for a workspace. Give a path, or an address on an object store, "
-            "such as s3://BUCKET/run or hf://buckets/OWNER/NAME/run."
+            f"{root}: can't hold a workspace. Give a path, or a URL on an object store, such as "
+            "s3://BUCKET/run or hf://buckets/OWNER/NAME/run."
         )
 
 
 def _check(url: str, scheme: str) -> None:
     if holds_secrets(url):
         raise ConfigError(
-            f"{without_secrets(url)}: given with a user, a password or a query. Give the address "
-            "alone; keys belong into environment variables or fsspec's configuration."
+            f"{without_secrets(url)}: contains a user, a password or a query. Give the URL "
+            "without them; put keys into environment variables or fsspec's configuration."
         )
     if "::" in url.partition("://")[0] or "#" in url:
-        raise ConfigError(f"{without_secrets(url)}: addresses within addresses are not taken.")
+        raise ConfigError(f"{without_secrets(url)}: URLs within URLs are not supported.")
     import fsspec
 
     try:
         fsspec.get_filesystem_class(scheme)
     except ValueError:
         known = "s3, gs, az, hf, https and others of fsspec, or a path"
-        raise ConfigError(f"{url}: nothing is known of {scheme}://. Allowed: {known}.") from None
+        raise ConfigError(f"{url}: unknown protocol {scheme}://. Allowed: {known}.") from None
     except ImportError:
         package = PACKAGES.get(scheme, f"fsspec names for {scheme}://")
         text = f"{url}: needs the package {package}. Install it: pip install {package}"

@@ -22,14 +22,16 @@ SetName = Annotated[
     str | None,
     typer.Option(
         "--name",
-        help="Named set of pairs of the workspace; the one without a name if not given.",
+        help="Named set of pairs of the workspace; the unnamed set if not given.",
         metavar="NAME",
         show_default=False,
     ),
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", help="Check everything and show what would be done; do nothing."),
+    typer.Option(
+        "--dry-run", help="Check everything and show what would be done, without doing it."
+    ),
 ]
 Private = Annotated[bool, typer.Option("--private", help="Make the repository on the Hub private.")]
 
@@ -60,6 +62,6 @@ def require_local(path: str | Path) -> None:
     """Raises `ConfigError` for an address, which would become a folder called `s3:` here."""
     if ADDRESS.match(str(path)):
         raise ConfigError(
-            f"{without_secrets(str(path))}: an address, where a path of this machine is needed. "
-            "Copy it here first, or the result there later (for s3: aws s3 cp --recursive)."
+            f"{without_secrets(str(path))}: found a URL, expected a path on this machine. Copy "
+            "the data here first, or copy the result there later (for s3: aws s3 cp --recursive)."
         )

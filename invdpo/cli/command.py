@@ -50,7 +50,7 @@ class CommonOptions:
         str | None,
         optional(
             metavar="NAME",
-            help_text="A configuration that ships with invdpo, in place of WORK/invdpo.yaml.",
+            help_text="A configuration that comes with invdpo, used instead of WORK/invdpo.yaml.",
         ),
     ] = None
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
@@ -145,7 +145,7 @@ def _require_text(words: Sequence[str]) -> None:
         except UnicodeEncodeError:
             known = sys.getfilesystemencoding()
             way_out = "" if known == "utf-8" else ", or set PYTHONUTF8=1"
-            raise ConfigError(f"{word}: is no text in {known}. Rename it{way_out}.") from None
+            raise ConfigError(f"{word}: not valid text in {known}. Rename it{way_out}.") from None
 
 
 def _names_path(parameter: inspect.Parameter) -> bool:

@@ -26,7 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-PART_SIZE = "Prompts per part of the work; chosen to fit the batch when not given."
+PART_SIZE = "Prompts per part of the work; chosen to fit the batch if not given."
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class StepOptions(CommonOptions):
     """Flags of every step."""
 
     engine: Annotated[
-        str, typer.Option(help="What runs the parts: local or ray.", metavar="NAME")
+        str, typer.Option(help="Engine that runs the parts: local or ray.", metavar="NAME")
     ] = "local"
     part_size: Annotated[int | None, typer.Option(help=PART_SIZE, min=1, metavar="INTEGER")] = None
-    repair: Annotated[bool, typer.Option("--repair", help="Make damaged parts again.")] = False
+    repair: Annotated[bool, typer.Option("--repair", help="Remake damaged parts.")] = False
     overwrite: Annotated[
         bool,
-        typer.Option("--overwrite", help="Replace what another configuration made."),
+        typer.Option("--overwrite", help="Replace results of another configuration."),
     ] = False
     dry_run: DryRun = False
 
@@ -139,7 +139,7 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
     results: list[StepResult] = []
     for name in names:
         if options.dry_run and any(result.planned for result in results):
-            job.out.note(f"{name}: can only be planned once the steps before it are done.")
+            job.out.note(f"{name}: can be planned only after the previous steps are done.")
             continue
         finished = run_step(name, ws, config, options)
         results += finished

@@ -39,7 +39,7 @@ def _step_text(step: StepEstimate) -> str:
 
 def _model_text(model: StoredModel) -> str:
     if model.bytes is None or model.missing_bytes is None:
-        return "size not known: the Hub can't be asked, and it is not here"
+        return "size unknown: not on this machine, and the Hub can't be reached"
     if not model.missing_bytes:
         return f"here, {format_bytes(model.bytes)}"
     return f"{format_bytes(model.missing_bytes)} of {format_bytes(model.bytes)} to download"
@@ -65,4 +65,4 @@ def _disk_text(estimate: CurationEstimate) -> str:
 
 def _time_text(seconds: float, left_out: list[StepEstimate]) -> str:
     without = f", without {', '.join(step.step for step in left_out)}" if left_out else ""
-    return f"about {format_seconds(seconds)}{without}, judging by a few real calls here"
+    return f"about {format_seconds(seconds)}{without}, measured by a few calls on this machine"

@@ -29,22 +29,28 @@ CardOf = Annotated[
     str, typer.Argument(help="Workspace, or the folder of a dataset.", metavar="WORK")
 ]
 Source = Annotated[Path, typer.Argument(help="Folder, or one Parquet file.", metavar="SOURCE")]
-ANY = "Workspace, folder, Parquet file, or OWNER/NAME on the Hub: whatever `train` reads."
-WHERE = "Condition that a pair must meet, such as relation=spatial or 'margin>=2'; may be repeated."
-AGAINST = "Dataset or file of prompts whose prompts, or pairs, shall not be in it; may be repeated."
+ANY = "Workspace, folder, Parquet file, or OWNER/NAME on the Hub, in any layout that `train` reads."
+WHERE = "Condition that pairs must meet, such as relation=spatial or 'margin>=2'; may be repeated."
+AGAINST = "Dataset, or file of prompts, whose prompts or pairs are left out; may be repeated."
 
 AnyDataset = Annotated[str, typer.Argument(help=ANY, metavar="DATASET")]
 AnyDatasets = Annotated[list[str], typer.Argument(help=ANY, metavar="DATASET...")]
 Where = Annotated[list[str] | None, optional(metavar="CONDITION", help_text=WHERE)]
-Number = Annotated[int | None, optional(metavar="INTEGER", help_text="How many pairs, by chance.")]
-Seed = Annotated[int, typer.Option(help="Seed of the draw.", min=0, metavar="INTEGER")]
+Number = Annotated[
+    int | None, optional(metavar="INTEGER", help_text="Number of pairs to keep, chosen at random.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of the random choice.", min=0, metavar="INTEGER")]
 Against = Annotated[list[str] | None, optional(metavar="DATASET", help_text=AGAINST)]
 By = Annotated[
-    str, typer.Option(help="What stands in both: prompt, in any spelling, or pair.", metavar="WHAT")
+    str,
+    typer.Option(
+        help="What counts as the same: prompt (ignoring case and extra spaces), or pair.",
+        metavar="WHAT",
+    ),
 ]
 Reviews = Annotated[
     Path,
-    typer.Option(help="Table of `curate review`.", metavar="FILE", show_default=False),
+    typer.Option(help="Table written by `curate review`.", metavar="FILE", show_default=False),
 ]
 To = Annotated[str, typer.Option("--to", help=WRITE, metavar="LAYOUT")]
 From = Annotated[str, typer.Option("--from", help=READ, metavar="LAYOUT")]
@@ -76,7 +82,7 @@ def enter(app: typer.Typer) -> None:
 
 
 def card(job: Job, work: CardOf, name: SetName = None) -> None:
-    """Update the facts on the card; what a person wrote stays."""
+    """Update the figures on the card; text that people wrote is kept."""
     from invdpo.curate.dataset.card import renew_card, write_dataset_card
     from invdpo.curate.dataset.folder import DatasetFolder
     from invdpo.curate.workspace import Workspace
@@ -130,14 +136,14 @@ def subset(
     number: Number = None,
     seed: Seed = 0,
 ) -> None:
-    """Keep the pairs for which conditions hold, or a number of them."""
+    """Keep the pairs that meet conditions, or a random number of them."""
     from invdpo.curate.exchange import operations
 
     _derive(job, source, operations.subset(where or [], number, seed), output)
 
 
 def split(job: Job, source: AnyDataset, output: Output) -> None:
-    """Divide a dataset into train and validation anew, as `pair` does."""
+    """Split a dataset again into train and validation, as `pair` does."""
     from invdpo.curate.exchange import operations
 
     _derive(job, source, operations.split(job.config().pair), output)
@@ -150,7 +156,7 @@ def dedupe(
     against: Against = None,
     by: By = "prompt",
 ) -> None:
-    """Leave out pairs that stand twice, or in other datasets or files of prompts."""
+    """Leave out duplicate pairs, and pairs of other datasets or files of prompts."""
     from invdpo.any_dataset import read_known
     from invdpo.curate.exchange import operations
 

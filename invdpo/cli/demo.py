@@ -30,18 +30,18 @@ SHOWN = 12
 """Prompts in the grid of images: the first ones, not the best ones."""
 
 Folder = Annotated[
-    Path, typer.Option("--workspace", help="Folder for everything it makes.", metavar="FOLDER")
+    Path, typer.Option("--workspace", help="Folder for all results.", metavar="FOLDER")
 ]
 Model = Annotated[
     str,
     typer.Option(
         "--model",
-        help=f"{EMBEDDED}, which predicts noise, or {EMBEDDED_FLOW}, a flow-matching model.",
+        help=f"{EMBEDDED} (predicts noise) or {EMBEDDED_FLOW} (flow matching).",
         metavar="NAME",
     ),
 ]
 Quick = Annotated[
-    bool, typer.Option("--quick", help="Only show that every step works, in seconds.")
+    bool, typer.Option("--quick", help="Only check that every step works, in seconds.")
 ]
 
 
@@ -59,8 +59,8 @@ def demo(
     """Run everything with a tiny model of simple shapes, in minutes."""
     if model not in EMBEDDED_MODELS:
         raise ConfigError(
-            f"--model: found {model}; the demo's world is that of {' and '.join(EMBEDDED_MODELS)}. "
-            "For another model see `invdpo curate run --help`."
+            f"--model: found {model}; allowed: {', '.join(EMBEDDED_MODELS)}. For another model "
+            "see `invdpo curate run --help`."
         )
     result = run_demo(workspace, note=job.out.note, quick=quick, model=model)
     job.out.result(result.to_dict(), result.text())
@@ -117,7 +117,7 @@ class DemoResult:
         count = len(self.evaluation.results)
         header = (f"on {count} held-out prompts", "base", "tuned", "difference [95 %]")
         paths = "\n".join(f"{what:<12}{path}" for what, path in self._paths().items())
-        end = f"{self.pairs} pairs, {self.steps} steps kept, {self.seconds:.0f} seconds in all."
+        end = f"{self.pairs} pairs, {self.steps} steps kept, {self.seconds:.0f} seconds in total."
         return f"{table(header, rows)}\n\n{end}\n\n{paths}"
 
     def _paths(self) -> dict[str, Path]:
@@ -160,7 +160,7 @@ def _curate(ws: Workspace, config: Config, note: Note) -> None:
     steps.generate(ws, config, options)
     note("2/6  Read a scene graph from every image")
     steps.annotate(ws, config, options)
-    note("3/6  Score the images: facts of the prompt that hold, and CLIP")
+    note("3/6  Score the images: facts of the prompt that are right, and CLIP")
     steps.score(ws, config, options)
     note("4/6  Pair the best image of each prompt with the worst")
     steps.pair(ws, config, options)

@@ -21,21 +21,21 @@ TUNED = (
 Tuned = Annotated[list[Path] | None, typer.Argument(help=TUNED, metavar="TUNED")]
 More = Annotated[
     list[Path] | None,
-    typer.Option("--tuned", help="The same as an option.", metavar="TUNED", show_default=False),
+    typer.Option("--tuned", help="The same, as an option.", metavar="TUNED", show_default=False),
 ]
 Checkpoints = Annotated[
-    bool, typer.Option("--checkpoints", help="Compare each TUNED's checkpoints as well.")
+    bool, typer.Option("--checkpoints", help="Also compare the checkpoints of each TUNED.")
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace what weights or options made that are others now."),
+    typer.Option("--overwrite", help="Replace results of other weights or options."),
 ]
 
 Export = Annotated[
     str | None,
     typer.Option(
         "--export",
-        help="Write the images as the judges of this benchmark read them, too.",
+        help="Also write the images in the layout that this benchmark's evaluator reads.",
         metavar="geneval|t2i-compbench",
         show_default=False,
     ),

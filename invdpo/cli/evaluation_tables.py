@@ -1,4 +1,4 @@
-"""What `invdpo eval` tells in a terminal: figures of each tuned model, and those by category."""
+"""What `invdpo eval` prints in a terminal: figures of each tuned model, and those by category."""
 
 from __future__ import annotations
 
@@ -28,8 +28,12 @@ def evaluation_text(evaluations: Sequence[Evaluation], base: str, data: Mapping[
     """A table for each tuned model, then where everything is."""
     parts = [part for one in evaluations for part in _tables(one, base)]
     exported = [f"{folder}: {model}" for folder, model in data.get("export", {}).items()]
-    parts += ["\n".join(["Images for the benchmark's own judges:", *exported])] if exported else []
-    return "\n\n".join([*parts, f"Images, base beside tuned: {data['page']} and {data['grid']}"])
+    parts += (
+        ["\n".join(["Images for the benchmark's own evaluator:", *exported])] if exported else []
+    )
+    return "\n\n".join(
+        [*parts, f"Images, base and tuned side by side: {data['page']} and {data['grid']}"]
+    )
 
 
 def _tables(evaluation: Evaluation, base: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`invdpo improve`: rounds of drawing, judging, pairing and training."""
+"""`invdpo improve`: rounds of generating, judging, pairing and training."""
 
 from __future__ import annotations
 
@@ -45,13 +45,14 @@ class RoundOptions(CommonOptions):
     """How the rounds are run; none of it changes what comes out."""
 
     engine: Annotated[
-        str, typer.Option(help="What runs the parts of curation: local or ray.", metavar="NAME")
+        str,
+        typer.Option(help="Engine that runs the parts of curation: local or ray.", metavar="NAME"),
     ] = "local"
     part_size: Annotated[
         int | None,
         typer.Option(help="Prompts per part of the work.", min=1, metavar="INTEGER"),
     ] = None
-    repair: Annotated[bool, typer.Option("--repair", help="Make damaged parts again.")] = False
+    repair: Annotated[bool, typer.Option("--repair", help="Remake damaged parts.")] = False
 
 
 def enter(app: typer.Typer) -> None:
@@ -61,7 +62,7 @@ def enter(app: typer.Typer) -> None:
 
 
 def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
-    """Improve a model in rounds: draw, judge, pair, train, and again with the new model."""
+    """Improve a model in rounds: generate, score, pair, train; repeat with the new model."""
     from invdpo.curate.runner import RunOptions
     from invdpo.rounds.run import improve as run_rounds
 
@@ -82,7 +83,7 @@ def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
 def with_defaults(config: Config) -> Config:
     """The configuration with what suits rounds where nobody chose otherwise.
 
-    A round has few pairs for validation, and the next one draws with the model as it ends.
+    A round has few pairs for validation, and the next one generates with the last step's model.
     """
     if "keep" in config.train.model_fields_set:
         return config

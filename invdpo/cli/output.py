@@ -44,7 +44,7 @@ class Output:
             raise StreamError(error.errno, error.strerror) from None
 
     def note(self, text: str) -> None:
-        """Something useful to know that is not the result: work goes on when nobody can read it."""
+        """Something useful that is not the result: work continues when nobody can read it."""
         with suppress(OSError):
             print(_shown(text), file=sys.stderr, flush=True)
 

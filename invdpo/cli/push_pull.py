@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 Repo = Annotated[
     str,
-    typer.Option("--repo", help="Dataset on the Hub; made if missing.", metavar="OWNER/NAME"),
+    typer.Option("--repo", help="Dataset on the Hub; created if missing.", metavar="OWNER/NAME"),
 ]
 Branch = Annotated[
     str | None,
     optional(
         "--revision",
         metavar="NAME",
-        help_text="Branch, made if missing; the main branch if not given.",
+        help_text="Branch, created if missing; the main branch if not given.",
     ),
 ]
 CreatePr = Annotated[
@@ -35,10 +35,13 @@ CreatePr = Annotated[
 Candidates = Annotated[
     bool,
     typer.Option(
-        "--with-candidates", help="Add the images of all candidates, so that others can pair again."
+        "--with-candidates",
+        help="Also push the images of all candidates, so that others can choose pairs again.",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace another dataset in the repository.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace another dataset that is in the repository.")
+]
 Revision = Annotated[
     str | None,
     optional(
@@ -92,7 +95,7 @@ def push(
     if dry_run:
         job.out.note("Nothing was sent.")
     elif result.workspace:
-        job.out.note(f"To bring it back: invdpo curate pull {shlex.quote(repo)} OUTPUT")
+        job.out.note(f"To download it: invdpo curate pull {shlex.quote(repo)} OUTPUT")
 
 
 def _push_text(result: PushResult, dry_run: bool) -> str:
@@ -113,7 +116,8 @@ def pull(job: Job, source: Source, output: Output, revision: Revision = None) ->
     job.out.result(result.to_dict(), _pull_text(result))
     if result.workspace and not result.candidates:
         job.out.note(
-            "Only candidates in pairs have images here: it was pushed without --with-candidates."
+            "Only candidates in pairs have images: the dataset was pushed without "
+            "--with-candidates."
         )
     job.out.note(f"Next: invdpo train {shlex.quote(str(output / 'dataset'))} --output tuned")
 

@@ -20,12 +20,16 @@ ORDER = "random, doubtful (smallest margin first), or set (the order of the data
 
 Port = Annotated[
     int,
-    typer.Option(help="Port to serve on; 0 takes any free one.", min=0, max=65535, metavar="PORT"),
+    typer.Option(
+        help="Port of the server; 0 selects a free one.", min=0, max=65535, metavar="PORT"
+    ),
 ]
 NoBrowser = Annotated[
-    bool, typer.Option("--no-browser", help="Print the address without opening a browser.")
+    bool, typer.Option("--no-browser", help="Print the URL without opening a browser.")
 ]
-Reviewer = Annotated[str | None, optional(metavar="NAME", help_text="Your name, for the table.")]
+Reviewer = Annotated[
+    str | None, optional(metavar="NAME", help_text="Your name, stored in the table.")
+]
 Order = Annotated[str, typer.Option(help=ORDER, metavar="ORDER")]
 ShowScores = Annotated[
     bool,
@@ -117,7 +121,9 @@ def _serve(job: Job, session: Session, port: int, *, browser: bool) -> None:
     from invdpo.curate.review.server import ReviewServer
 
     with ReviewServer(session, port) as server:
-        job.out.note(f"Review at {server.url}\nCtrl-C ends it. Every decision is saved at once.")
+        job.out.note(
+            f"Review at {server.url}\nPress Ctrl-C to end it. Every decision is saved at once."
+        )
         if browser:
             webbrowser.open(server.url)
         with suppress(KeyboardInterrupt):

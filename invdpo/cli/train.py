@@ -49,7 +49,7 @@ CacheDir = Annotated[
 CheckInversion = Annotated[
     bool,
     typer.Option(
-        "--check-inversion", help="Test whether the inversion grid is fine enough; train nothing."
+        "--check-inversion", help="Test whether the inversion has enough steps; train nothing."
     ),
 ]
 CheckImages = Annotated[
@@ -102,7 +102,7 @@ def train(
         _check_inversion(job, dataset, with_model_path(config), check_images)
         return
     if output is None:
-        text = "not given. Name a folder for the weights."
+        text = "not given. Give a folder for the weights."
         raise typer.BadParameter(text, param_hint="--output")
     if push_to_hub and is_main_process():
         _check_push(job, dataset, output, config, push_to_hub, private)
@@ -182,7 +182,10 @@ def _may_publish_prompts(job: Job, dataset: str, config: TrainConfig, output: Pa
     lines.difference_update(map(one_line, read_prompts(Path(named)) if named else []))
     if open_data(dataset, config).holds_prompts(lines):
         return True
-    job.out.note(f"{path} stays here: its prompts are neither the dataset's nor named just now.")
+    job.out.note(
+        f"{path} is not pushed: its prompts are neither from the dataset nor given with "
+        "--picture-prompts."
+    )
     return False
 
 
@@ -198,8 +201,8 @@ def _push(output: Path, repo_id: str, private: bool, *, prompts: bool) -> dict[s
         )
     except HubError as error:
         raise HubError(
-            f"{error}\nThe tuned weights are in {output}. "
-            "Run the same command to push again, without training again."
+            f"{error}\nThe tuned weights are in {output}. Run the same command again to push "
+            "them; it does not train again."
         ) from None
     return {"hub": url}
 
@@ -221,7 +224,7 @@ def _lines(rows: list[tuple[str, str]]) -> str:
 
 
 def estimate_text(estimate: Estimate) -> str:
-    """The results of a dry run, one a line."""
+    """The results of a dry run, one per line."""
     missing = estimate.lacking
     skipped = ", ".join(f"{count:,} x {reason}" for reason, count in estimate.skipped.items())
     rows = [
@@ -245,7 +248,7 @@ def estimate_text(estimate: Estimate) -> str:
     if estimate.measured and cache_seconds is not None and train_seconds is not None:
         time = (
             f"about {format_seconds(cache_seconds)} to fill the cache, "
-            f"{format_seconds(train_seconds)} to train, judging by a few real calls here"
+            f"{format_seconds(train_seconds)} to train, measured by a few calls on this machine"
         )
         rows += [("time", time), ("memory", _memory(estimate.measured))]
     return _lines(rows)

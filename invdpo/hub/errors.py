@@ -10,7 +10,7 @@ from invdpo.schemas import InvdpoError
 from invdpo.schemas.io.files import os_reason
 from invdpo.schemas.io.hub import hub_failure, hub_failures, hub_words, root_cause
 
-LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token that may write."
+LOGIN = "Run `hf auth login`, or set HF_TOKEN to a token with write access."
 ROOM = ("quota", "storage", "exceed", "too large", "payment")
 """Words of a refusal for want of room rather than of right."""
 
@@ -27,7 +27,7 @@ Act = Literal["write", "read"]
 def hub_errors(repo_id: str, act: Act = "write") -> Iterator[None]:
     """Turn what the Hub's client raises into `HubError`.
 
-    The chain of causes is cut: those of the client may hold requests with their headers.
+    The chain of causes is dropped: those of the client may hold requests with their headers.
     """
     try:
         yield
@@ -43,13 +43,13 @@ def _push_refusal(error: BaseException, repo_id: str) -> str | None:
     status, words = getattr(getattr(error, "response", None), "status_code", 0), hub_words(error)
     owner = repo_id.split("/")[0]
     if status in (402, 413, 507) or (status and any(word in words.lower() for word in ROOM)):
-        text = f"the Hub has no room for it ({status}: {words}). Free storage of {owner}."
+        text = f"its storage quota is exceeded ({status}: {words}). Free storage of {owner}."
         return f"{repo_id}: {text}"
-    changed = "changed by someone else meanwhile. Run the same command again."
+    changed = "changed by someone else in the meantime. Run the same command again."
     meanings = {
-        400: f"the Hub refused what was sent ({words}).",
+        400: f"the Hub rejected the request ({words}).",
         401: f"the Hub refused the token (401). {LOGIN}",
-        403: f"no right to write there ({words}). Use a token that may write to {owner}.",
+        403: f"no write access ({words}). Use a token with write access to {owner}.",
         409: changed,
         412: changed,
     }

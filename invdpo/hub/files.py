@@ -66,7 +66,7 @@ def collect_files(folder: Path, patterns: Sequence[str]) -> dict[str, Content]:
 
 
 def redact_file(path: Path) -> bytes | None:
-    """What to publish in place of a file that tells too much; None if it can go as it is."""
+    """What to publish in place of a file that reveals too much; None if it can go as it is."""
     if path.name not in NOTING_PATHS:
         return None
     try:
@@ -103,7 +103,7 @@ def verify(
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise HubError(
-            f"{repo_id}: {wrong[0]}{more} did not arrive as sent: the Hub lists another hash or "
+            f"{repo_id}: {wrong[0]}{more} did not arrive intact: the Hub lists another hash or "
             "none.\nDelete it there and push again."
         )
 

@@ -43,7 +43,7 @@ def push_folder(
 
     Repository and branch are made if missing; files that the Hub has are not sent again. Then the
     hashes that the Hub lists are compared with the files here. Absolute paths in `training.json`
-    and the like are cut to their last part on the way.
+    and the like are shortened to their last part on the way.
 
     Args:
         folder: What to push; hidden files, and links that lead out of it, stay here.

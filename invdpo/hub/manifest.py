@@ -89,8 +89,8 @@ def read_manifest(content: bytes, repo_id: str) -> Manifest:
         values = read_json(content, repo_id, dict)
         if int(values["format"]) > FORMAT:
             raise HubError(
-                f"{repo_id}: pushed by invdpo {values['version']}, a newer version than this one "
-                f"({__version__}). Upgrade: pip install -U invdpo"
+                f"{repo_id}: pushed by invdpo {values['version']}, which is newer than this "
+                f"version ({__version__}). Upgrade: pip install -U invdpo"
             )
         values.pop("dataset", None)
         manifest = TypeAdapter(Manifest).validate_python(values)

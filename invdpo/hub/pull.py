@@ -3,7 +3,7 @@
 All files go to a hidden folder beside the output, `.OUTPUT.pull/COMMIT`: what arrives to `files`,
 what is made of it to `whole`, which becomes `complete` when each file has the hash that the push
 noted. Then the downloads are removed, and only then does `complete` get the output's name. So
-nobody ever finds a half-downloaded dataset, and a pull that was killed goes on from any moment.
+nobody ever finds a half-downloaded dataset, and a pull that was killed resumes from any moment.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _pull(repo: Repository, output: Path, revision: str | None, note: Note) -> P
         shutil.rmtree(top)
         if not same or not _holds(output / "dataset", manifest):
             raise already_exists(output)
-        note(f"{output}: downloaded before; nothing was left to do.")
+        note(f"{output}: already downloaded; nothing to do.")
     else:
         note(f"Downloading {count} files, {size}, from {repo.page(revision)}")
         _fetch(repo, pushed, top, output, note)
@@ -150,7 +150,8 @@ def _check_names(repo_id: str, wanted: Mapping[str, str | None], listed: Mapping
     for name, sha256 in wanted.items():
         if name != CARD and not SAFE.fullmatch(name):
             raise HubError(
-                f"{repo_id}: {MANIFEST} names a file {quote(name)}, which no push writes."
+                f"{repo_id}: {MANIFEST} names the file {quote(name)}, which `invdpo curate push` "
+                "never writes."
             )
         entry = listed.get(name)
         lfs = getattr(entry, "lfs", None)
@@ -199,8 +200,8 @@ def _download(repo: Repository, pushed: Pushed, folder: Path) -> None:
         if sha256 and hash_file(path) != sha256:
             path.unlink()
             raise HubError(
-                f"{repo.id}: {name} has another hash than when it was pushed. "
-                "Run the same command again; if that does not help, push again."
+                f"{repo.id}: the hash of {name} differs from that of the pushed file. Run the "
+                "same command again; if that does not help, push again."
             )
 
 

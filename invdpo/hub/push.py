@@ -73,7 +73,7 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
     Raises:
         ConfigError: A name of repository or branch that the Hub does not allow.
         DataError: No dataset there, or an incomplete one.
-        HubError: No login or no right, another dataset there, a change by someone else meanwhile,
+        HubError: No login or no right, another dataset there, a change by someone else just then,
             or the Hub can't be reached, refuses, or holds other bytes than were sent.
     """
     repo = Repository(repo_id, "dataset")
@@ -87,7 +87,7 @@ def push_set(path: Path, repo_id: str, options: PushOptions, note: Note) -> Push
         check_same_dataset(repo_id, dataset, remote, options.force)
         card = dataset.card if options.force else card_to_push(repo, dataset.card, remote)
         if card != dataset.card:
-            note("The card was edited on the Hub. What people wrote there stays.")
+            note("The card was edited on the Hub. The text that people wrote there is kept.")
         repo.check_card(card)
         wanted = upload_files(dataset, card, folder, candidates=options.candidates)
         plan = compare(wanted, remote.entries, remote.manifest)
@@ -112,8 +112,8 @@ def _note_push(dataset: LocalDataset, repo_id: str) -> None:
 def _check_branch(name: str | None) -> None:
     if name is not None and (not BRANCH.fullmatch(name) or COMMIT.fullmatch(name)):
         raise ConfigError(
-            f"--revision: found {name!r}; expected the name of a branch, of letters, digits, '-', "
-            "'_', '.' and '/'."
+            f"--revision: found {name!r}; expected the name of a branch with letters, digits, "
+            "'-', '_', '.' and '/'."
         )
 
 
@@ -164,7 +164,7 @@ def _verified(
     verify(repo.id, contents_by_name(wanted), entries, {f.name: f.sha256 for f in wanted})
     left = sorted({entry.path for entry in entries} & set(result.plan.remove))
     if left:
-        raise HubError(f"{repo.id}: {left[0]} of an older push is still there. Push again.")
+        raise HubError(f"{repo.id}: {left[0]} from an earlier push is still there. Push again.")
     return replace(result, commit=commit)
 
 

@@ -64,16 +64,16 @@ def check_same_dataset(repo_id: str, local: LocalDataset, remote: Remote, force:
         )
     if old is not None and old.ancestry and old.ancestry != mine:
         raise HubError(
-            f"{repo_id} holds another dataset, made of other candidates.\n"
-            f"{_differences(old.ancestry, mine)}\n"
-            "Choose another name, or replace it with --force."
+            f"{repo_id} holds another dataset, made from other "
+            f"candidates.\n{_differences(old.ancestry, mine)}\nChoose another name, or replace "
+            "it with --force."
         )
     if old is not None and not old.ancestry and old.pairs:
         _check_same_files(repo_id, local, old)
 
 
 def _differences(published: dict[str, Any], local: dict[str, Any]) -> str:
-    """The first differences of two ancestries, one a line."""
+    """The first differences of two ancestries, one per line."""
     from invdpo.curate.storage.parts import differences
 
     lines = differences(published, local)
@@ -92,6 +92,6 @@ def _check_same_files(repo_id: str, local: LocalDataset, old: Manifest) -> None:
     theirs = {n: f["sha256"] for n, f in old.files.items() if n.startswith("data/")}
     if mine != theirs:
         raise HubError(
-            f"{repo_id} holds another dataset, and it is unknown what made either of them. "
-            "Choose another name, or replace it with --force."
+            f"{repo_id} holds another dataset, and the origin of both is unknown. Choose another "
+            "name, or replace it with --force."
         )

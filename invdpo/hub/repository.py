@@ -31,8 +31,8 @@ class Repository:
         """Raises `ConfigError` for a name that the Hub does not allow."""
         if not is_hub_id(self.id):
             raise ConfigError(
-                f"Name on the Hub: found {self.id!r}, expected OWNER/NAME of letters, digits, "
-                "'-', '_' and '.', at most 96 in all."
+                f"Name on the Hub: found {self.id!r}; expected OWNER/NAME with letters, digits, "
+                "'-', '_' and '.', at most 96 characters."
             )
 
     @property
@@ -56,14 +56,14 @@ class Repository:
         role = access.get("role")
         name, owner = user["name"], self.id.split("/")[0]
         if role == "read":
-            raise HubError(f"{self.id}: the token of {name} may only read. {LOGIN}")
+            raise HubError(f"{self.id}: the token of {name} has only read access. {LOGIN}")
         owners = [name, *(org["name"] for org in user.get("orgs", []))]
-        # a fine-grained token need not tell its organisations
+        # a fine-grained token need not list its organisations
         if own and owner not in owners and role != "fineGrained":
             known = " or ".join(owners)
             raise HubError(
-                f"{self.id}: {name} may write to {known}, not to {owner}. "
-                "Choose one of these owners."
+                f"{self.id}: {name} has write access to {known}, not to {owner}. Choose one of "
+                "these owners."
             )
 
     def check_visibility(self, private: bool) -> None:

@@ -41,7 +41,10 @@ def find_dataset(path: Path) -> LocalDataset:
     from invdpo.curate.dataset.folder import DatasetFolder
 
     if "://" in str(path) or ":/" in str(path)[:12]:
-        raise DataError(f"{path}: on an object store. Copy it to this machine and push the copy.")
+        raise DataError(
+            f"{path}: on an object store, from which push can't read. Copy it to this machine "
+            "and push the copy."
+        )
     folder = DatasetFolder.find(path)
     card = _read_card(folder)
     fingerprint, pairs = _read_shards(folder)
@@ -62,8 +65,8 @@ def _read_card(folder: DatasetFolder) -> str:
     if missing := [key for key in ("configs", "dataset_info") if key not in head]:
         raise DataError(
             f"{path}: its YAML head lacks {' and '.join(missing)}, which the Hub and `datasets` "
-            "need to find splits and images.\nPut them back, or remove the file and write the data "
-            f"set again: {AGAIN}"
+            "need to find splits and images.\nRestore them, or remove the file and write the "
+            f"dataset again: {AGAIN}"
         )
     return text
 
@@ -76,9 +79,9 @@ def _check_content(folder: DatasetFolder, card: str) -> None:
     written = stored_content_hash(split_head(card, "")[0])
     if written and written != folder.content_hash():
         raise DataError(
-            f"{folder.path / 'data'}: not the files that its card was written for: they are "
-            f"damaged, or were changed. Write the dataset again: {AGAIN}\n"
-            "If you changed them yourself, write the card again: invdpo curate card"
+            f"{folder.path / 'data'}: these files differ from those that the card describes: "
+            f"they are damaged or were changed. Write the dataset again: {AGAIN}\nIf you changed "
+            "them yourself, write the card again: invdpo curate card"
         )
 
 
@@ -99,8 +102,8 @@ def _read_shards(folder: DatasetFolder) -> tuple[dict[str, Any], int]:
         total, count = max(numbers), len(folder.shards(split))
         if len(numbers) > 1 or count != total:
             raise DataError(
-                f"{folder.path / 'data'}: found {count} shards of {split}, expected {total} by "
-                f"their names. Write the dataset again: {AGAIN}"
+                f"{folder.path / 'data'}: found {count} shards of {split}; their names say "
+                f"{total}. Write the dataset again: {AGAIN}"
             )
     return read_json(fingerprint, f"{folder.path}: its configuration", dict), pairs
 
@@ -114,6 +117,6 @@ def _check_same_pairs(ws: Workspace, fingerprint: dict[str, Any], pairs: int) ->
     if table.rows != pairs or differences(shared, table.fingerprint):
         again = f"invdpo curate pair {ws.set_words} --overwrite"
         raise DataError(
-            f"{ws.dataset_dir}: made from other pairs than those in {ws.pairs_path.name}. "
-            f"Write it again: {again}"
+            f"{ws.dataset_dir}: not made from the pairs in {ws.pairs_path.name}. Write it again: "
+            f"{again}"
         )

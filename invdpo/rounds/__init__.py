@@ -1,1 +1,1 @@
-"""Rounds: draw with the current model, judge, pair, train, and begin again with the new model."""
+"""Rounds: generate with the current model, judge, pair, train, and repeat with the new model."""

@@ -25,8 +25,8 @@ def open_record(plan: RoundPlan) -> Record:
     if changed := differences(dict(record.config), decisive):
         lines = "\n  ".join(changed)
         raise WorkspaceError(
-            f"{plan.root}: its rounds were made by another configuration.\n  {lines}\n"
-            "Give the same options, or another folder."
+            f"{plan.root}: its rounds were made with another configuration.\n  {lines}\nGive the "
+            "same options, or use another folder."
         )
     for result in record.results[1:]:
         require_model(plan, result)
@@ -44,7 +44,8 @@ def require_one_model(plan: RoundPlan) -> None:
         raise ConfigError(f"{text} Name one.")
     if Workspace(plan.root).prompts_path.exists():
         raise WorkspaceError(
-            f"{plan.root}: a workspace of `invdpo curate`, not a folder of rounds. Give another."
+            f"{plan.root}: a workspace of `invdpo curate`, not a folder of rounds. Give another "
+            "folder."
         )
 
 
@@ -52,15 +53,15 @@ def require_model(plan: RoundPlan, result: RoundResult) -> None:
     """Raise `WorkspaceError` where the model of a finished round is gone or changed."""
     path = plan.tuned(result.number)
     way_out = (
-        f"Put it back, or take {plan.folder(result.number)} and all later rounds away, and their "
-        f"entries out of {plan.root / NAME}."
+        f"Restore it, or remove {plan.folder(result.number)} and all later rounds, and their "
+        f"entries in {plan.root / NAME}."
     )
     if not path.exists():
-        raise WorkspaceError(f"{path}: the model of round {result.number} is gone. {way_out}")
+        raise WorkspaceError(f"{path}: the model of round {result.number} is missing. {way_out}")
     if revision_of(plan, result.number) != result.revision:
         raise WorkspaceError(
-            f"{path}: the model of round {result.number} is another than the one that was judged "
-            f"and that later rounds build on. {way_out}"
+            f"{path}: the model of round {result.number} is not the one that was evaluated and "
+            f"that later rounds build on. {way_out}"
         )
 
 
@@ -80,7 +81,8 @@ def require_prompts(plan: RoundPlan, record: Record) -> None:
     if have < rounds * each:
         held = plan.config.improve.validation_prompts
         raise DataError(
-            f"Too few prompts: {have} beside the {held} for validation, and {rounds} rounds of "
-            f"{each} need {rounds * each}. Give more prompts, or fewer rounds (--rounds "
-            f"{have // each}), or fewer prompts a round (--num-prompts {have // rounds})."
+            f"Too few prompts: {have} in addition to the {held} for validation, and {rounds} "
+            f"rounds of {each} need {rounds * each}. Give more prompts, or fewer rounds "
+            f"(--rounds {have // each}), or fewer prompts per round (--num-prompts "
+            f"{have // rounds})."
         )

@@ -1,4 +1,4 @@
-"""What rounds would draw, compute and store, before anything is written."""
+"""What rounds would generate, compute and store, before anything is written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RoundsEstimate:
     images: int
     """Candidates and images for validation."""
     forwards: int
-    """UNet sample-forwards of drawing, phase one and training."""
+    """UNet sample-forwards of generating, phase one and training."""
     training_forwards: int
     """Those of them in training steps, most of them with a backward."""
     seconds: float
@@ -42,12 +42,12 @@ class RoundsEstimate:
         """One figure a line."""
         rows = (
             ("rounds to do", f"{self.rounds}"),
-            ("images to draw", f"{self.images:,}"),
+            ("images to make", f"{self.images:,}"),
             (
                 "UNet forwards",
                 f"{self.forwards:,}, of which {self.training_forwards:,} in training steps",
             ),
-            ("time", f"about {format_seconds(self.seconds)} in the UNet, judging by a few calls"),
+            ("time", f"about {format_seconds(self.seconds)} in the UNet, measured by a few calls"),
             ("disk", f"about {format_bytes(self.bytes)}; free: {format_bytes(self.free_bytes)}"),
         )
         return "\n".join(f"{name:<16} {value}" for name, value in rows)

@@ -32,7 +32,7 @@ def read_improvement(root: Path, config: Config) -> Improvement:
     """What the rounds in a folder have come to. Raises `WorkspaceError` where there are none."""
     record = read_record(root)
     if record is None or not record.results:
-        raise WorkspaceError(f"{root}: no round is judged yet. Run: invdpo improve {root}")
+        raise WorkspaceError(f"{root}: no round has been evaluated yet. Run: invdpo improve {root}")
     return Improvement(RoundPlan(root, config), record.results)
 
 
@@ -72,7 +72,7 @@ def _strips(plan: RoundPlan, results: tuple[RoundResult, ...]) -> Iterator[Image
 
 
 def _first_images(plan: RoundPlan, number: int) -> Mapping[str, Record]:
-    """Prompt id -> the candidate that a model drew first for it."""
+    """Prompt id -> the candidate that a model generated first for it."""
     ws = plan.validation(number)
     part = ws.read_table(ws.iter_parts(ws.candidates_dir)[0]).to_pylist()
     return {row["prompt_id"]: row for row in reversed(part)}

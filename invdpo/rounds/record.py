@@ -24,7 +24,7 @@ class RoundResult:
 
     number: int
     model: str
-    """Where it lies, from the folder of the rounds; the base model by its name."""
+    """Where it is, relative to the folder of the rounds; the base model by its name."""
     revision: str
     """Hash of its weights."""
     judgement: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Record:
     results: tuple[RoundResult, ...] = ()
 
     def write(self, root: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write it, completely or not at all."""
         content = {"format": FORMAT, "config": self.config}
         rounds = [asdict(result) for result in self.results]
         text = json.dumps({**content, "rounds": rounds}, indent=1)
@@ -67,5 +67,5 @@ def read_record(root: Path) -> Record | None:
         results = tuple(RoundResult(**result) for result in content["rounds"])
         return Record(content["config"], results)
     except (ValueError, KeyError, TypeError):
-        text = f"{path}: damaged, or written by another version."
-        raise WorkspaceError(f"{text} Remove it; finished steps are kept and read again.") from None
+        text = f"{path}: damaged, or written by another version of invdpo."
+        raise WorkspaceError(f"{text} Remove it and run again; finished steps are kept.") from None

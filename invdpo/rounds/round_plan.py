@@ -1,8 +1,8 @@
-"""Where everything of a round lies, and the configuration of its steps.
+"""Where everything of a round is stored, and the configuration of its steps.
 
-Round 1 draws with the base model, round n with what round n-1 trained. Each round is a workspace
+Round 1 generates with the base model, round n with that of round n-1. Each round is a workspace
 of its own, `WORK/round-001`, with prompts that no earlier round and no validation has. What the
-rounds are judged on lies in `WORK/validation`, one workspace for each model: `base`, `round-001`…
+rounds are judged on is in `WORK/validation`, one workspace for each model: `base`, `round-001`…
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def train_round(plan: RoundPlan, number: int) -> dict[str, Any]:
 
 
 def _train_in_processes(plan: RoundPlan, number: int, dataset: Path, cache: Path) -> None:
-    """The same by `torchrun`, one process a device. Raises `ModelError` when it fails."""
+    """The same by `torchrun`, one process per device. Raises `ModelError` when it fails."""
     options = plan.folder(number) / "training.yaml"
     whole = Config(train=training_config(plan, number))
     write_atomically(options, dump_config(whole).encode())
@@ -45,7 +45,8 @@ def _train_in_processes(plan: RoundPlan, number: int, dataset: Path, cache: Path
     if done.returncode:
         raise ModelError(
             f"Round {number}: the training by {count} processes ended with status "
-            f"{done.returncode}; what they wrote to stderr says why. Run the same command to go on."
+            f"{done.returncode}; see stderr for the reason. Run the same command again to "
+            "continue."
         )
 
 

@@ -1,4 +1,4 @@
-"""`improve`: rounds of drawing, judging, pairing and training, each with the model before it."""
+"""`improve`: rounds of generating, judging, pairing and training, each with the previous model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Improvement:
         return best_round(self.results, self.plan.config)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a model, for a table: its figures with their 95 % intervals, and its cost."""
+        """One row per model, for a table: its figures with their 95 % intervals, and its cost."""
         names = shown_figures(self.results, self.plan.config)
         return [
             {
@@ -72,7 +72,7 @@ def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Impr
         require_prompts(plan, record)
         write_atomically(root / "invdpo.yaml", dump_config(config).encode())
         if not record.results:
-            note("Base model: judge it on the validation prompts")
+            note("Base model: evaluate it on the validation prompts")
             record = _keep(plan, record, _judged(plan, BASE, options, Costs()))
         for number in range(len(record.results), config.improve.rounds + 1):
             if stopped := reason_to_stop(record.results, config):
@@ -109,14 +109,14 @@ def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
 def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> RoundResult:
     """All steps of one round."""
     costs, total = Costs(), plan.config.improve.rounds
-    note(f"Round {number} of {total}: draw, annotate, score and pair")
+    note(f"Round {number} of {total}: generate, annotate, score and pair")
     report = _curate(plan, number, options, costs)
     note(f"Round {number} of {total}: train on the pairs")
     with costs.time("train"):
         trained = train_round(plan, number)
     costs.add("inversion_forwards", trained["cache_forwards"])
     costs.add("train_forwards", trained["forwards"])
-    note(f"Round {number} of {total}: judge the new model on the validation prompts")
+    note(f"Round {number} of {total}: evaluate the new model on the validation prompts")
     judged = _judged(plan, number, options, costs)
     return replace(
         judged,
@@ -144,7 +144,7 @@ def _curate(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
 
 
 def _forwards(config: Config, images: int) -> int:
-    """Forwards of the denoiser that drawing takes, those of guidance included."""
+    """Forwards of the denoiser for generation, including those of guidance."""
     from invdpo.curate.generators.guidance import passes
 
     generate = config.generate

@@ -50,16 +50,16 @@ def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
         return ""
     base, last = results[0], results[-1]
     if options.patience and (idle := _rounds_without_gain(results, figure)) >= options.patience:
-        return f"{idle} rounds in a row were no better than the best one before ({figure})."
+        return f"{idle} rounds in a row did not improve on the best earlier one ({figure})."
     if (held_out := config.pair.held_out) and held_out in base.judgement["figures"]:
         change = difference(base, last, held_out)
         if change.high < 0:
             fall = f"{-change.value:.3f} below the base model's"
-            return f"{held_out}, which ranks no pair, has fallen to {fall}."
+            return f"{held_out}, which is held out from choosing pairs, has fallen to {fall}."
     first, now = base.judgement["diversity"], last.judgement["diversity"]
     if first and now is not None and now < options.min_diversity * first:
         share = now / first
-        return f"Images of one prompt differ by only {share:.0%} of what the base model's do."
+        return f"Images of one prompt differ by only {share:.0%} of the base model's difference."
     return ""
 
 

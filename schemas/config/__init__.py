@@ -39,17 +39,17 @@ class EvalConfig(Section):
 
     num_prompts: Count = Field(128, description="Number of held-out prompts.")
     num_images: Count = Field(
-        1, description="Images of each prompt, of every seed.", json_schema_extra=OPTIONAL
+        1, description="Images per prompt and seed.", json_schema_extra=OPTIONAL
     )
     seed: Seed = Field(1, description="Seed of prompts and images, the same for all models.")
     seeds: tuple[Seed, ...] = Field(
         (),
-        description="Several seeds of the images; `seed` alone if not given.",
+        description="Several seeds of the images; only `seed` if not given.",
         json_schema_extra=OPTIONAL,
     )
     held_out: str | None = Field(
         None,
-        description="Scorer that took no part in choosing the pairs, and is marked as such.",
+        description="Scorer that was not used to choose the pairs; it is marked as held out.",
         json_schema_extra=OPTIONAL,
     )
 

@@ -22,7 +22,7 @@ class _Annotate(Section):
     )
     import_path: str | None = Field(
         None,
-        description="File of graphs for `import`, or its address: .json, .jsonl or .parquet.",
+        description="File with graphs for `import`, or its URL: .json, .jsonl or .parquet.",
         json_schema_extra=LOCAL,
     )
     detector_model: str = Field(
@@ -34,14 +34,14 @@ class _Annotate(Section):
     detector_query: str = Field(
         "{label}",
         pattern=r"\{label\}",
-        description="Text that it looks for; {label} stands for the name of an object.",
+        description="Query text of the detector; {label} is replaced by the name of an object.",
         json_schema_extra=TEXT,
     )
     detector_threshold: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="Least confidence of a box; 0.1 for OWLv2 and 0.25 for "
+        description="Minimum confidence of a box; 0.1 for OWLv2 and 0.25 for "
         "Grounding DINO if not given.",
     )
     detector_nms: float = Field(
@@ -49,7 +49,7 @@ class _Annotate(Section):
         gt=0,
         le=1,
         description="Of boxes with the same name that overlap by more than this "
-        "(intersection over union), only the surest is kept.",
+        "(intersection over union), only the most confident is kept.",
     )
     detector_attributes: tuple[str, ...] = Field(
         ("colour", "material", "texture", "shape", "age"),
@@ -68,8 +68,8 @@ class _Annotate(Section):
     )
     vlm_vocabulary: Literal["closed", "open"] = Field(
         "closed",
-        description="Words that `vlm` may use: those of the prompt's graph and "
-        "their alternatives, or any.",
+        description="Words that `vlm` may use. `closed`: those of the prompt's graph and "
+        "their alternatives; `open`: any.",
     )
     alternatives: str | None = Field(
         None,

@@ -26,19 +26,19 @@ class DatasetConfig(Section):
     )
     round: Count | None = Field(
         None,
-        description="Number of the round in which the images were drawn, as the column `round`.",
+        description="Round in which the images were generated; stored in the column `round`.",
         json_schema_extra=OPTIONAL,
     )
     license: str | None = Field(
         None,
-        description="Licence on the card, as the Hub names it; that of the models if not given.",
+        description="Licence on the card, as the Hub names it; the models' licence if not given.",
         json_schema_extra=RUNTIME | TRAVELS,
     )
 
     @field_validator("license")
     @classmethod
     def _one_line(cls, value: str | None) -> str | None:
-        """It stands on a card, and on terminals."""
+        """It is shown on a card, and on terminals."""
         if value and not value.isprintable():
             raise ValueError("expected one line of printable text, such as cc-by-4.0")
         return value

@@ -36,5 +36,5 @@ def split_revision(model: str) -> tuple[str, str | None]:
 
 
 def _is_whole(name: str) -> bool:
-    """Never cut: half of an address could show its password where all of it would not."""
+    """Never shortened: half of an address could show its password where all of it would not."""
     return is_address(name) or os.path.exists(name)

@@ -36,7 +36,7 @@ REPLACES = {
     "height": ("resolutions",),
     "resolutions": ("width", "height"),
 }
-"""Key -> other names for the same thing, which an earlier layer may have used."""
+"""Key -> other names for the same option, which an earlier layer may have used."""
 
 
 class GenerateConfig(Section):
@@ -45,7 +45,7 @@ class GenerateConfig(Section):
     model: str = Field(
         EMBEDDED,
         description="`embedded`, `embedded-flow`, a diffusers folder, or a Hub id, with @REVISION "
-        "if needed. Each of several generates num_candidates; +LORA=SCALE adds a LoRA to one.",
+        "if needed. Each model generates num_candidates images; +LORA=SCALE adds a LoRA to it.",
         json_schema_extra=several("MODEL,...") | LOCAL,
     )
     revision: str | None = Field(
@@ -69,13 +69,13 @@ class GenerateConfig(Section):
     num_inference_steps: Count = Field(20, description="Sampling steps.")
     guidance_scale: Guidance = Field(
         4.0,
-        description="Guidance as the model's pipeline means it; where it is classifier-free, 1 "
+        description="Guidance scale of the model's pipeline; for classifier-free guidance, 1 "
         "turns it off (0 for Z-Image).",
     )
     resolution: str | None = Field(
         None,
         exclude=True,
-        description="Size such as 1024x1024; of several, the seed of a candidate chooses "
+        description="Size such as 1024x1024; if several, the seed of a candidate selects "
         "one. The model's own size if not given.",
         json_schema_extra=several("WIDTHxHEIGHT,..."),
     )
@@ -94,7 +94,7 @@ class GenerateConfig(Section):
     )
     pipeline_options: dict[str, Scalar] = Field(
         {},
-        description="Arguments of the pipeline's own, such as true_cfg_scale=4 for FLUX; "
+        description="Further arguments of the pipeline, such as true_cfg_scale=4 for FLUX; "
         "names and types are checked against the pipeline.",
         json_schema_extra=several("NAME=VALUE") | OPTIONAL | SCALARS,
     )
@@ -109,13 +109,13 @@ class GenerateConfig(Section):
     dtype: Dtype = Field("float32", description="Precision of the model.")
     compile: bool = Field(
         False,
-        description="Compile the denoiser; the first batch takes long, and pixels may "
+        description="Compile the denoiser; the first batch is slow, and pixels may "
         "differ by rounding.",
         json_schema_extra=RUNTIME,
     )
     offload: bool = Field(
         False,
-        description="Keep the parts of the model in main memory until they are needed.",
+        description="Keep each component of the model in CPU memory until it is needed.",
         json_schema_extra=RUNTIME,
     )
     batch_size: Count = Field(

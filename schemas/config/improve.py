@@ -14,33 +14,34 @@ class ImproveConfig(Section):
 
     rounds: Count = Field(
         3,
-        description="Rounds; each draws new prompts with the model of the round before.",
+        description="Number of rounds; each generates images of new prompts with the previous "
+        "model.",
         json_schema_extra=RUNTIME,
     )
     reference: Literal["previous", "base"] = Field(
         "previous",
-        description="Model that a round's training is tied to: that of the round before, or the "
-        "base model in all rounds.",
+        description="Reference model of a round's training: the model of the previous round, "
+        "or the base model in all rounds.",
     )
     replay_rounds: int = Field(
-        0, ge=0, description="Number of earlier rounds whose pairs are trained on again."
+        0, ge=0, description="Number of earlier rounds whose pairs are used for training again."
     )
     validation_prompts: Count = Field(
-        128, description="Prompts on which the model of every round is judged."
+        128, description="Number of prompts on which each round's model is evaluated."
     )
     validation_images: Count = Field(
-        2, description="Images for each of them; from 2 on they tell how diverse the model is."
+        2, description="Images per validation prompt; measuring diversity needs 2 or more."
     )
     patience: Count | None = Field(
         None,
-        description="Stop after so many rounds in a row that are no better than the best one "
-        "before, beyond the 95 % interval; never if not given.",
+        description="Stop after this many rounds in a row without an improvement over the best "
+        "earlier round beyond the 95 % interval; never if not given.",
         json_schema_extra=RUNTIME,
     )
     train_processes: Count = Field(
         1,
-        description="Processes that train together, one for each device; more than one are "
-        "started by torchrun.",
+        description="Number of training processes, one per device; torchrun starts them if there "
+        "is more than one.",
         json_schema_extra=RUNTIME,
     )
     min_diversity: float = Field(

@@ -41,7 +41,7 @@ def resolve_config(
 ) -> Config:
     """The defaults, changed key by key by each file in turn, changed by `overrides`.
 
-    `model_fields_set` of a section tells what somebody chose; see `_forget_defaults`. Raises
+    `model_fields_set` of a section holds what somebody chose; see `_forget_defaults`. Raises
     `ConfigError` as `load_config` does, each value with the file it came from.
     """
     layers = _layers(paths, overrides)
@@ -118,7 +118,7 @@ def _kind(name: object) -> type[Section]:
 
 
 def check(section: type[S], values: Values, *, where: str, origins: Origins | None = None) -> S:
-    """Validate `values`; raises `ConfigError` with one line for each thing that is wrong."""
+    """Validate `values`; raises `ConfigError` with one line for each error."""
     try:
         return section.model_validate(values)
     except ValidationError as error:
@@ -166,7 +166,7 @@ def _line(section: type[Section], detail: ErrorDetails) -> str:
     key = ".".join(shorten(str(part)) for part in detail["loc"] if part != "[key]")
     if detail["type"] == "extra_forbidden":
         allowed = ", ".join(_siblings(section, detail["loc"]))
-        return f"{key}: unknown key; allowed here: {allowed}"
+        return f"{key}: unknown key; allowed: {allowed}"
     message = _allowed(detail)
     if len(detail["loc"]) == 1 and detail["type"] == "value_error":  # between fields of a section
         return "\n  ".join(f"{key}.{line}" for line in message.splitlines())

@@ -27,7 +27,9 @@ def make_plugin(registry: Registry[Callable[..., Made]], name: str, config: Any)
     if not isinstance(use, str):
         raise PluginError(f"{where}: `use` is {use!r}; expected PACKAGE.MODULE:CLASS or a name.")
     if use != name and name in registry.names():
-        raise PluginError(f"{where}: this is the name of a built-in one. Choose another name.")
+        raise PluginError(
+            f"{where}: this is the name of a built-in {registry.kind}. Choose another name."
+        )
     make, point = registry[use], registry.point(use)
     if point is None:
         own = type(config).override(config.model_dump(), type(config).normalise(given))
@@ -35,7 +37,7 @@ def make_plugin(registry: Registry[Callable[..., Made]], name: str, config: Any)
         return _signed(made, name, {} if use == name else {"plugin": use})
     kind = getattr(make, "Options", Section)
     if not (isinstance(kind, type) and issubclass(kind, Section)):
-        text = f"its Options are no class derived from {Section.__module__}.Section"
+        text = f"its Options is not a subclass of {Section.__module__}.Section"
         raise PluginError(f"{where}: {text}.")
     options = check(kind, given, where=where)
     made = make(config, options) if hasattr(make, "Options") else make(config)

@@ -41,39 +41,41 @@ class PairConfig(Section):
     )
     policy: Policy = Field(
         "best-worst",
-        description="Which candidates of a prompt are compared: the best and the worst, the "
-        "best and a random worse one, all, hard ones (close in quality, apart in composition), or "
-        "those that two models made from the same seed.",
+        description="Which candidates of a prompt become pairs. `best-worst`: the best and the "
+        "worst; `best-random`: the best and a random worse one; `all`: every two; `hard`: close "
+        "in quality but different in composition; `same-seed`: images of two models from the "
+        "same seed.",
         json_schema_extra=OPTIONAL,
     )
     normalisation: Normalisation = Field(
         "prompt",
-        description="Common scale of the scorers: standard deviations of the prompt's "
-        "candidates, standard deviations of all candidates, or ranks in the prompt from 0 to 1.",
+        description="Common scale of the scorers. `prompt`: standard deviations within the "
+        "prompt's candidates; `global`: within all candidates; `rank`: ranks within the prompt, "
+        "0 to 1.",
         json_schema_extra=OPTIONAL,
     )
     min_margin: float = Field(
         1.0,
         ge=0,
         allow_inf_nan=False,
-        description="Least difference of the combined scores or, with SCORER=NUMBER, of one "
-        "scorer's, on the scale of the normalisation.",
+        description="Minimum difference of the combined scores or, with SCORER=NUMBER, of one "
+        "scorer's, after normalisation.",
         json_schema_extra=several("NUMBER,..."),
     )
     margins: dict[str, Distance] = Field(
         {},
-        description="Least difference by a single scorer, as in min_margin.",
+        description="Minimum difference by a single scorer, as in min_margin.",
         json_schema_extra=OPTIONAL | HIDDEN,
     )
     consensus: Count | None = Field(
         None,
-        description="Number of ranked scorers that must prefer the chosen image.",
+        description="Number of scorers with a weight that must prefer the chosen image.",
         json_schema_extra=OPTIONAL,
     )
     max_loss: Distance | None = Field(
         None,
-        description="Most by which any ranked scorer may prefer the rejected image, "
-        "on the same scale.",
+        description="Maximum amount by which any scorer with a weight may prefer the rejected "
+        "image, after normalisation.",
         json_schema_extra=OPTIONAL,
     )
     floors: dict[str, float] = Field(
@@ -83,8 +85,7 @@ class PairConfig(Section):
     )
     limits: dict[str, float] = Field(
         {},
-        description="Greatest raw score that a candidate may have, such as nsfw=0.8; "
-        "others are left out.",
+        description="Maximum raw score of a candidate, such as nsfw=0.8; others are left out.",
         json_schema_extra=OPTIONAL,
     )
     hard_by: str = Field(
@@ -94,13 +95,13 @@ class PairConfig(Section):
     )
     hard_apart: Distance = Field(
         0.25,
-        description="Least difference of hard pairs by that scorer, on its own scale.",
+        description="Minimum difference of hard pairs by that scorer, in raw scores.",
         json_schema_extra=OPTIONAL,
     )
     hard_near: Distance = Field(
         0.5,
-        description="Greatest difference of hard pairs by the other ranked scorers together, "
-        "on the scale of the normalisation.",
+        description="Maximum difference of hard pairs in the combined score of the other "
+        "scorers, after normalisation.",
         json_schema_extra=OPTIONAL,
     )
     duplicates: Literal["keep", "pair", "prompt", "all"] = Field(
@@ -113,16 +114,16 @@ class PairConfig(Section):
         4,
         ge=0,
         le=63,
-        description="Most bits by which the hashes of near-duplicates differ.",
+        description="Maximum number of bits in which hashes of near-duplicates differ.",
         json_schema_extra=OPTIONAL,
     )
     max_per_prompt: Count | None = Field(
         None,
-        description="Most pairs of one prompt; those with the largest margins are kept.",
+        description="Maximum number of pairs per prompt; the largest margins are kept.",
         json_schema_extra=OPTIONAL,
     )
     distinct: bool = Field(
-        False, description="Use every image in one pair at most.", json_schema_extra=OPTIONAL
+        False, description="Use each image in at most one pair.", json_schema_extra=OPTIONAL
     )
     shares: dict[str, Share] = Field(
         {},
@@ -132,17 +133,17 @@ class PairConfig(Section):
     )
     target_pairs: Count | None = Field(
         None,
-        description="Exact number of pairs wanted; with --distinct of twice as many images.",
+        description="Exact number of pairs; with --distinct, of twice as many images.",
     )
     target_images: Annotated[int, Field(ge=2)] | None = Field(
         None,
-        description="Exact number of different images wanted, two per pair: the same as half "
+        description="Exact number of different images, two per pair: the same as half "
         "as many target_pairs with distinct.",
         json_schema_extra=OPTIONAL | HIDDEN,
     )
     held_out: str | None = Field(
         None,
-        description="Scorer that takes no part in choosing pairs and is only reported.",
+        description="Scorer that is not used to choose pairs and is only reported.",
         json_schema_extra=OPTIONAL,
     )
     reviews: bool = Field(
@@ -152,12 +153,12 @@ class PairConfig(Section):
     )
     split_by: Literal["graph", "fact", "prompt"] = Field(
         "graph",
-        description="What validation never shares with train. `graph`: prompts and the facts they "
-        "state, so that prompts with common facts stay together; `fact`: the same, but prompts "
-        "with facts of both give no pair; `prompt`: prompts alone.",
+        description="What the validation and train splits never share. `graph`: prompts and the "
+        "facts they state, so prompts with common facts stay together; `fact`: the same, but "
+        "prompts with facts of both splits give no pair; `prompt`: only prompts.",
     )
     validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="Share of the prompts that is held out for validation."
+        0.1, ge=0, lt=1, description="Share of the prompts that are held out for validation."
     )
     seed: Seed = Field(
         0, description="Seed of random choices: held-out prompts, rejected images of best-random."
@@ -223,7 +224,7 @@ def _targets(config: PairConfig) -> list[str]:
     if images and images % 2:
         return [f"target_images: found {images}, an odd number; a pair has two: give an even one"]
     if images and pairs and images != 2 * pairs:
-        return [f"target_images: found {images} beside target_pairs {pairs}; give one of the two"]
+        return [f"target_images: found {images} and target_pairs {pairs}; give one of the two"]
     return []
 
 
@@ -253,7 +254,8 @@ def _held_out(config: PairConfig) -> list[str]:
     if config.policy == "hard" and name == config.hard_by:
         used.append("hard_by")
     return [
-        f"held_out: {name} takes no part in choosing, but has an entry in {key}; take one out"
+        f"held_out: {name} takes no part in choosing, but has an entry in {key}; remove one of "
+        "the two"
         for key in used
     ]
 

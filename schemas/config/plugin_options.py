@@ -25,8 +25,8 @@ class PluginOptions(Section):
 
     plugins: dict[str, dict[str, Any]] = Field(
         {},
-        description="Options of plug-ins by their names; the option `use` says what a name stands "
-        "for: PACKAGE.MODULE:CLASS, or another plug-in.",
+        description="Options of the plug-in NAME; the option `use` sets which plug-in NAME is: "
+        "PACKAGE.MODULE:CLASS, or another plug-in.",
         json_schema_extra=RUNTIME | LOCAL | SCALARS | several("NAME.OPTION=VALUE"),
     )
 

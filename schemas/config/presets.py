@@ -1,4 +1,4 @@
-"""Presets: whole configurations that ship with the package, by name."""
+"""Presets: complete configurations that come with the package, by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def preset_names() -> list[str]:
 def preset_path(name: str) -> Path:
     """The YAML file of a preset. Raises `ConfigError` that lists the valid names."""
     if name not in (names := preset_names()):
-        raise ConfigError(f"--preset: found {name!r}; there are: {', '.join(names)}.")
+        raise ConfigError(f"--preset: found {name!r}; allowed: {', '.join(names)}.")
     return FOLDER / f"{name}.yaml"
 
 

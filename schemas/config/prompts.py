@@ -16,25 +16,26 @@ class _Prompts(Section):
 
     source: str = Field(
         "shapes",
-        description="Source of the prompts: `shapes`, `scenes`, or with a path `file` or `hub`; or "
-        "a plug-in: PACKAGE.MODULE:CLASS.",
+        description="Source of the prompts: `shapes`, `scenes`; `file` or `hub`, which need "
+        "--path; or a plug-in: PACKAGE.MODULE:CLASS.",
         json_schema_extra=LOCAL,
     )
     path: str | None = Field(
         None,
-        description="File or its address if the source is `file`, several by a * in the name; "
-        "OWNER/NAME if it is `hub`.",
+        description="For `file`: a file or its URL, or several files by a * in the name; "
+        "for `hub`: OWNER/NAME.",
         json_schema_extra=LOCAL,
     )
     column: str | None = Field(
         None,
-        description="Column with the prompts of a table; `prompt` or `caption_ori` if not given.",
+        description="Column of a table with the prompts; `prompt` or `caption_ori` if not given.",
     )
     parser: Literal["auto", "rules", "spacy", "rules+spacy", "vlm", "none"] = Field(
         "auto",
-        description="What makes scene graphs of prompts that have none: `auto` tries the "
-        "language of the embedded world, then `rules`; `spacy` reads free sentences; "
-        "`rules+spacy` those that the rules don't; `vlm` asks a model on a server.",
+        description="What makes scene graphs for prompts that have none: `auto` tries the "
+        "language of the embedded model, then `rules`; `spacy` parses free sentences; "
+        "`rules+spacy` uses spaCy for those that the rules can't parse; `vlm` asks a model on a "
+        "server.",
     )
     vocabulary: str | None = Field(
         None,
@@ -49,16 +50,17 @@ class _Prompts(Section):
     skip_prompts: int = Field(
         0,
         ge=0,
-        description="Number of prompts to pass over first, and with them all that say the same.",
+        description="Number of prompts to skip first; later prompts equal to these are skipped, "
+        "too.",
         json_schema_extra=OPTIONAL,
     )
     shuffle: bool = Field(
         False,
-        description="Take the prompts in an order that the seed decides, not in the source's.",
+        description="Shuffle the prompts by the seed instead of keeping the order of the source.",
         json_schema_extra=OPTIONAL,
     )
     split: Literal["train", "validation", "heldout"] = Field(
-        "train", description="Part of the combinations to sample from; for `shapes` and `scenes`."
+        "train", description="Which part of the combinations to sample; for `shapes` and `scenes`."
     )
     seed: Seed = Field(0, description="Seed of the prompt sampler.")
 

@@ -26,9 +26,9 @@ class _Score(Section):
         ("composition", "clip"),
         min_length=1,
         description="Any of aesthetic, brisque, clip, composition, hpsv2, imagereward, nsfw, "
-        "pickscore, remote, soft_tifa, vqascore; the scores of hpsv2, imagereward, pickscore and "
-        "remote only compare images of one prompt. Or plug-ins: PACKAGE.MODULE:CLASS, or NAME= "
-        "before it.",
+        "pickscore, remote, soft_tifa, vqascore, or plug-ins: PACKAGE.MODULE:CLASS or "
+        "NAME=PACKAGE.MODULE:CLASS. Scores of hpsv2, imagereward, pickscore and remote are "
+        "comparable only between images of one prompt.",
         json_schema_extra=LOCAL,
     )
     annotator: str = Field(
@@ -91,15 +91,15 @@ class _Score(Section):
     )
     vqascore_dtype: Dtype = Field("float32", description="Precision of the model of `vqascore`.")
     remote_url: str | None = Field(
-        None, description="Address of the server of `remote`.", json_schema_extra=RUNTIME | LOCAL
+        None, description="URL of the server of `remote`.", json_schema_extra=RUNTIME | LOCAL
     )
     remote_needs: tuple[Literal["image", "prompt", "graph", "observed_graph"], ...] = Field(
         ("image", "prompt"),
         min_length=1,
-        description="What is sent to the server of `remote` about a candidate.",
+        description="What is sent to the server of `remote` for each candidate.",
     )
     remote_lower_is_better: bool = Field(
-        False, description="Whether low scores of `remote` are the good ones."
+        False, description="Whether lower scores of `remote` are better."
     )
     remote_key_variable: str = Field(
         "INVDPO_REMOTE_KEY",
@@ -117,13 +117,13 @@ class _Score(Section):
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
     soft_tifa_mean: Literal["arithmetic", "geometric"] = Field(
         "arithmetic",
-        description="Mean over the facts of a prompt in `soft_tifa`.",
+        description="How `soft_tifa` averages over the facts of a prompt.",
         json_schema_extra=OPTIONAL,
     )
     soft_tifa_answer: Literal["probability", "word"] = Field(
         "probability",
-        description="What `soft_tifa` judges a fact by: the probability of yes, or 1 or 0 by the "
-        "word, for servers without logprobs.",
+        description="Score of a fact in `soft_tifa`: the probability of yes, or 1 or 0 by the "
+        "answered word, for servers without logprobs.",
         json_schema_extra=OPTIONAL,
     )
 

@@ -40,8 +40,8 @@ class TrainConfig(Section):
     )
     family: str | None = Field(
         None,
-        description="Class of a plug-in that trains the model, PACKAGE.MODULE:CLASS; as the "
-        "pipeline's own class says if not given.",
+        description="Plug-in that trains the model, PACKAGE.MODULE:CLASS; chosen by the class of "
+        "the pipeline if not given.",
         json_schema_extra=OPTIONAL | LOCAL,
     )
     resolution: Count | None = Field(
@@ -50,7 +50,7 @@ class TrainConfig(Section):
         "model's own size if not given.",
     )
     aspect_buckets: bool = Field(
-        True, description="Keep images close to their own shape; otherwise all are cropped square."
+        True, description="Keep images near their aspect ratio; otherwise all are cropped square."
     )
     data_format: Literal["auto", "invdpo", "pickapic", "preference", "folders"] = Field(
         "auto", description="Layout of the dataset; `auto` recognises it."
@@ -61,18 +61,19 @@ class TrainConfig(Section):
     max_unreadable: int = Field(
         100,
         ge=0,
-        description="Most rows with unreadable images that are skipped; more stop the run.",
+        description="Maximum number of rows with unreadable images to skip; more stop the run.",
     )
     objective: Literal["inversion-dpo", "diffusion-dpo", "sft"] = Field(
-        "inversion-dpo", description="What is optimised."
+        "inversion-dpo", description="Training objective."
     )
     residual: Literal["implied", "endpoint", "reference"] = Field(
-        "endpoint", description="Noise that inversion-dpo compares the prediction with."
+        "endpoint",
+        description="Target noise of inversion-dpo, which the prediction is compared with.",
     )
     noise: Literal["inversion", "own", "fresh"] = Field(
         "inversion",
-        description="Where inversion-dpo takes an image's noise from: the inversion, the noise it "
-        "was drawn from (by its seed), or anew for each prompt and point.",
+        description="Source of an image's noise in inversion-dpo: the inversion, its own initial "
+        "noise (from its seed), or fresh noise for each prompt and point.",
         json_schema_extra=OPTIONAL,
     )
     fresh_noise: float | None = Field(
@@ -83,27 +84,30 @@ class TrainConfig(Section):
         json_schema_extra=OPTIONAL | {"unused": 0.0},
     )
     beta: float = Field(
-        2000.0, ge=0, allow_inf_nan=False, description="Strength of the tie to the base model."
+        2000.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Strength of the regularisation towards the reference model.",
     )
     margin_weights: bool = Field(
         False,
-        description="Weigh each pair by 2*sigmoid(margin) - 1, so that close ones count less.",
+        description="Weight each pair by 2*sigmoid(margin) - 1, so that small margins count less.",
         json_schema_extra=OPTIONAL,
     )
     sft_share: float = Field(
         0.0,
         ge=0,
         le=10,
-        description="Share of supervised fine-tuning on the winners, in units of their reward; it "
-        "keeps them from becoming less likely.",
+        description="Share of supervised fine-tuning on the chosen images, in units of their "
+        "reward; it keeps them from becoming less likely.",
         json_schema_extra=OPTIONAL,
     )
     loser_scaling: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="Scale the loser's gradient so that each step still lowers the winner's error "
-        "at least by this share (Diffusion-SDPO's mu).",
+        description="Scale the gradient of the rejected image so that each step still reduces "
+        "the error of the chosen one by at least this share (Diffusion-SDPO's mu).",
         json_schema_extra=OPTIONAL,
     )
     box_weight: float = Field(
@@ -118,19 +122,19 @@ class TrainConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Let the reference follow the weights as their moving average with this "
-        "decay; it is then computed in every step. Fixed if not given.",
+        description="Use a moving average of the weights with this decay as the reference, "
+        "computed in every step. The reference is fixed if not given.",
         json_schema_extra=OPTIONAL,
     )
     weighting: Literal["auto", "uniform", "snr", "min_snr", "clean"] = Field(
         "auto",
         description="Weight of each point: `snr` fades out the noisy end, `min_snr` the clean end; "
-        "`clean` weights errors as errors of the clean image. `auto` is min_snr for models that "
-        "predict noise, uniform for flow-matching ones.",
+        "`clean` measures errors in the clean image. `auto` is `min_snr` for models that predict "
+        "noise and `uniform` for flow-matching models.",
     )
     num_inversion_steps: Count = Field(20, description="Steps of the inversion (N).")
     num_points: Count | None = Field(
-        4, description="Trajectory points per pair and step (K); none takes all N, the exact loss."
+        4, description="Trajectory points per pair and step (K); `none` uses all N, the exact loss."
     )
     inversion_guidance_scale: Guidance = Field(
         1.0, description="Classifier-free guidance during inversion; 1 turns it off."
@@ -138,43 +142,42 @@ class TrainConfig(Section):
     embedded_guidance: Guidance = Field(
         1.0,
         description="Guidance that models distilled with it (FLUX.1-dev) take as an input, in "
-        "inversion and training; inversion is poor beyond 1.",
+        "inversion and training; inversion is inaccurate above 1.",
         json_schema_extra=OPTIONAL,
     )
     max_sequence_length: Count | None = Field(
         None,
-        description="Text tokens that a flow-matching model takes; give what the images were drawn "
-        "with. The pipeline's own number if not given.",
+        description="Text tokens for a flow-matching model; give the number with which the "
+        "images were generated. The pipeline's own number if not given.",
         json_schema_extra=OPTIONAL,
     )
     inversion_corrections: int = Field(
         0,
         ge=0,
         le=10,
-        description="Times that each step of the inversion is taken again with the prediction at "
-        "its end, which brings it nearer to the sampler's own path (ReNoise).",
+        description="Number of times that each inversion step is repeated with the prediction at "
+        "its end, which brings it closer to the sampler's path (ReNoise).",
         json_schema_extra=OPTIONAL,
     )
     cache_points: Count | None = Field(
         None,
-        description="Stratified points of a trajectory kept on disk (M); all N if not given.",
+        description="Stratified points per trajectory stored on disk (M); all N if not given.",
     )
     cache_dtype: Dtype = Field("float32", description="Precision of cached latents.")
     tuning: Literal["lora", "full"] = Field("lora", description="Train a LoRA or all weights.")
     lora_rank: Count = Field(16, description="Rank of the LoRA.")
     lora_targets: tuple[str, ...] = Field(
-        ("auto",), min_length=1, description="Layers the LoRA adapts; `auto` for the model's usual."
+        ("auto",), min_length=1, description="Layers that the LoRA adapts; `auto`: the usual ones."
     )
     start_from: str | None = Field(
         None,
-        description="Weights to start from, which an earlier training wrote: the folder of a LoRA "
-        "or, with tuning full, of a model.",
+        description="Weights of an earlier training to start from: the folder of a LoRA or, with "
+        "--tuning full, of a model.",
         json_schema_extra=OPTIONAL | LOCAL,
     )
     reference: Literal["base", "start"] = Field(
         "base",
-        description="Model that training is tied to: that of --model, or the one that it starts "
-        "from.",
+        description="Reference model of the training: --model, or the weights that it starts from.",
         json_schema_extra=OPTIONAL,
     )
     lora_format: Literal["diffusers", "kohya"] = Field(
@@ -186,7 +189,7 @@ class TrainConfig(Section):
         None,
         gt=0,
         lt=1,
-        description="Decay of a moving average of the weights, which is then validated and saved.",
+        description="Decay of a moving average of the weights; the average is validated and saved.",
     )
     optimizer: Literal["adamw", "adamw8bit", "adafactor"] = Field(
         "adamw", description="Optimiser; `adamw8bit` needs the extra `eightbit`."
@@ -195,10 +198,10 @@ class TrainConfig(Section):
         1e-4,
         gt=0,
         allow_inf_nan=False,
-        description="Peak learning rate; with adafactor relative to the size of the weights.",
+        description="Peak learning rate; with adafactor relative to the scale of the weights.",
     )
     lr_scheduler: Literal["constant", "cosine"] = Field(
-        "constant", description="Learning rate after the warm-up."
+        "constant", description="Schedule of the learning rate after the warm-up."
     )
     warmup_steps: int = Field(20, ge=0, description="Steps of linear warm-up.")
     weight_decay: float = Field(0.01, ge=0, description="The optimiser's weight decay.")
@@ -208,7 +211,7 @@ class TrainConfig(Section):
     unet_batch_size: int = Field(
         0,
         ge=0,
-        description="UNet samples in one call; lower it to save memory. 0 chooses by the "
+        description="UNet samples in one call; lower it to save memory. 0 selects it by the "
         "size of the images: 128 at 64 px, 2 at 512 px, 1 at 1024 px.",
         json_schema_extra=RUNTIME,
     )
@@ -221,20 +224,20 @@ class TrainConfig(Section):
     validate_every: Count = Field(50, description="Steps between validations.")
     keep: Literal["best", "last"] = Field(
         "best",
-        description="Weights to save: those of the least validation loss, or of the last step.",
+        description="Weights to save: those with the lowest validation loss, or the last step's.",
     )
     save_every: Count | None = Field(
-        None, description="Steps between extra copies of the weights; none if not given."
+        None, description="Steps between extra copies of the weights; no copies if not given."
     )
     checkpoint_every: Count | None = Field(
         None,
-        description="Steps between states from which a stopped run continues; validate_every if "
-        "not given.",
+        description="Steps between saved states, from which a stopped run resumes; "
+        "validate_every if not given.",
         json_schema_extra=RUNTIME,
     )
     pictures_every: Count | None = Field(
         None,
-        description="Steps between validation images; none if not given.",
+        description="Steps between validation images; no images if not given.",
         json_schema_extra=RUNTIME,
     )
     picture_prompts: str | None = Field(
@@ -259,7 +262,7 @@ class TrainConfig(Section):
     )
     strategy: Literal["ddp", "fsdp"] = Field(
         "ddp",
-        description="How several processes share the work: `fsdp` also splits the weights.",
+        description="How several processes share the work; `fsdp` also splits the weights.",
         json_schema_extra=RUNTIME,
     )
     device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
@@ -285,8 +288,8 @@ class TrainConfig(Section):
     def _needs_an_endpoint(cls, value: str, info: ValidationInfo) -> str:
         if value != "inversion" and info.data.get("residual", "endpoint") != "endpoint":
             raise ValueError(
-                "only residual `endpoint` has a target off the inversion's own path; expected "
-                "inversion"
+                "only residual `endpoint` can use noise from elsewhere than the inversion; "
+                "expected inversion"
             )
         return value
 
@@ -296,5 +299,5 @@ class TrainConfig(Section):
         if value and info.data.get("residual", "endpoint") != "endpoint":
             raise ValueError("only residual `endpoint` has a target with fresh noise; expected 0")
         if value and info.data.get("noise") == "fresh":
-            raise ValueError("noise `fresh` is all fresh already; expected 0")
+            raise ValueError("noise `fresh` is entirely fresh already; expected 0")
         return value

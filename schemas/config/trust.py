@@ -156,13 +156,18 @@ def _canonical_path(file: Path) -> str:
 
 def _refusal(file: Path, refused: Collection[str], command: str) -> str:
     """What is asked for, and how to answer."""
-    first = f"{file}: names what only you can decide, and nobody has named it on this machine:"
+    first = (
+        f"{file}: sets options that only you can decide on, and that you have not accepted on "
+        "this machine yet:"
+    )
     text = "\n  ".join([first, *refused])
-    text += "\nBy such values data could have keys and files sent away. Look at them, and give\n"
+    text += "\nSuch values could send your keys and files elsewhere. Check them, and give\n"
     if not command or "://" in str(file):
-        return f"{text}those that you want as options, or in a file after --config."
+        return f"{text}the values that you want as options, or in a file with --config."
     taken = f"{command} --config {shlex.quote(str(file))}"
     often = "once for this folder"
     if not _can_remember():
-        often = "each time, as nothing can be kept here (XDG_STATE_HOME names a folder for it)"
-    return f"{text}those that you want as options, or take all, {often}:\n  {taken}"
+        often = (
+            "each time, as your choice can't be stored here (set XDG_STATE_HOME to a folder for it)"
+        )
+    return f"{text}the values that you want as options, or accept all, {often}:\n  {taken}"

@@ -16,11 +16,11 @@ class VlmOptions(Section):
 
     vlm_url: str | None = Field(
         None,
-        description="Address of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
+        description="URL of an OpenAI-compatible server, such as http://127.0.0.1:8000/v1.",
         json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_model: str | None = Field(
-        None, description="Name of the model on that server.", json_schema_extra=OPTIONAL | LOCAL
+        None, description="Name of the model on the server.", json_schema_extra=OPTIONAL | LOCAL
     )
     vlm_key_variable: str = Field(
         "INVDPO_VLM_KEY",
@@ -35,47 +35,47 @@ class VlmOptions(Section):
         json_schema_extra=OPTIONAL,
     )
     vlm_max_tokens: Count = Field(
-        2048, description="Most tokens of an answer.", json_schema_extra=OPTIONAL
+        2048, description="Maximum number of tokens in an answer.", json_schema_extra=OPTIONAL
     )
     vlm_concurrency: Count = Field(
-        8, le=256, description="Questions asked at the same time.", json_schema_extra=RUNTIME
+        8, le=256, description="Number of concurrent questions.", json_schema_extra=RUNTIME
     )
     vlm_timeout: float = Field(
         120.0,
         gt=0,
-        description="Seconds to wait for each piece of an answer; five times as long "
-        "for the whole answer.",
+        description="Seconds to wait for each chunk of an answer; five times as long "
+        "for the full answer.",
         json_schema_extra=RUNTIME,
     )
     vlm_tries: Count = Field(
         5,
-        description="Tries for a question when the server is busy.",
+        description="Number of attempts per question when the server is busy.",
         json_schema_extra=RUNTIME,
     )
     vlm_price_input: float = Field(
         0.0,
         ge=0,
-        description="Price of a million input tokens.",
+        description="Price per million input tokens.",
         json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_price_output: float = Field(
         0.0,
         ge=0,
-        description="Price of a million output tokens.",
+        description="Price per million output tokens.",
         json_schema_extra=RUNTIME | LOCAL,
     )
     vlm_budget_tokens: Count | None = Field(
-        None, description="Most tokens that a run may use.", json_schema_extra=RUNTIME
+        None, description="Maximum number of tokens that a run may use.", json_schema_extra=RUNTIME
     )
     vlm_budget_cost: float | None = Field(
         None,
         gt=0,
-        description="Most that a run may cost, in the currency of the prices.",
+        description="Maximum cost of a run, in the currency of the prices.",
         json_schema_extra=RUNTIME,
     )
     vlm_cache: str | None = Field(
         None,
-        description="Folder in which answers are cached; in the user's cache if not given.",
+        description="Folder in which answers are cached; the user's cache folder if not given.",
         json_schema_extra=RUNTIME | LOCAL,
     )
 
@@ -84,5 +84,5 @@ class VlmOptions(Section):
     def _refuse_addresses(cls, folder: str | None) -> str | None:
         """It would become a folder called `s3:` here."""
         if folder and ADDRESS.match(folder):
-            raise ValueError("expected a folder of this machine, not an address")
+            raise ValueError("expected a folder on this machine, not a URL")
         return folder

@@ -28,7 +28,7 @@ def is_plain(image: Image.Image) -> bool:
 
 
 def to_srgb(image: Image.Image) -> Image.Image:
-    """The pixels as RGB, without what stood beside them. Raises `DataError` for unknown scales."""
+    """The pixels as RGB, without metadata. Raises `DataError` for unknown scales."""
     shown = image.convert("RGB") if is_plain(image) else _shown(image)
     shown.info = {}  # some writers would pass it on
     return shown

@@ -111,7 +111,9 @@ def read_json(
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deep(value):
         raise DocumentError(_too_deep(where))
     if not halves and HALF.search(text) and _has_halves(value):
-        raise DocumentError(f"{where}: holds half a character (\\ud83d without what follows).")
+        raise DocumentError(
+            f"{where}: holds half of a surrogate pair (\\ud83d without the second half)."
+        )
     if kind is not None and not isinstance(value, kind):
         found = NAMES.get(type(value), "something else")
         raise DocumentError(f"{where}: found {found}, expected {NAMES[kind]}.")
@@ -137,8 +139,8 @@ def as_written(where: object) -> Iterator[None]:
     except InvdpoError:
         raise
     except UNFIT as error:
-        text = f"{where}: not as invdpo writes it ({shorten(describe_error(error))})."
-        raise DocumentError(f"{text} Make it again, or see more with INVDPO_DEBUG=1.") from error
+        text = f"{where}: not in the form that invdpo writes ({shorten(describe_error(error))})."
+        raise DocumentError(f"{text} Remake it, or set INVDPO_DEBUG=1 for details.") from error
 
 
 def read_file(path: Path, max_bytes: int = MAX_JSON) -> bytes:
@@ -153,7 +155,7 @@ def read_file(path: Path, max_bytes: int = MAX_JSON) -> bytes:
 def _decoded(content: str | bytes, where: object, max_bytes: int | None) -> str:
     """The text of a document that is not too long."""
     if not isinstance(content, str | bytes):
-        raise DocumentError(f"{where}: no text, where a document was expected.")
+        raise DocumentError(f"{where}: not text; expected a document.")
     if max_bytes is not None and len(content) > max_bytes:
         raise DocumentError(_too_long(where, max_bytes))
     if isinstance(content, str):
@@ -165,7 +167,7 @@ def _decoded(content: str | bytes, where: object, max_bytes: int | None) -> str:
 
 
 def _too_long(where: object, max_bytes: int) -> str:
-    return f"{where}: longer than {format_bytes(max_bytes)}, which no such file is."
+    return f"{where}: longer than the allowed {format_bytes(max_bytes)}."
 
 
 def _too_deep(where: object) -> str:
@@ -209,13 +211,15 @@ class _Loader(yaml.SafeLoader):
         self._depth += 1
         self._composed += 1
         event: Any = yaml.SafeLoader.peek_event  # untyped
-        _refuse(self._composed > MAX_NODES, f"over {MAX_NODES:,} values", event(self))
-        _refuse(self._depth > MAX_DEPTH + 1, f"nests over {MAX_DEPTH} deep", event(self))
+        _refuse(self._composed > MAX_NODES, f"more than {MAX_NODES:,} values", event(self))
+        _refuse(
+            self._depth > MAX_DEPTH + 1, f"nested more than {MAX_DEPTH} levels deep", event(self)
+        )
         node = super().compose_node(parent, index)
         self._depth -= 1
         if node is None or (alias and id(node) in self._sizes):
             return node
-        _refuse(alias, "an alias of what it stands in", node)
+        _refuse(alias, "an alias of a value that contains it", node)
         self._sizes[id(node)] = self._measure(node)
         return node
 
@@ -229,8 +233,8 @@ class _Loader(yaml.SafeLoader):
             _refuse(len(node.value) > MAX_SCALAR, "a number or date that is too long", node)
         sizes = [self._sizes[id(part)] for part in inner]
         size, depth = 1 + sum(n for n, _ in sizes), 1 + max((d for _, d in sizes), default=0)
-        _refuse(size > MAX_NODES, f"stands for over {MAX_NODES:,} values", node)
-        _refuse(depth > MAX_DEPTH + 1, f"nests over {MAX_DEPTH} deep", node)
+        _refuse(size > MAX_NODES, f"expands to more than {MAX_NODES:,} values", node)
+        _refuse(depth > MAX_DEPTH + 1, f"nested more than {MAX_DEPTH} levels deep", node)
         return size, depth
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -239,7 +243,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue
-            text = "a list or mapping stands as a key; quote it if it is text"
+            text = "a list or mapping is used as a key; quote it if it is text"
             _refuse(not isinstance(key_node, yaml.ScalarNode), text, key_node)
             key = self.construct_object(key_node, deep=True)
             _refuse(key in seen, f"the key {quote(key)} is given twice", key_node)

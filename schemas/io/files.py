@@ -1,4 +1,4 @@
-"""Files of this machine: written whole or not at all, on the disk when a function returns, hashed.
+"""Files of this machine: written atomically, on the disk when a function returns, hashed.
 
 What the disk refuses becomes a `WorkspaceError` that says what to do.
 """
@@ -216,7 +216,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def _numbered(error: Exception) -> OSError:
-    """The system's error, also where a library tells its number in the text alone."""
+    """The system's error, also where a library gives its number in the text alone."""
     if isinstance(error, OSError) and error.errno is not None:
         return error
     if found := _OS_ERROR.search(str(error)):
@@ -229,7 +229,7 @@ def _refusal(path: Path, error: OSError) -> str:
     if error.errno in FULL:
         return f"{path}: the disk is full. Free some space and run the same command again."
     if error.errno in READ_ONLY:
-        return f"{path}: can't be written (read-only). Give a folder that you may write to."
+        return f"{path}: can't be written (read-only). Give a folder with write access."
     return f"{path}: can't be used ({os_reason(error)}). Give another folder."
 
 

@@ -17,7 +17,7 @@ LISTED = re.compile(rf"(?:(?<=[,+])\s*|\A){HOME.pattern}")
 def expand_home(path: str) -> str:
     """`~/x` in the home folder, `~NAME/x` in that of an account; without such an account as given.
 
-    Raises `ConfigError` when nothing says where the home folder is.
+    Raises `ConfigError` when the home folder is unknown.
     """
     return HOME.sub(_home, path, count=1) if path.startswith("~") else path
 
@@ -40,6 +40,6 @@ def _home(match: re.Match[str]) -> str:
     name = match[0].strip()
     folder = os.path.expanduser(name)
     if folder == name == "~":
-        text = f"{match.string}: nothing says where the home folder is."
+        text = f"{match.string}: the home folder is unknown."
         raise ConfigError(f"{text} Set HOME, or give the path without ~.")
     return folder

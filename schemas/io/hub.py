@@ -1,6 +1,6 @@
 """The Hugging Face Hub: names that it allows, what its client raises, and what that means.
 
-The texts say what to do and hold no token. What only publishers meet stands in `invdpo.hub`.
+The texts say what to do and hold no token. What only publishers meet is in `invdpo.hub`.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def hub_failure(
     elif isinstance(error, errors.LocalTokenNotFoundError):
         text = f"not logged in to the Hub: {LOGIN}."
     elif isinstance(error, errors.HFValidationError) and local:
-        text = f"{here}no name that the Hub allows."
+        text = f"{here}not a name that the Hub allows."
     elif isinstance(error, errors.HfHubHTTPError):
         text = _refusal(error)
     elif isinstance(error, OSError) and (error.filename or error.errno in FULL + READ_ONLY):
@@ -95,13 +95,13 @@ def not_found(kind: Kind | None, revision: str | None = None) -> str:
     """Words for a repository that is not there, or is somebody's private one."""
     at = f" with a revision {revision!r}" if revision else ""
     return (
-        f"no such {NOUNS[kind]} on the Hub{at}, or none that you may see. "
-        f"Check the name; if it is private, {LOGIN}."
+        f"no such {NOUNS[kind]} on the Hub{at}, or no access to it. Check the name; if it is "
+        f"private, {LOGIN}."
     )
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """What an upload's thread or a download failed of: the outer error only tells that it did."""
+    """What an upload's thread or a download failed of: the outer error only says that it did."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     while error.__cause__ is not None and (
@@ -132,9 +132,9 @@ def _refusal(error: BaseException) -> str:
     status, words = getattr(getattr(error, "response", None), "status_code", 0), hub_words(error)
     meanings = {
         401: f"the Hub refused the token (401): {LOGIN}.",
-        403: f"no right to read there ({words}). Use a token that may read it.",
-        404: "not on the Hub, or not to be seen with this token.",
-        429: "the Hub takes no more requests for now (429). Wait some minutes and try again.",
+        403: f"no read access ({words}). Use a token with read access.",
+        404: "not on the Hub, or this token has no access to it.",
+        429: "the Hub's rate limit is reached (429). Wait some minutes and try again.",
     }
     return meanings.get(status, f"the Hub failed ({status}: {words}). Try again later.")
 
@@ -145,9 +145,9 @@ def _unreachable(error: BaseException, local: bool) -> str:
 
     folder = ", or give a folder" if local else ""
     if isinstance(error, OfflineModeIsEnabled):
-        return f"HF_HUB_OFFLINE is set, so the Hub can't be asked. Unset it{folder}."
+        return f"HF_HUB_OFFLINE is set, so the Hub can't be used. Unset it{folder}."
     endpoint = without_secrets(constants.ENDPOINT)
     return (
-        f"the Hub can't be reached at {endpoint} ({describe_error(error)}).\n"
-        f"Check the network, and HF_ENDPOINT if you set it{folder}."
+        f"the Hub can't be reached at {endpoint} ({describe_error(error)}).\nCheck the network, "
+        f"and HF_ENDPOINT if it is set{folder}."
     )

@@ -4,7 +4,7 @@ The whole product reads an image by one rule, which is what a viewer shows on a 
 
 - **Formats**: those of `SUFFIXES`, up to the sizes below. Others are refused, for Pillow reads some
   by starting other programs.
-- **Pixels**: all of them, or none: a file that is cut short is refused.
+- **Pixels**: all of them, or none: a truncated file is refused.
 - **Animations, several pages**: the first image.
 - **Way up**: as EXIF in the file's head says, if it can be read.
 - **Colours**: sRGB. An embedded ICC profile is applied by LittleCMS (perceptual intent); one that
@@ -61,7 +61,7 @@ MAX_PIXELS = 64_000_000
 MAX_SIDE = 32_768
 """Anything wider or higher is no image, however few pixels it has."""
 ORIENTATION = 0x0112
-"""EXIF's tag: 1 is upright, 2 to 4 are mirrored or upside down, 5 to 8 lie on a side."""
+"""EXIF's tag: 1 is upright, 2 to 4 are mirrored or upside down, 5 to 8 are turned on a side."""
 PNG = b"\x89PNG\r\n\x1a\n"
 SAMPLES, SIGNED = 339, 2
 """A tag of TIFF: how its numbers are meant, and a value of it."""

@@ -40,8 +40,8 @@ class FolderLock:
     ) -> None:
         """`work` is what its holder does, in words, and `other` what someone refused could use.
 
-        With `beside` the lock lies beside the folder, which may then be replaced as a whole. With
-        `signs`, paths of which a folder of this work has one, a folder that holds other things and
+        With `beside` the lock is beside the folder, which may then be replaced entirely. With
+        `signs`, paths of which a folder of this work has one, a folder that holds other files and
         none of them is refused with a `WorkspaceError` on entering.
 
         Raises `ConfigError` when `~` was not expanded: whoever tidies up after it could lose all.
@@ -66,7 +66,10 @@ class FolderLock:
             except OSError as error:
                 if error.errno not in LOCKLESS:
                     raise
-                log.warning(f"{self.folder}: its disk knows no locks: use it with one command.")
+                log.warning(
+                    f"{self.folder}: its disk does not support locks: run only one command at a "
+                    "time in it."
+                )
                 return
             try:
                 self._holder.write_text(str(os.getpid()))
@@ -89,8 +92,8 @@ class FolderLock:
             return
         names = sorted(entry.name for entry in self.folder.iterdir() if entry.name[0] != ".")
         if names and not any((self.folder / sign).exists() for sign in self.signs):
-            text = f"{self.folder}: holds other things, {names[0]} first, so nothing is written"
-            raise WorkspaceError(f"{text} there. Give a folder that is new.")
+            text = f"{self.folder}: holds other files, such as {names[0]}, so nothing is written"
+            raise WorkspaceError(f"{text} there. Give a new folder.")
 
     def _held_by(self) -> str:
         """Who holds the lock; it may not have written its number yet."""

@@ -21,7 +21,7 @@ from invdpo.schemas.io.text import describe_error, quote
 
 INDEX = "model_index.json"
 DECISIVE = {".safetensors", ".json", ".txt", ".model", ".jinja"}
-"""Endings of the files that decide what a pipeline draws."""
+"""Endings of the files that decide what a pipeline generates."""
 TRAINING_REPORT = "training.json"
 BESIDE_MODELS = ("checkpoints", "evaluation", "pictures", "state")
 """Folders that a training and an evaluation leave in the folder of a model that was tuned."""
@@ -34,10 +34,10 @@ PATHS = re.compile(r"[/\\:\0]|^\.")
 LISTED = 8
 """Files that an error names."""
 WAY_OUT = (
-    "Give a diffusers folder with safetensors. Of one file, diffusers makes it: "
+    "Give a diffusers folder with safetensors. To convert a single file: "
     "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER), with "
-    "StableDiffusionXLPipeline for SDXL, StableDiffusion3Pipeline, FluxPipeline and so on. (Files "
-    "of a transformer alone need their family's other components beside them.)"
+    "StableDiffusionXLPipeline for SDXL, StableDiffusion3Pipeline, FluxPipeline and so on. "
+    "(Files of a transformer alone need their family's other components beside them.)"
 )
 
 
@@ -84,8 +84,8 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = folder / INDEX
     index = read_settings(path)
     if outside := [name for name in index if PATHS.search(name)]:
-        text = f"{path}: {quote(outside[0])} is no name of a component"
-        raise ModelError(f"{text}; a model's index must not lead out of its folder.")
+        text = f"{path}: {quote(outside[0])} is not a valid name of a component"
+        raise ModelError(f"{text}; a model's index must not refer to other folders.")
     return index
 
 
@@ -111,7 +111,7 @@ def read_settings(path: Path) -> dict[str, Any]:
 
 
 def folder_revision(folder: Path) -> str:
-    """A hash over weights, configurations and vocabularies; the same wherever the folder lies.
+    """A hash over weights, configurations and vocabularies; the same wherever the folder is.
 
     It is the `revision` of tables and datasets, and covers all components of a pipeline. What a
     training leaves beside the model it wrote is no part of it. The trainer's `hash_components`
@@ -130,5 +130,5 @@ def _no_index(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir())
     found = ", ".join(names[:LISTED]) or "nothing"
     single = any(Path(name).suffix.lower() in SINGLE_FILES for name in names)
-    text = f"{folder}: no {INDEX}, so no diffusers folder; found: {found}."
+    text = f"{folder}: no {INDEX}, so this is not a diffusers folder; found: {found}."
     return f"{text} {WAY_OUT}" if single else text

@@ -77,8 +77,8 @@ def check_sizes(
                 raise DataError(f"{text}{MOST_PACKED} times as many. Write it uncompressed.")
             packed += small
     if values > max(MOST_EQUAL, packed):
-        found = f"{values:,} values in {format_bytes(packed)}, so nearly all are equal"
-        raise DataError(f"{path}: {found}. Keep one of each.")
+        found = f"{values:,} values in {format_bytes(packed)}, so nearly all of them are equal"
+        raise DataError(f"{path}: {found}. Keep one row of each.")
 
 
 def _chunks(
@@ -97,7 +97,7 @@ def iter_records(path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]
 
 
 @contextmanager
-def parquet_errors(path: Path, remedy: str = "Make it again.") -> Iterator[None]:
+def parquet_errors(path: Path, remedy: str = "Remake it.") -> Iterator[None]:
     """Raise `DataError` for a file that can't be read as Parquet; `remedy` says what to do."""
     try:
         yield

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @lru_cache(maxsize=1)
 def machine() -> str:
-    """What tells machines, and containers that can't see each other's processes, apart."""
+    """What distinguishes machines, and containers that can't see each other's processes."""
     facts = [socket.gethostname()]
     with suppress(OSError):
         facts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())

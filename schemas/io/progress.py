@@ -16,11 +16,11 @@ EVERY = 30.0
 """Seconds between two lines."""
 
 Tick = Callable[[int], object]
-"""Is told how many more rows are done."""
+"""Called with how many more rows are done."""
 
 
 class Progress(Protocol):
-    """What a task tells of itself."""
+    """What a task reports of itself."""
 
     def update(self, n: int = 1) -> object:
         """So many more units are done."""

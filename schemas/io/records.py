@@ -1,7 +1,7 @@
 """The one reader of prompt files: texts, and records of tables with texts in a column.
 
 A file's ending says what it is: `.jsonl` and `.ndjson` hold a record or a text a line, `.json` a
-list of them, `.csv` and `.tsv` a heading and rows, `.parquet` a table, and plain text one a line.
+list of them, `.csv` and `.tsv` a heading and rows, `.parquet` a table, and plain text one per line.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROMPT_COLUMNS = ("prompt", "caption_ori", "caption")
 """Columns of prompts if none is configured; the first that is there is taken."""
 MOST_COLUMNS = 40
 """Columns that an error names."""
-FORMATS = "text with one prompt a line, .jsonl, .ndjson, .json, .csv, .tsv or .parquet"
+FORMATS = "text with one prompt per line, .jsonl, .ndjson, .json, .csv, .tsv or .parquet"
 
 
 class Entry(NamedTuple):
@@ -84,7 +84,7 @@ def read_prompts(path: Path) -> list[str]:
         raise DataError(f"{path}: can't be read ({os_reason(error)}).") from None
     prompts = [_prompt(path, entry) for entry in read_entries(path, data, _prompt_columns(path))]
     if not any(prompts):
-        raise DataError(f"{path}: no prompts in it; give one a line.")
+        raise DataError(f"{path}: no prompts in it; write one per line.")
     return [prompt for prompt in prompts if prompt]
 
 
@@ -102,11 +102,11 @@ def find_column(columns: Sequence[str], configured: str | None, where: object) -
 
 
 def _each_once(check: CheckColumns, path: Path, columns: Sequence[str]) -> Sequence[str]:
-    """The wanted columns. Raises `DataError` for one that stands twice: which one is meant?"""
+    """The wanted columns. Raises `DataError` for one that occurs twice: which one is meant?"""
     wanted = check(columns)
     if twice := [name for name in wanted if name and columns.count(name) > 1]:
-        text = f"{path}: the column {quote(twice[0])} stands twice"
-        raise DataError(f"{text}. Rename or leave out one of them.")
+        text = f"{path}: the column {quote(twice[0])} occurs twice"
+        raise DataError(f"{text}. Rename or remove one of them.")
     return wanted
 
 
@@ -123,7 +123,7 @@ def _prompt(path: Path, entry: Entry) -> str:
     if isinstance(value, Mapping):
         value = value[find_column(list(value), None, where)]
     if entry.error or not isinstance(value, str):
-        raise DataError(f"{where}: {entry.error or 'the prompt is no text'}.")
+        raise DataError(f"{where}: {entry.error or 'the prompt is not a text'}.")
     return value.strip()
 
 
@@ -154,7 +154,9 @@ def _json(text: str, path: Path) -> Any:
     try:
         return read_json(text, path, max_bytes=None, halves=True)
     except DocumentError as error:
-        remedy = " If it has one record a line, call it .jsonl." * ("Extra data" in str(error))
+        remedy = " If it has one record per line, rename it to .jsonl." * (
+            "Extra data" in str(error)
+        )
         raise DataError(f"{error}{remedy}") from None
 
 

@@ -60,13 +60,13 @@ def show_name(name: str) -> str:
 
 
 def holds_secrets(url: str) -> bool:
-    """Whether an address has a user, a password or a query, where keys stand."""
+    """Whether an address has a user, a password or a query, which may hold keys."""
     parts = urlsplit(url)
     return "@" in parts.netloc or bool(parts.query)
 
 
 def redact_paths(text: str) -> str:
-    """The text with absolute paths cut to their last part; relative ones stay."""
+    """The text with absolute paths shortened to their last part; relative ones stay."""
     path = PurePath(text)
     whole = path.is_absolute() and path.name and "\n" not in text and ": " not in text
     return path.name if whole else FOLDERS.sub("", text)

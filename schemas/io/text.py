@@ -56,7 +56,7 @@ def quote(value: object) -> str:
 
 
 def shorten(text: str) -> str:
-    """A text as an error shows it: printable, and cut where it is too long."""
+    """A text as an error shows it: printable, and shortened where it is too long."""
     text = whole_characters(printable(text[: MAX_QUOTED + 1]))
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from invdpo.schemas.errors import DataError
 
 TEXT_SUFFIXES = ("", ".txt", ".prompts", ".md")
-"""Files of plain text; the empty one stands for a name without ending."""
+"""Files of plain text; the empty one means a name without ending."""
 ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16's, with which it begins
@@ -22,12 +22,12 @@ ENCODINGS = (
 POINTER = b"version https://git-lfs.github.com/"
 """How Git LFS begins the file that it leaves where it was not asked for the content."""
 NO_TEXT = (
-    (b"\x1f\x8b", "compressed by gzip: unpack it"),
-    *((b"BZh%d1AY&SY" % level, "compressed by bzip2: unpack it") for level in range(1, 10)),
-    (b"\xfd7zXZ\0", "compressed by xz: unpack it"),
-    (b"PK\x03\x04", "a zip archive: unpack it"),
-    (b"\x28\xb5\x2f\xfd", "compressed by zstd: unpack it"),
-    (b"PAR1", "a Parquet file: give its name the ending .parquet"),
+    (b"\x1f\x8b", "compressed by gzip; unpack it first"),
+    *((b"BZh%d1AY&SY" % level, "compressed by bzip2; unpack it first") for level in range(1, 10)),
+    (b"\xfd7zXZ\0", "compressed by xz; unpack it first"),
+    (b"PK\x03\x04", "a zip archive; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd; unpack it first"),
+    (b"PAR1", "a Parquet file; rename it to end in .parquet"),
 )
 """How files begin that are no text, and what to do."""
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -43,7 +43,7 @@ def require_suffix(path: Path, allowed: Sequence[str]) -> str:
         return suffix
     names = ", ".join(name or "no ending" for name in allowed)
     found = f"the ending {suffix}" if suffix else "no ending"
-    raise DataError(f"{path}: {found} says nothing that is read. Allowed: {names}. Rename it.")
+    raise DataError(f"{path}: {found} is not supported. Allowed: {names}. Rename it.")
 
 
 def decode_text(data: bytes, path: object) -> str:
@@ -54,7 +54,7 @@ def decode_text(data: bytes, path: object) -> str:
     refuse_pointer(data, path)
     for start, problem in NO_TEXT:
         if data.startswith(start):
-            raise DataError(f"{path}: no text but {problem} first.")
+            raise DataError(f"{path}: not text but {problem}.")
     encoding = next((name for mark, name in ENCODINGS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding).replace("\ufeff", "")
@@ -63,12 +63,12 @@ def decode_text(data: bytes, path: object) -> str:
         text = f"not {encoding.upper().removesuffix('-SIG')} at byte {error.start} (line {line})"
         raise DataError(f"{path}: {text}. Save the file as UTF-8.") from None
     if (position := text.find("\0")) >= 0:
-        raise DataError(f"{path}: no text (character {position} is zero). Save it as UTF-8.")
+        raise DataError(f"{path}: not text (character {position} is zero). Save it as UTF-8.")
     return text
 
 
 def refuse_pointer(data: bytes, path: object) -> None:
-    """Raise `DataError` for what stands in place of a file that Git LFS keeps elsewhere."""
+    """Raise `DataError` for a pointer to a file that Git LFS keeps elsewhere."""
     if data.startswith(POINTER):
         text = f"{path}: a pointer of Git LFS, not the file itself"
         raise DataError(f"{text}. Fetch the files of its repository: git lfs pull")

@@ -1,6 +1,6 @@
 """Whether weights fill a model: libraries make up what a file lacks and drop what it holds beside.
 
-Both are told as warnings that nobody reads, and then random numbers judge or draw.
+Libraries only warn of both, nobody reads it, and then random numbers judge or generate.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from invdpo.schemas.errors import ModelError
 COMPUTED = re.compile(r"(?:^|\.)(?:position_ids|rotary_emb\.inv_freq|num_batches_tracked)$")
 """Buffers that older versions of the libraries saved, and that all of them compute."""
 OTHER_TOWER = re.compile(r"^(?:vision_model|visual_projection|text_projection|logit_scale)\b")
-"""What a whole CLIP holds beside its text encoder."""
+"""What a complete CLIP holds beside its text encoder."""
 NAMED = 3
 """Keys that an error names."""
 
@@ -33,14 +33,14 @@ def check_loaded(source: object, info: Mapping[str, Any], model: object = None) 
     missing = [key for key in info["missing_keys"] if not COMPUTED.search(key)]
     misfits = [key if isinstance(key, str) else key[0] for key in info.get("mismatched_keys", ())]
     _refuse(source, "lacks", missing)
-    _refuse(source, "holds in another size", misfits)
-    _refuse(source, "holds, beside what is wanted,", extra)
+    _refuse(source, "has in another shape:", misfits)
+    _refuse(source, "has additional tensors:", extra)
 
 
 def _refuse(source: object, what: str, keys: Iterable[str]) -> None:
     if names := sorted(keys):
         listed = ", ".join(names[:NAMED])
         raise ModelError(
-            f"{source}: {what} {listed} ({len(names)} in all). Give the weights of this "
-            "very architecture, whole."
+            f"{source}: {what} {listed} ({len(names)} in all). Give the complete weights of "
+            "exactly this architecture."
         )

@@ -90,7 +90,7 @@ class ColumnLayout:
             n for n in (*self.columns, *self.optional, *self.others) if schema.names.count(n) > 1
         ]
         if twice:
-            return f"column {', '.join(twice)} stands twice"
+            return f"column {', '.join(twice)} occurs twice"
         wrong = (
             f"column {name} is {schema.field(name).type}, expected {kind.name}"
             for name, kind in self.columns.items()

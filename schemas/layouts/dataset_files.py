@@ -84,9 +84,7 @@ class DatasetFiles:
 
     def _resolve(self, text: str, where: str) -> Path:
         if "://" in text:
-            raise DataError(
-                f"{self.root}: {where}: {text!r} is an address. Download it beforehand."
-            )
+            raise DataError(f"{self.root}: {where}: {text!r} is a URL. Download it first.")
         climbs = os.path.normpath(text).split(os.sep)[0] == os.pardir
         try:
             target = (self.root / text).resolve()
@@ -94,8 +92,9 @@ class DatasetFiles:
             target = None
         if Path(text).is_absolute() or climbs or not (target and self._contains(target)):
             raise DataError(
-                f"{self.root}: {where}: {text!r} leads out of the dataset, where nothing is read. "
-                "Put the image into the folder, and its path relative to the folder into the row."
+                f"{self.root}: {where}: {text!r} is outside the dataset, where no files are "
+                "read. Put the image into the folder, and its path relative to the folder into "
+                "the row."
             )
         return target
 

@@ -54,7 +54,7 @@ class FolderLayout:
         if any(_all_sides(files, split) for split in SPLITS):
             return None
         single = [n for names in FOLDER_PAIRS for n in names if (files.root / n).is_dir()]
-        return f"{single[0]}/ stands alone" if single else "there are no such folders"
+        return f"{single[0]}/ has no counterpart" if single else "there are no such folders"
 
     def rows(self, files: DatasetFiles, split: str) -> Iterator[Row]:
         """A row for every name on either side, for captions alone, and for folders inside."""

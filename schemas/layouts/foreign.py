@@ -63,18 +63,18 @@ def _convert(form: str, command: str, where: str, load: str, revision: str | Non
     arguments = [where, revision] if revision else [where]
     named = ", revision=sys.argv[2]" if revision else ""
     line = command.format(load=load, where=shlex.join(arguments), revision=named)
-    return f"These are {form}. Turn them into Parquet, and give the folder `pairs`:\n  {line}"
+    return f"Found {form}. Convert it to Parquet, and give the folder `pairs`:\n  {line}"
 
 
 def _name_folder(nested: Sequence[str], where: str, on_hub: str | None) -> str:
     """`on_hub` has the repository as the Hub's command takes it."""
     first = next((name for name in nested if "train" in name.split("/")[-1]), nested[0])
-    text = f"Parquet files lie in folders inside ({', '.join(nested[:4])}). "
+    text = f"The Parquet files are in subfolders ({', '.join(nested[:4])}). "
     if on_hub is None:
         return f"{text}Give one of these folders: {where}/{first}"
     include = shlex.quote(f"{first}/*")
     fetch = f"hf download {on_hub} --repo-type dataset --include {include} --local-dir pairs"
-    return f"{text}Fetch one, and give the folder `pairs/{first}`:\n  {fetch}"
+    return f"{text}Download one, and give the folder `pairs/{first}`:\n  {fetch}"
 
 
 def _is_table(path: PurePosixPath) -> bool:

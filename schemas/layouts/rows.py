@@ -36,13 +36,13 @@ class Row:
     image_ids: tuple[object, object] = (None, None)
     """Of chosen and rejected, where the layout has some."""
     models: tuple[object, object] = (None, None)
-    """That drew chosen and rejected, where the layout names them."""
+    """That generated chosen and rejected, where the layout names them."""
     margin: float | None = None
-    """How far the scores of both are apart, where the layout tells."""
+    """How far the scores of both are apart, where the layout has it."""
     seeds: tuple[int | None, int | None] = (None, None)
-    """Of chosen and rejected, where the layout tells."""
+    """Of chosen and rejected, where the layout has them."""
     revisions: tuple[str | None, str | None] = (None, None)
-    """Of the models that drew chosen and rejected."""
+    """Of the models that generated chosen and rejected."""
     others: Mapping[str, object] = field(default_factory=dict)
     """Values of further columns, where somebody asked for them."""
     reason: str | None = None

@@ -25,7 +25,7 @@ from tests.curate.tiny import LENGTH, tiny_config
 LONG = "a red circle and a blue square, " * 45
 """360 tokens and more, of any encoder."""
 OPTIONS = RunOptions(progress=False)
-NOTE = "2 prompts were longer than the text encoder takes and cut"
+NOTE = "2 prompts were longer than the text encoder allows and truncated"
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_counted_told_once_and_recorded(
     steps.pair(ws, config, OPTIONS)
     assert dataset_facts(DatasetFolder(ws.dataset_dir))["cut"] == {"clip": 2, "images": 2}
     card = (ws.dataset_dir / "README.md").read_text()
-    assert "and cut: 2 for `clip`, 2 for `images`" in card
+    assert "and truncated: 2 for `clip`, 2 for `images`" in card
 
 
 def test_nothing_is_said_where_none_is_cut(config: Config, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_nothing_is_said_where_none_is_cut(config: Config, tmp_path: Path) -> No
     assert [result.notes for result in generate_and_score(ws, config)] == [(), ()]
     steps.pair(ws, config, OPTIONS)
     assert dataset_facts(DatasetFolder(ws.dataset_dir))["cut"] == {}
-    assert "and cut:" not in (ws.dataset_dir / "README.md").read_text()
+    assert "and truncated:" not in (ws.dataset_dir / "README.md").read_text()
 
 
 def test_evaluation_tells_of_them(

@@ -64,10 +64,10 @@ def test_a_pairing_without_a_pair_says_why(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError) as error:
         steps.pair(ws, changed, RunOptions(progress=False, overwrite=True))
-    assert "No pair came out" in str(error.value)
+    assert "No pair was found" in str(error.value)
     assert "no two candidates that the policy lets meet: 6" in str(error.value)
     assert "there would be 0: choose another --policy" in str(error.value)
-    assert ".report.json says why" not in str(error.value)
+    assert ".report.json for the reasons" not in str(error.value)
 
 
 def test_a_margin_too_large_is_told_with_the_largest(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_prompts_without_a_graph_are_named_when_no_pair_comes_out(
     steps.annotate(ws, config, OPTIONS)
     steps.score(ws, config, OPTIONS)
     with pytest.raises(
-        DataError, match="composition could not judge 4 of 4: 4 x no intended scene"
+        DataError, match="composition could not score 4 of 4: 4 x no intended scene"
     ):
         steps.pair(ws, config, OPTIONS)
 

@@ -81,7 +81,9 @@ def test_reviews_are_applied_and_decide_the_pairs(ws: Workspace) -> None:
     assert pair(ws).made == COUNT
     first = ends(ws)
     drop, flip, keep, *_ = first
-    with pytest.raises(DataError, match=r"reviews\.parquet: no such file, so there are no reviews"):
+    with pytest.raises(
+        DataError, match=r"reviews\.parquet: no such file, so there are no decisions"
+    ):
         pair(ws, reviews=True, overwrite=True)
     write_reviews(ws, **{drop: "drop", flip: "flip", keep: "keep"})
     with pytest.raises(WorkspaceError, match=r"reviews\.content: nothing in the workspace"):
@@ -113,7 +115,7 @@ def test_scores_that_do_not_fit_the_candidates_are_refused(ws: Workspace) -> Non
     with pytest.raises(DataError, match=r"scores of clip lack 3 candidates \(c00, c01, c02\)"):
         pair(ws)
     write_scores(ws, "clip", {f"c{n}{k}": 1.0 for n in range(COUNT + 1) for k in range(EACH)})
-    with pytest.raises(DataError, match="scores of clip hold 3 rows that are no candidates"):
+    with pytest.raises(DataError, match="scores of clip have 3 rows that are not candidates"):
         pair(ws)
     wrong = ws.read_table(ws.scores_dir("clip")).append_column("stars", [[5] * (COUNT + 1) * EACH])
     made = MADE | {"score": {"scorer": "clip"}}
@@ -142,7 +144,7 @@ def test_a_table_without_one_of_its_columns_is_named(
     pq.write_table(renamed, ws.root / path)
     with pytest.raises(WorkspaceError) as error:
         pair(ws)
-    assert f"{path}: damaged, or no table of invdpo (no column {column})" in str(error.value)
+    assert f"{path}: damaged, or not a table of invdpo (no column {column})" in str(error.value)
     assert f"Remake it: invdpo curate {remade} {ws.root} --repair" in str(error.value)
     assert not ws.pairs_path.exists()
 
@@ -202,13 +204,13 @@ def test_a_validation_split_unlike_the_one_asked_for_is_told(ws: Workspace) -> N
     same = pa.Table.from_pylist([row | {"graph": graph} for row in rows], PROMPTS)
     write_part(ws.prompts_path, same, UP)
     notes = pair(ws).notes
-    told = "0.0% of the prompts are held out, 50.0% asked for; 100% of them hang together"
+    told = "0.0% of the prompts are held out, 50.0% asked for; 100% of them are connected"
     assert any(told in note for note in notes)
     assert len(pair(ws, overwrite=True, split_by="prompt").notes) == 1
 
 
 def test_too_large_a_target_leaves_a_report_that_says_what_costs_most(ws: Workspace) -> None:
-    with pytest.raises(DataError, match=r"7 pairs were asked for, 0 were found"):
+    with pytest.raises(DataError, match=r"7 pairs were requested, 0 were found"):
         pair(ws, target_pairs=7, min_margin=9)
     report = json.loads(ws.report_path.read_text())
     assert report["costs"] == {"min_margin": COUNT}

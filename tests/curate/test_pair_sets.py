@@ -164,5 +164,5 @@ def test_a_comparison_counts_what_sets_share(work: Path) -> None:
 
 
 def test_one_set_is_no_comparison(work: Path) -> None:
-    with pytest.raises(DataError, match=r"two sets of pairs or more; there is: \(no name\)"):
+    with pytest.raises(DataError, match=r"two or more sets of pairs; found: \(no name\)"):
         compare_sets(Workspace(work))

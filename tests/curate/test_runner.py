@@ -112,7 +112,9 @@ def test_other_configuration_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_parts_too_many_are_refused_and_overwritten(tmp_path: Path) -> None:
     run(tmp_path)
-    with pytest.raises(WorkspaceError, match=r"part-00002\.parquet.*no longer has \(2 in all\)"):
+    with pytest.raises(
+        WorkspaceError, match=r"part-00002\.parquet.*no longer in the input \(2 in all\)"
+    ):
         run(tmp_path, count=2)
     assert run(tmp_path, RunOptions(overwrite=True, progress=False), count=2).resumed == 6
     assert len(list_parts(tmp_path)) == 2

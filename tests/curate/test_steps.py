@@ -196,11 +196,11 @@ def test_pairs_and_data_set(model: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_too_few_pairs(made: Workspace, model: Path) -> None:
     config = tiny_config(model, pair=LENIENT | {"target_pairs": 500})
-    with pytest.raises(DataError, match=r"(?s)500 pairs were asked for.*invdpo report"):
+    with pytest.raises(DataError, match=r"(?s)500 pairs were requested.*invdpo report"):
         run(steps.pair, made, config, OVERWRITE)
     assert made.report_path.exists()
     planned = run(steps.pair, made, config, RunOptions(overwrite=True, dry_run=True))
-    assert planned.notes[0].startswith("500 pairs were asked for")
+    assert planned.notes[0].startswith("500 pairs were requested")
 
 
 def test_pairs_need_scores(made: Workspace, model: Path) -> None:
@@ -216,7 +216,7 @@ def test_prompt_file_with_bad_lines(tmp_path: Path, model: Path) -> None:
     for _ in range(2):
         result = run(steps.make_prompts, ws, config)
         assert result.rejections == {"longer than 10,000 characters": 1}
-        assert result.notes[0] == "1 doubled prompts dropped"
+        assert result.notes[0] == "1 duplicate prompts dropped"
         assert result.notes[1] == "2 distinct prompts found, 12 asked for"
     result = run(steps.generate, ws, config)
     assert (result.made, result.rejected) == (4, 2)

@@ -153,15 +153,15 @@ def test_the_hub_takes_the_metadata_of_data_sets(stats: dict[str, Any]) -> None:
 
 def test_a_held_out_scorer_and_people_are_told() -> None:
     card = render_dataset_card(WHOLE)
-    assert "| held out | `clip`: took no part in choosing |" in card
-    assert "people decided on some of them" in card
+    assert "| held out | `clip`: not used to choose pairs |" in card
+    assert "people reviewed some of them" in card
     assert "| `clip` | held out | 0.000 | 0.300 | 0.200 | – | 0.125 |" in card
 
 
 def test_imported_pairs_claim_nothing_that_was_not_seen() -> None:
     card = render_dataset_card(DATASET | {"models": [], "scorers": [], "origin": "From elsewhere."})
     assert "From elsewhere." in card
-    assert "No prompt stands in both splits" in card
+    assert "No prompt is in both splits" in card
     assert "related prompts" not in card
     assert "language" not in head(card)
 

@@ -66,7 +66,7 @@ def test_figures(result: TrainResult) -> None:
         "validation loss at that step": "0.69",
         "reward accuracy, the last batch": "0.625",
         "reward margin, the last batch": "0.01235",
-        "reward accuracy, validation pairs, last look": "0.75",
+        "reward accuracy, validation pairs, last validation": "0.75",
     }
 
 

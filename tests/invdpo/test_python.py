@@ -57,7 +57,7 @@ def test_every_block_runs(
     card = names["work"].show(names["pairs"]["pair_id"][0])
     assert card._repr_html_().count("data:image/png;base64,") == 2
     printed = capsys.readouterr().out
-    assert "score.scorer: unknown key; allowed here: scorers, annotator" in printed
+    assert "score.scorer: unknown key; allowed: scorers, annotator" in printed
     assert printed.endswith("embedded 0.0\n1\n")
 
 
@@ -114,14 +114,19 @@ def test_a_pair_is_shown_with_its_text_escaped(tables: Any) -> None:
     assert "'x'" not in html
     assert "✓ right" in html
     assert "✗ wrong" in html
-    with pytest.raises(invdpo.DataError, match=r"'0': no pair has this id; \d+ do have one"):
+    with pytest.raises(
+        invdpo.DataError,
+        match=r"'0': no pair has this id; the column `pair_id` of pairs\(\) lists all \d+",
+    ):
         pair_card(tables, "0", "shapes")
 
 
 def test_what_is_wrong_is_told(tables: Any) -> None:
     with pytest.raises(invdpo.ConfigError, match="found 'draw'; allowed: prompts, generate, ann"):
         invdpo.Workspace(tables.root).run("draw")
-    with pytest.raises(invdpo.ConfigError, match="config: found dict; expected sections"):
+    with pytest.raises(
+        invdpo.ConfigError, match="config: found dict; expected a mapping of sections"
+    ):
         invdpo.Workspace(tables.root, {"num_prompts": 8})  # type: ignore[dict-item]
 
 

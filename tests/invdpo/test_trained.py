@@ -82,7 +82,7 @@ def test_a_base_that_was_moved_is_named(pipeline: Path, tmp_path: Path) -> None:
     old = Path(shutil.copytree(pipeline, tmp_path / "old"))
     tuned = write_report(tmp_path / "tuned", old)
     new = old.rename(tmp_path / "new")
-    with pytest.raises(ModelError, match="--model FOLDER, where it lies now"):
+    with pytest.raises(ModelError, match="--model FOLDER, with the folder where it is now"):
         base_of(tuned)
     assert base_of(tuned, new) == BaseModel(str(new))
 
@@ -104,7 +104,7 @@ def test_a_base_whose_files_changed_is_refused(pipeline: Path, tmp_path: Path) -
     tuned = write_report(tmp_path / "tuned", model)
     settings = model / "scheduler" / "scheduler_config.json"
     settings.write_text(settings.read_text() + "\n")
-    with pytest.raises(ConfigError, match="whose files are others now"):
+    with pytest.raises(ConfigError, match="whose files have changed"):
         base_of(tuned)
 
 
@@ -127,7 +127,7 @@ def test_without_a_report_the_base_must_be_named(pipeline: Path, tmp_path: Path)
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"config": 1, "model": "x"}', "[" * 9000])
 def test_a_file_that_is_no_report_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "training.json").write_text(text)
-    with pytest.raises(DataError, match=r"training\.json: no report of a training"):
+    with pytest.raises(DataError, match=r"training\.json: not a report of a training"):
         read_training(tmp_path)
 
 
@@ -142,7 +142,9 @@ def test_trainings_that_went_on_from_themselves_end(pipeline: Path, tmp_path: Pa
     assert prompts_seen(training) == {"train": {"a", "b"}}
     for folder, other in (("a", "b"), ("b", "a")):
         change_config(tmp_path / folder, model=str(tmp_path / other))
-    with pytest.raises(DataError, match=r"training\.json: found it to be tuned, .* from itself"):
+    with pytest.raises(
+        DataError, match=r"training\.json: its chain of base models leads back to itself"
+    ):
         base_of(tmp_path / "a")
 
 
@@ -163,7 +165,7 @@ def test_a_report_whose_names_are_none_is_none(
 ) -> None:
     write_report(tmp_path, pipeline)
     change_config(tmp_path, **config)
-    with pytest.raises(DataError, match=r"training\.json: no report of a training"):
+    with pytest.raises(DataError, match=r"training\.json: not a report of a training"):
         read_training(tmp_path)
 
 

@@ -27,4 +27,4 @@ def test_images_of_another_model_want_a_model_by_name(tmp_path: Path) -> None:
     assert require_model(dataset, named, Path("out")) is None
     own = load_config(None, {"generate": {"model": "embedded"}})
     assert require_model(dataset, own, Path("out")) is None
-    assert "embedded one is tuned" in str(require_model("a/b", Config(), Path("out")))
+    assert "embedded model is tuned" in str(require_model("a/b", Config(), Path("out")))

@@ -136,7 +136,7 @@ def test_several_remote_scorers_stand_side_by_side() -> None:
     [
         ("length", {"length": {"sale": 2}}, r"'length': one error.*\n  sale: unknown key; allowed"),
         ("length", {"length": {"scale": 0}}, r"scale: found 0; input should be greater than 0"),
-        ("one", {"one": {"use": "remote", "url": "x"}}, r"url: unknown key; allowed here: scorers"),
+        ("one", {"one": {"use": "remote", "url": "x"}}, r"url: unknown key; allowed: scorers"),
     ],
 )
 def test_wrong_options_are_told(package: Path, name: str, plugins: Any, text: str) -> None:
@@ -153,7 +153,7 @@ def test_wrong_options_are_told(package: Path, name: str, plugins: Any, text: st
         ("lengths_of_tests:function", "2.5: found a function, expected a class derived from"),
         ("lengths_of_tests:Idle", "lacks __call__; expected a class derived from .*Scorer"),
         ("a b:C", "expected PACKAGE.MODULE:CLASS, or the name of one"),
-        (f"clip={PATH}", "'clip': this is the name of a built-in one"),
+        (f"clip={PATH}", "'clip': this is the name of a built-in scorer"),
     ],
 )
 def test_what_is_no_scorer_is_refused(package: Path, name: str, text: str) -> None:

@@ -103,7 +103,7 @@ def test_problems() -> None:
     items = (Item(item_id=1, label="a"), Item(item_id=1, label="b"))
     graph = SceneGraph(items=items, relations=(Relation(item1=1, relation="on", item2=9),))
     assert graph.problems() == [
-        "item_id 1 stands 2 times",
+        "item_id 1 occurs 2 times",
         "relation 'on' names item 9, which does not exist",
     ]
     assert SceneGraph.from_dict(SMALL).problems() == []

@@ -154,9 +154,9 @@ def test_what_cannot_be_weighed_is_refused(config: TrainConfig, tmp_path: Path) 
     config = config.model_copy(update={"box_weight": 9.0})
     adapter = load_adapter(config, CPU)
     write_pairs(tmp_path, "train", [row(0) | graphs("red")], *GRAPHS)
-    with pytest.raises(ConfigError, match="box_weight: nothing tells which boxes"):
+    with pytest.raises(ConfigError, match="box_weight: no source of boxes"):
         read_splits(open_data(tmp_path, config), adapter, config)
-    with pytest.raises(DataError, match=r"no pair to train on has a box.*chosen_graph"):
+    with pytest.raises(DataError, match=r"no training pair has a box.*chosen_graph"):
         read_splits(open_data(tmp_path, config, focus_boxes), adapter, config)
     write_pairs(tmp_path, "train", [row(0) | graphs("red") | {"graph": "[1]"}], *GRAPHS)
     with pytest.raises(DataError, match="row 0, graph"):

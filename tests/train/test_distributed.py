@@ -135,9 +135,9 @@ def test_options_that_processes_cannot_serve(
     config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match="2 processes share the devices"):
+    with pytest.raises(ConfigError, match="2 processes each get a device"):
         start_processes(config.model_copy(update={"device": "cuda:1"}))
-    with pytest.raises(ConfigError, match="float16; with strategy fsdp allowed"):
+    with pytest.raises(ConfigError, match="float16; allowed with strategy fsdp"):
         start_processes(config.model_copy(update={"strategy": "fsdp", "dtype": "float16"}))
     with pytest.raises(ConfigError, match=r"found adafactor.*fsdp"):
         start_processes(config.model_copy(update={"strategy": "fsdp", "optimizer": "adafactor"}))

@@ -31,7 +31,7 @@ def test_a_data_set_is_no_output(config: TrainConfig, dataset: Path, tmp_path: P
     """Its card would be replaced by that of a model."""
     folder = Path(shutil.copytree(dataset, tmp_path / "dataset"))
     before = sorted(folder.rglob("*"))
-    with pytest.raises(WorkspaceError, match=r"dataset: holds other things, .*folder that is new"):
+    with pytest.raises(WorkspaceError, match=r"dataset: holds other files, .*Give a new folder"):
         train(dataset, folder, config, restart=True, progress=False)
     assert sorted(folder.rglob("*")) == before
     assert os.listdir(tmp_path) == ["dataset"]
@@ -56,7 +56,7 @@ def test_weights_to_begin_with_are_not_replaced(
     (output / "state").mkdir(parents=True)
     weights.touch() if weights.suffix else weights.mkdir(parents=True, exist_ok=True)
     own = config.model_copy(update={option: str(weights)})
-    with pytest.raises(ConfigError, match=rf"train\.{option}: .* lies in the output, .*/out"):
+    with pytest.raises(ConfigError, match=rf"train\.{option}: .* is in the output folder, .*/out"):
         train(dataset, output, own, restart=True, progress=False)
     assert (output / "state").is_dir()
 

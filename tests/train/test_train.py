@@ -107,7 +107,7 @@ def test_residual_reference_has_zero_gradient_and_says_so(
     assert all(
         r["grad_norm"] < 1e-2 and r["loss"] == pytest.approx(math.log(2)) for r in lines(result)
     )
-    assert any("zero gradient" in note for note in result.notes)
+    assert any("gradient is exactly zero" in note for note in result.notes)
     assert any("no step beat the base model" in note for note in result.notes)
 
 
@@ -215,7 +215,7 @@ def test_truncated_prompts_are_counted_in_every_run(run: Any, tmp_path: Path) ->
     write_pairs(tmp_path / "data", "train", [row(0), row(1) | long, row(2) | long])
     for name in ("first", "second"):
         notes = run(name, data=tmp_path / "data", max_steps=1).notes
-        assert "1 prompts were longer than the text encoder takes and were cut." in notes
+        assert "1 prompts were longer than the text encoder allows and were truncated." in notes
 
 
 @pytest.mark.parametrize("rows", [[], [row(0, png(1), png(1))], [row(0, b"x", b"y")]])
@@ -246,7 +246,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_step(
 def test_an_unknown_device_is_told(run: Any) -> None:
     """`abacus` is no name, `fpga` one of which torch has a lot to say."""
     for name in ("abacus", "fpga"):
-        text = rf"^device: '{name}' is not there\. Allowed here: auto, cpu\b.*\.$"
+        text = rf"^device: '{name}' is not available\. Available: auto, cpu\b.*\.$"
         with pytest.raises(ConfigError, match=text):
             run(device=name)
 

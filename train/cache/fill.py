@@ -1,4 +1,4 @@
-"""Filling a cache: everything that depends on frozen things is computed once.
+"""Filling a cache: everything that depends on frozen weights is computed once.
 
 Shapes: B images, N inversion steps, M points kept, C x H x W the latent.
 """
@@ -100,7 +100,7 @@ class CacheBuilder:
         self._wait(store)
 
     def _in_order(self, prompts: set[str]) -> list[str | None]:
-        """Those of like length stand together where padding costs room."""
+        """Those of similar length are together where padding costs space."""
         if not self.adapter.lengths_vary:
             return [None, *sorted(prompts)]
         return sorted([None, *prompts], key=lambda prompt: (len(prompt or ""), prompt or ""))
@@ -217,11 +217,11 @@ class CacheBuilder:
         return rows
 
     def _is_straight(self, walk: Walk) -> bool:
-        """Whether its points lie on the straight line from the image to one noise."""
+        """Whether its points are on the straight line from the image to one noise."""
         return self.config.noise == "fresh" or walk.seed is not None
 
     def _noise(self, walks: Sequence[Walk], latent: Tensor) -> Tensor:
-        """Where the straight lines of these walks lead; with fresh noise no such thing is used."""
+        """Where the straight lines of these walks lead; with fresh noise none is used."""
         seeds = [walk.seed for walk in walks if walk.seed is not None]
         return own_noise(seeds, latent) if seeds else torch.zeros_like(latent)
 

@@ -17,7 +17,7 @@ from invdpo.schemas.errors import ModelError
 REMEDIES = {
     torch.float16: "Use --dtype bfloat16 or --dtype float32.",
     torch.bfloat16: "Use --dtype float32.",
-    torch.float32: "Its weights may be damaged: fetch the model again.",
+    torch.float32: "Its weights may be damaged: download the model again.",
 }
 
 

@@ -92,18 +92,20 @@ def ensure_space(need: Lacking, cache: Cache, output: Path, written: int) -> Non
     free = free_bytes(cache.root)
     left = written if _disk(cache.root) == _disk(output) else 0
     if need.bytes and need.bytes + left > free:
-        also = f" ({format_bytes(left)} of them are left for weights and states)" if left else ""
+        also = (
+            f" ({format_bytes(left)} of them are reserved for weights and states)" if left else ""
+        )
         raise WorkspaceError(
             f"{cache.root}: the trajectories of {need.trajectories:,} images need "
-            f"{format_bytes(need.bytes)}, and {format_bytes(free)} are free{also}. "
-            "Free space, name another --cache-dir, keep fewer points "
-            f"(--cache-points, now {cache.kept} each), or smaller ones (--cache-dtype bfloat16)."
+            f"{format_bytes(need.bytes)}, and {format_bytes(free)} are free{also}. Free space, "
+            f"give another --cache-dir, store fewer points (--cache-points, now {cache.kept} "
+            "each), or smaller ones (--cache-dtype bfloat16)."
         )
     free = free_bytes(output)
     if written > free:
         raise WorkspaceError(
-            f"{output}: the weights and states of this training need {format_bytes(written)}, and "
-            f"{format_bytes(free)} are free. Free space, or name another --output."
+            f"{output}: the weights and states of this training need {format_bytes(written)}, "
+            f"and {format_bytes(free)} are free. Free space, or give another --output."
         )
 
 

@@ -51,7 +51,7 @@ class Shard:
                 return {name: file.get_tensor(name) for name in self.shapes}
         except OSError:
             raise WorkspaceError(
-                f"{self.path}: gone while in use. Run again; what is missing is made anew."
+                f"{self.path}: removed while in use. Run again; missing files are computed again."
             ) from None
 
     @property
@@ -129,8 +129,8 @@ class Store:
         )
         if not values.isfinite().all():
             raise WorkspaceError(
-                f"{self.folder}: it holds values that are not finite, which earlier versions kept. "
-                "Remove this folder; what is needed of it is computed again."
+                f"{self.folder}: holds values that are not finite, which earlier versions "
+                "stored. Remove this folder; missing values are computed again."
             )
         return values
 

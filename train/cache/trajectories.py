@@ -44,7 +44,7 @@ class Cache:
     trajectories: Store | None
     """`x` (M, C, H, W), `error_implied` and `error_endpoint` (M,), `points` (M,) on the grid.
 
-    With fresh noise in it there is no `error_implied`: x lies on no path."""
+    With fresh noise in it there is no `error_implied`: x is on no path."""
     targets: Store | None
     """`target` (M, C, H, W), for residuals whose target does not follow from x and the latent."""
     error_maps: Store | None

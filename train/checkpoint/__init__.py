@@ -1,1 +1,1 @@
-"""The state of a training on disk, and going on from it."""
+"""The state of a training on disk, and how to resume from it."""

@@ -1,4 +1,4 @@
-"""Reading `metrics.jsonl`: one line a step, and perhaps the torn line of a disk that was full."""
+"""Reading `metrics.jsonl`: one line per step, and perhaps the torn line of a disk that was full."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.documents import read_json
 
 MOST = 10**15
-"""No step or metric is a whole number beyond; some are too large to calculate with."""
+"""No step or metric is an integer beyond; some are too large to calculate with."""
 Row = dict[str, Any]
 """`step` and the metrics of that step, by name."""
 

@@ -14,7 +14,7 @@ from invdpo.schemas.errors import WorkspaceError
 
 Packed = tuple[dict[str, Tensor], dict[str, Any]]
 
-ADVICE = "Continue with the options it was made with, or start afresh in another folder."
+ADVICE = "Continue with the options it was made with, or start again in another folder."
 
 
 def pack_optimizer(optimizer: Optimizer, names: Sequence[str]) -> Packed:
@@ -67,7 +67,7 @@ def unpack_optimizer(
         }
     except KeyError as error:
         raise WorkspaceError(
-            f"The optimiser's state lacks {error}. It can't be used; start afresh."
+            f"The optimiser's state lacks {error}. It can't be used; start again."
         ) from None
     groups = optimizer.state_dict()["param_groups"]
     merged = [_merged(*pair) for pair in zip(groups, packed["groups"], strict=True)]
@@ -129,7 +129,7 @@ def _unpack_state(
 def _wrapper(name: str) -> Any:
     """The class of a state that consists of several tensors; known ones alone."""
     if name != "OptimState8bit":
-        raise WorkspaceError(f"The optimiser's state holds a {name}, which is not known. {ADVICE}")
+        raise WorkspaceError(f"The optimiser's state contains a {name}, which is unknown. {ADVICE}")
     from torchao.optim.subclass_8bit import OptimState8bit
 
     return OptimState8bit
@@ -160,12 +160,13 @@ def _check(optimizer: Optimizer, names: Sequence[str], packed: Mapping[str, Any]
     kind, shapes = type(optimizer).__name__, _shapes(optimizer, names)
     if packed["optimizer"] != kind or len(packed["groups"]) != len(optimizer.param_groups):
         raise WorkspaceError(
-            f"The state is of the optimiser {packed['optimizer']}, now it is {kind}. {ADVICE}"
+            f"The state is of the optimiser {packed['optimizer']}, but the optimiser is now "
+            f"{kind}. {ADVICE}"
         )
     saved = packed["shapes"]
     wrong = [n for n in {**saved, **shapes} if saved.get(n) != shapes.get(n)]
     if wrong:
-        was, now = (known.get(wrong[0], "nothing of that name") for known in (saved, shapes))
+        was, now = (known.get(wrong[0], "no parameter of that name") for known in (saved, shapes))
         raise WorkspaceError(
             f"The optimiser's state does not fit the model: {len(wrong)} parameters differ; the "
             f"first, {wrong[0]}, has the shape {was} in the state, now {now}. {ADVICE}"

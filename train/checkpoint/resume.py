@@ -21,13 +21,13 @@ STATE = "state"
 IN_IDENTITY = frozenset(
     {"model", "revision", "start_from", "batch_size", "gradient_accumulation_steps"}
 )
-"""Options whose meaning `identity_of` holds: which model it is, and the number of pairs a step."""
+"""Options whose meaning `identity_of` holds: which model, and the number of pairs per step."""
 
 
 def identity_of(
     fingerprint: str, precision: str, splits: dict[str, list[Pair]], count: int
 ) -> dict[str, Any]:
-    """What must stay the same beside the options; `count` is the number of pairs a step."""
+    """What must stay the same beside the options; `count` is the number of pairs per step."""
     pairs = {split: content_id(*(p.pair_id for p in members)) for split, members in splits.items()}
     identity = {"model": fingerprint, "precision": precision, "pairs": pairs, "pairs a step": count}
     if any(any(pair.boxes) for members in splits.values() for pair in members):
@@ -36,7 +36,7 @@ def identity_of(
 
 
 def discard_state(output: Path) -> None:
-    """Remove the state, so that training begins anew."""
+    """Remove the state, so that training starts again."""
     shutil.rmtree(output / STATE, ignore_errors=True)
 
 
@@ -60,8 +60,9 @@ def find_state(
     if changed:
         listed = "\n  ".join(changed)
         raise WorkspaceError(
-            f"{output}: holds a training of another kind, {state.step} steps long.\n  {listed}\n"
-            "Name another --output, give what it was made with, or throw it away with --restart."
+            f"{output}: holds a training of another kind, {state.step} steps long.\n  "
+            f"{listed}\nGive another --output, give the options it was made with, or delete it "
+            "with --restart."
         )
     return state, notes
 

@@ -32,7 +32,7 @@ TENSORS = ("weights", "optimizer", "average", "reference")
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """The progress of a run."""
 
     step: int = 0
     best_step: int = 0
@@ -55,7 +55,7 @@ class TrainState:
     """Optimiser steps done."""
     config: dict[str, Any]
     identity: dict[str, Any]
-    """Fingerprint of the model, ids of the pairs, number of pairs a step; see `resume`."""
+    """Fingerprint of the model, ids of the pairs, number of pairs per step; see `resume`."""
     progress: dict[str, Any]
     weights: Mapping[str, Tensor]
     """The trained weights, by parameter name."""
@@ -113,7 +113,7 @@ def load_state(folder: Path, *, tidy: bool = False) -> tuple[TrainState | None, 
             return state, notes
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            notes.append(f"{path}: a damaged training state was passed over ({reason}).")
+            notes.append(f"{path}: a damaged training state was skipped ({reason}).")
     return None, notes
 
 
@@ -163,12 +163,14 @@ def _read(folder: Path) -> TrainState:
     path = folder / "state.json"
     content = read_json(read_file(path, MAX_LISTS), path.name, dict, max_bytes=MAX_LISTS)
     if content.pop("sha256") != _checksum(content):
-        raise ValueError("state.json has another checksum than it should")
+        raise ValueError("state.json has a wrong checksum")
     if content["format"] != FORMAT:
-        raise ValueError(f"format {content['format']}; this version reads format {FORMAT}")
+        raise ValueError(
+            f"format {content['format']}; this version of invdpo reads format {FORMAT}"
+        )
     for name, digest in content["files"].items():
         if hash_file(folder / name) != digest:
-            raise ValueError(f"{name} has another checksum than it should")
+            raise ValueError(f"{name} has a wrong checksum")
     tensors: Any = {
         name: load_file(folder / f"{name}.safetensors")
         for name in TENSORS

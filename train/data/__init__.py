@@ -2,7 +2,7 @@
 
 `dataset` opens a folder, a Parquet file or the Hub's copy (`hub`), whose layout `schemas.layouts`
 knows and reads row by row; `pairs` is what the trainer sees of it; `buckets` fits its images to
-sizes that the model takes; `regions` weighs what lies inside boxes.
+sizes that the model takes; `regions` weights what is inside boxes.
 """
 
 from __future__ import annotations

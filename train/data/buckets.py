@@ -16,7 +16,7 @@ from invdpo.schemas.graph import Box
 from invdpo.schemas.io.images import Size as Size
 
 SIDE_STEPS = 16
-"""About how many bucket sides lie between 0 and the square's side; SDXL's steps of 64 at 1024."""
+"""Approximate count of bucket sides between 0 and the square's side; SDXL's steps of 64 at 1024."""
 LONGEST_SIDE = 2
 """Of a bucket, in sides of the square."""
 
@@ -89,7 +89,7 @@ def fit(image: Image.Image, bucket: Size) -> Fitted:
 
 
 def fit_box(box: Box, original: Size, bucket: Size) -> Box:
-    """A box on an image of that size, on what `fit` makes of it; cropped parts lie beyond 0..1."""
+    """A box on an image of that size, on what `fit` makes of it; cropped parts are beyond 0..1."""
     width, height = _covering_size(original, bucket)
     left, top = framing(original, bucket).crop
     x0, x1 = ((x * width - left) / bucket[0] for x in box[0::2])

@@ -34,7 +34,7 @@ class DataSet:
     """Name of its layout."""
     files: DatasetFiles
     focus_boxes: FocusBoxes | None = None
-    """What tells the boxes of a pair that count more; pairs have none without it."""
+    """What gives the boxes of a pair that count more; pairs have none without it."""
 
     @property
     def revision(self) -> str | None:
@@ -122,14 +122,16 @@ def open_dataset(
 
 def _find_files(name: str, revision: str | None) -> DatasetFiles:
     if revision and os.path.exists(name):
-        raise DataError(f"{name}: lies here and has no revision {revision!r}; leave it out.")
+        raise DataError(
+            f"{name}: is on this machine and has no revision {revision!r}. Omit --data-revision."
+        )
     if files := DatasetFiles.at(Path(name)):
         return files
     if is_hub_id(name) and ".parquet" not in name:
         return DatasetFiles(download(name, revision))
     raise DataError(
-        f"{name}: nothing is there. Give a dataset folder, a Parquet file, or OWNER/NAME of a "
-        "dataset on the Hub."
+        f"{name}: not found. Give a dataset folder, a Parquet file, or OWNER/NAME of a dataset "
+        "on the Hub."
     )
 
 

@@ -18,7 +18,7 @@ from invdpo.schemas.layouts.foreign import may_be_read, way_out
 
 
 def _any_case(text: str) -> str:
-    """As a pattern: the Hub's client tells `.PNG` from `.png`."""
+    """As a pattern: the Hub's client distinguishes `.PNG` from `.png`."""
     return "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in text)
 
 
@@ -44,16 +44,16 @@ def download(repo_id: str, revision: str | None = None) -> Path:
     folder = _fetch(repo_id, revision)
     if not _damaged(folder):
         return folder
-    # processes of one training share the cache: none may remove what another fetched anew
+    # processes of one training share the cache: none may remove what another downloaded again
     with FileLock(folder.parents[1] / ".invdpo.lock"):
         _remove(_damaged(folder))
         folder = _fetch(repo_id, revision)
         if damaged := _damaged(folder):
             _remove(damaged)
             raise DataError(
-                f"{repo_id}: {damaged[0].relative_to(folder).as_posix()} arrived damaged twice; "
-                "its bytes have another hash than the Hub says. Nothing of it is kept. "
-                "Look at the network and the disk, and try again."
+                f"{repo_id}: {damaged[0].relative_to(folder).as_posix()} was damaged in two "
+                "downloads: its hash differs from the Hub's. The file was removed. Check the "
+                "network and the disk, and try again."
             )
     return folder
 
@@ -65,14 +65,14 @@ def _check_names(repo_id: str, revision: str | None) -> None:
     try:
         info = HfApi().dataset_info(repo_id, revision=revision, timeout=20)
     except hub_failures(ValueError):
-        return  # the download tells why, or finds a copy
+        return  # the download says why, or finds a copy
     names = [file.rfilename for file in info.siblings or ()]
     if not may_be_read(names):
         shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
         remedy = way_out(names, repo_id, on_hub=True, revision=revision)
         raise DataError(
-            f"{repo_id}: no dataset in a known layout, found {shown}. Nothing was downloaded. See "
-            f"docs/data-in.md for what is read.\n{remedy}".rstrip()
+            f"{repo_id}: no dataset in a known layout, found {shown}. Nothing was downloaded. "
+            f"See docs/data-in.md for the layouts.\n{remedy}".rstrip()
         )
 
 

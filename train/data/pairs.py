@@ -30,11 +30,11 @@ class Pair:
     bucket: Size = (0, 0)
     """What both are fitted to."""
     margin: float | None = None
-    """How far the scores of both are apart, where the dataset tells."""
+    """How far the scores of both are apart, where the dataset has it."""
     seeds: tuple[int | None, int | None] = (None, None)
-    """Of the noise that chosen and rejected were drawn from, where the dataset tells."""
+    """Of the noise that chosen and rejected were generated from, where the dataset has it."""
     revisions: tuple[str | None, str | None] = (None, None)
-    """Of the models that drew them."""
+    """Of the models that generated them."""
     own_noise: tuple[bool, bool] = (False, False)
     """Whether each side is seen along the noise of its seed, and not along an inversion."""
     readings: tuple[int, int] = (1, 1)
@@ -49,7 +49,7 @@ class Pair:
 
     @property
     def fitted_boxes(self) -> tuple[Boxes, Boxes]:
-        """Boxes on both images as they are fitted to the bucket; cropped parts lie beyond 0..1."""
+        """Boxes on both images as they are fitted to the bucket; cropped parts are beyond 0..1."""
         chosen, rejected = (
             tuple(fit_box(box, size, self.bucket) for box in boxes)
             for boxes, size in zip(self.boxes, self.sizes, strict=True)
@@ -77,7 +77,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Walk:
-    """A fitted image under a prompt, inverted, or noised with what it was drawn from."""
+    """A fitted image under a prompt, inverted, or noised with what it was generated from."""
 
     picture: str
     prompt: str
@@ -115,6 +115,6 @@ class Pairs:
             named, more = self.unreadable[:NAMED_ROWS], len(self.unreadable) > NAMED_ROWS
             raise DataError(
                 f"Images that can't be read: in {len(self.unreadable)} rows, at most {limit} "
-                f"allowed (max_unreadable): {', '.join(named)}{', …' if more else ''}. Make these "
-                "images again, take the rows out, or allow more."
+                f"allowed (max_unreadable): {', '.join(named)}{', …' if more else ''}. Repair "
+                "these images, remove the rows, or allow more."
             )

@@ -24,7 +24,7 @@ def position_weights(boxes: Sequence[Box], shape: Sequence[int], weight: float) 
 
 
 def covered(boxes: Sequence[Box], shape: Sequence[int]) -> Floats:
-    """The share of each position's area that lies in at least one box: (H, W), exact.
+    """The share of each position's area that is in at least one box: (H, W), exact.
 
     The edges of all boxes and positions cut the latent into rectangles that are inside or outside.
     """
@@ -40,7 +40,7 @@ def covered(boxes: Sequence[Box], shape: Sequence[int]) -> Floats:
 def _intervals(edges: Floats, count: int) -> tuple[Floats, NDArray[np.int64], NDArray[np.bool_]]:
     """One side of the latent, `count` positions long, cut into P intervals at the edges (n, 2).
 
-    Their lengths (P,), in which position each lies (P,), and in which boxes (n, P).
+    Their lengths (P,), in which position each is (P,), and in which boxes (n, P).
     """
     edges = (edges * count).clip(0, count)
     cuts = np.union1d(np.arange(count + 1), edges)

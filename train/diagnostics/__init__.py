@@ -1,1 +1,1 @@
-"""What tells about a training without training: time, memory, and how well inversion returns."""
+"""What can be known of a training without training: time, memory, and how exact inversion is."""

@@ -85,7 +85,7 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
         builder.encode(data, {"train": pairs})
         pairs = [p for p in pairs if not builder.cache.unreadable.keys() & {p.chosen}]
         if not pairs:
-            raise DataError(f"{dataset}: no readable image in the train split to check with.")
+            raise DataError(f"{dataset}: no readable image in the train split to check.")
         sizes = sorted({max(1, steps // 2), steps, min(2 * steps, adapter.process.most_steps)})
         rows = tuple(_quality(builder, pairs, n) for n in sizes)
     scale = config.inversion_guidance_scale
@@ -97,16 +97,16 @@ def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
     level = {row.steps: row.psnr for row in rows}
     now, finest = level[steps], max(level)
     if not all(map(math.isfinite, level.values())):
-        return "The images that come back are not finite: try dtype float32."
+        return "The reconstructed images are not finite: try --dtype float32."
     if now >= GOOD_PSNR:
         coarser = [n for n in level if n < steps and level[n] >= GOOD_PSNR]
-        less = f"; {coarser[0]} would do too, at half the cost" if coarser else ""
+        less = f"; {coarser[0]} is enough, too, at half the cost" if coarser else ""
         return f"N = {steps} is fine enough ({now:.1f} dB, {GOOD_PSNR:.0f} or more is good){less}."
     if finest == steps or level[finest] < now + WORTHWHILE_GAIN:
         if guidance != 1:
-            return "Finer grids hardly help: bring inversion_guidance_scale nearer to 1."
-        return f"N = {steps} re-generates poorly ({now:.1f} dB), and finer grids hardly better."
-    enough = "and is fine enough" if level[finest] >= GOOD_PSNR else "though that is still coarse"
+            return "More steps hardly help: set inversion_guidance_scale closer to 1."
+        return f"N = {steps} reconstructs poorly ({now:.1f} dB), and more steps are hardly better."
+    enough = "and is fine enough" if level[finest] >= GOOD_PSNR else "which is still coarse"
     better = f"num_inversion_steps {finest} reaches {level[finest]:.1f}, {enough}"
     return f"N = {steps} is coarse ({now:.1f} dB, {GOOD_PSNR:.0f} or more is good): {better}."
 

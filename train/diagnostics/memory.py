@@ -99,7 +99,10 @@ def advice(
         return "\n".join([_overfull(now, parts, device_bytes), *_fixed_lines(now, device_bytes)])
     room = "the device" if device_bytes is None else f"a device of {format_bytes(device_bytes)}"
     graph = f"{samples} UNet sample{'s' * (samples != 1)} in one graph"
-    first = f"Out of memory on {room}: {graph} did not fit beside {parts}. Least harm first, try:"
+    first = (
+        f"Out of memory on {room}: {graph} did not fit beside {parts}. Try these changes, the "
+        "least harmful first:"
+    )
     return "\n".join([first, *(f"  {line}" for line in _graph_lines(now, device_bytes))])
 
 
@@ -118,8 +121,8 @@ def out_of_memory(text: Callable[[], str]) -> Iterator[None]:
 def _overfull(now: Setting, parts: str, device_bytes: int) -> str:
     return (
         f"Out of memory: {parts} are {format_bytes(now.fixed_bytes())} before the first image, "
-        f"and the device has {format_bytes(device_bytes)}: no unet_batch_size will do. "
-        "What each change comes to, least harm first:"
+        f"but the device has {format_bytes(device_bytes)}: no unet_batch_size is small enough. "
+        "Memory after each change, the least harmful first:"
     )
 
 
@@ -137,7 +140,7 @@ def _fixed_lines(now: Setting, device_bytes: int) -> Iterator[str]:
         for second, after in _fixed_changes(between, device_bytes)
         if after.fixed_bytes() < device_bytes
     ]
-    yield from pairs[:1] or ["  That is not enough: take a device with more memory."]
+    yield from pairs[:1] or ["  That is not enough: use a device with more memory."]
 
 
 def _graph_lines(now: Setting, device_bytes: int | None) -> Iterator[str]:
@@ -145,9 +148,9 @@ def _graph_lines(now: Setting, device_bytes: int | None) -> Iterator[str]:
     if now.samples > 1:
         yield f"unet_batch_size: {now.samples // 2} (the same results)"
     if not now.checkpointing:
-        yield "gradient_checkpointing: true (the same results; each forward is done twice)"
+        yield "gradient_checkpointing: true (the same results; each forward pass is done twice)"
     if now.dtype == "float32":
-        kept = "of what a graph keeps" if now.full else "of what a graph keeps and of the weights"
+        kept = "of what a graph stores" if now.full else "of what a graph stores and of the weights"
         yield f"dtype: bfloat16 (half {kept})"
     changes = list(_fixed_changes(now, device_bytes))
     for shared in (False, True):

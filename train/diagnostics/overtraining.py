@@ -12,7 +12,7 @@ LEAST_LOSS = 0.01
 """Mean training loss below which pairs are known by heart: each is preferred the right way round
 with 99 % certainty, where ln 2 (50 %) is the start."""
 FALLEN_REWARD = -0.1
-"""Reward of the chosen images from which a fall is told: they have become a tenth less likely."""
+"""Reward of the chosen images from which a fall is reported: a tenth less likely."""
 RECENT = 10
 """Steps over which the last training losses are averaged."""
 
@@ -25,9 +25,9 @@ def small_validation(pairs: int) -> str | None:
     if not 0 < pairs < FEWEST_PAIRS:
         return None
     return (
-        f"Only {pairs} validation pairs to choose the best step by: what they say is uncertain by "
-        f"{100 / math.sqrt(pairs):.0f} points of 100. Hold out {FEWEST_PAIRS} or more, or keep the "
-        "last step's weights (--keep last) and judge them with `invdpo eval`."
+        f"Only {pairs} validation pairs to choose the best step: their accuracy is uncertain by "
+        f"{100 / math.sqrt(pairs):.0f} points of 100. Hold out {FEWEST_PAIRS} or more, or keep "
+        "the last step's weights (--keep last) and evaluate them with `invdpo eval`."
     )
 
 
@@ -43,8 +43,9 @@ def overtraining(series: Series, best_loss: float | None) -> Iterator[str]:
     losses = series["loss"][1][-RECENT:]
     if (loss := _mean(losses)) < LEAST_LOSS:
         yield (
-            f"Over-trained: the loss of the training pairs is {loss:.2g}, and ln 2 = 0.69 was the "
-            "start: they are known by heart. Train fewer steps, at a lower rate, or on more pairs."
+            f"Over-trained: the loss of the training pairs is {loss:.2g}, and ln 2 = 0.69 was "
+            "the start: the model has memorised them. Train fewer steps, with a lower learning "
+            "rate, or on more pairs."
         )
     values = series.get("validation/rewards/chosen", series["rewards/chosen"])[1]
     recent = max(1, len(values) // 3)
@@ -53,7 +54,8 @@ def overtraining(series: Series, best_loss: float | None) -> Iterator[str]:
         yield (
             f"Over-trained: the reward of the chosen images is {now:.2g} and falling (it was "
             f"{_mean(before):.2g} before): the model moves away from the images that it should "
-            "prefer. Train fewer steps, at a lower rate, or compare with `invdpo eval` first."
+            "prefer. Train fewer steps, with a lower learning rate, or compare with `invdpo "
+            "eval` first."
         )
 
 

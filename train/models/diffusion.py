@@ -92,7 +92,7 @@ def alphas(scheduler_config: dict[str, Any]) -> Tensor:
 
     name = scheduler_config.get("_class_name", "its scheduler")
     if not {"beta_schedule", "trained_betas"} & scheduler_config.keys():
-        raise ModelError(f"{name} has no beta schedule, which a model of this kind is drawn by.")
+        raise ModelError(f"{name} has no beta schedule, which a model of this kind needs.")
     if scheduler_config.get("rescale_betas_zero_snr"):
         raise ModelError(f"{name} has rescale_betas_zero_snr, whose last step can't be inverted.")
     make: Any = DDPMScheduler.from_config  # untyped

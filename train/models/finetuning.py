@@ -135,7 +135,7 @@ class FullTuning(Tuning):
         yield self._frozen
 
     def save(self, folder: Path) -> None:
-        """A whole pipeline folder: the base model's, with this denoiser in place of its own."""
+        """A complete pipeline folder: the base model's, with this denoiser in place of its own."""
         weights = {name: gather(t) for name, t in self.denoiser.state_dict().items()}
 
         def fill(fresh: Path) -> None:
@@ -211,8 +211,8 @@ def check_targets(denoiser: nn.Module, targets: Sequence[str]) -> None:
     unknown = [t for t in targets if not any(is_target(name, [t]) for name in layers)]
     if unknown:
         raise ConfigError(
-            f"lora_targets: no layer of this model is called {', '.join(unknown)}; "
-            f"there are: {', '.join(sorted(known))}."
+            f"lora_targets: no layer of this model is called {', '.join(unknown)}; allowed: "
+            f"{', '.join(sorted(known))}."
         )
 
 

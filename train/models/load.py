@@ -45,8 +45,8 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
     if config.family is None and name not in FAMILIES:
         known = ", ".join(FAMILIES.names())
         raise ModelError(
-            f"{config.model}: a {name}, which can't be trained. Models of {known} can. "
-            "`invdpo curate` draws, annotates, scores and pairs images of any pipeline."
+            f"{config.model}: a {name}, which can't be trained. Models of {known} can. `invdpo "
+            "curate` generates, annotates, scores and pairs images of any pipeline."
         )
     family = FAMILIES[config.family or name]
     weights = "float32" if config.tuning == "full" else config.dtype

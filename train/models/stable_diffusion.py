@@ -99,7 +99,7 @@ def check_architecture(folder: Path, unet: dict[str, Any], vae: dict[str, Any]) 
             f"{folder}: a UNet distilled with guidance (time_cond_proj_dim). Give the base model."
         )
     if vae.get("latents_mean") is not None:
-        raise ModelError(f"{folder}: a VAE with latents_mean, which can't be trained on yet.")
+        raise ModelError(f"{folder}: a VAE with latents_mean, which is not supported yet.")
 
 
 def to_epsilon(out: Tensor, x: Tensor, level: Tensor, prediction_type: str) -> Tensor:
@@ -109,6 +109,6 @@ def to_epsilon(out: Tensor, x: Tensor, level: Tensor, prediction_type: str) -> T
     if prediction_type == "v_prediction":
         return level.sqrt() * out + (1 - level).sqrt() * x
     raise ModelError(
-        f"prediction_type {prediction_type!r} in the scheduler's configuration; "
-        "epsilon and v_prediction can be trained."
+        f"prediction_type {prediction_type!r} in the scheduler's configuration; allowed: "
+        "epsilon, v_prediction."
     )

@@ -37,8 +37,8 @@ def load_lora(denoiser: Any, folder: Path) -> None:
         fitting = sum(own.get(name) == tensor.shape for name, tensor in stored.items())
         raise ConfigError(
             f"start_from: {path} holds {len(stored)} tensors, of which {fitting} fit the "
-            f"{len(own)} of this LoRA. Train with its own lora_rank and lora_targets, in the names "
-            "of diffusers."
+            f"{len(own)} of this LoRA. Train with the same lora_rank and lora_targets, and with "
+            "lora_format diffusers."
         )
     with quiet_libraries():
         set_peft_model_state_dict(denoiser, stored)
@@ -66,7 +66,7 @@ def load_denoiser(denoiser: Any, folder: Path, component: str) -> None:
         )
     except (OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"start_from: {folder} is no model of this kind ({reason}).") from None
+        raise ConfigError(f"start_from: {folder} is not a model of this kind ({reason}).") from None
     if missing or unexpected:
         count = len(missing) + len(unexpected)
         raise ConfigError(f"start_from: {folder} is a model of another kind: {count} tensors.")
@@ -80,7 +80,7 @@ def reference_id(fingerprint: str, config: TrainConfig) -> str:
 
 
 def drawing_revision(adapter: ModelAdapter, config: TrainConfig) -> str:
-    """The `revision` that a dataset records for images which the reference drew."""
+    """The `revision` that a dataset records for images which the reference generated."""
     folder = adapter.folder
     in_hub_cache = folder.parent.name == "snapshots"
     revision = folder.name if in_hub_cache else folder_revision(folder)

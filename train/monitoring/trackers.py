@@ -124,7 +124,9 @@ class Trackers:
 
     def _failed(self, name: str, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        self.note(f"Tracker {name} failed ({reason}) and is off; metrics.jsonl goes on.")
+        self.note(
+            f"Tracker {name} failed ({reason}) and is disabled; metrics.jsonl is still written."
+        )
 
 
 @contextmanager

@@ -32,13 +32,13 @@ from invdpo.train.models.reference import Reference
 IMAGES = "pictures"
 """Folder of the images inside a training's output."""
 PROMPTS = 8
-"""Prompts of the dataset that are drawn unless a file names others."""
+"""Prompts of the dataset for which images are generated unless a file names others."""
 STEPS = 25
 """Steps of the sampler."""
 
 
 def read_image_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[str]:
-    """The prompts to draw: those of a file, or prompts of the dataset, validation first.
+    """The prompts to use: those of a file, or prompts of the dataset, validation first.
 
     Raises `DataError` for a file that can't be read or has none.
     """
@@ -55,7 +55,7 @@ def read_image_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> li
 
 @dataclass
 class ValidationImages:
-    """Draws into `folder`: `step-000050.png` and the like, rows of four in the prompts' order."""
+    """Writes into `folder`: `step-000050.png` and the like, rows of four in the prompts' order."""
 
     adapter: ModelAdapter
     cache: Cache
@@ -64,11 +64,11 @@ class ValidationImages:
     size: Size
     folder: Path
     is_main: bool = True
-    """Whether this process decodes and writes; all processes that share weights must draw."""
+    """Whether this process decodes and writes; all processes that share weights must generate."""
 
     @torch.no_grad()
     def draw(self, step: int) -> Path:
-        """Draw all prompts with the adapter's denoiser as it is now; the path of the file."""
+        """Generate all images with the adapter's denoiser as it is now; the path of the file."""
         per_call = max(1, self.config.unet_batch_size // 2)
         latents = [self._latents(chunk) for chunk in chunks(range(len(self.prompts)), per_call)]
         path = self.folder / f"step-{step:06d}.png"
@@ -94,7 +94,7 @@ class ValidationImages:
         framing = Framing(self.size, (0, 0), self.size)
         sizes = adapter.size_conditioning([framing] * len(indices))
         conditioning = cache.conditioning([self.prompts[i] for i in indices]) | sizes
-        # a model distilled with guidance is drawn with what it takes as an input
+        # a model distilled with guidance generates with what it takes as an input
         scale = 1.0 if adapter.embeds_guidance else config.picture_guidance_scale
         empty = cache.conditioning([None] * len(indices)) | sizes if scale != 1 else None
         predict = Reference(adapter, conditioning, empty, scale, config.unet_batch_size)

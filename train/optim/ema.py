@@ -39,7 +39,7 @@ class Average:
     def swapped(self) -> Iterator[None]:
         """Put the averages into the parameters while the context lasts, then the weights back.
 
-        The weights come back bit for bit, also after an error. Meanwhile a copy of them is in
+        The weights come back bit for bit, also after an error. Until then a copy of them is in
         memory, for which there is room when the gradients are None; older graphs become invalid.
         """
         weights = [p.detach().clone() for p in self.parameters]

@@ -22,7 +22,7 @@ SMALLEST_8BIT, BLOCK_8BIT = 4096, 256
 ADAFACTOR_EPS = (1e-16, 1e-3)
 """Floors of the mean squared gradient and of a weight's root mean square.
 
-torch's own first floor, 1.2e-7, lies above the squared gradients of a network of millions of
+torch's own first floor, 1.2e-7, is above the squared gradients of a network of millions of
 weights whose gradient is clipped to norm 1, and would blunt their second moments.
 """
 
@@ -61,8 +61,8 @@ def check_sharding(name: OptimizerName, sharded: bool) -> None:
     """Raise `ConfigError` when `name` can't work on weights that devices share."""
     if sharded and name != "adamw":
         raise ConfigError(
-            f"optimizer: found {name}, which can't work on weights that the strategy fsdp shares "
-            "among devices. Allowed there: adamw; or choose the strategy ddp."
+            f"optimizer: found {name}, which does not work with weights that the strategy fsdp "
+            "shards. Allowed with fsdp: adamw. Or use the strategy ddp."
         )
 
 

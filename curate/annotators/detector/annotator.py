@@ -71,7 +71,7 @@ class DetectorAnnotator(Annotator):
         return find_weights(self._config.detector_model, "annotate.detector_model")
 
     def model_files(self) -> list[ModelFiles]:
-        """The detector, and the CLIP that tells attributes."""
+        """The detector, and the CLIP that classifies attributes."""
         return [transformers_files(self._weights), clip_files(self._classifier.source)]
 
     @cached_property

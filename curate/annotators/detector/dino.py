@@ -1,4 +1,4 @@
-"""Grounding DINO: several phrases stand in one text, and boxes point at its tokens.
+"""Grounding DINO: several phrases are in one text, and boxes point at its tokens.
 
 Legend: k phrases of an image, q boxes of an image, t tokens of a text.
 """

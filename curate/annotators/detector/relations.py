@@ -1,7 +1,7 @@
 """Relations between detected objects, by their boxes, in the words of the prompt's own graph.
 
 The rule is that of T2I-CompBench (arXiv 2307.06350). One object is left of another if its centre
-is, the centres lie further apart horizontally than vertically, and the boxes overlap by less than
+is, the centres are further apart horizontally than vertically, and the boxes overlap by less than
 `MAX_OVERLAP` (intersection over union); above and below likewise. Objects are near each other if
 their centres are less than `NEAR` apart in either direction. Where the released evaluation gives
 half marks, the relation counts as absent.

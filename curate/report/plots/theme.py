@@ -1,6 +1,6 @@
 """How the report's plots look: two colour schemes, sizes, and reproducible PNG files.
 
-Blue and orange can be told apart with every common kind of colour blindness, and in grey.
+Blue and orange can be distinguished with every common kind of colour blindness, and in grey.
 """
 
 from __future__ import annotations

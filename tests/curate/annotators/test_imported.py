@@ -91,7 +91,7 @@ def test_faults_of_a_record_are_its_own(tmp_path: Path) -> None:
         ("g.json", b"[{}]", "record 1: no text under candidate_id or image_sha256"),
         ("g.jsonl", b"{", "not JSON"),
         ("g.json", b"\xff", "not UTF-8"),
-        ("g.txt", b"[]", r"ending \.txt says nothing that is read. Allowed: \.jsonl, "),
+        ("g.txt", b"[]", r"ending \.txt is not supported. Allowed: \.jsonl, "),
         ("g.parquet", b"PAR1", "damaged"),
     ],
 )

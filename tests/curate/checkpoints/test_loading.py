@@ -63,7 +63,7 @@ def test_parts_of_a_pipeline(tiny_model: Path, tmp_path: Path, part: str, gone: 
     assert f"{gone} (1 in all)" in text
     more = copy(tiny_model, tmp_path / "more", part, extra_weight=torch.zeros(2))
     text = refusal(lambda: pipeline(more))
-    assert f"more/{part}: holds, beside what is wanted, extra.weight (1 in all)" in text
+    assert f"more/{part}: has additional tensors: extra.weight (1 in all)" in text
 
 
 def test_a_folder_by_its_bare_name_is_not_looked_for_on_the_hub(
@@ -108,7 +108,7 @@ def test_scorers_and_detectors(tmp_path: Path) -> None:
         assert "(1 in all)" in (text := refusal(lambda: load(str(less))))  # noqa: B023
         assert text.startswith(f"{less.name}: lacks ")
         more = copy(folder, folder.with_name("more"), ".", extra_weight=torch.zeros(2))
-        expected = f"{more.name}: holds, beside what is wanted, extra.weight (1 in all)"
+        expected = f"{more.name}: has additional tensors: extra.weight (1 in all)"
         assert expected in refusal(lambda: load(str(more)))  # noqa: B023
 
 
@@ -130,7 +130,7 @@ def test_open_clip(tmp_path: Path) -> None:
     larger = torch.zeros(37, tensors[place].shape[1])
     (whole / "open_clip_model.safetensors").unlink()
     save_file(tensors | {place: larger}, whole / "open_clip_model.safetensors")
-    assert f"holds in another size {place} (1 in all)" in refusal(lambda: load(whole))
+    assert f"has in another shape: {place} (1 in all)" in refusal(lambda: load(whole))
 
 
 def test_imagereward_has_no_tensor_that_plays_no_part(tmp_path: Path) -> None:
@@ -139,4 +139,4 @@ def test_imagereward_has_no_tensor_that_plays_no_part(tmp_path: Path) -> None:
         released_blip.tensors() | {"blip.else.weight": torch.zeros(1)}, tmp_path / "ImageReward.pt"
     )
     text = refusal(lambda: scorer("imagereward", imagereward_folder=str(tmp_path))._model())
-    assert "ImageReward.pt: holds, beside what is wanted, blip.else.weight (1 in all)" in text
+    assert "ImageReward.pt: has additional tensors: blip.else.weight (1 in all)" in text

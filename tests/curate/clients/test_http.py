@@ -133,7 +133,7 @@ def test_server_that_drips(
     minutes = count(0, 60)  # at every look at the clock one is over
     monkeypatch.setattr(http, "time", SimpleNamespace(monotonic=lambda: next(minutes)))
     slow = in_turn(Answer(" " * 1_000_000, slowly=0.02))
-    message = r"no whole answer within 300 s, 1 times in a row"
+    message = r"no complete answer within 300 s, 1 times in a row"
     with serving(slow) as server, pytest.raises(AnswerError, match=message):
         connect(server.url, vlm_timeout=60, vlm_tries=1).answer([question()])
 

@@ -75,7 +75,7 @@ def test_a_data_set_of_others_restores_nothing(work: Workspace, tmp_path: Path) 
     pack_workspace(work, archive, "none", redact)
     shard = DatasetFolder(work.dataset_dir).shards()[0]
     pq.write_table(pq.read_table(shard).drop_columns(["pair_id"]), shard)
-    with pytest.raises(DataError, match="no dataset of invdpo: column pair_id missing"):
+    with pytest.raises(DataError, match="not a dataset of invdpo: column pair_id missing"):
         unpack_workspace(archive, DatasetFolder(work.dataset_dir), tmp_path / "back")
 
 
@@ -91,7 +91,7 @@ def test_what_an_archive_says_of_machines_is_left_out(work: Workspace, tmp_path:
     notes = unpack_workspace(archive, DatasetFolder(work.dataset_dir), back.root)
     assert notes == [
         "invdpo.yaml: left out score.remote_key_variable, score.remote_url, "
-        "train.picture_prompts, for this machine"
+        "train.picture_prompts, which are not taken from another machine"
     ]
     assert load_config(back.config_path) == Config()
 
@@ -102,5 +102,5 @@ def test_a_configuration_that_cannot_be_used_is_left_out(work: Workspace, tmp_pa
     pack_workspace(work, archive, "none", redact)
     (archive / "invdpo.yaml").write_text("score: {unknown: 1}", encoding="utf-8")
     (note,) = unpack_workspace(archive, DatasetFolder(work.dataset_dir), back)
-    assert note.startswith("invdpo.yaml: left out, as it can't be used here: ")
+    assert note.startswith("invdpo.yaml: left out, because it can't be used here:")
     assert not (back / "invdpo.yaml").exists()

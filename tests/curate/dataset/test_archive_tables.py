@@ -86,7 +86,7 @@ def test_names_that_are_no_parts(tmp_path: Path, name: str) -> None:
     table = pa.table({"candidate_id": ["a"]})
     metadata = {"invdpo.config": "{}", "invdpo.parts": f'[["{name}", 1, {{}}]]'}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="is no name of a part"):
+    with pytest.raises(DataError, match="is not a valid name of a part"):
         unpack_table([tmp_path / "t.parquet"], tmp_path / "back")
     assert not (tmp_path / "back").exists()
 

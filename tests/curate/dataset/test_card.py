@@ -133,7 +133,7 @@ def test_card_counts_prompts_of_both_splits(tmp_path: Path) -> None:
     ]
     write_part(ws.prompts_path, table(prompts, PROMPTS), {})
     text = (write(ws) / "README.md").read_text(encoding="utf-8")
-    assert "No prompt, and no group of related prompts, stands in both splits." in text
+    assert "No prompt, and no group of related prompts, is in both splits." in text
     write(ws, pairs(30, held=5))
     text = (ws.dataset_dir / "README.md").read_text(encoding="utf-8")
-    assert "1 of the validation prompts, or their compositions, stand in train" in text
+    assert "1 of the validation prompts, or their compositions, are in train" in text

@@ -224,7 +224,7 @@ def test_no_pairs_and_lost_candidates(ws: Workspace) -> None:
         write(ws, pairs(0))
     rows = pairs(2).to_pylist()
     rows[0]["chosen_id"] = "gone"
-    with pytest.raises(DataError, match="1 of 2 pairs name candidates"):
+    with pytest.raises(DataError, match="1 of 2 pairs refer to candidates"):
         write(ws, table(rows, pairs_schema(["composition", "clip"])))
     assert not ws.dataset_dir.exists()
 

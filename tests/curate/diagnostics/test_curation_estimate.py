@@ -45,7 +45,9 @@ def test_the_text_tells_what_is_not_known() -> None:
     asking = token_costs(VlmOptions(vlm_budget_tokens=5000), 3, [question()])
     steps = (
         StepEstimate("generate", 10, 2.0),
-        StepEstimate("annotate vlm", 10, note="not timed: a server would be asked", asking=asking),
+        StepEstimate(
+            "annotate vlm", 10, note="not timed: it would send requests to a server", asking=asking
+        ),
         StepEstimate("score clip", 10, note=NOT_HERE, models=models),
         StepEstimate("score brisque", 0, models=(StoredModel("lab/c", 1, 1),)),
     )
@@ -53,12 +55,12 @@ def test_the_text_tells_what_is_not_known() -> None:
     assert [line.split("  ", 1)[1].strip() for line in lines] == [
         "5",
         "10 images, about 2 s each: 20 s",
-        "10 images; not timed: a server would be asked",
-        "10 images; not timed: its weights are not here",
+        "10 images; not timed: it would send requests to a server",
+        "10 images; not timed: its weights are not on this machine",
         "lab/a: 1.0 MB of 2.0 MB to download",
-        "lab/b: size not known: the Hub can't be asked, and it is not here",
+        "lab/b: size unknown: not on this machine, and the Hub can't be reached",
         "3 questions, tokens: about 30 in, at most 6,144 out; budget: 5,000 tokens",
         "not known",
         "not known of images",
-        "about 20 s, without annotate vlm, score clip, judging by a few real calls here",
+        "about 20 s, without annotate vlm, score clip, measured by a few calls on this machine",
     ]

@@ -151,16 +151,16 @@ def test_generation_on_two_devices_makes_the_same_candidates(
     assert both.read_table(both.candidates_dir).equals(alone.read_table(alone.candidates_dir))
     assert steps.generate(both, config, options).resumed == 24
     list_parts(both.candidates_dir)[0].unlink()
-    with pytest.raises(ConfigError, match="several are for the engine `local`"):
+    with pytest.raises(ConfigError, match="several devices work only with the engine `local`"):
         steps.generate(both, two, RunOptions(part_size=3, progress=False, engine="ray"))
 
 
 @pytest.mark.parametrize(
     ("device", "said"),
     [
-        ("cuda:93", "'cuda:93' is not there. Allowed here: auto, cpu"),
-        ("gpu", "'gpu' is not there"),
-        ("cpu,auto", "each has to be named"),
+        ("cuda:93", "'cuda:93' is not available. Available: auto, cpu"),
+        ("gpu", "'gpu' is not available"),
+        ("cpu,auto", "name each of them"),
         (",", "empty"),
     ],
 )

@@ -79,7 +79,7 @@ def test_t2i_compbench(tmp_path: Path) -> None:
 def test_what_can_not_be_exported_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"prompt": "a cat"}\n')
     for prompts in (PromptsConfig(), PromptsConfig(source="file", path=str(tmp_path / "p.jsonl"))):
-        with pytest.raises(DataError, match="needs prompts of GenEval's form"):
+        with pytest.raises(DataError, match="needs prompts in GenEval's format"):
             find_export("geneval", prompts)
     with pytest.raises(ConfigError, match="expected geneval or t2i-compbench"):
         find_export("wise", PromptsConfig())

@@ -82,7 +82,7 @@ def test_what_can_not_be_judged_is_not_wrong(tiny_model: Path, tmp_path: Path) -
     counts = {row["figure"]: row["prompts"] for row in evaluation.rows()}
     assert (counts[ALL_RIGHT], counts["composition"], counts["clip"]) == (2, 2, 4)
     assert evaluation.notes == (
-        "composition judged 2 of 4 prompts in both images: 2 x no intended scene graph.",
+        "composition scored 2 of 4 prompts in both images: 2 x no intended scene graph.",
     )
     assert [result.base.judged for result in evaluation.results] == [True, False, True, False]
     write_grid(tmp_path / "grid.png", evaluation.results)
@@ -94,7 +94,7 @@ def test_a_leak_is_told_with_the_number(tiny_model: Path, tmp_path: Path) -> Non
     seen = TrainingPrompts("work/dataset", {"train": {prompt_key("a red circle")}})
     found = evaluate_models(tmp_path / "eval", config, model, model, OPTIONS, seen)
     (leak,) = found.notes
-    assert leak.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
+    assert leak.startswith("Leak: 1 of 2 prompts are from the dataset that the model was tuned on")
 
 
 def test_what_is_missing_is_told_before_anything_is_drawn(

@@ -47,8 +47,8 @@ def test_a_prompt_counts_once_by_the_mean_of_its_images() -> None:
     assert comparison.difference == mean([0.5, 1, 1])
     assert (comparison.better, comparison.worse) == (3, 0)
     assert evaluation.notes == (
-        "composition judged 5 of 6 pairs of images: 1 x refused.",
-        "clip judged 5 of 6 pairs of images: 1 x refused.",
+        "composition scored 5 of 6 pairs of images: 1 x refused.",
+        "clip scored 5 of 6 pairs of images: 1 x refused.",
     )
 
 

@@ -136,7 +136,7 @@ def test_what_can_not_be_compared_or_leaves_nothing(
 
 
 def test_more_than_there_are_can_not_be_drawn(source: DatasetFolder, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="41 pairs asked for, 40 are there"):
+    with pytest.raises(DataError, match="41 pairs requested, but there are only 40"):
         derive(source, subset([], 41, 0), tmp_path / "out")
 
 
@@ -159,7 +159,7 @@ def test_no_prompt_and_no_pair_of_others_stays(source: DatasetFolder, tmp_path: 
 
 def test_doubled_ids_are_refused_and_can_be_cleared(tmp_path: Path) -> None:
     doubled = _dataset(tmp_path / "doubled", [_row(n) for n in (0, 1, 1, 2)])
-    with pytest.raises(DataError, match=r"1 ids stand in several rows, .* in 2.*curate dedupe"):
+    with pytest.raises(DataError, match=r"1 ids occur in several rows, .* in 2.*curate dedupe"):
         derive(doubled, subset([], None, 0), tmp_path / "out")
     found = derive(doubled, dedupe(KnownPairs(()), "prompt"), tmp_path / "once")
     assert numbers(found["train"] + found["validation"]) == [0, 1, 2]
@@ -182,12 +182,12 @@ def test_decisions_flip_and_drop_pairs(source: DatasetFolder, tmp_path: Path) ->
     assert (row["chosen"], row["rejected"]) == (original["rejected"], original["chosen"])
     assert (row["chosen_clip"], row["chosen_seed"], row["chosen_id"]) == (0.5, 1000, "r0")
     assert (row["model"], row["rejected_model"], row["margin"]) == ("bad", "good", 0)
-    with pytest.raises(DataError, match="none of 1 decisions is on a pair of this set"):
+    with pytest.raises(DataError, match="none of 1 decisions is about a pair of this dataset"):
         derive(source, correct(_reviews(other="drop")), tmp_path / "none")
 
 
 def test_the_card_says_what_was_done(source: DatasetFolder, tmp_path: Path) -> None:
     derive(source, subset(["margin>=1"], 3, 0), tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
-    assert "from the dataset source: rows with margin \\>= 1, 3 drawn with seed 0." in card
+    assert "from the dataset source: rows with margin \\>= 1, 3 selected with seed 0." in card
     assert "license: mit" in card

@@ -162,7 +162,7 @@ def test_names_that_no_file_may_have_are_hashed(ours: Path, tmp_path: Path) -> N
 
 def test_what_holds_something_is_not_touched(ours: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(DataError, match=r"mine\.txt first, so it is not replaced"):
+    with pytest.raises(DataError, match=r"such as mine\.txt, so it is not replaced"):
         export_dataset(ours, "folders", tmp_path, KEEP)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -173,6 +173,8 @@ def test_unknown_layouts_and_foreign_sets_are_told(ours: Path, tmp_path: Path) -
     with pytest.raises(DataError, match=r"no dataset: neither data/"):
         export_dataset(tmp_path, "folders", tmp_path / "out", KEEP)
     export_dataset(ours, "pickapic", tmp_path / "theirs", KEEP)
-    with pytest.raises(DataError, match="no dataset of invdpo; prompt, chosen, rejected missing"):
+    with pytest.raises(
+        DataError, match="not a dataset of invdpo; prompt, chosen, rejected missing"
+    ):
         export_dataset(tmp_path / "theirs", "folders", tmp_path / "out", KEEP)
     assert not (tmp_path / "out").exists()

@@ -93,12 +93,12 @@ def test_pictures_may_be_files_of_the_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        ("../out.png", "leads out of the dataset"),
-        ("/etc/passwd", "leads out of the dataset"),
-        ("l.png", "leads out of the dataset"),
-        ("../theirs/in.png", "leads out of the dataset"),
-        ("{here}/in.png", "leads out of the dataset"),
-        ("https://example.com/a.png", "is an address"),
+        ("../out.png", "is outside the dataset"),
+        ("/etc/passwd", "is outside the dataset"),
+        ("l.png", "is outside the dataset"),
+        ("../theirs/in.png", "is outside the dataset"),
+        ("{here}/in.png", "is outside the dataset"),
+        ("https://example.com/a.png", "is a URL"),
     ],
 )
 def test_paths_that_lead_out_are_refused(path: str, problem: str, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_link_out_of_the_folders_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret.png").write_bytes(png(9))
     (home / "lose" / "a.png").unlink()
     (home / "lose" / "a.png").symlink_to(tmp_path / "secret.png")
-    with pytest.raises(DataError, match="leads out of the dataset"):
+    with pytest.raises(DataError, match="is outside the dataset"):
         bring(home, "folders")
 
 

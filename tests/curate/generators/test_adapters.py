@@ -137,7 +137,7 @@ def beyond(_: Tensors) -> Tensors:
     [
         (lambda t: renamed(plain(t), "attn2", "attn3"), r"16 of 32 .* \(first: unet\.\S+attn3"),
         (lambda t: renamed(plain(t), "unet.", "transformer."), r"32 of 32 tensors"),
-        (lambda t: t, rf"32 of 32 tensors of this LoRA fit nothing in .* \(first: {FIRST}"),
+        (lambda t: t, rf"32 of 32 tensors of this LoRA match nothing in .* \(first: {FIRST}"),
         (lambda t: renamed(plain(t), "unet.", "other."), r"32 of 32"),
         (lambda t: without(plain(t), f"{FIRST}.lora_B"), rf"1 of 31 .*unet\.{FIRST}\.lora_A"),
         (lambda t: without(plain(t), f"{FIRST}.lora_A"), rf"1 of 31 .*unet\.{FIRST}\.lora_B"),

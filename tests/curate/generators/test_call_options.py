@@ -68,15 +68,19 @@ def test_what_the_call_takes(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("true_cfg", 4, "Pipeline takes no such option. Allowed: true_cfg_scale, use_binning."),
+        (
+            "true_cfg",
+            4,
+            "Pipeline does not have this option. Allowed: true_cfg_scale, use_binning.",
+        ),
         (
             "zzz",
             4,
-            "Pipeline takes no such option. Allowed: true_cfg_scale, max_sequence_length, "
+            "Pipeline does not have this option. Allowed: true_cfg_scale, max_sequence_length, "
             "use_binning, style, eta, extra, untold.",
         ),
-        ("self", 4, "Pipeline takes no such option"),
-        ("others", 4, "Pipeline takes no such option"),
+        ("self", 4, "Pipeline does not have this option"),
+        ("others", 4, "Pipeline does not have this option"),
         ("true_cfg_scale", "x", "found 'x'; Pipeline expects a number."),
         ("true_cfg_scale", True, "found True; Pipeline expects a number."),
         ("max_sequence_length", 4.5, "found 4.5; Pipeline expects an integer."),
@@ -84,7 +88,7 @@ def test_what_the_call_takes(options: dict[str, Any]) -> None:
         ("style", 1, "found 1; Pipeline expects a text."),
         ("eta", "x", "found 'x'; Pipeline expects a number."),
         ("extra", 0.5, "found 0.5; Pipeline expects an integer."),
-        ("sigmas", 1, "takes it in a form that is no single number or text. Leave it out."),
+        ("sigmas", 1, "needs a value for it that is not a single number or text. Leave it out."),
         ("height", 64, "invdpo sets it. Use --resolution instead."),
         ("negative_prompt", "x", "invdpo sets it. Use --negative-prompt instead."),
         ("negative_prompt_2", "x", "invdpo sets it. Use --negative-prompt instead."),

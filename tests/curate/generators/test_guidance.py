@@ -151,8 +151,8 @@ def test_every_class_of_the_table_exists_and_takes_its_arguments() -> None:
         (
             "flux_schnell",
             {},
-            r"guidance_scale: found 4, but this model of FluxPipeline was distilled to do without "
-            r"\(guidance_embeds of its transformer is false\). Allowed: up to 1. "
+            r"guidance_scale: found 4, but this model of FluxPipeline was distilled "
+            r"without guidance \(guidance_embeds of its transformer is false\). Allowed: up to 1. "
             "Give --guidance-scale 1",
         ),
         ("flux2_klein_distilled", {"guidance_scale": 3}, r"found 3, .*is_distilled"),
@@ -185,7 +185,7 @@ def test_a_model_that_embeds_its_guidance_sees_no_negative_prompt(
     from invdpo.curate.generators.guidance import Guidance
 
     monkeypatch.setattr(Guidance, "_of_denoiser", lambda *_: 256)
-    with pytest.raises(ConfigError, match="This model has none: take another, or leave"):
+    with pytest.raises(ConfigError, match="This model has none: use another model, or leave"):
         ours(folders["sd"], negative_prompt="x")
 
 

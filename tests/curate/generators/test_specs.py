@@ -66,9 +66,9 @@ def test_what_entries_mean(tmp_path: Path) -> None:
     [
         ({"models": ["a/b@"]}, r"found 'a/b@'; expected MODEL"),
         ({"models": ["a/b+"]}, r"found 'a/b\+'"),
-        ({"models": ["a/b"], "model": "c/d"}, "either these or model"),
-        ({"models": ["a/b"], "revision": "main"}, "either these or model"),
-        ({"lora": "x", "loras": ["y"]}, "either the one or the others"),
+        ({"models": ["a/b"], "model": "c/d"}, "give either models"),
+        ({"models": ["a/b"], "revision": "main"}, "give either models"),
+        ({"lora": "x", "loras": ["y"]}, "give only one of the two"),
         ({"loras": ["x=much"]}, r"found 'x=much'; expected LORA or LORA=SCALE"),
         ({"loras": ["x=0"]}, "other than 0"),
         ({"loras": ["=1"]}, "expected LORA"),

@@ -24,7 +24,7 @@ def test_tables_that_disagree_tell_what_is_missing_where() -> None:
         check_scores(candidate_rows, scores)
     text = str(caught.value)
     assert "scores of a lack 1 candidates (c0-0). Remake them: invdpo curate score" in text
-    assert "scores of b hold 1 rows that are no candidates (zz)" in text
+    assert "scores of b have 1 rows that are not candidates (zz)" in text
     check_scores(candidate_rows, {"b": random_tables(2)[2]["b"]})
 
 
@@ -73,7 +73,7 @@ def test_unknown_and_missing_columns_are_told() -> None:
         ({"weights": {"c": 1}}, r"pair\.weights\.c: no such scores .* there are: a, b"),
         ({"weights": {"a": 1, "b": -1}}, r"they cancel out, a=1, b=-1 sum to 0"),
         ({"weights": {"a": 0, "b": 0}}, r"all are 0"),
-        ({"weights": {"a": 1e308, "b": 1e308}}, r"their sum is beyond all numbers"),
+        ({"weights": {"a": 1e308, "b": 1e308}}, r"their sum overflows"),
         ({"margins": {"c": 1}}, r"pair\.margins: no scores of 'c'; there are: a, b"),
         ({"floors": {"c": 1}}, r"pair\.floors: no scores of 'c'"),
         ({"consensus": 2}, r"pair\.consensus: 2 scorers can't agree; 1 are ranked: a"),
@@ -88,7 +88,7 @@ def test_options_that_scores_do_not_fit(options: dict[str, Any], text: str) -> N
     ("options", "text"),
     [
         ({"target_images": 11141}, "target_images: found 11141, an odd number"),
-        ({"target_images": 10, "target_pairs": 6}, "beside target_pairs 6; give one of the two"),
+        ({"target_images": 10, "target_pairs": 6}, "and target_pairs 6; give one of the two"),
         ({"held_out": "clip", "weights": {"clip": 1}}, "held_out: clip .* an entry in weights"),
         ({"held_out": "x", "floors": {"x": 1}}, "held_out: x .* an entry in floors"),
         ({"held_out": "composition", "policy": "hard", "weights": {"a": 1}}, "entry in hard_by"),

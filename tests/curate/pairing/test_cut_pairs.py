@@ -191,12 +191,12 @@ def test_shortfall_says_how_many_and_what_costs_most() -> None:
     strict = config(min_margin=2.6, target_pairs=55)
     pairs, report = cut_pairs(prompt_rows, candidate_rows, scores, strict)
     text = report["shortfall"]
-    assert f"55 pairs were asked for, {len(pairs)} were found." in text
+    assert f"55 pairs were requested, {len(pairs)} were found." in text
     assert f"margin below min_margin: {60 - len(pairs)}" in text
     enough = float(text.split("A min_margin of ")[1].split()[0])
     loose = config(min_margin=enough, target_pairs=55)
     assert len(cut_pairs(prompt_rows, candidate_rows, scores, loose)[0]) == 55
-    with pytest.raises(DataError, match="55 pairs were asked for"):
+    with pytest.raises(DataError, match="55 pairs were requested"):
         require_target(report)
     _, report = cut_pairs(
         prompt_rows, candidate_rows, scores, config(min_margin=2.6, target_pairs=61)

@@ -50,5 +50,5 @@ def test_several_files_are_read_in_turn(tmp_path: Path) -> None:
         "other_val.txt",
         "spatial_val.txt",
     }
-    with pytest.raises(DataError, match="no such files"):
+    with pytest.raises(DataError, match="no such file"):
         FileSource(PromptsConfig(source="file", path=str(tmp_path / "*_test.txt")))

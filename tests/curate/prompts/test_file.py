@@ -43,7 +43,7 @@ def test_doubled_prompts_are_dropped_and_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\n \n\t", b"\xef\xbb\xbf"])
 def test_empty_file(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(DataError, match=r"p\.txt: empty\. Expected text with one prompt a line"):
+    with pytest.raises(DataError, match=r"p\.txt: empty\. Expected text with one prompt per line"):
         read(tmp_path, "p.txt", data)
 
 
@@ -259,7 +259,7 @@ def test_graphs_in_the_columns_of_a_table(tmp_path: Path) -> None:
     [
         (
             {"items": [{"item_id": 1, "label": "cat"}, {"item_id": 1, "label": "dog"}]},
-            "item_id 1 stands 2 times",
+            "item_id 1 occurs 2 times",
         ),
         (
             {

@@ -48,7 +48,7 @@ def test_the_same_workspace_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_run_that_fell_short(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="9 pairs were asked for"):
+    with pytest.raises(DataError, match="9 pairs were requested"):
         workspace(tmp_path / "work", pair=PairConfig(min_margin=0, target_pairs=9))
     written = write_report(Workspace(tmp_path / "work"), "shapes")
     assert written.shown == 0
@@ -94,7 +94,7 @@ def test_without_a_report(tmp_path: Path) -> None:
 def test_a_report_that_is_none(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "work")
     ws.report_path.write_text('{"config": {}, "pairs": 3}', encoding="utf-8")
-    with pytest.raises(DataError, match=r"pairs\.report\.json: no report of pairs: candidates"):
+    with pytest.raises(DataError, match=r"pairs\.report\.json: not a report of pairs: candidates"):
         write_report(ws, "shapes")
     assert not (ws.root / "report").exists()
 

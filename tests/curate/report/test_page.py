@@ -145,7 +145,7 @@ def test_reviews(tmp_path: Path) -> None:
     config = Config(pair=PairConfig(min_margin=0, reviews=True))
     steps.pair(ws, config, RunOptions(overwrite=True))
     page = read(ws)
-    assert "sides with the person" in page.texts
+    assert "agrees with the person" in page.texts
     cells = [text for text in page.texts if text]
     for decision, pairs in (("kept", "0"), ("flipped", "1"), ("on pairs that are not there", "1")):
         assert cells[cells.index(decision) + 1] == pairs
@@ -163,4 +163,4 @@ def test_a_run_that_fell_short(tmp_path: Path) -> None:
 def test_pictures_that_are_gone_or_broken(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "work")
     (ws.candidates_dir / "part-00000.parquet").unlink()
-    assert "The image is not there." in read(ws).texts
+    assert "The image is missing." in read(ws).texts

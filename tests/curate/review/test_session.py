@@ -171,7 +171,7 @@ def test_what_can_not_be_reviewed(work: Path, tmp_path: Path) -> None:
         ReviewPairs(tmp_path, "set")
     shard = next((work / "dataset/data").glob("train*"))
     pq.write_table(pa.table({"jpg_0": ["a"]}), shard)
-    with pytest.raises(DataError, match="no dataset of invdpo: column pair_id, prompt"):
+    with pytest.raises(DataError, match="not a dataset of invdpo: column pair_id, prompt"):
         ReviewPairs(work / "dataset", "set")
     shard.write_bytes(b"PAR1")
     with pytest.raises(DataError, match="damaged"):

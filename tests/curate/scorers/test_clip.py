@@ -153,7 +153,7 @@ def test_weights_of_another_architecture(
     text = (folder / "open_clip_config.json").read_text()
     (folder / "open_clip_config.json").write_text(text.replace('"width": 32', '"width": 48'))
     with pytest.raises(
-        ModelError, match=r"open_clip_model\.safetensors: holds in another size \S+, "
+        ModelError, match=r"open_clip_model\.safetensors: has in another shape: \S+, "
     ):
         scores(folder, candidates[:1])
 

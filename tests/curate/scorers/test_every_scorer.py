@@ -128,7 +128,7 @@ def test_the_page_says_of_every_scorer_what_it_says_of_itself() -> None:
         assert comparable in ("yes", "no"), name
         if name != "remote":  # which is what its server is
             assert better == ("higher" if scorer.higher_is_better else "lower"), name
-            assert ("picture" in needs, "prompt" in needs, "graphs" in needs) == (
+            assert ("image" in needs, "prompt" in needs, "graphs" in needs) == (
                 "image" in scorer.needs,
                 "prompt" in scorer.needs,
                 "graph" in scorer.needs,
@@ -137,7 +137,7 @@ def test_the_page_says_of_every_scorer_what_it_says_of_itself() -> None:
 
 def test_help_says_which_compare_pictures_of_one_prompt_only() -> None:
     text = str(ScoreConfig.model_fields["scorers"].description)
-    alike = re.search(r"the scores of ([\w, ]+) only compare images of one prompt", text)
+    alike = re.search(r"Scores of ([\w, ]+) are comparable only between images of one prompt", text)
     assert alike is not None
     within = [name for name, cells in table().items() if cells[3] == "no"]
     assert sorted(re.findall(r"\w+", alike[1].replace(" and ", ", "))) == sorted(within)

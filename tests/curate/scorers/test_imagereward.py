@@ -115,5 +115,5 @@ def test_another_checkpoint_is_reported(
     save(tmp_path)
     torch.save({"weight": torch.zeros(2)}, tmp_path / "ImageReward.pt")
     bad = config(folder).model_copy(update={"imagereward_folder": str(tmp_path)})
-    with pytest.raises(ModelError, match="no ImageReward checkpoint; it lacks"):
+    with pytest.raises(ModelError, match="not an ImageReward checkpoint; it lacks"):
         SCORERS["imagereward"](bad)(candidates[:1])

@@ -226,7 +226,7 @@ def test_head_of_another_width_is_reported(
     config = ScoreConfig(
         device="cpu", aesthetic_head=str(tmp_path / "head.pth"), aesthetic_clip=str(clip_folder)
     )
-    with pytest.raises(ModelError, match="gives 16 numbers an image; this head takes 8"):
+    with pytest.raises(ModelError, match="gives 16 numbers per image; this head needs 8"):
         SCORERS["aesthetic"](config)(candidates[:1])
 
 

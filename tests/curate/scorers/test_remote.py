@@ -145,8 +145,11 @@ def test_the_number_of_tries_is_limited(candidates: list[Candidate], waits: list
     [
         ((200, {}, b"<!doctype html>"), "not JSON (HTML)"),
         ((200, {}, b"[1, 2]"), "no list `scores`"),
-        (good({"id": "9", "score": 1}), "answers to what was not asked"),
-        (good({"id": "0", "score": 1}, {"id": "0", "score": 2}), "answers to what was not asked"),
+        (good({"id": "9", "score": 1}), "answers for candidates that were not sent"),
+        (
+            good({"id": "0", "score": 1}, {"id": "0", "score": 2}),
+            "answers for candidates that were not sent",
+        ),
         ((401, {}, b""), "status 401"),
         ((302, {"Location": "http://elsewhere.invalid/"}, b""), "redirects are not followed"),
     ],

@@ -86,7 +86,7 @@ def test_a_prompt_with_the_models_word_for_pictures_is_a_rejected_row(
 
 
 def test_a_model_of_another_kind_is_reported(pickled: Path, candidates: list[Candidate]) -> None:
-    with pytest.raises(ModelError, match="no image-text-to-text model"):
+    with pytest.raises(ModelError, match="not an image-text-to-text model"):
         scorer(pickled)(candidates[:1])
 
 

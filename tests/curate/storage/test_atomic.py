@@ -101,7 +101,7 @@ def test_leftovers_of_a_kill_go_even_when_the_folder_is_kept(tmp_path: Path) -> 
         (tmp_path / name).mkdir()
         (tmp_path / name / "part").touch()
     with (
-        pytest.raises(DataError, match="holds other things"),
+        pytest.raises(DataError, match="holds other files"),
         replacing_folder(tmp_path / "set", ours=()),
     ):
         pass

@@ -133,6 +133,8 @@ def test_two_at_once_are_kept_apart_by_the_store(ws: Workspace) -> None:
 
 def test_bucket_that_is_not_there(tiny_model: Path) -> None:
     ws = Workspace("s3://nowhere/run")
-    with pytest.raises(WorkspaceError, match=r"s3://nowhere/run: the store says: .*bucket") as told:
+    with pytest.raises(
+        WorkspaceError, match=r"s3://nowhere/run: the object store reports: .*bucket"
+    ) as told:
         steps.make_prompts(ws, tiny_config(tiny_model), OPTIONS)
     assert SECRET not in str(told.value)

@@ -78,7 +78,9 @@ def test_a_failing_store_leaves_the_older_part(root: Path, monkeypatch: pytest.M
 
     with monkeypatch.context() as patch:
         patch.setattr(type(there.fs), "put_file", fail)
-        with pytest.raises(WorkspaceError, match="the store says: RuntimeError: slow down") as told:
+        with pytest.raises(
+            WorkspaceError, match="the object store reports: RuntimeError: slow down"
+        ) as told:
             parts.write_part(path, TABLE.slice(1), MADE_BY)
     assert "SECRET" not in str(told.value)
     assert parts.read_part(path).equals(TABLE)

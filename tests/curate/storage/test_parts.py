@@ -53,7 +53,7 @@ def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
     pq.write_table(TABLE, tmp_path / "part-00000.parquet")
-    with pytest.raises(WorkspaceError, match="no table of invdpo"):
+    with pytest.raises(WorkspaceError, match="not a table of invdpo"):
         parts.read_header(tmp_path / "part-00000.parquet")
 
 

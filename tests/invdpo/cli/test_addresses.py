@@ -40,7 +40,7 @@ def test_what_knows_this_machine_only_says_so(
     monkeypatch.chdir(tmp_path)
     status, text = invoke(*words)
     assert status == 1
-    assert "Copy it here first" in text
+    assert "Copy the data here first" in text
     assert list(tmp_path.iterdir()) == []
 
 
@@ -48,14 +48,14 @@ def test_a_cache_of_answers_is_on_this_machine() -> None:
     status, text = invoke("curate", "prompts", "w", "--vlm-cache=s3://bucket/answers")
     assert status == 1
     assert "prompts.vlm_cache: found 's3://bucket/answers'" in text
-    assert "a folder of this machine, not an address" in text
+    assert "a folder on this machine, not a URL" in text
 
 
 @pytest.mark.parametrize("step", ["prompts", "generate", "annotate", "score", "pair", "run"])
 def test_workspaces_with_keys_in_their_address_are_refused(step: str) -> None:
     status, text = invoke("curate", step, "s3://KEY:SECRET@bucket/run?token=SECRET")
     assert status == 1
-    assert "keys belong into environment variables" in text
+    assert "put keys into environment variables" in text
     assert "SECRET" not in text
 
 

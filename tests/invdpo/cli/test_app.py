@@ -67,9 +67,9 @@ def test_every_field_is_a_flag(path: str) -> None:
 
 def test_help_says_what_a_field_is_its_default_and_its_choices() -> None:
     text = " ".join(invdpo("train", "--help").stdout.split())
-    assert "--objective inversion-dpo|diffusion-dpo|sft What is optimised. [inversion-dpo]" in text
-    assert "--lora-targets A,B,... Layers the LoRA adapts; `auto` for" in text
-    assert "the model's usual. [auto]" in text
+    assert "--objective inversion-dpo|diffusion-dpo|sft Training objective. [inversion-dpo]" in text
+    assert "--lora-targets A,B,... Layers that the LoRA adapts;" in text
+    assert "`auto`: the usual ones. [auto]" in text
     assert "--max-steps INTEGER" in text
 
 
@@ -155,7 +155,7 @@ def test_a_dry_run_makes_nothing(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.stderr
     data = json.loads(result.stdout)
     assert data["steps"][0]["planned"] == 400
-    assert "generate: can only be planned once" in result.stderr
+    assert "generate: can be planned only after" in result.stderr
     assert not (tmp_path / "work").exists()
     expected = data["estimate"]
     names = ["generate", "annotate shapes", "score composition", "score clip"]

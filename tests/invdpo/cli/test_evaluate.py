@@ -48,7 +48,7 @@ def test_prompts_of_the_training_are_told(tuned: Path, dataset: Path, tmp_path: 
     assert result.exit_code == 0, result.stderr
     notes = json.loads((tmp_path / "eval" / "evaluation.json").read_text())["notes"]
     (leak,) = [note for note in notes if note.startswith("Leak: ")]
-    assert leak.startswith("Leak: 1 of 2 prompts are of the set that the model was tuned on")
+    assert leak.startswith("Leak: 1 of 2 prompts are from the dataset that the model was tuned on")
     assert str(dataset) in leak
     assert all("cut" in note for note in notes if note != leak)  # by the small text encoder
 
@@ -80,7 +80,7 @@ def test_a_folder_of_other_things_is_no_output(tuned: Path, dataset: Path, tmp_p
     for output in (folder, tuned):
         result = invdpo("eval", tuned, "--output", output, *QUICK, *TOYS)
         assert result.exit_code == 1
-        assert f"{output}: holds other things, " in result.stderr
+        assert f"{output}: holds other files, " in result.stderr
     assert sorted(folder.rglob("*")) == before
 
 
@@ -94,7 +94,7 @@ def test_a_folder_of_something_else_is_refused_at_once(
         result = invdpo("eval", folder, *QUICK, *TOYS)
         assert result.exit_code == 1
         assert "no LoRA weights" in result.stderr
-        assert "what `invdpo train` wrote" in result.stderr
+        assert "--output folder of `invdpo train`" in result.stderr
     assert not (folder / "evaluation").exists()
 
 
@@ -127,9 +127,12 @@ def test_what_is_named_wrong_is_told_at_once(tuned: Path, dataset: Path, tmp_pat
     report["config"]["model"] = "embedded"
     (other / "training.json").write_text(json.dumps(report))
     for words, text in (
-        ([], "Name what was tuned: invdpo eval TUNED"),
+        ([], "Give one: invdpo eval TUNED"),
         ([tuned, "--checkpoints"], "no checkpoints/step-"),
-        ([tuned, other], f"but {other} from embedded; models that are compared share one base"),
+        (
+            [tuned, other],
+            f"but {other} from embedded; models can be compared only if they share a base",
+        ),
         ([tuned, "--held-out", "nsfw"], "eval.held_out: found nsfw, which is not among"),
         ([tuned, "--export", "wise"], "--export: found 'wise'; expected geneval or t2i"),
     ):

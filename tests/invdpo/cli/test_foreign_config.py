@@ -102,7 +102,7 @@ def test_a_copied_workspace_sends_nothing(
     words = ["curate", "score", foreign, "--config", foreign / "invdpo.yaml"]
     accepted = invdpo(*words)
     assert accepted.exit_code == 1
-    assert "'HF_TOKEN': no variable whose key may be sent" in accepted.stderr
+    assert "'HF_TOKEN': keys are sent only from variables that begin" in accepted.stderr
     assert seen == []
 
 
@@ -129,7 +129,10 @@ def test_a_pulled_workspace_sends_nothing(
     result = invdpo("curate", "pull", "alice/evil", back)
     assert result.exit_code == 0, result.stderr
     dropped = "generate.device, score.remote_key_variable, score.remote_url"
-    assert f"invdpo.yaml: left out prompts.vlm_url, {dropped}, for this machine" in result.stderr
+    assert (
+        f"invdpo.yaml: left out prompts.vlm_url, {dropped}, which are not taken from another "
+        "machine"
+    ) in result.stderr
     kept = yaml.safe_load((back / "invdpo.yaml").read_text())
     assert (kept["score"]["remote_url"], kept["score"]["scorers"]) == (None, ["clip", "remote"])
     scored = invdpo("curate", "score", back)
@@ -211,4 +214,4 @@ def test_the_name_of_a_table_is_no_path(foreign: Path, annotator: str) -> None:
     name(foreign, score={"annotator": annotator})
     result = invdpo("curate", "pair", foreign, "--min-margin", "0.2", "--overwrite")
     assert result.exit_code == 1
-    assert "no name of a scorer or annotator" in result.stderr
+    assert "an invalid name of a scorer or annotator" in result.stderr

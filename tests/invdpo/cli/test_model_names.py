@@ -44,7 +44,10 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("someone/model.safetensors", r"model.safetensors: a checkpoint in one file. Give a"),
         ("{}/old.ckpt", "old.ckpt: a pickle, which can run code, is refused. Give a diffusers"),
         ("{}/notes", "notes: a file. Give a diffusers"),
-        ("{}/folder", "folder: no model_index.json, so no diffusers folder; found: sd15.safe"),
+        (
+            "{}/folder",
+            "folder: no model_index.json, so this is not a diffusers folder; found: sd15.safe",
+        ),
         (
             "{}/nowhere",
             "nowhere'. Allowed: `embedded`, `embedded-flow`, an existing diffusers",

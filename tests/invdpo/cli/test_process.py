@@ -133,7 +133,7 @@ def test_a_name_that_is_no_text_is_told_before_anything_is_made(
     line = f"LC_ALL={locale} PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 $python -m invdpo curate prompts"
     result = shell(f"{line} $'w\\xe9x'", tmp_path)
     assert result.returncode == 1
-    assert result.stderr.startswith("Error: w\\udce9x: is no text in ")
+    assert result.stderr.startswith("Error: w\\udce9x: not valid text in ")
     assert result.stderr.count("\n") == 1
     assert ("PYTHONUTF8=1" in result.stderr) == (locale == "C")
     assert os.listdir(tmp_path) == []
@@ -173,7 +173,7 @@ def test_a_full_stdout_is_an_error_in_one_line(tmp_path: Path, words: str) -> No
     result = shell(f"$python -m invdpo {words} > /dev/full", tmp_path)
     assert (result.returncode, result.stderr) == (
         1,
-        "Error: stdout takes no more (No space left on device).\n",
+        "Error: can't write to stdout (No space left on device).\n",
     )
 
 
@@ -260,7 +260,7 @@ def test_ctrl_c_before_anything_was_begun(tmp_path: Path) -> None:
         check=False,
     )
     assert (found.returncode, found.stdout) == (130, "")
-    assert found.stderr == "\nStopped before anything was begun.\n"
+    assert found.stderr == "\nStopped before anything was started.\n"
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:

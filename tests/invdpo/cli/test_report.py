@@ -57,7 +57,7 @@ def test_after_a_pairing_that_fell_short(tmp_path: Path) -> None:
         workspace(tmp_path / "work", pair=PairConfig(min_margin=0, target_pairs=9))
     result = invdpo("report", tmp_path / "work")
     assert result.exit_code == 0
-    assert "fewer than asked for  9 pairs were asked for, 3 were found." in result.stdout
+    assert "fewer than asked for  9 pairs were requested, 3 were found." in result.stdout
     assert "No pairs were written" in result.stderr
 
 
@@ -77,8 +77,8 @@ def test_before_any_pairing(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (
-        f"Error: {tmp_path / 'none' / 'prompts.parquet'}: not there yet. "
-        f"First run: invdpo curate prompts {tmp_path / 'none'}\n"
+        f"Error: {tmp_path / 'none' / 'prompts.parquet'}: does not exist yet. First run: invdpo "
+        f"curate prompts {tmp_path / 'none'}\n"
     )
 
 
@@ -86,5 +86,5 @@ def test_a_folder_with_other_things(tmp_path: Path) -> None:
     work = workspace(tmp_path / "work").root
     result = invdpo("report", work, "--output", work)
     assert result.exit_code == 1
-    assert "holds other things" in result.stderr
+    assert "holds other files" in result.stderr
     assert (work / "pairs.parquet").exists()

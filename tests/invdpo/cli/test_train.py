@@ -25,7 +25,7 @@ def test_a_dry_run_tells_and_writes_nothing(dataset: Path, pipeline: Path, tmp_p
     assert "6 to train on, 2 for validation" in text
     assert "16 trajectories, 16 images, 4 prompts" in text
     assert "80 to fill the cache, 24 to train, 16 to validate" in text
-    assert "judging by a few real calls" in text
+    assert "measured by a few calls" in text
     data = json.loads(call(dataset, pipeline, *words, "--json"))
     assert (data["lacking"]["trajectories"], data["train_forwards"]) == (16, 24)
     assert list(tmp_path.iterdir()) == []

@@ -64,8 +64,8 @@ def test_names_that_the_hub_does_not_allow(hub: HubServer, name: str, folder: Pa
     [
         ("", "alice", "not logged in to the Hub: run `hf auth login`"),
         ("hf_wrongwrongwrong", "alice", "the Hub refused the token (401)"),
-        (READER, "alice", "the token of alice may only read."),
-        (TOKEN, "mallory", "alice may write to alice or lab, not to mallory."),
+        (READER, "alice", "the token of alice has only read access."),
+        (TOKEN, "mallory", "alice has write access to alice or lab, not to mallory."),
     ],
 )
 def test_who_may_not_push_learns_it_first(
@@ -79,19 +79,25 @@ def test_who_may_not_push_learns_it_first(
 
 
 FAULTS = [
-    (Fault("create", status=403, text="Forbidden"), "no right to write there (Forbidden)"),
-    (Fault("commit", status=403, text="Private storage limit reached"), "the Hub has no room"),
-    (Fault("lfs-batch", status=413, text="Too big"), "the Hub has no room for it (413: Too big)"),
-    (Fault("lfs-put", status=403, text="Request has expired"), "no right to write there"),
-    (Fault("commit", status=412, text="Behind"), "changed by someone else meanwhile"),
-    (Fault("commit", status=404, text="Gone"), "not on the Hub, or not to be seen"),
-    (Fault("commit", status=400, text="Bad file"), "the Hub refused what was sent (Bad file)"),
-    (Fault("create", status=429, text="Slow down"), "the Hub takes no more requests for now (429)"),
+    (Fault("create", status=403, text="Forbidden"), "no write access (Forbidden)"),
+    (
+        Fault("commit", status=403, text="Private storage limit reached"),
+        "its storage quota is exceeded",
+    ),
+    (
+        Fault("lfs-batch", status=413, text="Too big"),
+        "its storage quota is exceeded (413: Too big)",
+    ),
+    (Fault("lfs-put", status=403, text="Request has expired"), "no write access"),
+    (Fault("commit", status=412, text="Behind"), "changed by someone else in the meantime"),
+    (Fault("commit", status=404, text="Gone"), "not on the Hub, or this token has no access"),
+    (Fault("commit", status=400, text="Bad file"), "the Hub rejected the request (Bad file)"),
+    (Fault("create", status=429, text="Slow down"), "the Hub's rate limit is reached (429)"),
     (Fault("preupload", status=503, times=9), "the Hub failed (503: injected). Try again later."),
     (Fault("create", "cut", times=9), "the Hub can't be reached at http://127.0.0.1:"),
     (Fault("lfs-put", "cut", times=99), "the Hub can't be reached at http://127.0.0.1:"),
-    (Fault("lfs-put", "garble"), "did not arrive as sent"),
-    (Fault("commit", status=403, text=f"no {TOKEN} here"), "to write there (no hf_… here)"),
+    (Fault("lfs-put", "garble"), "did not arrive intact"),
+    (Fault("commit", status=403, text=f"no {TOKEN} here"), "no write access (no hf_… here)"),
 ]
 
 
@@ -139,7 +145,7 @@ def test_a_small_file_that_others_changed_is_found(
         return kept(repo, branch, {p: b for p, b in tree.items() if p != "metrics.jsonl"}, message)
 
     monkeypatch.setattr(Repo, "advance", loses)
-    with pytest.raises(HubError, match=r"metrics\.jsonl did not arrive as sent"):
+    with pytest.raises(HubError, match=r"metrics\.jsonl did not arrive intact"):
         push(folder)
 
 
@@ -182,6 +188,6 @@ def test_offline(monkeypatch: pytest.MonkeyPatch, hub: HubServer) -> None:
 def test_one_who_may_not_write_to_another(hub: HubServer, folder: Path, monkeypatch: Any) -> None:
     hub.add("models", "alice/tuned")
     monkeypatch.setenv("HF_TOKEN", STRANGER)
-    with pytest.raises(HubError, match="no right to write there"):
+    with pytest.raises(HubError, match="no write access"):
         push(folder)
     assert hub.model("alice/tuned").files() == {}

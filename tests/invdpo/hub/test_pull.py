@@ -114,13 +114,13 @@ FAULTS = [
         Fault("info", status=401),
         "the Hub refused the token (401): run `hf auth login`, or set HF_TOKEN.",
     ),
-    (Fault("info", status=403, text="Gated"), "no right to read there (Gated)"),
-    (Fault("info", status=429), "the Hub takes no more requests for now (429)"),
+    (Fault("info", status=403, text="Gated"), "no read access (Gated)"),
+    (Fault("info", status=429), "the Hub's rate limit is reached (429)"),
     (Fault("tree", status=500, times=9), "the Hub failed (500"),
-    (Fault("resolve", status=403, at=3, text="No"), "no right to read there (No)"),
+    (Fault("resolve", status=403, at=3, text="No"), "no read access (No)"),
     (Fault("resolve", status=500, at=3, times=99), "the Hub failed (500"),
     (Fault("lfs-get", "halve", times=99), "the Hub can't be reached at http://127.0.0.1:"),
-    (Fault("lfs-get", "garble"), "has another hash than when it was pushed"),
+    (Fault("lfs-get", "garble"), "differs from that of the pushed file"),
 ]
 
 
@@ -166,7 +166,7 @@ def test_what_was_fetched_and_then_spoilt_is_found(shelf: Shelf, tmp_path: Path)
     kept = next((tmp_path / ".back.pull").rglob("*.parquet"))
     content = kept.read_bytes()
     kept.write_bytes(content[:-1] + b"?")
-    with pytest.raises(HubError, match="has another hash"):
+    with pytest.raises(HubError, match="differs from that of the pushed file"):
         pull(tmp_path / "back")
     pull(tmp_path / "back")
 
@@ -190,7 +190,7 @@ def test_names_that_lead_elsewhere(shelf: Shelf, tmp_path: Path, name: str) -> N
     manifest = json.loads(repo.files()["invdpo.json"])
     manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
     repo.put("main", {"invdpo.json": json.dumps(manifest).encode(), name: b"e"}, "evil")
-    with pytest.raises(HubError, match="which no push writes"):
+    with pytest.raises(HubError, match="which `invdpo curate push` never writes"):
         pull(tmp_path / "place" / "back")
     assert not (tmp_path / "place/back").exists()
 
@@ -198,7 +198,7 @@ def test_names_that_lead_elsewhere(shelf: Shelf, tmp_path: Path, name: str) -> N
 def test_what_is_not_there(shelf: Shelf, tmp_path: Path) -> None:
     shelf.hub.add("datasets", "lab/other", **{"README.md": b"card"})
     for repo, revision, expected in (
-        ("lab/none", None, "no such dataset on the Hub, or none"),
+        ("lab/none", None, "no such dataset on the Hub, or no access"),
         ("lab/set", "v9", "no such dataset on the Hub with a revision 'v9'"),
         ("lab/other", None, "not pushed by `invdpo curate push`"),
     ):
@@ -233,7 +233,7 @@ def test_pairs_of_pictures_that_were_not_pushed(shelf: Shelf, tmp_path: Path) ->
     ws = Workspace(tmp_path / "back")
     before = (ws.dataset_dir / SHARD).read_bytes()
     other = Config(pair=PairConfig(weights={"clip": 1.0}, min_margin=0.1))
-    with pytest.raises(DataError, match=r"have no image here(.|\n)*--with-candidates"):
+    with pytest.raises(DataError, match=r"Some candidates have no image(.|\n)*--with-candidates"):
         steps.pair(ws, other, RunOptions(overwrite=True, progress=False))
     assert (ws.dataset_dir / SHARD).read_bytes() == before
     push(shelf.work, candidates=True)

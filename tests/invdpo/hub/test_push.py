@@ -147,7 +147,7 @@ def test_another_data_set_is_not_replaced_without_force(
     before = hub.dataset("lab/set").files()
     refused = push(path="other")
     assert refused.exit_code == 1
-    assert "lab/set holds another dataset, made of other candidates." in refused.stderr
+    assert "lab/set holds another dataset, made from other candidates." in refused.stderr
     assert 'generate.model: "m" there, "another" here' in refused.stderr
     assert push("--create-pr", path="other").exit_code == 1
     assert hub.dataset("lab/set").files() == before
@@ -194,7 +194,7 @@ def test_a_set_of_unknown_origin_is_the_same_by_its_bytes(
     path = folder / "data/train-00000-of-00001.parquet"
     pq.write_table(pq.read_table(path).slice(1), path)
     refused = push(path=folder)
-    assert "it is unknown what made either" in refused.stderr
+    assert "the origin of both is unknown" in refused.stderr
     pushed("--force", path=folder)
 
 

@@ -39,17 +39,17 @@ def push(path: Path, repo: str = "lab/set", **options: Any) -> PushResult:
 
 FAULTS = [
     (Fault("whoami", status=401), "the Hub refused the token (401)"),
-    (Fault("create", status=403, text="Forbidden"), "no right to write there (Forbidden)"),
-    (Fault("create", status=429, text="Slow"), "the Hub takes no more requests for now (429)"),
-    (Fault("lfs-batch", status=403, text="No"), "no right to write there (No)"),
-    (Fault("lfs-put", status=403, text="Expired", times=9), "no right to write there (Expired)"),
+    (Fault("create", status=403, text="Forbidden"), "no write access (Forbidden)"),
+    (Fault("create", status=429, text="Slow"), "the Hub's rate limit is reached (429)"),
+    (Fault("lfs-batch", status=403, text="No"), "no write access (No)"),
+    (Fault("lfs-put", status=403, text="Expired", times=9), "no write access (Expired)"),
     (Fault("lfs-put", "cut", times=99), "the Hub can't be reached at http://127.0.0.1:"),
     (Fault("lfs-put", status=500, times=99), "the Hub failed (500"),
-    (Fault("commit", status=409, text="Conflict"), "changed by someone else meanwhile"),
-    (Fault("commit", status=412, text="Behind"), "changed by someone else meanwhile"),
-    (Fault("commit", status=429, text="Slow"), "the Hub takes no more requests for now (429)"),
+    (Fault("commit", status=409, text="Conflict"), "changed by someone else in the meantime"),
+    (Fault("commit", status=412, text="Behind"), "changed by someone else in the meantime"),
+    (Fault("commit", status=429, text="Slow"), "the Hub's rate limit is reached (429)"),
     (Fault("commit", status=500, text="Oops"), "the Hub failed (500: Oops)"),
-    (Fault("commit", status=403, text=f"no {TOKEN}"), "no right to write there (no hf_…)"),
+    (Fault("commit", status=403, text=f"no {TOKEN}"), "no write access (no hf_…)"),
     (Fault("tree", status=500, times=9), "the Hub failed (500"),
 ]
 
@@ -103,7 +103,7 @@ def test_a_shard_that_is_cut_once_goes_through(hub: HubServer, work: Path) -> No
 
 def test_other_bytes_than_were_sent_are_found(hub: HubServer, work: Path) -> None:
     hub.faults = [Fault("lfs-put", "garble")]
-    with pytest.raises(HubError, match=r"parquet did not arrive as sent: the Hub lists another"):
+    with pytest.raises(HubError, match=r"parquet did not arrive intact: the Hub lists another"):
         push(work)
 
 
@@ -120,7 +120,7 @@ def test_a_push_by_someone_else_meanwhile(
         return commit(asked)
 
     monkeypatch.setattr(hub, "commit", late)
-    with pytest.raises(HubError, match="changed by someone else meanwhile"):
+    with pytest.raises(HubError, match="changed by someone else in the meantime"):
         push(work)
     assert repo.files()["data/train-00000-of-00001.parquet"] == b"x"
     push(work)
@@ -132,8 +132,8 @@ def test_a_push_by_someone_else_meanwhile(
     [
         ("", "lab/set", "not logged in to the Hub: run `hf auth login`"),
         ("hf_wrongwrongwrong", "lab/set", "the Hub refused the token (401)"),
-        (READER, "lab/set", "the token of alice may only read"),
-        (TOKEN, "mallory/set", "alice may write to alice or lab, not to mallory"),
+        (READER, "lab/set", "the token of alice has only read access"),
+        (TOKEN, "mallory/set", "alice has write access to alice or lab, not to mallory"),
         (TOKEN, "set", "found 'set', expected OWNER/NAME"),
         (TOKEN, "lab/a..b", "expected OWNER/NAME"),
         (TOKEN, "lab/set.git", "expected OWNER/NAME"),
@@ -204,9 +204,9 @@ def spoil(work: Path, what: str) -> Path:
         ("no set", "this workspace has no dataset yet. First run: invdpo curate pair"),
         ("no card", "README.md: the card is missing"),
         ("no features", "its YAML head lacks dataset_info"),
-        ("shard missing", "found 1 shards of train, expected 2"),
+        ("shard missing", "found 1 shards of train; their names say 2"),
         ("shard damaged", "train-00000-of-00001.parquet: damaged"),
-        ("other pairs", "made from other pairs than those in pairs.parquet"),
+        ("other pairs", "not made from the pairs in pairs.parquet"),
     ],
 )
 def test_what_is_not_whole_is_not_pushed(
@@ -223,7 +223,7 @@ def test_a_newer_version_pushed_it(hub: HubServer, work: Path) -> None:
     repo = hub.dataset("lab/set")
     newer = repo.files()["invdpo.json"].replace(b'"format": 1', b'"format": 2')
     repo.put("main", {"invdpo.json": newer}, "newer")
-    with pytest.raises(HubError, match="a newer version than this one"):
+    with pytest.raises(HubError, match="which is newer than this version"):
         push(work)
     repo.put("main", {"invdpo.json": b"[]"}, "spoilt")
     with pytest.raises(HubError, match=r"its invdpo.json can't be read"):

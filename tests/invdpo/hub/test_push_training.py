@@ -147,8 +147,8 @@ def test_a_whole_pipeline(hub: HubServer, work: Path, base: Path) -> None:
         (["--push-to-hub", "tuned"], TOKEN, "expected OWNER/NAME"),
         (["--push-to-hub", "alice/x"], "", "not logged in to the Hub"),
         (["--push-to-hub", "alice/x"], "hf_wrongwrongwrong", "the Hub refused the token (401)"),
-        (["--push-to-hub", "alice/x"], READER, "may only read"),
-        (["--push-to-hub", "bob/x"], TOKEN, "alice may write to alice or lab, not to bob"),
+        (["--push-to-hub", "alice/x"], READER, "has only read access"),
+        (["--push-to-hub", "bob/x"], TOKEN, "alice has write access to alice or lab, not to bob"),
         (["--push-to-hub", "lab/public", "--private"], TOKEN, "already exists and is public"),
     ],
 )
@@ -182,8 +182,10 @@ def test_a_push_that_fails_loses_nothing(hub: HubServer, work: Path, base: Path)
     result = train(base, "--push-to-hub", "lab/tuned")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "no right to write there (denied to hf_…)" in result.stderr
-    assert "The tuned weights are in tuned. Run the same command to push again" in result.stderr
+    assert "no write access (denied to hf_…)" in result.stderr
+    assert (
+        "The tuned weights are in tuned. Run the same command again to push them" in result.stderr
+    )
     assert {path.name for path in (work.parent / "tuned").iterdir()} >= PUSHED
     assert hub.model("lab/tuned").files() == {}
     again = train(base, "--push-to-hub", "lab/tuned")
@@ -221,7 +223,7 @@ def test_prompts_of_a_file_that_the_command_does_not_name_stay_here(
     assert train(base, *drawn, "--picture-prompts", "own.txt").exit_code == 0
     kept = train(base, *drawn, "--push-to-hub", "lab/tuned")
     assert kept.exit_code == 0, kept.output
-    assert f"tuned/{PROMPTS} stays here" in kept.stderr
+    assert f"tuned/{PROMPTS} is not pushed" in kept.stderr
     files = hub.model("lab/tuned").files()
     assert "pictures/step-000001.png" in files
     assert not [name for name, content in files.items() if b"swordfish" in content]

@@ -135,10 +135,10 @@ def test_a_model_that_is_gone_or_changed_is_refused(copied: Path) -> None:
     tuned = copied / "round-001" / "tuned"
     config = tuned / "unet" / "config.json"
     config.write_text(config.read_text() + " ")
-    with pytest.raises(WorkspaceError, match="another than the one that was judged"):
+    with pytest.raises(WorkspaceError, match="not the one that was evaluated"):
         _run(copied, _config())
     shutil.rmtree(tuned)
-    with pytest.raises(WorkspaceError, match="the model of round 1 is gone"):
+    with pytest.raises(WorkspaceError, match="the model of round 1 is missing"):
         _run(copied, _config())
 
 

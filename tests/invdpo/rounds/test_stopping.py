@@ -51,12 +51,10 @@ def test_patience_counts_rounds_that_are_not_beyond_the_interval() -> None:
 
 def test_a_falling_held_out_scorer_and_falling_diversity_stop() -> None:
     base = _result(0, 40)
-    assert "clip, which ranks no pair" in reason_to_stop(
-        [base, _result(1, 60, clip=0.4)], _config()
-    )
+    assert "clip, which is held out" in reason_to_stop([base, _result(1, 60, clip=0.4)], _config())
     assert not reason_to_stop([base, _result(1, 60, clip=0.6)], _config())
     same = reason_to_stop([base, _result(1, 60, diversity=0.3)], _config())
-    assert same == "Images of one prompt differ by only 75% of what the base model's do."
+    assert same == "Images of one prompt differ by only 75% of the base model's difference."
     assert not reason_to_stop([base, _result(1, 60, diversity=0.35)], _config())
     assert not reason_to_stop([base, _result(1, 60, diversity=None)], _config())
 

@@ -66,7 +66,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     ]
     text = "\n".join(lines)
     assert "found 0; input should be greater than or equal to 1" in text
-    assert "allowed here: source, path, column" in text
+    assert "allowed: source, path, column" in text
     assert "found 'ppo'; input should be 'inversion-dpo', 'diffusion-dpo' or 'sft'" in text
     assert "found 'clip'; expected a list" in text
     assert "found 5; expected a mapping" in text

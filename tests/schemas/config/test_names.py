@@ -202,7 +202,7 @@ def test_a_stored_file_is_overridden_too() -> None:
         ({"generate": {"model": [3, "a"]}}, "generate.models.0: found 3"),
         ({"pair": {"min_margin": "clip=much"}}, "pair.margins.clip: found 'much'"),
         ({"pair": {"min_margin": "1,2"}}, "pair.min_margin: found ['1', '2']"),
-        ({"generate": {"modle": "x"}}, "allowed here: model, lora, num_candidates"),
+        ({"generate": {"modle": "x"}}, "allowed: model, lora, num_candidates"),
     ],
 )
 def test_wrong_values_are_told_where_they_end_up(values: dict[str, Values], expected: str) -> None:

@@ -44,7 +44,7 @@ def test_a_preset_tunes_no_model_of_its_own_on_anothers_images(name: str) -> Non
 
 
 def test_an_unknown_preset_lists_the_valid_ones() -> None:
-    with pytest.raises(ConfigError, match=r"found '\.\./x'; there are: .*compositional-11k"):
+    with pytest.raises(ConfigError, match=r"found '\.\./x'; allowed: .*compositional-11k"):
         preset_path("../x")
 
 

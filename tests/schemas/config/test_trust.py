@@ -94,7 +94,7 @@ def test_what_a_file_names_needs_a_word_and_then_is_remembered(tmp_path: Path) -
         "  score.remote_url: 'http://127.0.0.1:9/score'",
         "  score.remote_key_variable: 'HF_TOKEN'",
     ]
-    assert lines[-2].endswith("or take all, once for this folder:")
+    assert lines[-2].endswith("or accept all, once for this folder:")
     assert lines[-1] == f"  invdpo curate score w --config {file}"
     assert not is_confirmed(found, file, {"score"})
     assert is_confirmed(found, file, {"train"})
@@ -144,7 +144,7 @@ def test_without_a_home_nothing_is_remembered(
     confirm(config, file, EVERYTHING, {("prompts", "path")})
     text = refusal(config, file)
     assert "prompts.path" in text
-    assert "each time, as nothing can be kept here (XDG_STATE_HOME" in text
+    assert "each time, as your choice can't be stored here (set XDG_STATE_HOME" in text
     assert list(tmp_path.iterdir()) == []
 
 

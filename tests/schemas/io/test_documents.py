@@ -38,22 +38,22 @@ def refusal(read: Any, *given: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (bomb(9), f"stands for over {MAX_NODES:,} values (line "),
+        (bomb(9), f"expands to more than {MAX_NODES:,} values (line "),
         ("a: &a [*a]", "alias"),
-        ("[" * 20_000, f"nests over {MAX_DEPTH} deep"),
-        ("- " * 20_000, f"nests over {MAX_DEPTH} deep"),
-        ("[" + "1, " * (MAX_NODES + 9) + "1]", f"over {MAX_NODES:,} values"),
-        ("a" * (MAX_YAML + 1), "longer than 500.0 kB"),
+        ("[" * 20_000, f"nested more than {MAX_DEPTH} levels deep"),
+        ("- " * 20_000, f"nested more than {MAX_DEPTH} levels deep"),
+        ("[" + "1, " * (MAX_NODES + 9) + "1]", f"more than {MAX_NODES:,} values"),
+        ("a" * (MAX_YAML + 1), "longer than the allowed 500.0 kB"),
         ("a: 0x" + "f" * 10_000, "a number or date that is too long (line 1, column 4)"),
         ("a: " + "1:" * 10_000 + "1", "a number or date that is too long"),
         ("a: 1\na: 2", "the key 'a' is given twice (line 2, column 1)"),
         (
             "? [a]\n: 1",
-            "a list or mapping stands as a key; quote it if it is text (line 1, column 3)",
+            "a list or mapping is used as a key; quote it if it is text (line 1, column 3)",
         ),
         (
             "a: 1\nb: {{name}}",
-            "a list or mapping stands as a key; quote it if it is text (line 2, ",
+            "a list or mapping is used as a key; quote it if it is text (line 2, ",
         ),
         ("a: 2026-13-45", "month"),
         ("a: !!python/name:os.system x", "could not determine a constructor"),
@@ -98,7 +98,7 @@ def test_an_error_says_which_line() -> None:
         ("1" * 5_000, "a number is too long"),
         (b"\xff\xfe", "not UTF-8 text at byte 0"),
         ("", "not JSON: Expecting value"),
-        ('{"a": "\\ud83d"}', "half a character"),
+        ('{"a": "\\ud83d"}', "half of a surrogate pair"),
     ],
 )
 def test_json_is_refused(text: str | bytes, reason: str) -> None:
@@ -116,13 +116,13 @@ def test_a_file_of_any_size_is_read_up_to_its_limit(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as file:
         file.truncate(10**12)  # which no machine could read
-    with pytest.raises(DocumentError, match=r"longer than 16\.0 MB"):
+    with pytest.raises(DocumentError, match=r"longer than the allowed 16\.0 MB"):
         read_file(path)
 
 
 def test_what_we_did_not_write() -> None:
     with (
-        pytest.raises(DataError, match=r"^the table: not as invdpo writes it"),
+        pytest.raises(DataError, match=r"^the table: not in the form that invdpo writes"),
         as_written("the table"),
     ):
         [][0]

@@ -66,7 +66,7 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    with pytest.raises(ConfigError, match="~/x: nothing says where the home folder is"):
+    with pytest.raises(ConfigError, match="~/x: the home folder is unknown"):
         expand_home("~/x")
 
 

@@ -58,13 +58,13 @@ def refused(kind: type[errors.HfHubHTTPError], status: int) -> Exception:
 FAILURES: list[tuple[Exception, str]] = [
     (refused(errors.GatedRepoError, 403), "its owner asks you to accept terms first. Do so at "),
     (refused(errors.RevisionNotFoundError, 404), "has no revision 'v1' on the Hub. Give another."),
-    (refused(errors.RepositoryNotFoundError, 404), "HERE no such dataset on the Hub, or none"),
+    (refused(errors.RepositoryNotFoundError, 404), "HERE no such dataset on the Hub, or no access"),
     (refused(errors.HfHubHTTPError, 401), "the Hub refused the token (401): run `hf auth login`"),
-    (refused(errors.HfHubHTTPError, 403), "no right to read there (Bearer hf_…). Use a token"),
-    (refused(errors.HfHubHTTPError, 429), "the Hub takes no more requests for now (429)."),
+    (refused(errors.HfHubHTTPError, 403), "no read access (Bearer hf_…). Use a token"),
+    (refused(errors.HfHubHTTPError, 429), "the Hub's rate limit is reached (429)."),
     (refused(errors.HfHubHTTPError, 503), "the Hub failed (503: Bearer hf_…). Try again later."),
     (errors.LocalTokenNotFoundError(TOKEN), "not logged in to the Hub: run `hf auth login`"),
-    (errors.OfflineModeIsEnabled(TOKEN), "HERE HF_HUB_OFFLINE is set, so the Hub can't be asked."),
+    (errors.OfflineModeIsEnabled(TOKEN), "HERE HF_HUB_OFFLINE is set, so the Hub can't be used."),
     (ConnectionError(TOKEN), "HERE the Hub can't be reached at https://hub.test (ConnectionError:"),
     (errors.LocalEntryNotFoundError(TOKEN), "HERE the Hub can't be reached at https://hub.test"),
     (OSError(errno.ENOSPC, "No space left"), "could not be stored here: No space left."),
@@ -99,5 +99,5 @@ def test_the_cause_is_what_is_told(outer: Exception) -> None:
 
 
 def test_words_for_what_is_not_there() -> None:
-    assert not_found("model").startswith("no such model on the Hub, or none that you may see.")
+    assert not_found("model").startswith("no such model on the Hub, or no access to it.")
     assert "repository on the Hub with a revision 'v2'" in not_found(None, "v2")

@@ -82,7 +82,7 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path) -> None:
     with lock:
         (tmp_path / "README.md").touch()
     with pytest.raises(
-        WorkspaceError, match=r"other things, README\.md first.* folder that is new"
+        WorkspaceError, match=r"other files, such as README\.md.* Give a new folder"
     ):
         lock.__enter__()
     assert sorted(os.listdir(tmp_path)) == [".hidden", "README.md"]
@@ -114,7 +114,7 @@ def test_a_disk_without_locks_is_no_obstacle(
     monkeypatch.setattr(FileLock, "acquire", refuse)
     with FolderLock(tmp_path):
         (tmp_path / "file").touch()
-    assert "knows no locks" in caplog.text
+    assert "does not support locks" in caplog.text
     assert os.listdir(tmp_path) == ["file"]
 
 

@@ -52,7 +52,9 @@ def test_what_stands_for_more_than_memory_or_time_allow_is_refused(tmp_path: Pat
     lists = pa.ListArray.from_arrays([0, 1_500_000], pa.repeat("a cat", 1_500_000))
     for table in (equal_rows("a cat", 1_500_000), pa.table({"prompt": lists})):
         pq.write_table(table, many)
-        with pytest.raises(DataError, match=r"1,500,000 values in .* \w+, so nearly all are equal"):
+        with pytest.raises(
+            DataError, match=r"1,500,000 values in .* \w+, so nearly all of them are equal"
+        ):
             read_prompts(many)
 
 

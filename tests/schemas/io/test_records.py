@@ -71,7 +71,7 @@ def test_what_is_no_text_is_told_apart(tmp_path: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 67671\n"
     for name in ("p.txt", "p.json", "p.csv", "p.parquet"):
         assert "a pointer of Git LFS, not the file itself" in refused(tmp_path, name, pointer)
-    assert "give its name the ending .parquet first" in refused(tmp_path, "p.txt", b"PAR1...")
+    assert "rename it to end in .parquet" in refused(tmp_path, "p.txt", b"PAR1...")
     assert "not UTF-8 at byte 3 (line 1)" in refused(tmp_path, "p.txt", "café".encode("cp1252"))
     assert "character 1 is zero" in refused(tmp_path, "p.txt", "a cat".encode("utf-16-le"))
 
@@ -84,7 +84,7 @@ def test_endings_of_plain_text(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["p.yaml", "p.xlsx", "p.txt.gz", "p.jsonl.bak", "p.v2"])
 def test_other_endings_are_refused_with_those_that_are_read(tmp_path: Path, name: str) -> None:
     text = refused(tmp_path, name, "a cat")
-    assert f"the ending {Path(name).suffix} says nothing that is read" in text
+    assert f"the ending {Path(name).suffix} is not supported" in text
     assert "no ending, .txt, .prompts, .md, .jsonl, .ndjson, .json, .csv, .tsv, .parquet" in text
 
 
@@ -95,7 +95,9 @@ def test_lists_of_texts_and_of_records(tmp_path: Path) -> None:
         tmp_path, "p.json", mapping
     )
     lines = '{"prompt": "a cat"}\n{"prompt": "a dog"}'
-    assert "If it has one record a line, call it .jsonl" in refused(tmp_path, "p.json", lines)
+    assert "If it has one record per line, rename it to .jsonl" in refused(
+        tmp_path, "p.json", lines
+    )
 
 
 def test_fields_that_no_heading_names(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_fields_that_no_heading_names(tmp_path: Path) -> None:
 
 def test_what_stands_twice_is_refused_where_it_counts(tmp_path: Path) -> None:
     table = "prompt,note,note,,,prompt\na cat,1,2,,,a dog\n"
-    assert "p.csv: the column 'prompt' stands twice" in refused(tmp_path, "p.csv", table)
+    assert "p.csv: the column 'prompt' occurs twice" in refused(tmp_path, "p.csv", table)
     assert prompts(tmp_path, "p.csv", "prompt,note,note,,\na cat,1,2,,\n") == ["a cat"]
     line = '{"prompt": "a cat", "prompt": "a dog"}'
     reason = "the key 'prompt' is given twice"
@@ -118,7 +120,7 @@ def test_what_stands_twice_is_refused_where_it_counts(tmp_path: Path) -> None:
     assert reason in refused(tmp_path, "p.json", f"[{line}]")
     doubled = pa.Table.from_arrays([pa.array(["a cat"])] * 2, names=["prompt", "prompt"])
     pq.write_table(doubled, tmp_path / "p.parquet")
-    assert "'prompt' stands twice" in refused_path(tmp_path / "p.parquet")
+    assert "'prompt' occurs twice" in refused_path(tmp_path / "p.parquet")
 
 
 def test_columns_whatever_their_case() -> None:
@@ -133,7 +135,7 @@ def test_tables_without_text(tmp_path: Path) -> None:
     def no_column(names: Sequence[str]) -> Sequence[str]:
         return names
 
-    with pytest.raises(DataError, match=r"the ending \.txt says nothing .*Allowed: \.jsonl"):
+    with pytest.raises(DataError, match=r"the ending \.txt is not .*Allowed: \.jsonl"):
         list(read_entries(tmp_path / "p.txt", b"a cat", no_column, text=False))
 
 

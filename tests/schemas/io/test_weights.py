@@ -17,13 +17,16 @@ class CLIPTextModel: ...
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"missing_keys": {"b", "a"}}, r"^here: lacks a, b \(2 in all\)\. Give the weights of"),
+        (
+            {"missing_keys": {"b", "a"}},
+            r"^here: lacks a, b \(2 in all\)\. Give the complete weights of",
+        ),
         ({"missing_keys": list("edcba")}, r"lacks a, b, c \(5 in all\)"),
         (
             {"unexpected_keys": ["x.weight"]},
-            r"holds, beside what is wanted, x\.weight \(1 in all\)",
+            r"has additional tensors: x\.weight \(1 in all\)",
         ),
-        ({"mismatched_keys": {("w", (1, 2), (2, 2))}}, r"holds in another size w \(1 in all\)"),
+        ({"mismatched_keys": {("w", (1, 2), (2, 2))}}, r"has in another shape: w \(1 in all\)"),
         (
             {"unexpected_keys": ["vision_model.a", "logit_scale"]},
             r"logit_scale, vision_model\.a \(2",

@@ -55,7 +55,7 @@ def one_row(folder: Path, chosen: str) -> Path:
 def test_a_path_out_of_the_folder_is_refused(path: str, tmp_path: Path) -> None:
     out = write_file(tmp_path / "out.png", png(1))
     folder = one_row(tmp_path / "set", path.format(out=out, here=tmp_path / "set"))
-    with pytest.raises(DataError, match=r"train\.parquet row 0: .* leads out of the dataset"):
+    with pytest.raises(DataError, match=r"train\.parquet row 0: .* is outside the dataset"):
         open_dataset(folder).pairs("train")
 
 
@@ -65,16 +65,16 @@ def test_a_link_out_of_the_folder_is_refused(inner: str, tmp_path: Path) -> None
     folder = one_row(tmp_path / "set", inner)
     (folder / "link.png").symlink_to(out)
     (folder / "deep").symlink_to(out.parent)
-    with pytest.raises(DataError, match="leads out of the dataset"):
+    with pytest.raises(DataError, match="is outside the dataset"):
         open_dataset(folder).pairs("train")
-    with pytest.raises(DataError, match="leads out of the dataset"):
+    with pytest.raises(DataError, match="is outside the dataset"):
         list(open_dataset(folder).images("train", {"any"}))
 
 
 def test_a_ring_of_links_is_refused(tmp_path: Path) -> None:
     folder = one_row(tmp_path, "ring.png")
     (folder / "ring.png").symlink_to("ring.png")
-    with pytest.raises(DataError, match="leads out of the dataset"):
+    with pytest.raises(DataError, match="is outside the dataset"):
         open_dataset(folder).pairs("train")
 
 
@@ -83,7 +83,7 @@ def test_a_link_of_a_winner_folder_is_refused_too(tmp_path: Path) -> None:
     for side in ("win", "lose"):
         write_file(tmp_path / "set" / side / "1.png", png(len(side)))
     (tmp_path / "set/win/1.txt").symlink_to(secret)
-    with pytest.raises(DataError, match=r"win/1\.png: 'win/1\.txt' leads out"):
+    with pytest.raises(DataError, match=r"win/1\.png: 'win/1\.txt' is outside"):
         open_dataset(tmp_path / "set").pairs("train")
 
 
@@ -101,7 +101,7 @@ def test_the_data_set_may_be_a_link_itself(tmp_path: Path) -> None:
 
 def test_an_address_is_not_fetched(tmp_path: Path) -> None:
     folder = one_row(tmp_path, "https://example.org/1.png")
-    with pytest.raises(DataError, match="is an address"):
+    with pytest.raises(DataError, match="is a URL"):
         open_dataset(folder).pairs("train")
 
 

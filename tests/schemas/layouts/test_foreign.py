@@ -36,7 +36,7 @@ def test_what_save_to_disk_wrote_is_converted_by_the_line_that_is_told(
         tmp_path / "saved $HOME"
     )
     text = refusal(tmp_path / "saved $HOME")
-    assert "These are a folder of `save_to_disk`." in text
+    assert "Found a folder of `save_to_disk`." in text
     code = re.search(r'mkdir pairs && python -c "(.*)" (.*)$', text)
     assert code
     assert code[2] == shlex.quote(str(tmp_path / "saved $HOME"))
@@ -51,14 +51,14 @@ def test_parquet_files_in_folders_inside(tmp_path: Path) -> None:
     (tmp_path / "default" / "train").mkdir(parents=True)
     (tmp_path / "set" / "train.parquet").rename(tmp_path / "default" / "train" / "0000.parquet")
     text = refusal(tmp_path)
-    assert "Parquet files lie in folders inside (default/train, set)." not in text
+    assert "The Parquet files are in subfolders (default/train, set)." not in text
     assert f"Give one of these folders: {tmp_path.as_posix()}/default/train" in text
     assert contents(open_dataset(tmp_path / "default" / "train").pairs("train")) == EXPECTED
 
 
 def test_other_files_and_none() -> None:
     text = way_out(["train.jsonl", "README.md"], "alice/pairs", on_hub=True, revision="v 1")
-    assert "These are files in .jsonl." in text
+    assert "Found files in .jsonl." in text
     assert "import load_dataset as load" in text
     assert "load(sys.argv[1], revision=sys.argv[2]).items()]\" alice/pairs 'v 1'" in text
     assert way_out(["README.md", "a.png"], "x") == ""

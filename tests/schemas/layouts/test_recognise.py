@@ -126,7 +126,7 @@ def test_when_nothing_fits_every_layout_says_why(tmp_path: Path) -> None:
     assert "invdpo: column pair_id, chosen, rejected missing; expected data/" in text
     assert "pickapic: column jpg_1, label_0 missing; expected" in text
     assert "preference: column chosen, rejected missing; expected" in text
-    assert "folders: win/ stands alone; expected folders chosen and rejected" in text
+    assert "folders: win/ has no counterpart; expected folders chosen and rejected" in text
 
 
 def test_an_empty_folder_is_told_as_such(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
     names = ["prompt", "chosen", "rejected", "prompt"]
     table = pa.Table.from_arrays([pa.array(["a cat"])] * 4, names=names)
     pq.write_table(table, tmp_path / "train.parquet")
-    with pytest.raises(DataError, match="preference: column prompt stands twice; expected"):
+    with pytest.raises(DataError, match="preference: column prompt occurs twice; expected"):
         open_dataset(str(tmp_path))
 
 

@@ -113,7 +113,9 @@ def test_a_state_before_the_first_step_is_one_too(tmp_path: Path) -> None:
 
 def test_another_optimizer_is_refused() -> None:
     toy, other = Toy("adamw"), Toy("adafactor")
-    with pytest.raises(WorkspaceError, match=r"of the optimiser AdamW, now it is Adafactor"):
+    with pytest.raises(
+        WorkspaceError, match=r"of the optimiser AdamW, but the optimiser is now Adafactor"
+    ):
         unpack_optimizer(other.optimizer, other.names, *pack_optimizer(toy.optimizer, toy.names))
 
 

@@ -57,7 +57,7 @@ def test_killed_and_started_again_gives_the_same_weights(
     assert done.returncode == -signal.SIGKILL
     assert [line["step"] for line in lines(killed)] == [1, 2, 3, 4, 5]
     result = train(dataset, killed, config, cache_dir=cache, progress=False)
-    assert "Going on after step 4 of 6." in result.notes
+    assert "Resuming after step 4 of 6." in result.notes
     expected = train(dataset, whole, config, cache_dir=cache, progress=False)
     for part in ("", "checkpoints/step-000003", "checkpoints/step-000006"):
         again, straight = weights(killed / part), weights(whole / part)
@@ -77,7 +77,7 @@ def test_a_finished_training_has_nothing_left_to_do(run: Any) -> None:
     assert again.steps == 3
     assert lines(again.output) == before
     assert again.metrics == before[-1]
-    assert "All 3 steps are done: nothing was trained. --restart begins anew." in again.notes
+    assert "All 3 steps are done: nothing was trained. Use --restart to start again." in again.notes
     assert (again.best_step, again.forwards) == (first.best_step, first.forwards)
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_state_is_passed_over(run: Any) -> None:
     path = next(first.output.glob("state/step-*/weights.safetensors"))
     path.write_bytes(path.read_bytes()[:-1])
     again = run("out")
-    assert any("damaged training state was passed over" in note for note in again.notes)
+    assert any("damaged training state was skipped" in note for note in again.notes)
     assert not any("nothing was trained" in note for note in again.notes)
     assert [line["step"] for line in lines(again.output)] == [1, 2, 3]
 
@@ -158,7 +158,7 @@ def test_a_training_that_is_asked_to_stop_saves_its_step(
     assert stopped.value.number == number
     assert signal.getsignal(number) == before
     result = train(dataset, tmp_path / "cut", config, **given)
-    assert "Going on after step 2 of 4." in result.notes
+    assert "Resuming after step 2 of 4." in result.notes
     train(dataset, tmp_path / "whole", config, **given)
     cut, whole = (weights(tmp_path / name) for name in ("cut", "whole"))
     assert all(torch.equal(cut[name], whole[name]) for name in whole)

@@ -80,7 +80,7 @@ def test_a_damaged_state_is_passed_over_with_a_note(tmp_path: Path, name: str, d
     state, (note,) = load_state(tmp_path)
     assert state is not None
     assert state.step == 1
-    assert "step-000002: a damaged training state was passed over (" in note
+    assert "step-000002: a damaged training state was skipped (" in note
 
 
 def test_a_digit_changed_in_the_json_is_damage(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_digit_changed_in_the_json_is_damage(tmp_path: Path) -> None:
     state, (note,) = load_state(tmp_path)
     assert state is not None
     assert state.step == 1
-    assert "state.json has another checksum" in note
+    assert "state.json has a wrong checksum" in note
 
 
 def test_a_save_over_a_damaged_state_of_the_same_step(tmp_path: Path) -> None:

@@ -94,5 +94,5 @@ def test_any_resolution_and_shape_trains(config: TrainConfig, tmp_path: Path) ->
 def test_a_resolution_below_the_models_grid_is_refused(
     config: TrainConfig, dataset: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="resolution: found 7; this model takes multiples of 8"):
+    with pytest.raises(ConfigError, match="resolution: found 7; expected a multiple of 8"):
         train(dataset, tmp_path, config.model_copy(update={"resolution": 7}), progress=False)

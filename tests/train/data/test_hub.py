@@ -212,7 +212,7 @@ def test_the_links_of_the_hubs_cache_are_followed(
     for outside in (tmp_path / "other" / "blob", snapshot.parents[1] / "refs" / "main"):
         (snapshot / "images" / "0w.png").unlink()
         (snapshot / "images" / "0w.png").symlink_to(write_file(outside, b""))
-        with pytest.raises(DataError, match="leads out of the dataset"):
+        with pytest.raises(DataError, match="is outside the dataset"):
             open_dataset("alice/pairs").pairs("train")
 
 
@@ -220,7 +220,7 @@ def refused_path(snapshot: Path, path: str) -> None:
     """What the links of the cache may reach, a row may not."""
     rows = [{"prompt": "x", "chosen": path, "rejected": "images/0l.png"}]
     single = write_table(snapshot / "single" / "x.parquet", rows).rename(snapshot / "x.parquet")
-    with pytest.raises(DataError, match="leads out of the dataset"):
+    with pytest.raises(DataError, match="is outside the dataset"):
         open_dataset(single).pairs("train")
     single.unlink()
 
@@ -244,7 +244,7 @@ def refused(kind: type[errors.HfHubHTTPError], status: int) -> Exception:
         (refused(errors.HfHubHTTPError, 503), r"the Hub failed \(503: Bearer hf_…\)"),
         (errors.LocalEntryNotFoundError(TOKEN), "the Hub can't be reached"),
         (errors.OfflineModeIsEnabled(TOKEN), r"HF_HUB_OFFLINE is set, .* or give a folder"),
-        (errors.HFValidationError(TOKEN), "no name that the Hub allows"),
+        (errors.HFValidationError(TOKEN), "not a name that the Hub allows"),
         (OSError(errno.ENOSPC, "No space left", TOKEN), "could not be stored here: No space"),
         (ConnectionError(TOKEN), "the Hub can't be reached"),
     ],
@@ -286,5 +286,5 @@ def test_a_folder_wins_over_a_name_on_the_hub(
 
 def test_a_folder_has_no_revision(tmp_path: Path) -> None:
     structs(tmp_path)
-    with pytest.raises(DataError, match="lies here and has no revision 'v1'"):
+    with pytest.raises(DataError, match="is on this machine and has no revision 'v1'"):
         open_dataset(tmp_path, revision="v1")

@@ -41,11 +41,11 @@ def test_guidance_makes_inversion_harder(config: TrainConfig, dataset: Path) -> 
     ("levels", "guidance", "expected"),
     [
         (rows(n10=20, n20=31, n40=35), 1, "N = 20 is fine enough"),
-        (rows(n10=32, n20=35, n40=38), 1, "; 10 would do too"),
+        (rows(n10=32, n20=35, n40=38), 1, "; 10 is enough, too"),
         (rows(n10=20, n20=25, n40=31), 1, "num_inversion_steps 40 reaches 31.0, and is fine"),
         (rows(n10=15, n20=20, n40=25), 1, "still coarse"),
-        (rows(n10=15, n20=20, n40=20.5), 1, "finer grids hardly better"),
-        (rows(n10=15, n20=20, n40=20.5), 3, "inversion_guidance_scale nearer to 1"),
+        (rows(n10=15, n20=20, n40=20.5), 1, "more steps are hardly better"),
+        (rows(n10=15, n20=20, n40=20.5), 3, "inversion_guidance_scale closer to 1"),
         (rows(n10=math.nan, n20=20, n40=25), 1, "float32"),
     ],
 )

@@ -36,7 +36,8 @@ def test_a_graph_too_large_lists_what_helps_from_least_harm_on() -> None:
     first, *rest = full(80)
     assert first == (
         "Out of memory on a device of 80.0 GB: 8 UNet samples in one graph did not fit beside "
-        "weights 10.0 GB, gradients 10.0 GB, adamw's states 20.0 GB. Least harm first, try:"
+        "weights 10.0 GB, gradients 10.0 GB, adamw's states 20.0 GB. Try these changes, the "
+        "least harmful first:"
     )
     assert [line.split(" (")[0] for line in rest] == [
         "unet_batch_size: 4",
@@ -60,7 +61,7 @@ def test_what_is_set_already_is_not_advised_again() -> None:
 def test_where_weights_and_states_fill_the_device_no_batch_size_is_advised() -> None:
     first, *rest = full(24)
     assert "are 40.0 GB before the first image" in first
-    assert "the device has 24.0 GB: no unet_batch_size will do" in first
+    assert "the device has 24.0 GB: no unet_batch_size is small enough" in first
     assert rest == [
         "optimizer: adafactor: 20.0 GB",
         "optimizer: adamw8bit: 25.1 GB, still too much",
@@ -73,7 +74,7 @@ def test_where_no_change_is_enough_two_are_named() -> None:
     *_, last = full(8, devices=4)
     assert last == "tuning: lora and dtype: bfloat16: 5.0 GB"
     *_, last = full(0.1, devices=2)
-    assert last == "That is not enough: take a device with more memory."
+    assert last == "That is not enough: use a device with more memory."
 
 
 def test_lora_halves_its_frozen_weights_and_keeps_its_optimizer() -> None:

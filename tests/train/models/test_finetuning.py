@@ -226,5 +226,5 @@ def test_saving_one_kind_removes_the_other(config: TrainConfig, tmp_path: Path) 
 
 def test_unknown_targets_are_listed(config: TrainConfig) -> None:
     wrong = config.model_copy(update={"lora_targets": ("to_q", "nothing")})
-    with pytest.raises(ConfigError, match=r"called nothing; there are: .*to_out\.0.*to_q"):
+    with pytest.raises(ConfigError, match=r"called nothing; allowed: .*to_out\.0.*to_q"):
         start(wrong)

@@ -105,5 +105,5 @@ def test_all_weights_go_on_from_another_model_with_the_base_as_reference(tmp_pat
 def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
     _tuned(tmp_path / "lora")
     config = _config(tuning="full", start_from=str(tmp_path / "lora"))
-    with pytest.raises(ConfigError, match="is no model of this kind"):
+    with pytest.raises(ConfigError, match="is not a model of this kind"):
         start_tuning(load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=False)

@@ -41,7 +41,7 @@ class FlowModel(LatentModel):
     negative: ClassVar[str] = ""
     """The prompt that guidance leads away from."""
     sample_size: ClassVar[int] = 128
-    """Side of the latent that the pipeline draws by default, unless the transformer says so."""
+    """Side of the latent that the pipeline generates by default, unless the transformer says so."""
     patch: ClassVar[int] = 2
     """Positions along a side of the latent that make one token."""
     steps_evenly: ClassVar[bool] = True
@@ -78,7 +78,7 @@ class FlowModel(LatentModel):
 
     @property
     def side(self) -> int:
-        """Side in pixels of the square that the pipeline draws by default."""
+        """Side in pixels of the square that the pipeline generates by default."""
         return int(self.denoiser_config.get("sample_size", self.sample_size)) * self._factor
 
     @property
@@ -173,7 +173,7 @@ class FlowModel(LatentModel):
         return self._encode(pipeline, [self.negative])
 
     def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
-        """For each prompt whether the encoder that takes most of it cuts it; tokenizers alone."""
+        """For each prompt whether the encoder that takes most truncates it; tokenizers alone."""
         cut = [False] * len(prompts)
         index = read_index(self.folder)
         for name, most in self.longest.items():

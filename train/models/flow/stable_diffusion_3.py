@@ -14,7 +14,7 @@ from invdpo.train.models.flow.base import FlowModel
 
 
 class StableDiffusion3(FlowModel):
-    """Two CLIPs and a T5, whose tokens stand side by side; time in thousandths."""
+    """Two CLIPs and a T5, whose tokens are concatenated; time in thousandths."""
 
     pipeline: ClassVar[str] = "StableDiffusion3Pipeline"
     denoiser_class: ClassVar[str] = "SD3Transformer2DModel"
