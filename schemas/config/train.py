@@ -16,6 +16,7 @@ from invdpo.schemas.config.section import (
     LOCAL,
     OPTIONAL,
     RUNTIME,
+    TEXT,
     Count,
     Dtype,
     Guidance,
@@ -250,8 +251,15 @@ class TrainConfig(Section):
     )
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",),
-        description="Where metrics go besides metrics.jsonl; `wandb` needs the extra `wandb`.",
+        description="Where metrics and validation images go besides files of the output; `wandb` "
+        "needs the extra `wandb`.",
         json_schema_extra=RUNTIME | LOCAL,
+    )
+    run_name: str | None = Field(
+        None,
+        description="Name of the training in the trackers; the last two folders of the output if "
+        "not given.",
+        json_schema_extra=RUNTIME | TEXT,
     )
     seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
     dtype: Dtype = Field(
