@@ -35,9 +35,7 @@ class TrainConfig(Section):
         json_schema_extra=LOCAL,
     )
     revision: str | None = Field(
-        None,
-        description="Revision of a Hub model: MODEL@REVISION.",
-        json_schema_extra=HIDDEN | LOCAL,
+        None, description="Hub model's revision: MODEL@REVISION.", json_schema_extra=HIDDEN | LOCAL
     )
     family: str | None = Field(
         None,
@@ -214,9 +212,7 @@ class TrainConfig(Section):
         json_schema_extra=RUNTIME,
     )
     gradient_checkpointing: bool = Field(
-        False,
-        description="Save memory by computing activations twice.",
-        json_schema_extra=RUNTIME,
+        False, description="Save memory by computing activations twice.", json_schema_extra=RUNTIME
     )
     max_steps: Count = Field(200, description="Optimiser steps.")
     validate_every: Count = Field(50, description="Steps between validations.")
@@ -251,14 +247,12 @@ class TrainConfig(Section):
     )
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",),
-        description="Where metrics and validation images go besides files of the output; `wandb` "
-        "needs the extra `wandb`.",
+        description="Where metrics and images go besides files; `wandb` needs the extra `wandb`.",
         json_schema_extra=RUNTIME | LOCAL,
     )
     run_name: str | None = Field(
         None,
-        description="Name of the training in the trackers; the last two folders of the output if "
-        "not given.",
+        description="Name in the trackers; the output's last two folders if not given.",
         json_schema_extra=RUNTIME | TEXT,
     )
     seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
@@ -292,10 +286,8 @@ class TrainConfig(Section):
     @classmethod
     def _needs_an_endpoint(cls, value: str, info: ValidationInfo) -> str:
         if value != "inversion" and info.data.get("residual", "endpoint") != "endpoint":
-            raise ValueError(
-                "only residual `endpoint` has a target off the inversion's own path; expected "
-                "inversion"
-            )
+            text = "only residual `endpoint` has a target off the inversion's own path"
+            raise ValueError(f"{text}; expected inversion")
         return value
 
     @field_validator("fresh_noise")

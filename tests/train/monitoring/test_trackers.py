@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -107,11 +107,20 @@ def test_wandb_is_given_name_options_metrics_and_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stand-in for the package, which takes what version 0.20 and later take."""
-    begun, logged = list[Any](), list[Any]()
-    finish = lambda: logged.append("finished")  # noqa: E731
-    run = SimpleNamespace(log=lambda data, step: logged.append((step, data)), finish=finish)
+    calls = list[Any]()
+
+    class Run:
+        def __init__(self, **given: object) -> None:
+            calls.append(given)
+
+        def log(self, data: object, step: int) -> None:
+            calls.append((step, data))
+
+        def finish(self) -> None:
+            calls.append("finished")
+
     module: Any = ModuleType("wandb")
-    module.init = lambda **given: begun.append(given) or run
+    module.init = Run
     module.Image = lambda image, caption: (image.size, caption)
     monkeypatch.setitem(sys.modules, "wandb", module)
     running = opened(tmp_path, "wandb")
@@ -120,8 +129,9 @@ def test_wandb_is_given_name_options_metrics_and_images(
     running.close()
     folder = str(tmp_path / "wandb")
     expected = {"project": "invdpo", "name": "lab/tuned", "config": {"beta": 2000.0}}
-    assert begun == [expected | {"dir": folder}]
     images = {"validation/images": (SHEET.size, "1. a red circle\n2. a dog")}
+    begun, *logged = calls
+    assert begun == expected | {"dir": folder}
     assert logged == [(3, images), (3, {"loss": 0.5}), "finished"]
 
 
