@@ -48,6 +48,8 @@ from invdpo.train.metrics import (
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.finetuning import Tuning
 from invdpo.train.models.live_reference import LiveReference
+from invdpo.train.monitoring.peak_memory import PeakMemory
+from invdpo.train.monitoring.running_means import RunningMeans
 from invdpo.train.monitoring.validation_images import ValidationImages
 from invdpo.train.optim.ema import Average
 from invdpo.train.optim.optimizers import make_optimizer
@@ -74,6 +76,7 @@ class Loop:
             config.optimizer, tuning.parameters, config.learning_rate, config.weight_decay
         )
         self.images: ValidationImages | None = None
+        self.peak = PeakMemory(group.device)
         decay = config.ema_decay
         self.average = Average(tuning.parameters, decay) if decay else None
         self.reference = LiveReference(tuning, config) if sampler.live_reference else None
@@ -105,22 +108,20 @@ class Loop:
         Every process calls `on_step` with each step's metrics. Ctrl-C and SIGTERM let the step end
         and save it. Raises `Interrupted` then.
         """
-        config = self.config
-        metrics = forget_after(self.output, self.progress.step) if self.group.is_main else Metrics()
+        config, done = self.config, self.progress.step
+        running = RunningMeans.after(done, self.output / "metrics.jsonl")
+        metrics = forget_after(self.output, done) if self.group.is_main else Metrics()
         with (
             stop_request() as stop,
             progress_bar(
-                "training",
-                config.max_steps,
-                unit="step",
-                done=self.progress.step,
-                show=show_progress,
+                "training", config.max_steps, unit="step", done=done, show=show_progress
             ) as bar,
         ):
-            if self.images and not self.progress.step:
+            if self.images and not done:
                 self.images.draw(0)
             while self.progress.step < config.max_steps:
                 metrics = self.step(train)
+                metrics |= running.add(metrics)
                 step = self.progress.step
                 last = step == config.max_steps
                 if step % config.validate_every == 0 or last:
@@ -137,15 +138,11 @@ class Loop:
                 if on_step:
                     on_step(metrics)
                 stopped = self.group.largest(stop.number)
-                if (
-                    step % (config.checkpoint_every or config.validate_every) == 0
-                    or last
-                    or stopped
-                ):
+                due = step % (config.checkpoint_every or config.validate_every) == 0
+                if due or last or stopped:
                     self.save(identity)
                 if stopped and not last:
-                    text = f"step {step} of {config.max_steps} is saved"
-                    raise Interrupted(text, stopped)
+                    raise Interrupted(f"step {step} of {config.max_steps} is saved", stopped)
                 bar.set_postfix(shown(metrics), refresh=False)
                 bar.update()
         return metrics
@@ -172,7 +169,8 @@ class Loop:
         if self.reference:
             self.reference.follow(self.progress.step)
         self.progress.forwards += forwards
-        self.progress.seconds += time.perf_counter() - began
+        seconds, peak = time.perf_counter() - began, table[:, Columns.PEAK].max().item()
+        self.progress.seconds += seconds
         return {
             "step": done + 1,
             **mean_metrics(table, self.objective.sides),
@@ -180,6 +178,8 @@ class Loop:
             "learning_rate": learning_rate,
             "forwards": self.progress.forwards,
             "seconds": round(self.progress.seconds, 3),
+            "pairs_per_second": round(len(pairs) / seconds, 3),
+            **({self.peak.metric: peak} if peak else {}),
         }
 
     @torch.no_grad()
@@ -251,6 +251,7 @@ class Loop:
             )
             table[list(batch.indices)] = pair_table(error, batch, self.objective)
             forwards += error.numel() * self._passes
+        table[list(indices), Columns.PEAK] = self.peak.gigabytes()
         self.group.sum_gradients(self.tuning.parameters)
         return self.group.total(table), forwards * world
 

@@ -23,7 +23,7 @@ QUARTILES = 4
 
 
 class Columns:
-    """Of a table: loss, rewards, errors, and margins by noise level."""
+    """Of a table: loss, rewards, errors, margins by noise level, and memory."""
 
     LOSS, CHOSEN, REJECTED = range(3)
     REWARDS = slice(1, 3)
@@ -31,7 +31,9 @@ class Columns:
     """Of the chosen image and its reference's, of the rejected one and its reference's."""
     MARGINS, SEEN, WINS = (slice(7 + QUARTILES * n, 7 + QUARTILES * (n + 1)) for n in range(3))
     """Margin of each quartile, whether the pair has points there, and whether the chosen wins."""
-    COUNT = 7 + 3 * QUARTILES
+    PEAK = 7 + 3 * QUARTILES
+    """Peak memory, in GB, of the process that computed the pair; the loop fills it in."""
+    COUNT = PEAK + 1
 
 
 ERRORS = ("chosen", "chosen_reference", "rejected", "rejected_reference")
@@ -85,6 +87,7 @@ def mean_metrics(table: Tensor, sides: int) -> Metrics:
         "rewards/rejected": rejected.mean().item(),
         "rewards/margins": (chosen - rejected).mean().item(),
         "rewards/accuracies": _half_wins(chosen - rejected).mean().item(),
+        "rewards/negative_margins": (chosen < rejected).double().mean().item(),
     }
     metrics |= {f"errors/{name}": error for name, error in zip(ERRORS, errors, strict=True)}
     margins, seen, wins = (
@@ -103,16 +106,19 @@ def _half_wins(margin: Tensor) -> Tensor:
 
 
 def shown(metrics: Metrics) -> dict[str, str]:
-    """What is shown beside the progress of a training."""
+    """What is shown beside the progress of a training; running means in brackets."""
     known = {
         "loss": ("loss", ".4f"),
         "accuracy": ("rewards/accuracies", ".2f"),
         "margin": ("rewards/margins", ".3g"),
         "rate": ("learning_rate", ".2g"),
     }
-    return {
-        name: format(metrics[key], form) for name, (key, form) in known.items() if key in metrics
-    }
+    texts = {}
+    for name, (key, form) in known.items():
+        if key in metrics:
+            mean = metrics.get(f"running/{key}")
+            texts[name] = f"{metrics[key]:{form}}" + ("" if mean is None else f" ({mean:{form}})")
+    return texts
 
 
 def check_finite(table: Tensor, norm: float, pairs: Sequence[Pair], step: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from invdpo.schemas.io.files import write_atomically
 from invdpo.schemas.io.home import expand_home, expand_path
 from invdpo.schemas.io.lock import FolderLock
 from invdpo.schemas.io.processes import is_main_process
+from invdpo.schemas.io.redact import redact
 from invdpo.train.batches import BatchSampler
 from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
@@ -24,7 +26,7 @@ from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
 from invdpo.train.models.finetuning import start_tuning
 from invdpo.train.monitoring.curves import plot_curves, read_series
-from invdpo.train.monitoring.trackers import OnStep, track_metrics
+from invdpo.train.monitoring.trackers import OnStep, TrackedRun, open_trackers
 from invdpo.train.monitoring.validation_images import IMAGES, ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
 from invdpo.train.splits import buckets, open_data
@@ -136,17 +138,26 @@ def _require_another(output: Path, config: TrainConfig) -> None:
 def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | None) -> TrainResult:
     """Phase two, and what is reported of both."""
     loop = _loop(setup, prepared)
-    trackers = setup.config.trackers if setup.group.is_main else ()
+    names = setup.config.trackers if setup.group.is_main else ()
+    tracked = _tracked_run(setup, data, loop.progress.step)
     with (
         setup.within_memory(loop.tuning.parameters, loop.samples_per_graph),
-        track_metrics(trackers, loop.output, prepared.note, on_step, loop.progress.step) as tracked,
+        open_trackers(names, tracked, prepared.note) as trackers,
     ):
+
+        def log(metrics: Mapping[str, float]) -> None:
+            trackers.log(metrics)
+            if on_step:
+                on_step(metrics)
+
+        if loop.images:
+            loop.images.on_sheet = trackers.log_images
         metrics = loop.run(
             prepared.train,
             prepared.validation,
             prepared.identity,
             show_progress=setup.show_progress,
-            on_step=tracked,
+            on_step=log,
         )
     if setup.group.is_main:
         best_loss = loop.progress.best_loss if prepared.validation else None
@@ -157,6 +168,14 @@ def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | No
         _report(setup, data, prepared, result)
     setup.group.wait()
     return result
+
+
+def _tracked_run(setup: Setup, data: DataSet, done: int) -> TrackedRun:
+    """The training as trackers show it, which may stand elsewhere; `done` are its earlier steps."""
+    output, config = setup.output, setup.config
+    name = config.run_name or "/".join(output.resolve().parts[-2:])
+    options = redact({"dataset": data.name, **config.model_dump(mode="json")})
+    return TrackedRun(output, name, options, done)
 
 
 def _loop(setup: Setup, prepared: Prepared) -> Loop:

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from invdpo.schemas.config.entries import split_list
-from invdpo.schemas.config.section import HIDDEN, OPTIONAL, Count, Section, Seed, several
+from invdpo.schemas.config.section import HIDDEN, OPTIONAL, Count, Section, Seed, Share, several
 
 Distance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
 Policy = Literal["best-worst", "best-random", "all", "hard", "same-seed"]
 Normalisation = Literal["prompt", "global", "rank"]
 

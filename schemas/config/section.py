@@ -48,6 +48,7 @@ TEXT: dict[str, Any] = {"text": True}
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Guidance = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 

@@ -16,11 +16,13 @@ from invdpo.schemas.config.section import (
     LOCAL,
     OPTIONAL,
     RUNTIME,
+    TEXT,
     Count,
     Dtype,
     Guidance,
     Section,
     Seed,
+    Share,
 )
 
 
@@ -34,9 +36,7 @@ class TrainConfig(Section):
         json_schema_extra=LOCAL,
     )
     revision: str | None = Field(
-        None,
-        description="Revision of a Hub model: MODEL@REVISION.",
-        json_schema_extra=HIDDEN | LOCAL,
+        None, description="Hub model's revision: MODEL@REVISION.", json_schema_extra=HIDDEN | LOCAL
     )
     family: str | None = Field(
         None,
@@ -76,10 +76,8 @@ class TrainConfig(Section):
         "noise (from its seed), or fresh noise for each prompt and point.",
         json_schema_extra=OPTIONAL,
     )
-    fresh_noise: float | None = Field(
+    fresh_noise: Share | None = Field(
         None,
-        ge=0,
-        le=1,
         description="Share of fresh noise in a trajectory (eta); 0.8 for `endpoint`, else 0.",
         json_schema_extra=OPTIONAL | {"unused": 0.0},
     )
@@ -102,10 +100,8 @@ class TrainConfig(Section):
         "reward; it keeps them from becoming less likely.",
         json_schema_extra=OPTIONAL,
     )
-    loser_scaling: float | None = Field(
+    loser_scaling: Share | None = Field(
         None,
-        ge=0,
-        le=1,
         description="Scale the gradient of the rejected image so that each step still reduces "
         "the error of the chosen one by at least this share (Diffusion-SDPO's mu).",
         json_schema_extra=OPTIONAL,
@@ -216,9 +212,7 @@ class TrainConfig(Section):
         json_schema_extra=RUNTIME,
     )
     gradient_checkpointing: bool = Field(
-        False,
-        description="Save memory by computing activations twice.",
-        json_schema_extra=RUNTIME,
+        False, description="Save memory by computing activations twice.", json_schema_extra=RUNTIME
     )
     max_steps: Count = Field(200, description="Optimiser steps.")
     validate_every: Count = Field(50, description="Steps between validations.")
@@ -253,8 +247,13 @@ class TrainConfig(Section):
     )
     trackers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         ("tensorboard",),
-        description="Where metrics go besides metrics.jsonl; `wandb` needs the extra `wandb`.",
+        description="Where metrics and images go besides files; `wandb` needs the extra `wandb`.",
         json_schema_extra=RUNTIME | LOCAL,
+    )
+    run_name: str | None = Field(
+        None,
+        description="Name in the trackers; the output's last two folders if not given.",
+        json_schema_extra=RUNTIME | TEXT,
     )
     seed: Seed = Field(0, description="Seed of batches, points and initial LoRA weights.")
     dtype: Dtype = Field(
@@ -287,10 +286,8 @@ class TrainConfig(Section):
     @classmethod
     def _needs_an_endpoint(cls, value: str, info: ValidationInfo) -> str:
         if value != "inversion" and info.data.get("residual", "endpoint") != "endpoint":
-            raise ValueError(
-                "only residual `endpoint` can use noise from elsewhere than the inversion; "
-                "expected inversion"
-            )
+            text = "only residual `endpoint` can use noise from elsewhere than the inversion"
+            raise ValueError(f"{text}; expected inversion")
         return value
 
     @field_validator("fresh_noise")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from invdpo.train.batches import Batch
-from invdpo.train.metrics import Columns, mean_metrics, pair_table
+from invdpo.train.metrics import Columns, mean_metrics, pair_table, shown
 from invdpo.train.objective import OBJECTIVES
 
 
@@ -26,14 +26,20 @@ def test_a_tie_counts_as_half_right() -> None:
     )
     assert metrics["rewards/accuracies"] == 0.625
     assert metrics["rewards/margins"] == pytest.approx((1 + 1.5 - 1 + 0) / 4)
-    start = rows(*[(math.log(2), 0.0, 0.0)] * 3)
-    assert mean_metrics(start, sides=2)["rewards/accuracies"] == 0.5
+    assert metrics["rewards/negative_margins"] == 0.25
+    start = mean_metrics(rows(*[(math.log(2), 0.0, 0.0)] * 3), sides=2)
+    assert (start["rewards/accuracies"], start["rewards/negative_margins"]) == (0.5, 0)
 
 
 def test_a_one_sided_objective_has_a_loss_and_an_error_alone() -> None:
     table = rows((1.0, 0.0, 0.0, 0.5), (3.0, 0.0, 0.0, 0.7))
     assert mean_metrics(table, sides=1) == {"loss": 2.0, "errors/chosen": pytest.approx(0.6)}
     assert mean_metrics(table[:0], sides=2) == {}
+
+
+def test_progress_shows_the_step_and_the_running_mean() -> None:
+    metrics = {"loss": 0.5, "rewards/accuracies": 0.75, "learning_rate": 1e-4, "running/loss": 0.6}
+    assert shown(metrics) == {"loss": "0.5000 (0.6000)", "accuracy": "0.75", "rate": "0.0001"}
 
 
 def test_margins_by_noise_level_by_hand() -> None:

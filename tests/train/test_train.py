@@ -56,6 +56,8 @@ def test_every_objective_trains_and_reports(run: Any, objective: str) -> None:
     assert all(math.isfinite(v) for r in rows for v in r.values())
     assert {"loss", "grad_norm", "learning_rate", "seconds", "forwards"} <= rows[0].keys()
     assert ("rewards/accuracies" in rows[0]) == (objective != "sft")
+    assert ("running/rewards/margins" in rows[0]) == (objective != "sft")
+    assert all(r["pairs_per_second"] > 0 and 0.05 < r["peak_rss_gb"] < 1000 for r in rows)
     assert ["validation/loss" in r for r in rows] == [False, True, True]
     samples = 3 * 2 * {"inversion-dpo": 4, "diffusion-dpo": 8, "sft": 2}[objective]
     assert result.forwards == rows[-1]["forwards"] == samples

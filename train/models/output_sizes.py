@@ -15,7 +15,7 @@ from invdpo.train.optim.optimizers import state_bytes
 FLOAT = 4
 TENSOR_BYTES = 256
 """More than a tensor takes in the header of a safetensors file."""
-STEP_BYTES, OTHER_BYTES = 2**11, 2**20
+STEP_BYTES, OTHER_BYTES = 2**13, 2**20
 """Of metrics for each step, for us and a tracker; and of card, curves and the like."""
 
 

@@ -8,10 +8,14 @@ from invdpo.schemas.io.files import replacing_file
 from invdpo.train.checkpoint.metrics_file import read_rows
 
 PANELS = {
-    "loss": ("loss", "validation/loss"),
+    "loss": ("loss", "running/loss", "validation/loss"),
     "implicit reward": ("rewards/chosen", "rewards/rejected"),
-    "margin": ("rewards/margins", "validation/rewards/margins"),
-    "accuracy": ("rewards/accuracies", "validation/rewards/accuracies"),
+    "margin": ("rewards/margins", "running/rewards/margins", "validation/rewards/margins"),
+    "accuracy": (
+        "rewards/accuracies",
+        "running/rewards/accuracies",
+        "validation/rewards/accuracies",
+    ),
     "margin by noise level (1 cleanest)": tuple(f"rewards/margins_noise_{n}" for n in (1, 2, 3, 4)),
     "error of the chosen": ("errors/chosen", "errors/chosen_reference"),
     "gradient norm": ("grad_norm",),

@@ -2,46 +2,79 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+from PIL import Image
 
 from invdpo.schemas.errors import ConfigError
 
 Note = Callable[[str], None]
 OnStep = Callable[[Mapping[str, float]], None]
 
+IMAGES, PROMPTS = "validation/images", "validation/prompts"
+"""Under which the validation images stand, and what each of them shows."""
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """What trackers are told of a training before its steps."""
+
+    output: Path
+    """Its folder, in which each tracker has one of its own."""
+    name: str
+    config: Mapping[str, Any]
+    """Its options, in JSON's types."""
+    done: int = 0
+    """Steps logged before."""
+
 
 class Tracker(Protocol):
-    """Receives the metrics of one step at a time."""
+    """Receives the metrics of one step at a time, and images at some of them."""
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record the metrics of a step."""
+
+    def log_images(self, sheet: Image.Image, prompts: str, step: int) -> None:
+        """Record validation images, all on one sheet, and their prompts, one a line."""
 
     def close(self) -> None:
         """Write out what is left."""
 
 
 class TensorBoard:
-    """Event files in `folder`."""
+    """Event files in a folder of the output."""
 
-    def __init__(self, folder: Path, done: int) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        if done:
+        folder = run.output / "tensorboard"
+        if run.done:
             _wait_for_a_later_name(folder)
         else:
             shutil.rmtree(folder, ignore_errors=True)  # curves of an earlier run
         writer: Any = SummaryWriter
-        self.writer = writer(str(folder), purge_step=done + 1 if done else None)
+        self.writer = writer(str(folder), purge_step=run.done + 1 if run.done else None)
+        options = "".join(f"    {key}: {json.dumps(value)}\n" for key, value in run.config.items())
+        self.writer.add_text("run", f"{run.name}\n\n{options}", run.done)
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record the metrics of a step."""
         for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
+
+    def log_images(self, sheet: Image.Image, prompts: str, step: int) -> None:
+        """Record validation images and their prompts."""
+        import numpy as np
+
+        self.writer.add_image(IMAGES, np.asarray(sheet), step, dataformats="HWC")
+        self.writer.add_text(PROMPTS, prompts, step)
 
     def close(self) -> None:
         """Write out what is left."""
@@ -60,9 +93,9 @@ def _wait_for_a_later_name(folder: Path) -> None:
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, its files in `folder`. Raises `ConfigError` without wandb."""
+    """A run of Weights & Biases, its files in the output. Raises `ConfigError` without wandb."""
 
-    def __init__(self, folder: Path, done: int) -> None:
+    def __init__(self, run: TrackedRun) -> None:
         try:
             import wandb  # type: ignore[import-not-found, unused-ignore]
         except ImportError as error:
@@ -70,19 +103,27 @@ class WeightsAndBiases:
                 "trackers: found wandb, which is not installed. "
                 "Install it with `pip install 'invdpo[wandb]'`, or use tensorboard."
             ) from error
+        folder = run.output / "wandb"
         folder.mkdir(parents=True, exist_ok=True)
-        self.run: Any = wandb.init(project="invdpo", dir=str(folder))
+        self.run: Any = wandb.init(
+            project="invdpo", name=run.name, config=dict(run.config), dir=str(folder)
+        )
+        self.image: Any = wandb.Image
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Record the metrics of a step."""
         self.run.log(dict(metrics), step=step)
+
+    def log_images(self, sheet: Image.Image, prompts: str, step: int) -> None:
+        """Record validation images and their prompts."""
+        self.run.log({IMAGES: self.image(sheet, caption=prompts)}, step=step)
 
     def close(self) -> None:
         """Write out what is left."""
         self.run.finish()
 
 
-TRACKERS: dict[str, Callable[[Path, int], Tracker]] = {
+TRACKERS: dict[str, Callable[[TrackedRun], Tracker]] = {
     "tensorboard": TensorBoard,
     "wandb": WeightsAndBiases,
 }
@@ -91,15 +132,12 @@ TRACKERS: dict[str, Callable[[Path, int], Tracker]] = {
 class Trackers:
     """All trackers of a run; none of them can stop the training."""
 
-    def __init__(self, names: Sequence[str], folder: Path, note: Note, done: int = 0) -> None:
-        """`done` is the number of steps logged before.
-
-        Raises `ConfigError` for a tracker whose extra is missing.
-        """
+    def __init__(self, names: Sequence[str], run: TrackedRun, note: Note) -> None:
+        """Raises `ConfigError` for a tracker whose extra is missing."""
         self.note, self.trackers = note, dict[str, Tracker]()
         for name in names:
             try:
-                self.trackers[name] = TRACKERS[name](folder / name, done)
+                self.trackers[name] = TRACKERS[name](run)
             except ConfigError:
                 raise
             except Exception as error:  # noqa: BLE001 (a third party raises anything: offline, no key)
@@ -109,6 +147,11 @@ class Trackers:
         """Record a step's metrics; `step` among them is the axis."""
         values = {name: value for name, value in metrics.items() if name != "step"}
         self._each(lambda tracker: tracker.log(values, int(metrics["step"])))
+
+    def log_images(self, sheet: Image.Image, prompts: Sequence[str], step: int) -> None:
+        """Record the validation images of a step, all on one sheet in the prompts' order."""
+        text = "\n".join(f"{number}. {prompt}" for number, prompt in enumerate(prompts, 1))
+        self._each(lambda tracker: tracker.log_images(sheet, text, step))
 
     def close(self) -> None:
         """Finish every tracker."""
@@ -130,18 +173,10 @@ class Trackers:
 
 
 @contextmanager
-def track_metrics(
-    names: Sequence[str], folder: Path, note: Note, on_step: OnStep | None, done: int = 0
-) -> Iterator[OnStep]:
-    """Yields what to call with each step's metrics. Raises as `Trackers` does."""
-    trackers = Trackers(names, folder, note, done)
-
-    def step(metrics: Mapping[str, float]) -> None:
-        trackers.log(metrics)
-        if on_step:
-            on_step(metrics)
-
+def open_trackers(names: Sequence[str], run: TrackedRun, note: Note) -> Iterator[Trackers]:
+    """Trackers that are finished at the end. Raises as `Trackers` does."""
+    trackers = Trackers(names, run, note)
     try:
-        yield step
+        yield trackers
     finally:
         trackers.close()

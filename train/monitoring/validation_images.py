@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ PROMPTS = 8
 """Prompts of the dataset for which images are generated unless a file names others."""
 STEPS = 25
 """Steps of the sampler."""
+OnSheet = Callable[[Image.Image, Sequence[str], int], None]
 
 
 def read_image_prompts(config: TrainConfig, splits: dict[str, list[Pair]]) -> list[str]:
@@ -65,6 +66,8 @@ class ValidationImages:
     folder: Path
     is_main: bool = True
     """Whether this process decodes and writes; all processes that share weights must generate."""
+    on_sheet: OnSheet | None = None
+    """Called with what was written: the images on one sheet, their prompts, and the step."""
 
     @torch.no_grad()
     def draw(self, step: int) -> Path:
@@ -81,6 +84,8 @@ class ValidationImages:
                 self.folder / "prompts.txt", "\n".join(map(one_line, self.prompts)).encode()
             )
             write_atomically(path, png(sheet))
+            if self.on_sheet:
+                self.on_sheet(sheet, self.prompts, step)
         return path
 
     def _latents(self, indices: Sequence[int]) -> Tensor:

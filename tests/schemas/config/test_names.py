@@ -38,6 +38,7 @@ ADDED_LATER = (
     "  reference_decay: null\n",
     "  start_from: null\n",
     "  reference: base\n",
+    "  run_name: null\n",
     "  soft_tifa_mean: arithmetic\n  soft_tifa_answer: probability\n  vlm_url: null\n"
     "  vlm_model: null\n  vlm_key_variable: INVDPO_VLM_KEY\n  vlm_temperature: 0.0\n"
     "  vlm_max_tokens: 2048\n  vlm_concurrency: 8\n  vlm_timeout: 120.0\n  vlm_tries: 5\n"

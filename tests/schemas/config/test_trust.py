@@ -53,7 +53,7 @@ HARMLESS = {
     "cache_dtype tuning lora_rank lora_targets lora_format ema_decay optimizer learning_rate "
     "lr_scheduler warmup_steps weight_decay max_grad_norm batch_size gradient_accumulation_steps "
     "unet_batch_size gradient_checkpointing max_steps validate_every keep save_every "
-    "checkpoint_every pictures_every picture_guidance_scale seed dtype strategy device",
+    "checkpoint_every pictures_every picture_guidance_scale run_name seed dtype strategy device",
     "eval": "num_prompts num_images seed seeds held_out",
     "improve": "rounds reference replay_rounds validation_prompts validation_images patience "
     "train_processes min_diversity",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
 from invdpo.train import TrainResult, train
 from invdpo.train.monitoring.validation_images import contact_sheet, to_image
+from tests.train.monitoring.test_trackers import recorded
 
 
 @pytest.fixture
@@ -28,12 +30,12 @@ def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> 
     return go
 
 
-def opened(path: Path) -> Image.Image:
+def opened(path: Path | io.BytesIO) -> Image.Image:
     with Image.open(path) as image:
         return image.convert("RGB")
 
 
-def differ(first: Path, second: Path) -> bool:
+def differ(first: Path, second: Path | io.BytesIO) -> bool:
     return ImageChops.difference(opened(first), opened(second)).getbbox() is not None
 
 
@@ -46,10 +48,14 @@ def test_the_same_prompts_and_noise_at_chosen_steps(
     prompts.write_text("a red circle\n\na blue square\n", encoding="utf-8")
     common = {"picture_prompts": str(prompts), "max_steps": 4, "learning_rate": 0.05, **model}
     out = run("out", **common).output / "pictures"
+    logged = recorded(out.parent).Images("validation/images")
     names = ["prompts.txt", "step-000000.png", "step-000002.png", "step-000004.png"]
     assert sorted(path.name for path in out.iterdir()) == names
     assert (out / "prompts.txt").read_text() == "a red circle\na blue square"
     assert opened(out / names[1]).size == (34, 16)
+    assert [image.step for image in logged] == [0, 2, 4]
+    for name, image in zip(names[1:], logged, strict=True):
+        assert not differ(out / name, io.BytesIO(image.encoded_image_string))
     assert differ(out / names[1], out / names[2])
     assert differ(out / names[2], out / names[3])
     again = run("again", unet_batch_size=2, **common).output / "pictures"
