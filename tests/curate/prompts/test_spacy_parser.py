@@ -68,7 +68,7 @@ def test_sentences(
 @installed
 def test_its_fingerprint_names_rules_and_model() -> None:
     reader = PromptReader(PromptsConfig(parser="rules+spacy"))
-    assert reader.fingerprint()["parser"].startswith("rules+spacy 4 1 en_core_web_sm 3.8")
+    assert reader.fingerprint()["parser"].startswith("rules+spacy 4 2 en_core_web_sm 3.8")
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
