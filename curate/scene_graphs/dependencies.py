@@ -118,29 +118,16 @@ class _Reading(Mentions):
     def _verb(self, verb: int, acting: list[int]) -> list[int]:
         """States what a verb says of its subjects; the words that this covers."""
         token = self._token(verb)
-        complements = self._s.children(verb, "acomp", "oprd", "advcl")
-        complements = [
-            n
-            for n in complements
-            if not self._s.children(n, "prep")
-            and (self._token(n).dep != "advcl" or self._token(n).pos == "ADJ")
-        ]
+        complements = self._complements(verb)
         if token.lemma in FEELING and complements:
             for one in complements:
                 for n in (one, *self._s.joined(one)):
                     self._add_words(acting, [self._s.text(self._s.with_adverbs(n))])
             return [*complements, *self._places_of(verb, acting, acting, "")]
         if self._s.children(verb, "xcomp", "ccomp", "dative", "pcomp") or complements:
-            if token.lemma == "be":
-                raise NotUnderstood
             return self._phrase(verb, acting)
         if token.lemma == "be" and not self._s.children(verb, "auxpass"):
-            attribute = self._s.children(verb, "attr")
-            if any(self._s.is_thing(n) for n in attribute) and not self._s.children(verb, "expl"):
-                raise NotUnderstood
-            if any(not self._s.children(n, "det") for n in attribute):
-                raise NotUnderstood  # `is scuba diving`, taken for a noun
-            return [*attribute, *self._places_of(verb, acting, acting, "")]
+            return self._copula(verb, acting)
         name = " ".join([gerund(token), *self._particles(verb)])
         if self._is_passive(verb):
             return self._passive(verb, acting, name)
@@ -154,6 +141,21 @@ class _Reading(Mentions):
         targets = self._group(objects[0], acting)
         self._relate(acting, name, targets)
         return [*objects, *self._places_of(verb, acting, targets, "")]
+
+    def _complements(self, verb: int) -> list[int]:
+        """Adjectives that a verb gives its subject: `feeling happy`, `stood tall`."""
+        stated = self._s.children(verb, "acomp", "oprd")
+        taken = [n for n in self._s.children(verb, "advcl") if self._token(n).pos == "ADJ"]
+        return [n for n in (*stated, *taken) if not self._s.children(n, "prep")]
+
+    def _copula(self, verb: int, acting: list[int]) -> list[int]:
+        """`is` with a place; what a thing is, rather than where, shows nothing."""
+        attribute = self._s.children(verb, "attr")
+        if any(self._s.is_thing(n) for n in attribute) and not self._s.children(verb, "expl"):
+            raise NotUnderstood
+        if any(not self._s.children(n, "det") for n in attribute):
+            raise NotUnderstood  # `is scuba diving`, taken for a noun
+        return [*attribute, *self._places_of(verb, acting, acting, "")]
 
     def _passive(self, verb: int, acted: list[int], name: str) -> list[int]:
         agents = self._s.children(verb, "agent")
@@ -239,6 +241,8 @@ class _Reading(Mentions):
 
     def _phrase(self, verb: int, acting: list[int], without: Sequence[int] = ()) -> list[int]:
         """The verb and its complements in words, as an attribute."""
+        if self._token(verb).lemma == "be":
+            raise NotUnderstood
         apart = [
             n
             for n in self._s.children(verb)
@@ -253,9 +257,8 @@ class _Reading(Mentions):
         ):
             raise NotUnderstood  # two activities in one
         words = [n for n in self._s.subtree(verb) if n not in skipped]
-        if any(self._token(n).text == "," for n in words) or (
-            words and self._token(words[-1]).dep == "cc"
-        ):
+        comma = any(self._token(n).text == "," for n in words)
+        if comma or any(self._token(n).dep == "cc" for n in words[-1:]):
             raise NotUnderstood  # a remark, or half an enumeration
         name = gerund(self._token(verb))
         self._add_words(acting, [self._short(f"{name} {self._s.text(words)}".strip())])

@@ -67,15 +67,12 @@ class NounPhrases(Sentence):
 
     def _modifiers(self, noun: int) -> set[int]:
         """The words before a noun that describe it, or others of them: `toy drum set`."""
-        found: set[int] = set()
+        modifiers: set[int] = set()
         for one in self.children(noun, "amod", "compound", "nmod"):
-            found |= {one, *self.joined(one)}
-            if self.tokens[one].dep == "compound" and not self._has_hyphen(one):
-                found |= self._modifiers(one)
-        return found
-
-    def _has_hyphen(self, word: int) -> bool:
-        return any(self.tokens[n].text == "-" for n in self.subtree(word))
+            modifiers |= {one, *self.joined(one)}
+            if self.tokens[one].dep == "compound":
+                modifiers |= self._modifiers(one)
+        return modifiers
 
     def _is_name(self, modifier: int, text: str) -> bool:
         """Whether a word before a noun is part of its name rather than an attribute."""
@@ -94,11 +91,7 @@ class NounPhrases(Sentence):
         return [n for one in joined for n in (one, *self.joined(one))]
 
     def with_adverbs(self, word: int) -> list[int]:
-        """The word with the parts of it: `dimly lit`, `web-like`."""
-        skipped = {n for one in self.joined(word) for n in self.subtree(one)}
-        skipped |= {*self.children(word, "cc", "punct")}
-        if self.tokens[word].dep == "compound" and self._has_hyphen(word):
-            return [n for n in self.subtree(word) if n not in skipped]
+        """The word with its adverbs: `dimly lit`."""
         adverbs = [n for n in self.children(word, "advmod", "npadvmod") if n < word]
         return [*adverbs, word]
 

@@ -1,4 +1,4 @@
-"""Mends what spaCy often mistakes in prompts: before it reads them, and in what it makes of them."""
+"""Mends what spaCy often mistakes in prompts, before and after it reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from invdpo.curate.scene_graphs.lexicon import read_lexicon
 from invdpo.curate.scene_graphs.sentences import Token
 from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 
-NOUN_PLACES = ("nsubj", "nsubjpass", "dobj", "pobj")
+NOUN_ROLES = ("nsubj", "nsubjpass", "dobj", "pobj")
 _IN_PROGRESS = re.compile(r"\b(is|are|was|were) (?:[a-z]+ly )?[a-z]+ing\b")
 _JOINED = re.compile(r"\b(and (?:then )?)(?=(?:[a-z]+ly )?([a-z]+ing)\b(?: ([a-z]+))?)")
 
@@ -40,7 +40,7 @@ def mend_nouns(tokens: Sequence[Token]) -> list[Token]:
     return [
         token._replace(pos="NOUN", tag="NN", lemma=token.text.lower())
         if n in with_article
-        and token.dep in NOUN_PLACES
+        and token.dep in NOUN_ROLES
         and token.pos not in ("NOUN", "PROPN", "ADJ", "NUM")
         else token
         for n, token in enumerate(tokens)
