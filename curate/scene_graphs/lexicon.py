@@ -39,6 +39,18 @@ class Lexicon(BaseModel):
     """Nouns beside the things that these rules take for things as well."""
     groups_of_people: frozenset[str]
     """Nouns that name several people at once."""
+    purposes: frozenset[str]
+    """Words in -ing that say of a thing what it is for, and so belong to its name."""
+    intransitive: frozenset[str]
+    """Verbs without an object: their past is never a passive participle."""
+    handling: frozenset[str]
+    """Verbs whose objects are things, whatever they are called."""
+    performing: frozenset[str]
+    """Verbs whose objects are no things but what is done."""
+    prepositional: dict[str, frozenset[str]]
+    """Preposition -> verbs that it belongs to: `typing on` states no place."""
+    played_on: frozenset[str]
+    """Things on which one watches or plays something without being on them."""
     past: frozenset[str]
     """Nouns that are verbs as well, in the past."""
     nouns: dict[str, str]

@@ -13,8 +13,12 @@ MAX_COUNT = 20
 DETERMINED = ("det", "poss", "prep", "acl", "relcl", "conj")
 """What depends on a noun that is an object of its own."""
 NOUNS = ("NOUN", "PROPN")
-LOOKS = frozenset({"texture", "color", "colour", "surface", "hue", "shade"})
+LOOKS = frozenset(
+    {"texture", "color", "colour", "surface", "hue", "shade", "structure", "design", "form"}
+)
 """The texture of a carpet is said of the carpet."""
+DESCRIBED = ("det", "poss", "amod", "compound", "nmod", "nummod")
+"""What depends on a noun that is more than part of a phrase such as `from scratch`."""
 PRONOUNS = frozenset({"he", "she", "it", "they", "him", "her", "them", "who", "that", "which"})
 
 
@@ -50,20 +54,36 @@ class NounPhrases(Sentence):
         """The attributes before a noun, and the words that belong to its name."""
         words: list[str] = []
         names: list[str] = []
+        named = False
         singular = self.tokens[noun].lemma.lower()
-        is_nouns = (read_lexicon().is_part, read_lexicon().is_thing)
-        modifiers = self.children(noun, "amod", "compound", "nmod")
-        modifiers = [n for one in modifiers for n in (one, *self.joined(one)) if n < noun]
-        for modifier in modifiers:
+        for modifier in sorted(n for n in self._modifiers(noun) if n < noun):
             text = self.text(self.with_adverbs(modifier))
             rest = [self.tokens[n].text.lower() for n in range(modifier, noun)]
-            named = " ".join([*rest, singular]) in read_lexicon().compounds
-            adjective = self.tokens[modifier].dep in ("amod", "conj") or text in _attributes()
-            noun_like = text.endswith("ing") or any(is_noun(text) for is_noun in is_nouns)
-            (names if named or (noun_like and not adjective) else words).append(text)
+            named = named or " ".join([*rest, singular]) in read_lexicon().compounds
+            (names if named or self._is_name(modifier, text) else words).append(text)
         if len(names) >= MAX_NAME_WORDS:
             raise NotUnderstood
         return words, names
+
+    def _modifiers(self, noun: int) -> set[int]:
+        """The words before a noun that describe it, or others of them: `toy drum set`."""
+        modifiers: set[int] = set()
+        for one in self.children(noun, "amod", "compound", "nmod"):
+            modifiers |= {one, *self.joined(one)}
+            if self.tokens[one].dep == "compound":
+                modifiers |= self._modifiers(one)
+        return modifiers
+
+    def _is_name(self, modifier: int, text: str) -> bool:
+        """Whether a word before a noun is part of its name rather than an attribute."""
+        token, lexicon = self.tokens[modifier], read_lexicon()
+        if text.endswith("ing"):
+            stem = text.removesuffix("ing")
+            doing = {stem, f"{stem}e", stem[:-1]} & lexicon.intransitive
+            return text in lexicon.purposes or (token.dep == "compound" and not doing)
+        if token.dep in ("amod", "conj") or text in _attributes():
+            return False
+        return token.pos in NOUNS or lexicon.is_part(text) or lexicon.is_thing(text)
 
     def joined(self, position: int) -> list[int]:
         """What is joined to a word by `and` or commas, and to that in turn."""
@@ -71,11 +91,7 @@ class NounPhrases(Sentence):
         return [n for one in joined for n in (one, *self.joined(one))]
 
     def with_adverbs(self, word: int) -> list[int]:
-        """The word with the parts of it: `dimly lit`, `web-like`."""
-        skipped = {n for one in self.joined(word) for n in self.subtree(one)}
-        skipped |= {*self.children(word, "cc", "punct")}
-        if self.tokens[word].dep == "compound":
-            return [n for n in self.subtree(word) if n not in skipped]
+        """The word with its adverbs: `dimly lit`."""
         adverbs = [n for n in self.children(word, "advmod", "npadvmod") if n < word]
         return [*adverbs, word]
 
@@ -105,17 +121,51 @@ class NounPhrases(Sentence):
         word, text = token.lemma.lower(), token.text.lower()
         if token.pos not in NOUNS or {word, text} & {*read_vocabulary().no_objects}:
             return False
-        if word in lexicon.unseen:
-            return False
-        if self.content(noun) or word in lexicon.seen:
+        content = self.content(noun)
+        if word in lexicon.seen or f"{word} of {content}" in lexicon.seen:
             return True
-        return word in lexicon.groups_of_people or lexicon.is_thing(word) or lexicon.is_thing(text)
+        if {word, text} & lexicon.unseen or self._verb_of(noun) in lexicon.performing:
+            return False
+        if content and (word in lexicon.no_names or text in read_vocabulary().portions):
+            return True
+        if word in lexicon.groups_of_people or self._verb_of(noun) in lexicon.handling:
+            return True
+        return lexicon.is_thing(word) or lexicon.is_thing(text)
+
+    def _verb_of(self, noun: int) -> str:
+        """The verb of which the noun, or one that it is joined to, is the object."""
+        while self.tokens[noun].dep == "conj" and self.tokens[self.tokens[noun].head].pos in NOUNS:
+            noun = self.tokens[noun].head
+        token = self.tokens[noun]
+        return self.tokens[token.head].lemma if token.dep == "dobj" else ""
 
     def is_known(self, noun: int) -> bool:
         """Whether a noun or pronoun stands for an item."""
         word = self.tokens[noun].text.lower()
+        if self._in_passing(noun):
+            return False
         nouns = [noun, *self.children(noun, "conj")]
         return word in PRONOUNS or all(self.is_thing(self.owner(n) or n) for n in nouns)
+
+    def _in_passing(self, noun: int) -> bool:
+        """`from scratch`, `by hand`: nothing determines or describes the noun."""
+        token = self.tokens[noun]
+        return (
+            token.dep == "pobj"
+            and token.tag == "NN"
+            and self.tokens[token.head].text in ("from", "by", "at", "to")
+            and not self.children(noun, *DESCRIBED)
+        )
+
+    def is_manner(self, noun: int) -> bool:
+        """`with ease`, which says how something is done, as an adverb does."""
+        unseen = self.tokens[noun].lemma.lower() in read_lexicon().unseen
+        return unseen or not (self.is_known(noun) or self.children(noun, "det", "poss"))
+
+    def follows_comma(self, noun: int) -> bool:
+        """Whether the noun phrase is a remark behind a comma: `…, a symbol of hope`."""
+        first = self.subtree(noun)[0]
+        return first > 0 and self.tokens[first - 1].text == ","
 
     def preposition(self, place: int) -> tuple[str, int]:
         """The words of a preposition and its noun: `on top of`, `next to`, `out of`."""

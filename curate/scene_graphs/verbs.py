@@ -38,18 +38,41 @@ PLACING = frozenset(
         "spread",
         "hammer",
         "throw",
+        "cast",
+        "shoot",
+        "toss",
+        "kick",
     }
 )
 """Verbs whose object is where the preposition says."""
 MOVING = frozenset({"into", "onto", "across", "to", "over", "from", "off", "above", "out of"})
 """Prepositions that say of a verb's object where it goes, not of its subject."""
-NEVER_PASSIVE = frozenset({"contrast", "glint", "rustle", "glisten", "float"})
-"""Verbs whose past is easily taken for a participle."""
 OF_THE_VERB = frozenset({"over", "with", "against"})
 """Places that say with a verb before them how it is done, rather than where."""
 TALKING = frozenset({"speak", "talk", "chat"})
 """Verbs after which no preposition states a place: speaking on the phone."""
-FEELING = frozenset({"be", "feel", "look", "seem", "appear", "become", "get", "stay", "remain"})
+FEELING = frozenset(
+    {
+        "be",
+        "feel",
+        "look",
+        "seem",
+        "appear",
+        "become",
+        "get",
+        "stay",
+        "remain",
+        "stand",
+        "sit",
+        "lie",
+        "hang",
+    }
+)
+"""Verbs that an adjective may follow: `feeling happy`, `stood tall`."""
+LEFT_OUT = frozenset({"like", "as", "during", "despite"})
+"""Prepositions of remarks, which show nothing of their own."""
+WHERE = frozenset({"on", "in", "at", "next to", "near", "in front of", "behind", "below", "with"})
+"""Relations that say where, or with whom, something without a visible object is done."""
 
 
 def gerund(token: Token) -> str:

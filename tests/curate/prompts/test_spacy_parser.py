@@ -51,6 +51,45 @@ def parser() -> SpacyParser:
             {"person", "bench", "book"},
             {("person", "sitting on", "bench"), ("person", "reading", "book")},
         ),
+        ("A dog chased a cat.", {"dog", "cat"}, {("dog", "chasing", "cat")}),
+        ("A cat chased by a dog", {"cat", "dog"}, {("dog", "chasing", "cat")}),
+        (
+            "The sleek fish swam through the water.",
+            {"sleek fish", "water"},
+            {("fish", "swimming through", "water")},
+        ),
+        (
+            "The colorful hot air balloon floated near the dark clouds.",
+            {"colorful floating hot air balloon", "dark clouds"},
+            {("hot air balloon", "near", "clouds")},
+        ),
+        ("A toy drum set and a crystal-clear lake", {"toy drum set", "crystal-clear lake"}, set()),
+        (
+            "A writer is typing on a laptop at a desk.",
+            {"writer", "laptop", "desk"},
+            {("writer", "typing on", "laptop"), ("writer", "at", "desk")},
+        ),
+        (
+            "A woman is holding a bouquet of flowers and smiling.",
+            {"smiling woman", "bouquet of flowers"},
+            {("woman", "holding", "bouquet of flowers")},
+        ),
+        (
+            "A woman is baking a cake with love and enjoying the mood.",
+            {"enjoying the mood woman", "cake"},
+            {("woman", "baking", "cake")},
+        ),
+        (
+            "A couple is watching a movie on the couch.",
+            {"watching a movie couple", "couch"},
+            {("couple", "on", "couch")},
+        ),
+        (
+            "The bright red rose contrasted with the grey wall.",
+            {"bright red rose", "grey wall"},
+            {("rose", "contrasting with", "wall")},
+        ),
+        ("The fur of the cat was wet as it slept.", None, None),
         ("A dog is not barking.", None, None),
     ],
 )
@@ -68,7 +107,7 @@ def test_sentences(
 @installed
 def test_its_fingerprint_names_rules_and_model() -> None:
     reader = PromptReader(PromptsConfig(parser="rules+spacy"))
-    assert reader.fingerprint()["parser"].startswith("rules+spacy 4 1 en_core_web_sm 3.8")
+    assert reader.fingerprint()["parser"].startswith("rules+spacy 4 2 en_core_web_sm 3.8")
 
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
