@@ -64,8 +64,10 @@ class ReviewDecisions:
         self.applied: list[AppliedDecision] = []
 
     def __call__(self, pairs: Pairs) -> tuple[Pairs, dict[str, Bools]]:
-        """The pairs, some flipped or marked as kept by review, and for each reason of `LEFT_OUT`
-        which of the m pairs it leaves out."""
+        """The pairs, some flipped or marked as kept by review, and which of them to leave out.
+
+        The latter are m booleans for each reason of `LEFT_OUT`.
+        """
         none = np.zeros(len(pairs.prompt), dtype=bool)
         rows = {decision: none.copy() for decision in DECISIONS}
         if self._last:

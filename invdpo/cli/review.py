@@ -128,5 +128,6 @@ def _text(state: dict[str, Any], table: Path) -> str:
     counts = state["counts"]
     return (
         f"{state['decided']:,} of {state['total']:,} pairs decided: {counts['keep']:,} kept, "
-        f"{counts['flip']:,} flipped, {counts['equal']:,} equal, {counts['drop']:,} dropped\ntable    {table}"
+        f"{counts['flip']:,} flipped, {counts['equal']:,} equal, {counts['drop']:,} dropped\n"
+        f"table    {table}"
     )
