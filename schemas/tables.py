@@ -97,7 +97,7 @@ REVIEWS = pa.schema(
 )
 """What people decided on pairs; the last row of a pair counts."""
 
-DECISIONS = ("keep", "flip", "drop")
+DECISIONS = ("keep", "flip", "equal", "drop")
 
 
 def pairs_schema(scorers: Iterable[str]) -> pa.Schema:

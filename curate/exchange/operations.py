@@ -15,7 +15,7 @@ from invdpo.curate.exchange.base import ExchangeResult
 from invdpo.curate.exchange.derive import FLIP, Operation, drop, iter_texts
 from invdpo.curate.exchange.ours import SPLIT
 from invdpo.curate.pairing.assembly import read_prompt_strata
-from invdpo.curate.pairing.reviews import Decision, last_decisions
+from invdpo.curate.pairing.reviews import FLIPPED, LEFT_OUT, Decision, last_decisions
 from invdpo.curate.prompts import split_group
 from invdpo.curate.scene_graphs.strata import strata
 from invdpo.schemas import ConfigError, DataError, SceneGraph
@@ -35,7 +35,6 @@ COMPARE = {
 FACTS_OF_BOTH = "states facts of both splits"
 DOUBLED = "id stands in an earlier row"
 KNOWN_PROMPT, KNOWN_PAIR = "prompt stands in the other set", "pair stands in the other set"
-DROPPED = "dropped by reviewers"
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,11 @@ def correct(reviews: pa.Table) -> Operation:
             )
         at = rows.column_names.index(FLIP)
         rows = rows.set_column(at, FLIP, pa.array([d == "flip" for d in decisions], pa.bool_()))
-        return drop(rows, pa.array([d == "drop" for d in decisions], pa.bool_()), DROPPED, result)
+        for left_out, reason in LEFT_OUT.items():
+            mask = pa.array([d == left_out for d in decisions], pa.bool_())
+            rows = drop(rows, mask, reason, result)
+            decisions = [d for d in decisions if d != left_out]
+        return rows
 
     facts = {"reviews": content_id({key: value.decision for key, value in last.items()})}
     words = f"corrected by {len(last):,} decisions of reviewers"
@@ -247,5 +250,4 @@ def _decide(last: Mapping[str, Decision], pair_id: str, twin: str) -> str | None
     if not found:
         return None
     (_, decision), key = max(found)
-    swap = {"keep": "flip", "flip": "keep"} if key == twin and twin != pair_id else {}
-    return swap.get(decision, decision)
+    return FLIPPED.get(decision, decision) if key == twin != pair_id else decision

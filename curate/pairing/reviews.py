@@ -1,7 +1,8 @@
-"""What people decided on pairs: keep, flip or drop, and how far the scorers agree with them.
+"""What people decided on pairs, and how far the scorers agree with them.
 
 A pair and the flipped pair of the same two images share one decision: the last one on either.
-`keep` holds the sides as the pair that was decided on has them, `flip` swaps them.
+`keep` holds the sides as the pair that was decided on has them, `flip` swaps them, `drop` leaves
+the pair out, and so does `equal`: both images are equally good, so there is no preference.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ from invdpo.curate.pairing.pool import Floats, Pool
 from invdpo.curate.pairing.reasons import Bools
 from invdpo.schemas import DataError
 from invdpo.schemas.tables import DECISIONS, REVIEWS
+
+FLIPPED = {"keep": "flip", "flip": "keep"}
+"""What a decision on a pair means for the flipped pair; the others mean the same for both."""
+LEFT_OUT = {"drop": "dropped in review", "equal": "equal in review"}
+"""The decisions that leave a pair out, with the reason that is counted."""
+LEAD = {"keep": 1.0, "equal": 0.5, "flip": 0.0}
+"""How far a decision agrees with a score that prefers the chosen image, 0..1."""
 
 
 class Decision(NamedTuple):
@@ -55,20 +63,23 @@ class ReviewDecisions:
         self._used_ids: set[str] = set()
         self.applied: list[AppliedDecision] = []
 
-    def __call__(self, pairs: Pairs) -> tuple[Pairs, Bools]:
-        """The pairs, some flipped or marked as kept by review, and which of them to drop, m."""
-        dropped = np.zeros(len(pairs.prompt), dtype=bool)
-        if not self._last:
-            return pairs, dropped
-        flipped, kept = dropped.copy(), dropped.copy()
-        ids, flipped_ids = pairs.ids(self._pool), pairs.flipped(~dropped).ids(self._pool)
-        for row, (pair_id, flipped_id) in enumerate(zip(ids, flipped_ids, strict=True)):
-            if decision := self._decide(pair_id, flipped_id):
-                dropped[row], flipped[row] = decision == "drop", decision == "flip"
-                kept[row] = decision != "drop"
-                candidates = int(pairs.chosen[row]), int(pairs.rejected[row])
-                self.applied.append(AppliedDecision(*candidates, decision))
-        return pairs._replace(kept_by_review=kept).flipped(flipped), dropped
+    def __call__(self, pairs: Pairs) -> tuple[Pairs, dict[str, Bools]]:
+        """The pairs, some flipped or marked as kept by review, and which of them to leave out.
+
+        The latter are m booleans for each reason of `LEFT_OUT`.
+        """
+        none = np.zeros(len(pairs.prompt), dtype=bool)
+        rows = {decision: none.copy() for decision in DECISIONS}
+        if self._last:
+            ids, flipped_ids = pairs.ids(self._pool), pairs.flipped(~none).ids(self._pool)
+            for row, (pair_id, flipped_id) in enumerate(zip(ids, flipped_ids, strict=True)):
+                if decision := self._decide(pair_id, flipped_id):
+                    rows[decision][row] = True
+                    candidates = int(pairs.chosen[row]), int(pairs.rejected[row])
+                    self.applied.append(AppliedDecision(*candidates, decision))
+        kept = pairs._replace(kept_by_review=rows["keep"] | rows["flip"])
+        left_out = {reason: rows[decision] for decision, reason in LEFT_OUT.items()}
+        return kept.flipped(rows["flip"]), left_out
 
     def _decide(self, pair_id: str, flipped_id: str) -> str | None:
         """What the last decision on the pair or its flipped twin means for the pair, if any."""
@@ -77,28 +88,28 @@ class ReviewDecisions:
             return None
         self._used_ids.update(reviewed_id for _, reviewed_id in decisions)
         (_, decision), reviewed_id = max(decisions)
-        if reviewed_id == flipped_id and decision != "drop":
-            return "keep" if decision == "flip" else "flip"
-        return decision
+        return FLIPPED.get(decision, decision) if reviewed_id == flipped_id else decision
 
     def counts(self) -> dict[str, int]:
-        """Pairs kept, flipped and dropped, and decisions on pairs that were not proposed."""
+        """How many pairs got which decision, and decisions on pairs that were not proposed."""
         applied = [row.decision for row in self.applied]
         counts = {decision: applied.count(decision) for decision in DECISIONS}
         return counts | {"missing": len(self._last) - len(self._used_ids)}
 
     def agreement(self, scores: Floats) -> float | None:
-        """Share of the kept and flipped pairs on which scores agree with the person.
+        """Share of the pairs that were not dropped on which scores agree with the person.
 
-        n scores, higher is better. Pairs with equal scores don't count; None without any pair.
+        n scores, higher is better. A pair that the person calls equal counts one half, whichever
+        image the scores prefer. Pairs with equal scores don't count; None without any pair.
         """
-        judged = [(c, r, what == "keep") for c, r, what in self.applied if what != "drop"]
+        judged = [(c, r, LEAD[what]) for c, r, what in self.applied if what in LEAD]
         if not judged:
             return None
-        chosen, rejected, kept = (np.array(column) for column in zip(*judged, strict=True))
+        chosen, rejected, agree = (np.array(column) for column in zip(*judged, strict=True))
         lead = scores[chosen] - scores[rejected]
         known = np.isfinite(lead) & (lead != 0)
-        return float(((lead > 0) == kept)[known].mean()) if known.any() else None
+        agreed = np.where(lead > 0, agree, 1 - agree)[known]
+        return float(agreed.mean()) if known.any() else None
 
 
 def check_reviews(table: pa.Table) -> None:

@@ -20,9 +20,8 @@ from invdpo.curate.pairing.policies import POLICIES, Groups, PolicyInput, group_
 from invdpo.curate.pairing.pool import Pool, build_pool
 from invdpo.curate.pairing.ranking import TOLERANCE, Ranking, combine
 from invdpo.curate.pairing.reasons import Bools, DropReasons
-from invdpo.curate.pairing.reviews import Decision, ReviewDecisions
+from invdpo.curate.pairing.reviews import LEFT_OUT, Decision, ReviewDecisions
 from invdpo.curate.pairing.thresholds import (
-    REVIEW,
     ThresholdInput,
     ThresholdResult,
     apply_thresholds,
@@ -193,5 +192,6 @@ def _explain_unpaired(prompts: DropReasons, filtered: ThresholdResult) -> None:
 
 def dropped_pairs(selection: Selection) -> Iterator[DropCount]:
     """How many pairs every filter dropped, in order."""
-    yield from (step for step in selection.filtered.dropped if step[0] != REVIEW or step[1])
+    optional = LEFT_OUT.values()  # named only where people decided so
+    yield from (step for step in selection.filtered.dropped if step[0] not in optional or step[1])
     yield from selection.capped

@@ -17,18 +17,18 @@ from invdpo.curate.pairing.pairs import Pairs, concat_pairs
 from invdpo.curate.pairing.pool import Floats, Ints, Pool
 from invdpo.curate.pairing.ranking import TOLERANCE, Ranking, normalise
 from invdpo.curate.pairing.reasons import Bools
+from invdpo.curate.pairing.reviews import LEFT_OUT
 from invdpo.schemas.config.pair import PairConfig
 
 ALIKE = "best and worst look and score the same"
 DUPLICATES = "near-duplicates of each other"
 MARGIN = "margin below min_margin"
-REVIEW = "dropped in review"
 
 NEAR = 0.01
 """Two images that look alike are one when their raw scores differ by at most this share."""
 
-ApplyReviews = Callable[[Pairs], tuple[Pairs, Bools]]
-"""The pairs as people decided on them, some flipped, and which of them to drop (m booleans)."""
+ApplyReviews = Callable[[Pairs], tuple[Pairs, dict[str, Bools]]]
+"""The pairs as people decided on them, some flipped, and which of them to leave out, by reason."""
 
 
 class Threshold(NamedTuple):
@@ -175,14 +175,15 @@ def apply_thresholds(
 ) -> ThresholdResult:
     """Drop each pair for the first test that it fails; what people kept passes all of them."""
     kept: list[Pairs] = []
-    reasons = [*(test.reason for test in tests), REVIEW]
+    reasons = [*(test.reason for test in tests), *LEFT_OUT.values()]
     counts, furthest, proposed = np.zeros(len(reasons), dtype=np.int64), np.full(prompts, -1), 0
     for block in blocks:
         proposed += len(block.prompt)
-        reason = _first_failed(block, tests)
-        pairs, dropped = apply_reviews(block)
+        reason = _first_failed(block, tests, len(reasons))
+        pairs, left_out = apply_reviews(block)
         reason[pairs.kept_by_review] = len(reasons)
-        reason[dropped] = len(reasons) - 1
+        for name, rows in left_out.items():
+            reason[rows] = reasons.index(name)
         np.maximum.at(furthest, pairs.prompt, np.minimum(reason, len(reasons) - 1))
         counts += np.bincount(reason, minlength=len(reasons) + 1)[: len(reasons)]
         kept.append(pairs.take(reason == len(reasons)))
@@ -190,9 +191,9 @@ def apply_thresholds(
     return ThresholdResult(concat_pairs(kept), proposed, by_reason, furthest)
 
 
-def _first_failed(pairs: Pairs, tests: Sequence[Threshold]) -> Ints:
-    """Index of the first test that each pair fails, m; `len(tests) + 1` if it passes all."""
-    first = np.full(len(pairs.prompt), len(tests) + 1, dtype=np.int64)
+def _first_failed(pairs: Pairs, tests: Sequence[Threshold], passed: int) -> Ints:
+    """Index of the first test that each pair fails, m; `passed` if it passes all."""
+    first = np.full(len(pairs.prompt), passed, dtype=np.int64)
     passing = np.arange(len(first))
     for index, test in enumerate(tests):
         failed = test.fails(pairs.take(passing))

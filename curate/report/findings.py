@@ -121,6 +121,7 @@ class ReviewFindings(_Section):
 
     keep: int = 0
     flip: int = 0
+    equal: int = 0
     drop: int = 0
     missing: int = 0
     agreement: ReviewAgreement = ReviewAgreement()

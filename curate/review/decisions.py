@@ -10,14 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 from filelock import FileLock
 
-from invdpo.curate.pairing.reviews import check_reviews
+from invdpo.curate.pairing.reviews import FLIPPED, check_reviews
 from invdpo.curate.review.queue import PairEntry
 from invdpo.curate.storage.parts import read_part, write_part
 from invdpo.schemas.io.files import remove_abandoned
 from invdpo.schemas.tables import DECISIONS, REVIEWS, Record
-
-FLIPPED = {"keep": "flip", "flip": "keep", "drop": "drop"}
-"""What a decision on a pair means for the flipped pair of the same images."""
 
 
 class Decisions:
@@ -64,11 +61,11 @@ class Decisions:
         with self._thread_lock:
             own, flipped = self._last.get(entry.pair_id), self._last.get(entry.flipped_id or "")
         if flipped is not None and (own is None or flipped[0] > own[0]):
-            return FLIPPED[flipped[1]]
+            return FLIPPED.get(flipped[1], flipped[1])
         return own[1] if own is not None else None
 
     def counts(self, entries: list[PairEntry]) -> dict[str, int]:
-        """How many of these pairs are kept, flipped and dropped."""
+        """How many of these pairs got which decision."""
         counts = Counter(self.decision_on(entry) for entry in entries)
         return {decision: counts[decision] for decision in DECISIONS}
 

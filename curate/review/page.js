@@ -67,12 +67,14 @@ function ahead() {  // the next images are loaded before they are needed
 
 function showEnd() {
   view.number = null;
-  const { keep, flip, drop } = view.counts;
-  $("end-counts").textContent = `${keep} kept, ${flip} flipped, ${drop} dropped.`;
+  const { keep, flip, equal, drop } = view.counts;
+  $("end-counts").textContent = `${keep} kept, ${flip} flipped, ${equal} equal, ${drop} dropped.`;
   only("end");
   showPlace();
   $("end").focus();
 }
+
+const MARKED = { equal: "equally good", drop: "dropped" };
 
 function showAnswer() {
   const { answer, choice } = view;
@@ -86,7 +88,7 @@ function showAnswer() {
     side.classList.toggle("picked", choice === place);
     side.querySelector(".role").textContent = role;
     side.querySelector(".mine").textContent =
-      choice === place ? "✓ your choice" : choice === "drop" ? "dropped" : "";
+      choice === place ? "✓ your choice" : MARKED[choice] ?? "";
     drawBoxes(place);
   }
   showFacts();
@@ -146,7 +148,7 @@ function drawBoxes(place) {
   }));
 }
 
-function fit(image) {  // boxes are fractions of the picture, so its frame has the same shape
+function fit(image) {  // boxes are fractions of the image, so its frame has the same shape
   const { naturalWidth: width, naturalHeight: height } = image;
   if (!width) return;
   const frame = image.closest(".picture");
@@ -157,8 +159,8 @@ function fit(image) {  // boxes are fractions of the picture, so its frame has t
   image.classList.toggle("pixels", Math.max(width, height) <= 128);
 }
 
-const SAID = { keep: "kept", flip: "flipped", drop: "dropped" };
-const CHOSE = { left: "Left is better", right: "Right is better", drop: "Dropped" };
+const SAID = { keep: "kept", flip: "flipped", equal: "equal", drop: "dropped" };
+const CHOSE = { left: "Left is better", right: "Right is better", equal: "Equally good", drop: "Dropped" };
 
 async function decide(choice) {
   if (view.number === null) return;
@@ -208,6 +210,17 @@ async function boxes() {
   say(hidden ? "Boxes are hidden." : "Boxes are shown, once scores are.");
 }
 
+async function zoom(place) {
+  const image = $(place).querySelector("img"), large = $("zoom-image");
+  large.src = image.src;
+  large.classList.toggle("pixels", image.classList.contains("pixels"));
+  $("zoom-title").textContent = large.alt = image.alt;
+  for (const button of $("zoom").querySelectorAll("[data-act]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.act === `zoom-${place}`));
+  }
+  if (!$("zoom").open) $("zoom").showModal();  // closed, it gives the focus back
+}
+
 async function finish() {
   await ask("finish", {});
   only("gone");
@@ -215,15 +228,18 @@ async function finish() {
 }
 
 const ACTS = {
-  left: () => decide("left"), right: () => decide("right"), drop: () => decide("drop"),
+  left: () => decide("left"), right: () => decide("right"),
+  equal: () => decide("equal"), drop: () => decide("drop"),
   keep: () => decide("keep"), flip: () => decide("flip"),
+  "zoom-left": () => zoom("left"), "zoom-right": () => zoom("right"), close: async () => $("zoom").close(),
   skip, previous, undo, reveal, finish, boxes,
   note: async () => $("note").focus(), help: async () => $("help").showModal(),
 };
 const KEYS = {
-  ArrowLeft: "left", ArrowRight: "right", d: "drop", k: "keep", f: "flip", " ": "skip",
-  u: "undo", p: "previous", r: "reveal", b: "boxes", n: "note", "?": "help",
+  ArrowLeft: "left", ArrowRight: "right", e: "equal", d: "drop", k: "keep", f: "flip", " ": "skip",
+  u: "undo", p: "previous", r: "reveal", z: "zoom-left", b: "boxes", n: "note", "?": "help",
 };
+const ZOOM_KEYS = { ArrowLeft: "zoom-left", ArrowRight: "zoom-right", z: "close" };
 
 async function act(name) {
   if (view.busy) return;
@@ -249,8 +265,9 @@ document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" || event.key === "Escape") { event.preventDefault(); $("note").blur(); $("main").focus(); }
     return;
   }
-  const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (!name || (!$("keys").checked && name !== "help")) return;
+  const keys = $("zoom").open ? ZOOM_KEYS : KEYS;
+  const name = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!name || (keys === KEYS && !$("keys").checked && name !== "help")) return;
   if (event.key === " " && event.target.closest("button")) return;  // Space presses a button
   event.preventDefault();
   act(name);
@@ -261,6 +278,7 @@ document.addEventListener("click", (event) => {
   if (event.detail > 0) button.blur();  // after a mouse, Space skips again
   act(button.dataset.act);
 });
+$("zoom-image").addEventListener("click", () => act("close"));
 $("help-button").addEventListener("click", () => act("help"));
 for (const image of document.querySelectorAll(".picture img")) {
   image.addEventListener("load", () => fit(image));

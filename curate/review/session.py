@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from invdpo.curate.pairing.reviews import LEFT_OUT
 from invdpo.curate.review.decisions import Decisions
 from invdpo.curate.review.queue import ReviewPairs, number_or_none
 from invdpo.curate.scene_graphs.wording import (
@@ -19,7 +20,7 @@ from invdpo.curate.scene_graphs.wording import (
 )
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.io.text import whole_characters
-from invdpo.schemas.tables import Record
+from invdpo.schemas.tables import DECISIONS, Record
 
 Json = dict[str, Any]
 POSITIONS = ("left", "right")
@@ -96,17 +97,17 @@ class Session:
         }
 
     def decide(self, number: int, choice: object, note: object) -> Json:
-        """Store that `left`, `right` or neither (`drop`) is the better image.
+        """Store that `left` or `right` is the better image, or a decision by its own name.
 
-        Also `keep` and `flip`, for those who know the sides. Raises `InvalidDecision`.
+        `keep` and `flip` are for those who know the sides. Raises `InvalidDecision`.
         """
         better = {"left": 0, "right": 1}.get(str(choice))
         if better is not None:
             decision = "keep" if self._sides(number)[better] == "chosen" else "flip"
-        elif choice in ("keep", "flip", "drop"):
+        elif choice in DECISIONS:
             decision = str(choice)
         else:
-            raise InvalidDecision("choice: expected left, right, drop, keep or flip")
+            raise InvalidDecision("choice: expected left, right, equal, drop, keep or flip")
         if note is not None and not (isinstance(note, str) and len(note) <= LONGEST_NOTE):
             raise InvalidDecision(f"note: expected a text of at most {LONGEST_NOTE} characters")
         text = whole_characters(note or "").strip()
@@ -134,7 +135,7 @@ class Session:
 
     def _choice(self, number: int, decision: str | None) -> str | None:
         """A decision in the page's terms."""
-        if decision in (None, "drop"):
+        if decision is None or decision in LEFT_OUT:
             return decision
         return POSITIONS[self._sides(number).index("chosen" if decision == "keep" else "rejected")]
 

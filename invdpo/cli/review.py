@@ -62,7 +62,7 @@ def review(
     dry_run: DryRun = False,
     name: SetName = None,
 ) -> None:
-    """Judge pairs by eye in a browser: keep, flip or drop them."""
+    """Judge pairs by eye in a browser: keep or flip them, call them equal, or drop them."""
     folder, ws = _dataset_and_workspace(named_set(dataset, name))
     beside = ws.reviews_path if ws else folder.parent / f"{folder.name}.reviews.parquet"
     table = reviews or beside
@@ -134,5 +134,6 @@ def _text(state: dict[str, Any], table: Path) -> str:
     counts = state["counts"]
     return (
         f"{state['decided']:,} of {state['total']:,} pairs decided: {counts['keep']:,} kept, "
-        f"{counts['flip']:,} flipped, {counts['drop']:,} dropped\ntable    {table}"
+        f"{counts['flip']:,} flipped, {counts['equal']:,} equal, {counts['drop']:,} dropped\n"
+        f"table    {table}"
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LONGEST = 30
+LONGEST = 24
 """Letters of a name in one line, at most."""
 LINES, LINE = 2, 27
 """Lines of a filter's name at most, and letters of each."""

@@ -60,7 +60,7 @@ def scores(data: ReportData, theme: Theme) -> Figure | None:
     for axes, (name, (chosen, rejected)) in zip(panels, scores.items(), strict=False):
         _panel(axes, chosen, rejected, theme)
         style_axes(axes, theme, grid="y", title=one_line(name))
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=4)
         axes.locator_params(axis="y", nbins=4, integer=True)
     for axes in panels[len(scores) :]:
         axes.remove()

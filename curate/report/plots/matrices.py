@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-ACROSS = 40
+ACROSS = 24
 """Letters of all names that fit side by side above a matrix."""
+FEW = 4
+"""Scorers whose cells are wide enough for numbers in the size of other texts."""
 
 
 def correlation(data: ReportData, theme: Theme) -> Figure | None:
@@ -52,22 +54,28 @@ def _matrix(
     labels, size = [one_line(name) for name in names], len(names)
     longest = max(map(len, labels))
     slanted = size * longest > ACROSS
-    figure = new_figure(theme, 0.3 + 0.42 * size + (0.05 * longest if slanted else 0.25))
+    figure = new_figure(theme, 0.3 + 0.42 * size + (0.07 * longest if slanted else 0.25))
     axes = figure.subplots()
     colours = LinearSegmentedColormap.from_list("ours", ends)
     axes.imshow(values, colours, vmin=least, vmax=1, aspect="auto")
+    cell: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9 if size <= FEW else 7.5}
     for (row, column), value in np.ndenumerate(values):
         known = np.isfinite(value)
         strong = known and abs(value) > 0.6
         ink = theme.ground if strong else theme.ink
-        text = format(value, form) if known else "–"
-        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
+        text = _short(value, form) if known else "–"
+        axes.text(column, row, text, color=ink, **cell)
     axes.set_yticks(range(size), labels)
     rotation: dict[str, Any] = (
-        {"rotation": 30, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
+        {"rotation": 55, "ha": "left", "rotation_mode": "anchor"} if slanted else {}
     )
     axes.set_xticks(range(size), labels, **rotation)
     axes.xaxis.tick_top()
     style_axes(axes, theme)
     axes.spines["bottom"].set_visible(False)
     return figure
+
+
+def _short(value: float, form: str) -> str:
+    """A number without the zero before its point, and a whole one without decimals."""
+    return format(value, form).replace("1.00", "1").replace("0.", ".")

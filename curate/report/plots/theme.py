@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 200
-WIDTH = 5.2
-"""Inches; small, so that text stays readable on a phone."""
+WIDTH = 3.6
+"""Inches: as many as a phone has, so that text has there the size that it is drawn in."""
 
 
 class Theme(NamedTuple):

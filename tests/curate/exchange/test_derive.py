@@ -170,13 +170,15 @@ def _reviews(**decisions: str) -> pa.Table:
     return pa.Table.from_pylist(rows, REVIEWS)
 
 
-def test_decisions_flip_and_drop_pairs(source: DatasetFolder, tmp_path: Path) -> None:
-    ids = [_row(n)["pair_id"] for n in range(3)]
+def test_decisions_flip_and_leave_out_pairs(source: DatasetFolder, tmp_path: Path) -> None:
+    ids = [_row(n)["pair_id"] for n in range(4)]
     twin = content_id("pair", "r2", "c2")
-    reviews = _reviews(**{ids[0]: "flip", ids[1]: "drop", ids[2]: "flip", twin: "flip"})
+    reviews = _reviews(
+        **{ids[0]: "flip", ids[1]: "drop", ids[2]: "flip", twin: "flip", ids[3]: "equal"}
+    )
     found = derive(source, correct(reviews), tmp_path / "out")
     rows = {row["pair_id"]: row for row in found["train"]}
-    assert ids[1] not in rows
+    assert not {ids[1], ids[3]} & set(rows)
     assert ids[2] in rows  # its twin was flipped last, so the pair is as it was
     original, row = _row(0), rows[content_id("pair", "r0", "c0")]
     assert (row["chosen"], row["rejected"]) == (original["rejected"], original["chosen"])

@@ -34,7 +34,7 @@ def test_without_decisions_nothing_changes() -> None:
     pairs, report = cut()
     assert pairs == PLAIN
     empty = {"ranked": None, "scorers": {"a": None, "b": None}}
-    none = {"keep": 0, "flip": 0, "drop": 0, "missing": 0, "agreement": empty}
+    none = {"keep": 0, "flip": 0, "equal": 0, "drop": 0, "missing": 0, "agreement": empty}
     assert report["reviews"] == none
     pairs, report = cut_pairs(
         *TABLES, config(weights={"a": 1.0}), reviews=reviews((PLAIN[0]["pair_id"], "drop"))
@@ -56,6 +56,22 @@ def test_drop_leaves_out_and_flip_swaps() -> None:
     assert flipped["delta_b"] == -before["delta_b"]
     assert flipped["split"] == before["split"]
     assert list(report["prompts_without_pair"].values()) == ["dropped in review"]
+
+
+def test_equal_is_no_preference() -> None:
+    """The pair is left out for a reason of its own, and counts one half: (1 + 1/2 + 0) / 3."""
+    first, second, third = (row["pair_id"] for row in PLAIN[:3])
+    pairs, report = cut((first, "equal"), (second, "keep"), (third, "flip"))
+    assert ids(pairs)[0] == second
+    assert len(pairs) == len(PLAIN) - 1
+    assert list(report["prompts_without_pair"].values()) == ["equal in review"]
+    reasons = {row["name"]: row["before"] - row["after"] for row in report["filters"]}
+    assert reasons["equal in review"] == 1
+    assert "dropped in review" not in reasons
+    assert report["reviews"]["equal"] == 1
+    assert report["reviews"]["agreement"]["ranked"] == 0.5
+    twin = cut((second, "flip"))[0][1]["pair_id"]
+    assert cut((second, "flip"), (twin, "equal"))[1]["reviews"]["equal"] == 1
 
 
 def test_a_turned_pair_keeps_its_decision() -> None:

@@ -139,17 +139,26 @@ def test_split(tmp_path: Path) -> None:
 
 def test_reviews(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "work")
-    first = ws.read_table(ws.pairs_path)["pair_id"][0].as_py()
-    rows = [{"pair_id": first, "decision": "flip"}, {"pair_id": "gone", "decision": "drop"}]
+    first, second, _ = ws.read_table(ws.pairs_path)["pair_id"].to_pylist()
+    rows = [
+        {"pair_id": first, "decision": "flip"},
+        {"pair_id": second, "decision": "equal"},
+        {"pair_id": "gone", "decision": "drop"},
+    ]
     write_part(ws.reviews_path, pa.Table.from_pylist(rows, REVIEWS), {})
     config = Config(pair=PairConfig(min_margin=0, reviews=True))
     steps.pair(ws, config, RunOptions(overwrite=True))
     page = read(ws)
     assert "agrees with the person" in page.texts
     cells = [text for text in page.texts if text]
-    for decision, pairs in (("kept", "0"), ("flipped", "1"), ("on pairs that are not there", "1")):
+    for decision, pairs in (
+        ("kept", "0"),
+        ("flipped", "1"),
+        ("equally good", "1"),
+        ("on pairs that are not there", "1"),
+    ):
         assert cells[cells.index(decision) + 1] == pairs
-    assert "0.0 %" in page.texts  # no scorer sides with a person who turned the pair round
+    assert "25.0 %" in page.texts  # none of the one turned round, half of the one called equal
 
 
 def test_a_run_that_fell_short(tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from invdpo.curate import steps
 from invdpo.curate.report.build import write_report
+from invdpo.curate.report.plots.theme import DPI
+from invdpo.curate.report.sets import write_comparison
+from invdpo.curate.runner import RunOptions
+from invdpo.curate.workspace import Workspace
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.pair import PairConfig
 from tests.curate.report.report_workspaces import workspace
 
 if TYPE_CHECKING:
@@ -50,6 +57,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(ws, "shapes").page.as_uri()
 
 
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
+    ws = workspace(tmp_path_factory.mktemp("sets") / "work", PROMPTS)
+    small = Config(pair=PairConfig(min_margin=0, target_pairs=2))
+    steps.pair(Workspace(ws.root, "small"), small, RunOptions())
+    return write_comparison(ws)[0].as_uri()
+
+
 @pytest.mark.parametrize("width", [320, 400, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_is_whole(page: Page, report: str, width: int, scheme: str) -> None:
@@ -66,6 +81,37 @@ def test_it_fits_and_is_whole(page: Page, report: str, width: int, scheme: str) 
     assert page.evaluate(HIDDEN) == 0
     texts = "p, dt, dd, th, td, a, h1, h2, h3, h4, li, .badge, .which"
     assert page.evaluate(CONTRAST, texts) >= 4.5
+
+
+def test_plots_are_readable_on_a_phone(page: Page, report: str) -> None:
+    """The least text is 7.5 points high, a point being `DPI` / 72 pixels of the file."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(report)
+    scales = page.locator(".plot img").evaluate_all("all => all.map(i => i.width / i.naturalWidth)")
+    assert len(scales) >= 5
+    assert min(scales) * 7.5 * DPI / 72 >= 9
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_sets_are_compared(page: Page, compared: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    page.goto(compared)
+    assert page.evaluate(WIDER) == page.evaluate(HIDDEN) == 0
+    sections = page.get_by_role("navigation").get_by_role("link").all_inner_texts()
+    assert sections == ["Pairs and margins", "Options", "Scorers", "Overlap", "Strata"]
+    for link in page.get_by_role("navigation").get_by_role("link").all():
+        section = page.locator(str(link.get_attribute("href")))
+        assert section.get_by_role("heading", level=2).is_visible()
+        assert section.get_by_role("table").first.is_visible()
+    rows = page.locator("#pairs tbody tr").all_inner_texts()
+    assert [row.split()[:3] for row in rows] == [["(no", "name)", "5"], ["small", "2", "2"]]
+    assert "target_pairs" in page.locator("#options").inner_text()
+    same = page.get_by_role("region", name="The same pair", exact=True).locator("td.num")
+    assert same.all_inner_texts() == ["5", "2", "2", "2"]
+    wide = page.locator("#pairs .scroll")
+    wide.focus()
+    page.keyboard.press("End")  # what is too wide is reached by keys
+    assert wide.evaluate("all => all.scrollWidth > all.clientWidth") == (width == 390)
 
 
 def test_it_needs_no_script(page: Page, report: str) -> None:

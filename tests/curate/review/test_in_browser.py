@@ -85,6 +85,33 @@ def test_by_keys_alone(shown: Shown) -> None:
     shown.at(2)
 
 
+def test_images_are_enlarged_and_called_equal(shown: Shown) -> None:
+    """The enlarged image fills a phone, its arrows decide nothing, and Escape gives back focus."""
+    page, large = shown.page, shown.page.locator("#zoom-image")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("#left .enlarge").focus()
+    page.keyboard.press("Enter")
+    assert page.inner_text("#zoom-title") == large.get_attribute("alt") == "Left image"
+    box = large.bounding_box()
+    assert box
+    assert box["width"] > 360
+    shown.press("ArrowRight", "e")
+    assert page.inner_text("#zoom-title") == "Right image"
+    assert str(large.get_attribute("src")).endswith("image/0/right")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#zoom")
+    assert page.evaluate("document.activeElement.dataset.act") == "zoom-left"
+    page.click("#right img")
+    assert page.inner_text("#zoom-title") == "Right image"
+    large.click()
+    assert not page.is_visible("#zoom")
+    assert shown.decisions() == []
+    shown.press("e")
+    shown.at(1)
+    assert shown.decisions() == ["equal"]
+    assert "Equally good: pair 1" in page.inner_text("#status")
+
+
 def test_scores_and_sides_are_hidden_until_a_decision(shown: Shown) -> None:
     page, review = shown.page, shown.session
     assert not page.is_visible("#scores")
@@ -184,7 +211,7 @@ def test_a_review_goes_on_and_ends(shown: Shown) -> None:
     shown.at(3)  # the one that was skipped
     shown.press("d")
     page.wait_for_selector("#end:not([hidden])")
-    assert page.inner_text("#end-counts") == "0 kept, 0 flipped, 6 dropped."
+    assert page.inner_text("#end-counts") == "0 kept, 0 flipped, 0 equal, 6 dropped."
     page.click("#end >> text=Finish")
     page.wait_for_selector("#gone:not([hidden])")
     assert shown.decisions() == ["drop"] * 6

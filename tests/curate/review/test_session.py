@@ -31,15 +31,17 @@ def test_a_choice_is_a_row_that_keeps_or_flips(work: Path) -> None:
     assert review.decide(0, chosen_position(review, 0), " good ")["decision"] == "keep"
     assert review.decide(1, opposite(chosen_position(review, 1)), None)["decision"] == "flip"
     assert review.decide(2, "drop", "")["decision"] == "drop"
+    assert review.decide(3, "equal", None)["choice"] == "equal"
     rows = table(work)
     assert [(r["pair_id"], r["decision"], r["note"]) for r in rows] == [
         (ids[0], "keep", "good"),
         (ids[1], "flip", None),
         (ids[2], "drop", None),
+        (ids[3], "equal", None),
     ]
     assert {row["reviewer"] for row in rows} == {"ann"}
     assert pq.read_schema(work / "reviews.parquet").names == REVIEWS.names
-    assert review.state()["counts"] == {"keep": 1, "flip": 1, "drop": 1}
+    assert review.state()["counts"] == {"keep": 1, "flip": 1, "equal": 1, "drop": 1}
 
 
 def test_another_run_goes_on(work: Path) -> None:
@@ -149,7 +151,7 @@ def test_pairs_that_were_flipped_are_not_asked_again(work: Path) -> None:
     assert ids[1] not in new
     turned = next(n for n, entry in enumerate(again.pairs.entries) if entry.flipped_id == ids[0])
     assert again.pair(turned)["choice"] == chosen_position(again, turned)
-    assert again.state()["counts"] == {"keep": 1, "flip": 0, "drop": 0}
+    assert again.state()["counts"] == {"keep": 1, "flip": 0, "equal": 0, "drop": 0}
 
 
 def test_orders(work: Path) -> None:

@@ -49,10 +49,10 @@ def test_where_decisions_go(work: Path, words: list[str], expected: str) -> None
 def test_what_is_done_is_told(work: Path) -> None:
     session(work).decide(0, "drop", None)
     result = review("work")
-    assert result.stdout.startswith("1 of 6 pairs decided: 0 kept, 0 flipped, 1 dropped")
+    assert result.stdout.startswith("1 of 6 pairs decided: 0 kept, 0 flipped, 0 equal, 1 dropped")
     assert "Next: invdpo curate pair work --reviews --overwrite" in result.stderr
     data = json.loads(review("work", "--json").stdout)
-    assert data["counts"] == {"keep": 0, "flip": 0, "drop": 1}
+    assert data["counts"] == {"keep": 0, "flip": 0, "equal": 0, "drop": 1}
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_cells_of_the_matrices(data: ReportData) -> None:
         figure = matrices.correlation(with_findings(data, agreement=agreement), DARK)
     assert figure is not None
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == ["+1.00", "-0.25", "–", "-0.25", "+1.00", "+0.50", "–", "+0.50", "+1.00"]
+    assert texts == ["+1", "-.25", "–", "-.25", "+1", "+.50", "–", "+.50", "+1"]
 
 
 def test_margins_that_are_not_numbers_are_left_out(data: ReportData) -> None:
