@@ -117,7 +117,7 @@ def _serve(job: Job, session: Session, port: int, *, browser: bool) -> None:
     from invdpo.curate.review.server import ReviewServer
 
     with ReviewServer(session, port) as server:
-        job.out.note(f"Review at {server.url}\nCtrl-C ends it. Every decision is saved at once.")
+        job.out.notice(f"Review at {server.url}\nCtrl-C ends it. Every decision is saved at once.")
         if browser:
             webbrowser.open(server.url)
         with suppress(KeyboardInterrupt):
