@@ -59,6 +59,13 @@ class CommonOptions:
 
 
 @dataclass(frozen=True)
+class JsonOption:
+    """The flag of a command that needs no configuration."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
+
+
+@dataclass(frozen=True)
 class Job:
     """One call of a command: its options, and where it prints."""
 

@@ -53,12 +53,12 @@ class Output:
         log_to_file(text, _caller())
         if not settings.quiet:
             stamp = f"{time.strftime('%H:%M:%S')} {_caller()}: " if settings.verbose else ""
-            _print_note(f"{stamp}{text}")
+            print_note(f"{stamp}{text}")
 
     def notice(self, text: str) -> None:
         """What a person has to read, or the work can't be used or taken up again."""
         log_to_file(text, _caller())
-        _print_note(text)
+        print_note(text)
 
     def follow(self, logger: str) -> None:
         """Show what this logger of ours says of the work, too, until the command ends."""
@@ -67,7 +67,7 @@ class Output:
     def error(self, text: str, kind: str) -> None:
         """Why the command failed, and what to do."""
         log_to_file(f"{kind}: {text}", _caller(), logging.ERROR)
-        text = shown(text)
+        text = _shown(text)
         if self.as_json:
             with suppress(OSError):
                 print(printable(_json({"error": {"kind": kind, "text": text}})), flush=True)
@@ -75,10 +75,10 @@ class Output:
             print(f"Error: {text}", file=sys.stderr, flush=True)
 
 
-def _print_note(text: str) -> None:
+def print_note(text: str) -> None:
     """Work goes on when nobody can read it."""
     with suppress(OSError):
-        print(shown(text), file=sys.stderr, flush=True)
+        print(_shown(text), file=sys.stderr, flush=True)
 
 
 def _caller() -> str:
@@ -89,7 +89,7 @@ def _caller() -> str:
     return str(frame.f_globals["__name__"]) if frame else "invdpo"
 
 
-def shown(text: str) -> str:
+def _shown(text: str) -> str:
     """What people read: without secrets and commands to the terminal, and never without end."""
     lines = without_secrets(text).split("\n")
     left = [f"… and {len(lines) - MOST_LINES:,} more lines"] if len(lines) > MOST_LINES else []

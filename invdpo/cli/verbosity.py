@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +16,7 @@ from typer.main import get_command
 
 from invdpo import __version__
 from invdpo.cli.arguments import optional
-from invdpo.cli.output import shown
+from invdpo.cli.output import print_note
 from invdpo.schemas import ConfigError
 from invdpo.schemas.io.logs import LIBRARIES, LogSettings, log_to_file, settings
 from invdpo.schemas.io.processes import is_main_process
@@ -64,8 +63,7 @@ class Terminal(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Work goes on when nobody can read it."""
-        with suppress(OSError):
-            print(shown(self.format(record)), file=sys.stderr, flush=True)
+        print_note(self.format(record))
 
 
 class FileHandler(logging.Handler):
@@ -101,9 +99,7 @@ class FileHandler(logging.Handler):
             self._write(record)
         except OSError as error:
             self._file.close()
-            with suppress(OSError):
-                text = f"{self._path} takes no more ({error.strerror}); the work goes on."
-                print(shown(text), file=sys.stderr, flush=True)
+            print_note(f"{self._path} takes no more ({error.strerror}); the work goes on.")
 
     def close(self) -> None:
         """Close the file."""

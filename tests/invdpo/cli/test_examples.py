@@ -34,7 +34,7 @@ FASTER = {
 }
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
-ORDER = ("curate", "report", "train", "eval", "improve", "demo", "env")
+ORDER = ("curate", "report", "train", "eval", "improve", "demo", "config", "env")
 LAST = ("merge", "correct")
 """Commands whose examples need what those after them in the help make."""
 
