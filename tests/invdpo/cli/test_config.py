@@ -51,7 +51,7 @@ def test_every_value_that_is_no_default_says_where_it_is_from(work: Path) -> Non
     assert not any(secret in text for secret in ("u53r", "pw0rd", "k3y", "hf_abc"))
     said = [line.split(":")[0].strip() for line in lines if "  # " in line]
     expected = ["path", "num_prompts", "seed", "model", "width", "height", "plugins"]
-    assert said == [*expected, "learning_rate", "num_points"]
+    assert said == [*expected, "num_points", "learning_rate"]
 
 
 def test_what_is_shown_can_be_given_back(work: Path) -> None:
