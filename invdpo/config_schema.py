@@ -10,6 +10,8 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.config.section import marks
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+ABOUT = ("description", "default", "deprecated")
+SEVERAL = {"type": "array", "items": {"type": ["string", "number"]}}
 
 
 def config_schema() -> dict[str, Any]:
@@ -23,16 +25,13 @@ def config_schema() -> dict[str, Any]:
 
 
 def _field(declared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A field without our marks; one that takes several also as a list, or as a text with commas.
-
-    A text may stand for a number, too, as in files that keep `1e-5`, which is a text in YAML 1.1.
-    """
+    """A field without our marks; one that takes several also as a list or a text with commas."""
     field = {key: value for key, value in declared.items() if key not in own and key != "title"}
     if own.get("hidden"):
         field["deprecated"] = True
     if "several" in own and field.get("type") != "object":
-        about = {key: field.pop(key) for key in ("default", "description") if key in field}
-        parts = {"type": "array", "items": {"type": ["string", "number"]}}
-        alternatives = field.pop("anyOf", None) or [field]
-        field = {**about, "anyOf": [*alternatives, {"type": "string"}, parts]}
+        about = {key: field[key] for key in ABOUT if key in field}
+        alone = {key: value for key, value in field.items() if key not in ABOUT}
+        alternatives = alone.get("anyOf", [alone])
+        field = {**about, "anyOf": [*alternatives, {"type": "string"}, SEVERAL]}
     return field

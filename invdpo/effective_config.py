@@ -69,7 +69,8 @@ def effective_config(
     presets = {str(preset_path(preset)): f"preset {preset}"} if preset else {}
     paths = [*files_in_use(files, preset), *map(Path, presets), *own]
     config, origins = resolve_with_origins(paths)
-    values, changed = {}, {}
+    values: Values = {}
+    changed: dict[str, str] = {}
     defaults = Config().model_dump(mode="json")
     for section, fields in config.model_dump(mode="json").items():
         infos = section_class(section).model_fields

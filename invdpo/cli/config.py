@@ -24,7 +24,7 @@ WorkspaceOption = Annotated[
 
 @command(app, "show", common=CommonOptions, example="invdpo config show --workspace work")
 def show(job: Job, workspace: WorkspaceOption = None, name: SetName = None) -> None:
-    """Show every option as a command would use it, and where it comes from."""
+    """Show every option, and where its value is from."""
     from invdpo.configuration import files_in_use
     from invdpo.curate.workspace import Workspace
     from invdpo.effective_config import effective_config
@@ -39,9 +39,9 @@ def show(job: Job, workspace: WorkspaceOption = None, name: SetName = None) -> N
         job.out.note(f"{files[0]}: not there yet, so these are the options of a new workspace.")
 
 
-@command(app, "schema", common=JsonOption, example="invdpo config schema > invdpo.schema.json")
+@command(app, "schema", common=JsonOption, example="invdpo config schema")
 def schema(job: Job) -> None:
-    """Print the JSON Schema of the YAML file, by which editors complete it."""
+    """Print the JSON Schema of the YAML file, for editors."""
     import json
 
     from invdpo.config_schema import config_schema
@@ -52,7 +52,7 @@ def schema(job: Job) -> None:
 
 @command(app, "presets", common=JsonOption, example="invdpo config presets")
 def presets(job: Job) -> None:
-    """List the configurations that ship with invdpo, and what each is for."""
+    """List the configurations that ship with invdpo."""
     from invdpo.schemas.config.presets import preset_comment, preset_names
 
     comments = {name: preset_comment(name) for name in preset_names()}

@@ -36,9 +36,9 @@ def read_by(source: str) -> Iterator[str]:
     """The variables that a file reads or sets; `?` for one whose name is not in the file."""
     tree = ast.parse(source)
     constants: dict[str, Any] = {}
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            names, values = node.targets[0], node.value
+    for line in tree.body:
+        if isinstance(line, ast.Assign):
+            names, values = line.targets[0], line.value
             pairs = [(names, values)]
             if isinstance(names, ast.Tuple) and isinstance(values, ast.Tuple):
                 pairs = list(zip(names.elts, values.elts, strict=True))
@@ -54,7 +54,7 @@ def read_by(source: str) -> Iterator[str]:
         if re.fullmatch(r"(os\.)?(environ(\.\w+)?|getenv)", called):
             for argument in arguments:
                 name = constants.get(ast.unparse(argument), argument)
-                yield name.value if isinstance(name, ast.Constant) else "?"
+                yield str(name.value) if isinstance(name, ast.Constant) else "?"
 
 
 def test_how_variables_are_found() -> None:
