@@ -33,11 +33,15 @@ def read_config(
     as for `command`.
     """
     own = [*([preset_path(preset)] if preset else []), *own]
-    beside = [file for file in files if not preset and _exists(file)]
-    config = resolve_config([*beside, *own], given)
+    config = resolve_config([*files_in_use(files, preset), *own], given)
     if files:
         confirm(config, files[0], used, named_fields(own, given), command)
     return config
+
+
+def files_in_use(files: Sequence[Path], preset: str | None) -> list[Path]:
+    """Those of the `files` beside the data that are there; none where a preset stands for them."""
+    return [file for file in files if not preset and _exists(file)]
 
 
 def layers(config: Given) -> tuple[list[Path], Sections]:

@@ -8,11 +8,23 @@ import typer
 from typer.core import TyperGroup
 
 from invdpo import __version__
-from invdpo.cli import curate, data, demo, env, evaluate, improve, push_pull, report, review, train
+from invdpo.cli import (
+    config,
+    curate,
+    data,
+    demo,
+    env,
+    evaluate,
+    improve,
+    push_pull,
+    report,
+    review,
+    train,
+)
 from invdpo.cli.output import guard_terminal
 from invdpo.schemas.io.proxies import spare_loopback
 
-ORDER = ("demo", "improve", "curate", "train", "eval", "report", "env")
+ORDER = ("demo", "improve", "curate", "train", "eval", "report", "config", "env")
 
 
 class OrderedGroup(TyperGroup):
@@ -35,6 +47,7 @@ app = typer.Typer(
 for group in (review, data, push_pull):
     group.enter(curate.app)
 app.add_typer(curate.app, name="curate")
+app.add_typer(config.app, name="config")
 for single in (demo, improve, train, evaluate, report, env):
     single.enter(app)
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
@@ -19,8 +19,9 @@ import typer
 from typer.models import ArgumentInfo
 
 from invdpo.cli.arguments import optional, require_local
-from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, WORDS, with_headings
+from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, VERBOSITY, WORDS, with_headings
 from invdpo.cli.output import Output, StreamError
+from invdpo.cli.verbosity import reporting
 from invdpo.configuration import read_config
 from invdpo.options import Flag, flags, overrides
 from invdpo.schemas import ConfigError, InvdpoError
@@ -28,6 +29,7 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import resolve_config
 from invdpo.schemas.interrupts import Interrupted
 from invdpo.schemas.io.home import expand_home, expand_path
+from invdpo.schemas.io.logs import LogSettings, log_to_file, settings
 from invdpo.schemas.io.redact import without_secrets
 
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
@@ -53,6 +55,13 @@ class CommonOptions:
             help_text="A configuration that comes with invdpo, used instead of WORK/invdpo.yaml.",
         ),
     ] = None
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
+
+
+@dataclass(frozen=True)
+class JsonOption:
+    """The flag of a command that needs no configuration."""
+
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
 
 
@@ -101,7 +110,8 @@ def command(
         def entry(ctx: typer.Context, **given: Any) -> None:
             words = without_secrets(shlex.join(ctx.meta[WORDS]))
             out = Output(given["json"])
-            with command_errors(out):
+            # the outer one is for a log file that can't be written
+            with command_errors(out), _reporting(ctx, words), command_errors(out):
                 _require_text(ctx.meta[WORDS])
                 paths = {p.name for p in (*own, *shared) if _names_path(p)}
                 values = {n: _at_home(v) if n in paths else v for n, v in given.items()}
@@ -119,6 +129,12 @@ def command(
         return function
 
     return enter
+
+
+def _reporting(ctx: typer.Context, words: str) -> AbstractContextManager[LogSettings]:
+    """Say as much as the flags of all commands ask for."""
+    given = {name: _at_home(value) for name, value in ctx.meta[VERBOSITY].items()}
+    return reporting(words, **given)
 
 
 def _headings(known: Sequence[Flag], shared: Sequence[inspect.Parameter]) -> dict[str, str]:
@@ -181,20 +197,24 @@ def _set_signature(function: Any, parameters: list[inspect.Parameter]) -> None:
 @contextmanager
 def command_errors(out: Output) -> Iterator[None]:
     """Turn every failure of a command into plain lines and an exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         yield
-    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError, StreamError):
+    except typer.BadParameter as error:
+        log_to_file(str(error), __name__, logging.ERROR)
+        raise
+    except (typer.Exit, typer.Abort, BrokenPipeError, StreamError):
         raise
     except KeyboardInterrupt as stop:
         again = without_secrets(shlex.join(["invdpo", *sys.argv[1:]]))
         saved = f": {stop}" if isinstance(stop, Interrupted) else ""
-        out.note(f"\nStopped{saved}. Finished work is kept. To continue:\n  {again}")
+        out.notice(f"\nStopped{saved}. Finished work is kept. To continue:\n  {again}")
         number = stop.number if isinstance(stop, Interrupted) else signal.SIGINT
         raise typer.Exit(128 + number) from None
     except Exception as error:  # noqa: BLE001 - the last chance to spare users a traceback
         if os.environ.get(DEBUG):
             traceback.print_exc()
+        if not isinstance(error, InvdpoError):
+            log_to_file(traceback.format_exc(), __name__, logging.ERROR)
         out.error(_message(error), type(error).__name__)
         raise typer.Exit(1) from None
 
@@ -207,4 +227,6 @@ def _message(error: Exception) -> str:
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"Out of memory: {first}\nTry a smaller --batch-size."
     text = without_secrets(f"{type(error).__name__}: {first}")
+    if settings.file:
+        return f"{text}\nThis is unexpected. The log file holds the traceback."
     return f"{text}\nThis is unexpected. Run it again with {DEBUG}=1 set to see a traceback."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from invdpo.cli.command import Job, command
+from invdpo.cli.command import Job, JsonOption, command
 from invdpo.schemas.io.text import format_bytes
 
 if TYPE_CHECKING:
@@ -15,16 +14,9 @@ if TYPE_CHECKING:
     from invdpo.environment import Device, Environment
 
 
-@dataclass(frozen=True)
-class EnvOptions:
-    """It needs no configuration."""
-
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
-
-
 def enter(app: typer.Typer) -> None:
     """Add the command to the command line."""
-    command(app, "env", common=EnvOptions, example="invdpo env")(env)
+    command(app, "env", common=JsonOption, example="invdpo env")(env)
 
 
 def env(job: Job) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -87,7 +86,7 @@ def evaluate(
     """Compare tuned models with their base on held-out prompts."""
     from invdpo.curate.runner import RunOptions
 
-    logging.getLogger("invdpo.loading").setLevel(logging.INFO)
+    job.out.follow("invdpo.loading")
     paths, options = [*(tuned or ()), *(more or ())], RunOptions(overwrite=overwrite)
     request = Request(paths, options, output, checkpoints, export)
     config, own = job.config(), job.own_config()

@@ -10,8 +10,9 @@ from typing import Any
 from typer.core import TyperCommand
 
 from invdpo.cli.hints import meant_by
+from invdpo.cli.verbosity import verbosity_flags
 
-ARGUMENTS, OPTIONS, COMMON = "Arguments", "Options", "Common options"
+ARGUMENTS, OPTIONS, COMMON, OUTPUT = "Arguments", "Options", "Common options", "Output options"
 SECTIONS = {
     "prompts": "Prompts",
     "generate": "Candidates",
@@ -26,6 +27,8 @@ SECTIONS = {
 """Section of the configuration -> the heading above its options."""
 WORDS = "invdpo.words"
 """Key of the context's `meta`: the words of the command line."""
+VERBOSITY = "invdpo.verbosity"
+"""The same for `--quiet`, `--verbose` and `--log-file`."""
 TYPE = re.compile(r" <[\w\[\]]+>$")
 """What Typer adds to an argument's name; our names say what is meant."""
 
@@ -52,12 +55,19 @@ def with_headings(headings: Mapping[str, str]) -> type[TyperCommand]:
     class CommandWithHeadings(TyperCommand):
         """Its help page lists the headings in the order of the first parameter of each."""
 
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.params = [*self.params, *verbosity_flags()]
+
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-            """Keep the words as they were typed."""
+            """Keep the words as they were typed, and from the function what no command knows."""
             # `root` is what a test calls the program
             ctx.meta[WORDS] = ["invdpo", *ctx.command_path.split()[1:], *args]
             with _hints(self, ctx):
-                return super().parse_args(ctx, args)
+                rest: list[str] = super().parse_args(ctx, args)
+            names = [flag.name for flag in verbosity_flags()]
+            ctx.meta[VERBOSITY] = {name: ctx.params.pop(name, None) for name in names}
+            return rest
 
         def collect_usage_pieces(self, ctx: Any) -> list[str]:
             """`WORK`, as is usual, not `{WORK}`."""
@@ -69,7 +79,8 @@ def with_headings(headings: Mapping[str, str]) -> type[TyperCommand]:
             for parameter in self.get_params(ctx):
                 if record := parameter.get_help_record(ctx):
                     is_argument = parameter.param_type_name == "argument"
-                    name = headings.get(str(parameter.name), OPTIONS)
+                    own = OUTPUT if parameter in verbosity_flags() else OPTIONS
+                    name = headings.get(str(parameter.name), own)
                     line = (TYPE.sub("", record[0]), record[1])
                     groups.setdefault(ARGUMENTS if is_argument else name, []).append(line)
             for name, records in groups.items():

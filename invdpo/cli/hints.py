@@ -6,7 +6,9 @@ from collections.abc import Collection
 
 MEANT: dict[str, tuple[str, ...]] = {
     "base-model": ("model",),
+    "batch": ("batch-size",),
     "bs": ("batch-size",),
+    "bsz": ("batch-size",),
     "cfg": ("guidance-scale",),
     "cfg-scale": ("guidance-scale",),
     "grad-accum": ("gradient-accumulation-steps",),
@@ -37,12 +39,14 @@ MEANT: dict[str, tuple[str, ...]] = {
 def meant_by(flag: str, options: Collection[str]) -> list[str]:
     """Those of a command's `options` that a flag means, such as `--learning-rate` for `--lr`.
 
-    `--train-batch-size` counts as a form of `--batch-size`, where two sections have one.
+    Where two sections have one, and so no option is `--batch-size`, `--score-batch-size` and the
+    like are meant.
     """
     wanted = MEANT.get(flag.lstrip("-").replace("_", "-").lower(), ())
-    return [
-        option
-        for name in wanted
-        for option in sorted(options)
-        if option == f"--{name}" or (option.startswith("--") and option.endswith(f"-{name}"))
-    ]
+    return [option for name in wanted for option in _called(name, options)]
+
+
+def _called(name: str, options: Collection[str]) -> list[str]:
+    if f"--{name}" in options:
+        return [f"--{name}"]
+    return [o for o in sorted(options) if o.startswith("--") and o.endswith(f"-{name}")]

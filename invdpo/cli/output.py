@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import logging
 import re
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from invdpo.schemas.io.logs import log_to_file, settings
 from invdpo.schemas.io.redact import without_secrets
 from invdpo.schemas.io.text import printable
 
@@ -37,25 +41,52 @@ class Output:
 
         Raises `StreamError` when stdout takes no more.
         """
-        shown = printable(_json(data) if self.as_json else text)
+        result = printable(_json(data) if self.as_json else text)
+        log_to_file(result, _caller())
         try:
-            print(shown, flush=True)
+            print(result, flush=True)
         except OSError as error:
             raise StreamError(error.errno, error.strerror) from None
 
     def note(self, text: str) -> None:
-        """Something useful that is not the result: work continues when nobody can read it."""
-        with suppress(OSError):
-            print(_shown(text), file=sys.stderr, flush=True)
+        """Something useful to know that is not the result; not shown when quiet."""
+        log_to_file(text, _caller())
+        if not settings.quiet:
+            stamp = f"{time.strftime('%H:%M:%S')} {_caller()}: " if settings.verbose else ""
+            print_note(f"{stamp}{text}")
+
+    def notice(self, text: str) -> None:
+        """What a person has to read, or the work can't be used or taken up again."""
+        log_to_file(text, _caller())
+        print_note(text)
+
+    def follow(self, logger: str) -> None:
+        """Show what this logger of ours says of the work, too, until the command ends."""
+        settings.shown.add(logger)
 
     def error(self, text: str, kind: str) -> None:
         """Why the command failed, and what to do."""
+        log_to_file(f"{kind}: {text}", _caller(), logging.ERROR)
         text = _shown(text)
         if self.as_json:
             with suppress(OSError):
                 print(printable(_json({"error": {"kind": kind, "text": text}})), flush=True)
         with suppress(OSError):
             print(f"Error: {text}", file=sys.stderr, flush=True)
+
+
+def print_note(text: str) -> None:
+    """Work goes on when nobody can read it."""
+    with suppress(OSError):
+        print(_shown(text), file=sys.stderr, flush=True)
+
+
+def _caller() -> str:
+    """The module that calls a method of `Output`."""
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = frame and frame.f_back
+    return str(frame.f_globals["__name__"]) if frame else "invdpo"
 
 
 def _shown(text: str) -> str:

@@ -121,7 +121,7 @@ def _serve(job: Job, session: Session, port: int, *, browser: bool) -> None:
     from invdpo.curate.review.server import ReviewServer
 
     with ReviewServer(session, port) as server:
-        job.out.note(
+        job.out.notice(
             f"Review at {server.url}\nPress Ctrl-C to end it. Every decision is saved at once."
         )
         if browser:

@@ -44,6 +44,13 @@ def resolve_config(
     `model_fields_set` of a section holds what somebody chose; see `_forget_defaults`. Raises
     `ConfigError` as `load_config` does, each value with the file it came from.
     """
+    return resolve_with_origins(paths, overrides)[0]
+
+
+def resolve_with_origins(
+    paths: Sequence[Path], overrides: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[Config, Origins]:
+    """As `resolve_config`, and who gave each value last; the key of a whole section is empty."""
     layers = _layers(paths, overrides)
     values: Values = {}
     origins: dict[tuple[str, str], str] = {}
@@ -60,7 +67,7 @@ def resolve_config(
     used = [where for where, layer in layers if layer]
     config = check(Config, values, where=used[-1] if used else OPTIONS, origins=origins)
     _forget_defaults(config, layers[0][1], {key for key, w in origins.items() if w != layers[0][0]})
-    return config
+    return config, origins
 
 
 def _forget_defaults(config: Config, first: Values, given_later: Set[tuple[str, str]]) -> None:

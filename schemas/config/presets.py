@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 from invdpo.schemas.errors import ConfigError
@@ -22,6 +23,13 @@ def preset_path(name: str) -> Path:
     if name not in (names := preset_names()):
         raise ConfigError(f"--preset: found {name!r}; allowed: {', '.join(names)}.")
     return FOLDER / f"{name}.yaml"
+
+
+def preset_comment(name: str) -> str:
+    """What a preset's file says of itself at its beginning. Raises as `preset_path`."""
+    lines = preset_path(name).read_text(encoding="utf-8").splitlines()
+    comment = takewhile(lambda line: line.startswith("#"), lines)
+    return "\n".join(line.removeprefix("#").removeprefix(" ") for line in comment)
 
 
 def fitting_preset(model: str, pipeline: str = "") -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
+from invdpo.schemas.io.logs import log_to_file, settings
+
 EVERY = 30.0
 """Seconds between two lines."""
 
@@ -36,26 +38,43 @@ def progress_bar(
     """Progress over `total` units with rate and time left, `done` of them from before."""
     from tqdm.auto import tqdm
 
-    bar = sys.stderr.isatty() or "ipykernel" in sys.modules
-    if show and not bar:
-        yield ProgressLines(label, total, unit, done)
+    on_terminal = show and not settings.quiet
+    bar = on_terminal and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    lines = ProgressLines(label, total, unit, done, show=on_terminal and not bar)
+    if not bar:
+        yield lines
         return
     with tqdm(
-        total=total,
-        initial=done,
-        desc=label,
-        unit=unit,
-        disable=not show,
-        leave=False,
-        dynamic_ncols=True,
+        total=total, initial=done, desc=label, unit=unit, leave=False, dynamic_ncols=True
     ) as shown:
-        yield shown
+        yield Several(shown, lines)
+
+
+class Several:
+    """What is told to several at once."""
+
+    def __init__(self, *members: Progress) -> None:
+        self._members = members
+
+    def update(self, n: int = 1) -> None:
+        """So many more units are done."""
+        for member in self._members:
+            member.update(n)
+
+    def set_postfix(self, ordered_dict: Mapping[str, str], refresh: bool = False) -> None:
+        """Figures beside the progress."""
+        for member in self._members:
+            member.set_postfix(ordered_dict, refresh)
 
 
 class ProgressLines:
-    """A line every `EVERY` seconds: done of total, share, rate, time left, figures."""
+    """A line every `EVERY` seconds: done of total, share, rate, time left, figures.
 
-    def __init__(self, label: str, total: int, unit: str, done: int) -> None:
+    It is shown on stderr where that is asked for, and goes to the log file.
+    """
+
+    def __init__(self, label: str, total: int, unit: str, done: int, *, show: bool = True) -> None:
+        self._show = show
         self._label, self._total, self._unit, self._done = label, total, unit, done
         self._first, self._began = done, time.monotonic()
         self._due, self._figures = self._began + EVERY, dict[str, str]()
@@ -70,8 +89,11 @@ class ProgressLines:
         now = time.monotonic()
         if now >= self._due:
             self._due = now + EVERY
-            sys.stderr.write(self._line(now) + "\n")
-            sys.stderr.flush()
+            line = self._line(now)
+            log_to_file(line, "invdpo.progress")
+            if self._show:
+                sys.stderr.write(line + "\n")
+                sys.stderr.flush()
 
     def _line(self, now: float) -> str:
         rate = (self._done - self._first) / (now - self._began)

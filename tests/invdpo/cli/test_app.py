@@ -265,18 +265,19 @@ def test_options_stand_under_the_part_they_belong_to() -> None:
     assert lines[0].endswith(" curate run [OPTIONS] WORK")
     heads = [line.rstrip(":") for line in lines[1:] if re.match(r"\w.*:$", line)]
     sections = ["Prompts", "Candidates", "Annotations", "Scores", "Pairs", "Dataset"]
-    assert heads == ["Arguments", *sections, "Common options"]
+    assert heads == ["Arguments", *sections, "Common options", "Output options"]
     place = {name: lines.index(f"{name}:") for name in heads}
     options = {line.split()[0]: n for n, line in enumerate(lines) if line.startswith("  --")}
     assert place["Prompts"] < options["--num-prompts"] < place["Candidates"]
     assert place["Pairs"] < options["--min-margin"] < place["Dataset"]
-    assert options["--json"] > place["Common options"]
+    assert place["Common options"] < options["--json"] < place["Output options"]
+    assert place["Output options"] < options["--log-file"]
 
 
 def test_options_of_one_section_need_no_heading_of_their_own() -> None:
     lines = invdpo("curate", "prompts", "--help").stdout.splitlines()
     heads = [line for line in lines[1:] if re.match(r"\w.*:$", line)]
-    assert heads == ["Arguments:", "Options:", "Common options:"]
+    assert heads == ["Arguments:", "Options:", "Common options:", "Output options:"]
 
 
 def test_every_section_has_a_heading() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from invdpo.cli import app
+from invdpo.cli.output import Output
 from invdpo.schemas.tables import REVIEWS
 from tests.hub_server import connected
+from tests.invdpo.cli.test_environment_page import json_fields
 
 TINY = """
 generate: {num_inference_steps: 2, batch_size: 32}
@@ -34,7 +36,7 @@ FASTER = {
 }
 """Flags put at the end of an example that no workspace's configuration reaches."""
 
-ORDER = ("curate", "report", "train", "eval", "improve", "demo", "env")
+ORDER = ("curate", "report", "train", "eval", "improve", "demo", "config", "env")
 LAST = ("merge", "correct")
 """Commands whose examples need what those after them in the help make."""
 
@@ -74,6 +76,14 @@ def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     Path("work").mkdir()
     Path("work/invdpo.yaml").write_text(TINY, encoding="utf-8")
+    printed: list[set[str]] = []
+    result_of = Output.result
+
+    def result_and_fields(self: Output, data: Mapping[str, Any], text: str) -> None:
+        printed.append(set(data))
+        result_of(self, data, text)
+
+    monkeypatch.setattr(Output, "result", result_and_fields)
     with connected(monkeypatch, tmp_path / "home"):
         for path, words in examples():
             if path[-1] == "correct":
@@ -81,6 +91,7 @@ def test_all_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             result = CliRunner().invoke(app, [*words, *FASTER.get(path[-1], [])])
             assert result.exit_code == 0, f"{shlex.join(words)}\n{result.output}"
             assert result.stdout.strip()
+            assert printed[-1] <= json_fields()[" ".join(path)], path
     made = {folder.name for folder in tmp_path.iterdir()}
     assert {"work", "pulled", "merged", "tuned", "evaluation", "improved", "demo"} <= made
     assert Path("tuned/README.md").read_text(encoding="utf-8").startswith("---\n")

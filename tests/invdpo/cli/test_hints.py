@@ -17,6 +17,8 @@ FLAGS = Path(__file__).with_name("flags.txt").read_text(encoding="utf-8").splitl
     ("words", "hint"),
     [
         ("train data --lr 1", "No such option: --lr. Did you mean --learning-rate?"),
+        ("train data --steps 1", "No such option: --steps. Did you mean --max-steps?"),
+        ("train data --batch 1", "No such option: --batch. Did you mean --batch-size?"),
         ("train data --output_dir x", "--output_dir. Did you mean --output?"),
         ("curate generate work --cfg 7", "--cfg. Did you mean --guidance-scale?"),
         ("curate run work --n 3", "--n. Did you mean --num-prompts or --num-candidates?"),
