@@ -42,7 +42,12 @@ from invdpo.train.splits import resolve_config
 
 BETA, PAIRS = 2000.0, 8
 TRAINING = TrainConfig(
-    model=str(flow_model_path()), num_points=4, **EMBEDDED_FLOW_TEXT, trackers=(), batch_size=PAIRS
+    model=str(flow_model_path()),
+    num_points=4,
+    fresh_noise=0.0,
+    **EMBEDDED_FLOW_TEXT,
+    trackers=(),
+    batch_size=PAIRS,
 )
 
 

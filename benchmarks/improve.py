@@ -49,6 +49,10 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "pair": {"floors": {"composition": 1.0}},
         "train": {"learning_rate": 5e-5, "num_points": 4},
     },
+    "every-right-winner": {
+        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "train": {"learning_rate": 5e-5, "num_points": 4, "max_steps": 80, "validate_every": 80},
+    },
     "loser-scaling": {"train": {"learning_rate": 1e-4, "loser_scaling": 0.9}},
     "box-weight": {"train": {"box_weight": 5.0}},
     "all-pairs": {

@@ -35,7 +35,7 @@ COMMON: dict[str, Any] = {
 """What all variants share, whatever the defaults."""
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "endpoint": {"objective": "inversion-dpo", "residual": "endpoint"},
+    "endpoint": {"objective": "inversion-dpo", "residual": "endpoint", "fresh_noise": 0.0},
     "endpoint-fresh": {"objective": "inversion-dpo", "residual": "endpoint", "fresh_noise": 0.8},
     "implied": {"objective": "inversion-dpo", "residual": "implied"},
     "reference": {"objective": "inversion-dpo", "residual": "reference"},
