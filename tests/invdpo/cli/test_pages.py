@@ -87,7 +87,7 @@ def refusal(words: list[str]) -> str:
     with redirect_stderr(text):
         try:
             status = command_line().main(words, "invdpo", standalone_mode=False)
-        except Exception as error:  # of the parser, which typer does not export
+        except Exception as error:  # noqa: BLE001 - typer does not export its parser's
             return f"{error}"
     return text.getvalue() if status else ""
 
