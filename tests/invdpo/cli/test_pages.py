@@ -101,7 +101,7 @@ def refusals(text: str) -> dict[str, str]:
 @cache
 def flags_of() -> dict[str, set[str]]:
     """Command -> its flags; of no command, those of all."""
-    known: dict[str, set[str]] = {"": {"--help", *THEIRS}}
+    known: dict[str, set[str]] = {"": set(THEIRS)}
     for line in flag_lines(command_line()):
         name, flag = line.removesuffix(" (hidden)").rsplit(" ", 1)
         known.setdefault(name, set()).add(flag)
@@ -112,7 +112,7 @@ def flags_of() -> dict[str, set[str]]:
 def unknown_flags(text: str) -> set[tuple[str, str]]:
     """Flags in a page's sentences that their command, or where none is named all commands, lack."""
     known = flags_of()
-    return {(name, flag) for name, flag in inline_flags(text) if flag not in known[name]}
+    return {(name, flag) for name, flag in inline_flags(text) if flag not in known[name] | {"--help"}}
 
 
 def anchors(text: str) -> set[str]:
