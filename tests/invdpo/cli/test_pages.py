@@ -23,6 +23,7 @@ from typer.main import get_command
 from invdpo.cli import app
 from invdpo.schemas.config.load import resolve_config
 from invdpo.schemas.config.presets import preset_path
+from invdpo.schemas.config.train import TrainConfig
 from tests.invdpo.cli.test_flags import flag_lines
 
 ROOT = Path(__file__).parents[3]
@@ -112,7 +113,9 @@ def flags_of() -> dict[str, set[str]]:
 def unknown_flags(text: str) -> set[tuple[str, str]]:
     """Flags in a page's sentences that their command, or where none is named all commands, lack."""
     known = flags_of()
-    return {(name, flag) for name, flag in inline_flags(text) if flag not in known[name] | {"--help"}}
+    return {
+        (name, flag) for name, flag in inline_flags(text) if flag not in known[name] | {"--help"}
+    }
 
 
 def anchors(text: str) -> set[str]:
@@ -158,6 +161,25 @@ invdpo train --no-such-option
 def test_flags_in_sentences_exist() -> None:
     wrong = {page.name: unknown_flags(page.read_text(encoding="utf-8")) for page in PAGES}
     assert {name: flags for name, flags in wrong.items() if flags} == {}
+
+
+def test_the_defaults_of_training_are_those_of_the_page() -> None:
+    """Those that are a number or in backticks; others are described in words."""
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`--[^|]+) \| ([^|]+) \|", page, re.MULTILINE)
+    known = {
+        flag: default.strip("`")
+        for flags, defaults in rows
+        for flag, default in zip(FLAG.findall(flags), defaults.split(", "), strict=False)
+        if re.fullmatch(r"`\w+`|[\d.e-]+", default)
+    }
+    fields = {flag: TrainConfig.model_fields[flag[2:].replace("-", "_")] for flag in known}
+    wrong = {f: field.default for f, field in fields.items() if not same(known[f], field.default)}
+    assert (wrong, len(known) > 12) == ({}, True)
+
+
+def same(text: str, default: float | str) -> bool:
+    return text == default if isinstance(default, str) else float(text) == default
 
 
 def test_links_lead_somewhere() -> None:
