@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr
 from functools import cache
 from io import StringIO
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def commands(text: str) -> Iterator[list[str]]:
     for line in block_lines(text):
         if started := STARTERS.match(line):
             words = shlex.split(line[started.end() :], comments=True)
-            yield [word for word in words if word != "…"]
+            ours = takewhile(lambda word: word not in {">", "|", "&&"}, words)
+            yield [word for word in ours if word != "…"]
 
 
 def inline_flags(text: str) -> Iterator[tuple[str, str]]:
@@ -144,7 +146,7 @@ def test_a_wrong_option_is_found() -> None:
     accelerate launch -m invdpo train data --output tuned --beta low
     invdpo curate run work --preset sd16   # no such preset
     invdpo train data --output tuned \\
-        --beta 100 …
+        --beta 100 … > log.txt
 
 ```python
 invdpo train --no-such-option
