@@ -37,7 +37,8 @@ TrainingData = Annotated[
     str, typer.Argument(help="Folder, Parquet file, or OWNER/NAME on the Hub.", metavar="DATASET")
 ]
 Weights = Annotated[
-    Path | None, output_option("Folder for the weights. Required except with --check-inversion.")
+    Path | None,
+    output_option("Folder for the weights. Required except with --dry-run or --check-inversion."),
 ]
 CacheDir = Annotated[
     Path | None,
@@ -90,20 +91,21 @@ def train(
     """Tune a model on pairs with Inversion-DPO or a baseline."""
     if private and not push_to_hub:
         raise typer.BadParameter("only with --push-to-hub.", param_hint="--private")
+    if output is None and not (dry_run or check_inversion):
+        text = "not given. Name a folder for the weights."
+        raise typer.BadParameter(text, param_hint="--output")
+    output = output or Path("tuned")
     require_local(dataset)
     dataset = str(named_set(Path(dataset), name) / "dataset") if name else dataset
     record = workspace_of(Path(dataset).parent)[0] / "invdpo.yaml"
     curated = job.config(record)
     config = curated.train
-    left_open = require_model(dataset, curated, output or Path("tuned"))
+    left_open = require_model(dataset, curated, output)
     if left_open and is_main_process():
         job.out.note(left_open)
     if check_inversion:
         _check_inversion(job, dataset, with_model_path(config), check_images)
         return
-    if output is None:
-        text = "not given. Give a folder for the weights."
-        raise typer.BadParameter(text, param_hint="--output")
     if push_to_hub and is_main_process():
         _check_push(job, dataset, output, config, push_to_hub, private)
     if dry_run:

@@ -19,14 +19,18 @@ def call(dataset: Path, pipeline: Path, *words: str) -> str:
     return result.stdout
 
 
-def test_a_dry_run_tells_and_writes_nothing(dataset: Path, pipeline: Path, tmp_path: Path) -> None:
-    words = ("--dry-run", "--output", str(tmp_path / "out"))
-    text = call(dataset, pipeline, *words)
+def test_a_dry_run_tells_and_writes_nothing(
+    dataset: Path, pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = call(dataset, pipeline, "--dry-run")
     assert "6 to train on, 2 for validation" in text
     assert "16 trajectories, 16 images, 4 prompts" in text
     assert "80 to fill the cache, 24 to train, 16 to validate" in text
     assert "measured by a few calls" in text
-    data = json.loads(call(dataset, pipeline, *words, "--json"))
+    words = ("--dry-run", "--output", str(tmp_path / "runs" / "out"), "--json")
+    data = json.loads(call(dataset, pipeline, *words))
+    assert data["cache"] == str(tmp_path / "runs" / "trajectories")
     assert (data["lacking"]["trajectories"], data["train_forwards"]) == (16, 24)
     assert list(tmp_path.iterdir()) == []
 
