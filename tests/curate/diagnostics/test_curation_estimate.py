@@ -144,8 +144,8 @@ def test_models_that_are_not_here_are_counted_once_and_not_timed(
 ) -> None:
     monkeypatch.setattr(estimate, "look_up", lambda _: StoredModel("lab/a", 7, 5))
     counts = {"generate": {"planned": 12, "resumed": 6}}
-    score = {"scorers": ["clip"], "clip_model": "ViT-B-32", "clip_pretrained": "openai"}
-    whole = expected(Workspace(built), ["generate", "score"], {"score": score}, **counts)
+    sections = {"score": {"scorers": ["clip"]}}
+    whole = expected(Workspace(built), ["generate", "score"], sections, **counts)
     assert [(s.step, s.images, s.note) for s in whole.steps] == [
         ("generate", 12, NOT_HERE),
         ("score clip", 18, NOT_HERE),

@@ -145,7 +145,7 @@ def test_split_seed_and_words_decide_the_prompts(tmp_path: Path) -> None:
     assert first == known()
     assert (first["num_prompts"], first["split"]) == (5, "train")
     assert known(seed=7)["seed"] == 7
-    assert known(split="test")["split"] == "test"
+    assert known(split="heldout")["split"] == "heldout"
     assert known(seed=7)["words"] == first["words"]
     words = tmp_path / "words.yaml"
     given = yaml.safe_load(OURS.read_text(encoding="utf-8"))
