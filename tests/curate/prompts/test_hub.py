@@ -90,21 +90,21 @@ def test_a_branch_is_known_by_its_commit(hub: HubServer, tmp_path: Path) -> None
     """A commit that is given is not looked up, nor is anything of a folder."""
     repo = hub.add("datasets", "alice/prompts", **{"data.parquet": parquet()})
 
-    def told(**options: str) -> dict[str, object]:
+    def fingerprint(**options: str) -> dict[str, object]:
         source = PROMPT_SOURCES["hub"](PromptsConfig(source="hub", num_prompts=9, **options))
         assert not source.counts()
         return source.fingerprint()
 
-    known = told(path="alice/prompts", hub_split="test")
+    known = fingerprint(path="alice/prompts", hub_split="test")
     assert known["revision"] == repo.branches["main"]
     assert [known[key] for key in ("source", "num_prompts", "dataset", "split")] == [
         *("hub", 9, "alice/prompts", "test")
     ]
     commit = "0123456789" * 4
-    assert told(path="alice/gone", hub_revision=commit)["revision"] == commit
-    assert told(path=str(tmp_path))["revision"] is None
+    assert fingerprint(path="alice/gone", hub_revision=commit)["revision"] == commit
+    assert fingerprint(path=str(tmp_path))["revision"] is None
     with pytest.raises(DataError, match=r"(?s)alice/gone.*name its commit by --hub-revision"):
-        told(path="alice/gone")
+        fingerprint(path="alice/gone")
 
 
 def test_a_stream_that_names_no_columns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from invdpo.curate.storage.parts import write_part
 from invdpo.rounds.page import read_improvement
-from invdpo.rounds.record import NAME, Record, RoundResult
+from invdpo.rounds.record import Record, RoundResult
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement
 from invdpo.schemas.config import Config
@@ -101,6 +101,3 @@ def stored(path: Path) -> dict[str, Any]:
     """A JSON file."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
-
-
-__all__ = ["CONFIG", "NAME", "ODD", "draw", "improvement", "results", "stored"]

@@ -108,7 +108,7 @@ def test_weights_and_biases_gets_each_step_and_its_end(
         return Run()
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    every = Trackers(["wandb"], tmp_path, calls.append)
+    every = Trackers(["wandb"], tmp_path, lambda text: calls.append((text,)))
     every.log({"step": 3, "loss": 0.5})
     every.close()
     assert calls == [
