@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,6 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from invdpo import environment
 from invdpo.cli import app
 from invdpo.cli.env import environment_text
 from invdpo.environment import EXTRAS, Device, Environment, _devices, _memory, _size, _version
@@ -97,5 +97,5 @@ def test_accelerators_with_what_they_are_fast_in(monkeypatch: pytest.MonkeyPatch
 
 def test_what_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _version("no-such-package-anywhere") is None
-    monkeypatch.delattr(environment.os, "sysconf")
+    monkeypatch.delattr(os, "sysconf")
     assert _memory() == (None, None)

@@ -85,7 +85,7 @@ def test_the_text_tells_what_is_not_known() -> None:
 
 
 def expected(
-    ws: Workspace, names: list[str], sections: dict[str, Any], **counts: dict[str, int]
+    ws: Workspace, names: list[str], sections: dict[str, Any], **counts: dict[str, Any]
 ) -> CurationEstimate:
     """The estimate of steps; what a step's dry run counted is given by its name."""
     results = [StepResult(name, "", **count) for name, count in counts.items()]
@@ -107,9 +107,12 @@ def test_judges_see_images_of_the_workspace_and_servers_are_not_asked(
 ) -> None:
     """6 prompts with 3 images; 4 of them are shown, with their prompts and stored graphs."""
     seen: list[list[Record]] = []
-    monkeypatch.setattr(
-        estimate, "time_judging", lambda _, rows: seen.append(rows) or Timed(2.0, rows)
-    )
+
+    def time_judging(_: object, rows: list[Record]) -> Timed:
+        seen.append(rows)
+        return Timed(2.0, rows)
+
+    monkeypatch.setattr(estimate, "time_judging", time_judging)
     vlm = {"vlm_url": "http://127.0.0.1:9/v1", "vlm_model": "m", "vlm_max_tokens": 10}
     sections = {
         "annotate": {"annotators": ["shapes", "vlm"], **vlm},

@@ -149,7 +149,7 @@ def test_split_seed_and_words_decide_the_prompts(tmp_path: Path) -> None:
     assert known(seed=7)["words"] == first["words"]
     words = tmp_path / "words.yaml"
     given = yaml.safe_load(OURS.read_text(encoding="utf-8"))
-    given["synonyms"] = {}
+    given["synonyms"] = []
     words.write_text(yaml.safe_dump(given), encoding="utf-8")
     assert known(vocabulary=str(words))["words"] == first["words"]
     given["counts"] = given["counts"][:-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from invdpo.curate.exchange import merge
-from invdpo.rounds import round_training
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.round_training import train_round, training_config, training_set
 from invdpo.schemas import ModelError
@@ -70,7 +70,7 @@ def test_several_processes_are_started_by_torchrun(
         commands.append(command)
         return SimpleNamespace(returncode=status)
 
-    monkeypatch.setattr(round_training.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     chosen = plan(tmp_path, train={"max_steps": 7}, improve={"train_processes": 8})
     tuned = tmp_path / "round-002" / "tuned"
     tuned.mkdir(parents=True)
