@@ -147,11 +147,10 @@ def test_split_seed_and_words_decide_the_prompts(tmp_path: Path) -> None:
     assert known(seed=7)["seed"] == 7
     assert known(split="heldout")["split"] == "heldout"
     assert known(seed=7)["words"] == first["words"]
-    words = tmp_path / "words.yaml"
     given = yaml.safe_load(OURS.read_text(encoding="utf-8"))
     given["synonyms"] = []
-    words.write_text(yaml.safe_dump(given), encoding="utf-8")
-    assert known(vocabulary=str(words))["words"] == first["words"]
-    given["counts"] = given["counts"][:-1]
-    words.write_text(yaml.safe_dump(given), encoding="utf-8")
-    assert known(vocabulary=str(words))["words"] != first["words"]
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
+    assert known(vocabulary=str(tmp_path / "a.yaml"))["words"] == first["words"]
+    given["sampling"]["counts"] = [2]
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
+    assert known(vocabulary=str(tmp_path / "b.yaml"))["words"] != first["words"]
