@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,11 +88,13 @@ def _curve(page: RoundsPage, name: str) -> Plot:
 
 
 def _diversity(page: RoundsPage) -> Plot:
-    values = [row["diversity"] or 0.0 for row in page.rows]
+    known = [row["diversity"] for row in page.rows]
+    values = [math.nan if value is None else value for value in known]
     points = [CurvePoint(label, v, v, v) for label, v in zip(page.labels, values, strict=True)]
     return _plot("diversity", "diversity of the images of a prompt", points, page.best)
 
 
 def _plot(name: str, title: str, points: Sequence[CurvePoint], best: int) -> Plot:
-    values = ", ".join(f"{point.label}: {point.value:.3f}" for point in points)
+    known = [point for point in points if not math.isnan(point.value)]
+    values = ", ".join(f"{point.label}: {point.value:.3f}" for point in known)
     return Plot(name, f"{title} by round. {values}.", *draw_curve(points, title, best))

@@ -116,7 +116,7 @@ def summary(improvement: Improvement) -> str:
     lines = [
         (
             row["round"] or "base",
-            *(_interval(row["figures"].get(name)) for name in figures),
+            *(_interval(row["figures"][name]) for name in figures),
             "–" if row["diversity"] is None else f"{row['diversity']:.3f}",
             row["pairs"] if row["round"] else "–",
             f"{row['prompts_with_pair']} of {row['prompts']}" if row["round"] else "–",
@@ -132,7 +132,5 @@ def summary(improvement: Improvement) -> str:
     return f"{text}\n\nBest on the validation prompts: {best.number or 'base'} ({where})"
 
 
-def _interval(figure: dict[str, float] | None) -> str:
-    if figure is None:
-        return "–"
+def _interval(figure: dict[str, float]) -> str:
     return f"{figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from invdpo.rounds.checks import require_prompts
-from invdpo.rounds.record import Record, read_record
+from invdpo.rounds.checks import open_record, require_prompts
 from invdpo.rounds.round_plan import RoundPlan, weights_path
 from invdpo.schemas.config import Config
 from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.io.text import format_bytes, format_seconds
+
+if TYPE_CHECKING:
+    from invdpo.schemas.config.train import TrainConfig
+    from invdpo.train.data.buckets import Size
+    from invdpo.train.models import ModelAdapter
 
 STORED = 0.7
 """Bytes of a losslessly stored image by those of its pixels: natural images need about so many."""
@@ -54,7 +58,7 @@ class RoundsEstimate:
 
 
 def estimate(root: Path, config: Config) -> RoundsEstimate:
-    """The work that `improve` would do. Raises as it does for a model that can't be trained."""
+    """The work that `improve` would do. Raises as it does before the first image is drawn."""
     import math
 
     import torch
@@ -62,15 +66,15 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     from invdpo.curate.generators.guidance import passes
     from invdpo.train.batches import BatchSampler
     from invdpo.train.cache.trajectories import open_cache
-    from invdpo.train.diagnostics.timing import time_calls
     from invdpo.train.distributed import pick_device
     from invdpo.train.inversion import calls
     from invdpo.train.models import load_adapter
     from invdpo.train.splits import resolve_config
 
-    plan, record = RoundPlan(root, config), read_record(root)
-    require_prompts(plan, record or Record({}))
-    done = len(record.results) if record else 0
+    plan = RoundPlan(root, config)
+    record = open_record(plan)
+    require_prompts(plan, record)
+    done = len(record.results)
     left = max(0, config.improve.rounds + 1 - max(done, 1))
     model = {"model": weights_path(config.generate.model), "revision": config.generate.revision}
     training = config.train.model_copy(update=model)
@@ -91,12 +95,12 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
     steps = left * training.max_steps * pairs * per_pair
     phase_one = left * each * 2 * walk if sampler.objective.inverts else 0
-    samples = min(training.unet_batch_size, 8)
-    shape = adapter.latent_shape((adapter.side, adapter.side))
-    conditioning = adapter.encode_prompts([None] * samples)
-    forward, backward, _ = time_calls(adapter, training, torch.randn(samples, *shape), conditioning)
+    size = (adapter.side, adapter.side)
+    forward, backward = _seconds_of_calls(adapter, training, size)
+    item = getattr(torch, training.cache_dtype).itemsize
+    latent = math.prod(adapter.latent_shape(size)) * item
     stored = images * 3 * adapter.side**2 * STORED
-    stored += left * each * 2 * cache.kept * math.prod(shape) * 4 * sampler.objective.inverts
+    stored += left * each * 2 * cache.kept * latent * sampler.objective.inverts
     if training.tuning == "full":
         stored += left * 4 * 4 * sum(p.numel() for p in adapter.denoiser.parameters())
     return RoundsEstimate(
@@ -108,3 +112,21 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
         bytes=int(stored),
         free_bytes=free_bytes(root),
     )
+
+
+def _seconds_of_calls(
+    adapter: ModelAdapter, config: TrainConfig, size: Size
+) -> tuple[float, float]:
+    """Of a sample without a graph, and of one with a backward."""
+    import torch
+
+    from invdpo.train.data.buckets import framing
+    from invdpo.train.diagnostics.timing import time_calls
+
+    samples = min(config.unet_batch_size, 8)
+    latent = torch.randn(samples, *adapter.latent_shape(size))
+    sizes = adapter.size_conditioning([framing(size, size)] * samples)
+    conditioning = adapter.encode_prompts([None] * samples) | sizes
+    there = {name: value.to(adapter.device) for name, value in conditioning.items()}
+    forward, backward, _ = time_calls(adapter, config, latent.to(adapter.device), there)
+    return forward, backward

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from invdpo import __version__
 from invdpo.curate.report.rounds import (
@@ -16,8 +15,9 @@ from invdpo.curate.report.rounds import (
     write_rounds_page,
 )
 from invdpo.curate.report.thumbnails import make_thumbnail
+from invdpo.curate.workspace import Workspace
 from invdpo.rounds.record import RoundResult, read_record
-from invdpo.rounds.round_plan import RoundPlan
+from invdpo.rounds.round_plan import BASE, RoundPlan
 from invdpo.rounds.run import Improvement
 from invdpo.rounds.stopping import ALL_RIGHT, main_figure
 from invdpo.schemas import WorkspaceError
@@ -60,27 +60,37 @@ def write_report(improvement: Improvement, folder: Path | None = None) -> Path:
 
 def _strips(plan: RoundPlan, results: tuple[RoundResult, ...]) -> Iterator[ImageStrip]:
     """The first validation prompts, each with its first image by every model."""
-    firsts = [_first_images(plan, result.number) for result in results]
-    ws = plan.validation(0)
-    prompts = ws.read_table(ws.prompts_path, ["prompt_id", "prompt"]).to_pylist()
-    for row in prompts[:SHOWN]:
-        images = [
-            _image(result, row["prompt_id"], first.get(row["prompt_id"]))
-            for result, first in zip(results, firsts, strict=True)
-        ]
+    ws = plan.validation(BASE)
+    prompts = ws.read_table(ws.prompts_path, ["prompt_id", "prompt"]).to_pylist()[:SHOWN]
+    ids = [row["prompt_id"] for row in prompts]
+    models = [_first_images(plan, result.number, ids) for result in results]
+    for row, *images in zip(prompts, *models, strict=True):
         yield ImageStrip(row["prompt"] or "", tuple(images))
 
 
-def _first_images(plan: RoundPlan, number: int) -> Mapping[str, Record]:
-    """Prompt id -> the candidate that a model generated first for it."""
-    ws = plan.validation(number)
-    part = ws.read_table(ws.iter_parts(ws.candidates_dir)[0]).to_pylist()
-    return {row["prompt_id"]: row for row in reversed(part)}
+def _first_images(plan: RoundPlan, number: int, prompt_ids: Sequence[str]) -> list[RoundImage]:
+    """What one model generated first for each of these prompts."""
+    ws, first = plan.validation(number), dict[str, Record]()
+    for part in ws.iter_parts(ws.candidates_dir):
+        table = ws.read_table(part, ["prompt_id", "candidate_id", "image"])
+        for row in table.to_pylist():
+            first.setdefault(row["prompt_id"], row)
+        if first.keys() >= {*prompt_ids}:
+            break
+    right = _all_right(ws) if main_figure(plan.config) == ALL_RIGHT else {}
+    label = f"round {number}" if number else "base"
+    return [_image(label, first.get(prompt), right) for prompt in prompt_ids]
 
 
-def _image(result: RoundResult, prompt_id: str, row: Record | None) -> RoundImage:
-    label = f"round {result.number}" if result.number else "base"
-    figures: Mapping[str, Any] = result.judgement["figures"].get(ALL_RIGHT, {})
-    share = figures.get(prompt_id)
-    thumbnail = make_thumbnail((row or {}).get("image", {}).get("bytes"), BUDGET) if row else None
-    return RoundImage(label, thumbnail, None if share is None else share == 1.0)
+def _all_right(ws: Workspace) -> dict[str, bool]:
+    """Candidate id -> whether every fact of its prompt holds, of those that could be judged."""
+    rows = ws.read_table(ws.scores_dir("composition"), ["candidate_id", "components"]).to_pylist()
+    judged = ((row["candidate_id"], dict(row["components"])) for row in rows if row["components"])
+    return {name: figures["all_right"] == 1.0 for name, figures in judged}
+
+
+def _image(label: str, row: Record | None, right: Mapping[str, bool]) -> RoundImage:
+    if row is None or row["image"] is None:
+        return RoundImage(label, None, None)
+    thumbnail = make_thumbnail(row["image"]["bytes"], BUDGET)
+    return RoundImage(label, thumbnail, right.get(row["candidate_id"]))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from invdpo.cli import app
 from invdpo.cli.env import environment_text
-from invdpo.environment import EXTRAS, Device, Environment, _size
+from invdpo.environment import EXTRAS, Device, Environment, _devices, _memory, _size, _version
 
 ROOT = Path(__file__).parents[2]
 SD15 = "models--stable-diffusion-v1-5--stable-diffusion-v1-5/snapshots/abc/unet"
@@ -67,3 +69,33 @@ def test_the_text_of_a_machine_with_an_accelerator_and_without_variables() -> No
     assert "  peft    not installed\n" in text
     assert "  cuda:0  NVIDIA X; 8.0 GB; fast in float32, float16\n" in text
     assert text.endswith("Variables that are set\n  none")
+
+
+def test_accelerators_with_what_they_are_fast_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that another process holds does not say what is free."""
+    import torch
+
+    known = [("new", 9, 80), ("old", 7, 16)]
+
+    def properties(number: int) -> SimpleNamespace:
+        name, major, memory = known[number]
+        return SimpleNamespace(name=name, major=major, total_memory=memory)
+
+    def free(number: int) -> tuple[int, int]:
+        if number:
+            raise RuntimeError("exclusive process")
+        return 30, 80
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", free)
+    assert list(_devices())[1:] == [
+        Device("cuda:0", "new", 80, 30, ("float32", "float16", "bfloat16")),
+        Device("cuda:1", "old", 16, None, ("float32", "float16")),
+    ]
+
+
+def test_what_the_system_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _version("no-such-package-anywhere") is None
+    monkeypatch.delattr(os, "sysconf")
+    assert _memory() == (None, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,7 @@ class CurvePoint(NamedTuple):
 
     label: str
     value: float
+    """Not a number where the model has none; so are both ends."""
     low: float
     high: float
 
@@ -46,6 +48,8 @@ def _curve(points: Sequence[CurvePoint], title: str, best: int, theme: Theme) ->
     axes.axhline(y[0], color=theme.neutral, linewidth=1, linestyle=(0, (4, 3)))
     axes.plot([best], [y[best]], "o", color=theme.rejected, markersize=8, zorder=3)
     for index, value in enumerate(y):
+        if math.isnan(value):
+            continue
         axes.annotate(
             f"{value:.3f}",
             (index, value),

@@ -228,3 +228,31 @@ def test_interruption_does_not_wait_for_the_server(
             assert server.open_requests == 1, "the server has not answered yet"
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("1.5", 1.5), ("-3", 0.0), ("soon", None), ("", None), (None, None)]
+)
+def test_waiting_times_that_servers_ask_for(header: str | None, seconds: float | None) -> None:
+    assert http._retry_after(header) == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"<html>no</html>", ""),
+        (b'{"error": {"message": "too  many\\nimages"}}', "too many images"),
+        (b'{"detail": "a\\u001b[31mb"}', "a?[31mb"),
+        (b"[1, 2]", ""),
+    ],
+)
+def test_the_reason_that_a_server_gives(body: bytes, text: str) -> None:
+    assert http._error_text(body) == text
+
+
+def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVDPO_ODD_KEY", "a\nb")
+    endpoint = SimpleNamespace(key_variable="INVDPO_ODD_KEY")
+    with pytest.raises(ConfigError, match="INVDPO_ODD_KEY: the key holds characters") as caught:
+        http.Endpoint._key(endpoint)  # type: ignore[arg-type]
+    assert "a\nb" not in str(caught.value)

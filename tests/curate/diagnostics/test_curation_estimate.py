@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 import pytest
 
 from invdpo.cli.curate_estimate import estimate_text
+from invdpo.curate.candidate import OBSERVED
 from invdpo.curate.checkpoints.model_files import StoredModel
 from invdpo.curate.clients.questions import Question
-from invdpo.curate.diagnostics.estimate import NOT_HERE, CurationEstimate, StepEstimate
-from invdpo.curate.diagnostics.timing import time_judging
+from invdpo.curate.diagnostics import estimate
+from invdpo.curate.diagnostics.estimate import (
+    NO_INPUT,
+    NOT_HERE,
+    SERVER,
+    CurationEstimate,
+    StepEstimate,
+)
+from invdpo.curate.diagnostics.timing import Timed, time_judging
 from invdpo.curate.diagnostics.token_costs import token_costs
 from invdpo.curate.images import encode
+from invdpo.curate.runner import StepResult
 from invdpo.curate.score import Score
+from invdpo.curate.storage.parts import write_part
+from invdpo.curate.workspace import Workspace
+from invdpo.schemas.config.load import load_config
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.config.vlm import VlmOptions
+from invdpo.schemas.tables import OK, PROMPTS, Record
+from tests.workspaces import built, prompt
+
+__all__ = ["built"]
 
 
 def question(image: bytes | None = None) -> Question[None]:
@@ -64,3 +84,122 @@ def test_the_text_tells_what_is_not_known() -> None:
         "not known of images",
         "about 20 s, without annotate vlm, score clip, measured by a few calls on this machine",
     ]
+
+
+def expected(
+    ws: Workspace, names: list[str], sections: dict[str, Any], **counts: dict[str, Any]
+) -> CurationEstimate:
+    """The estimate of steps; what a step's dry run counted is given by its name."""
+    results = [StepResult(name, "", **count) for name, count in counts.items()]
+    return estimate.estimate(ws, load_config(None, sections), names, results)
+
+
+@pytest.fixture
+def stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every model is here, and judging an image takes two seconds."""
+    monkeypatch.setattr(estimate, "look_up", lambda files: StoredModel(files.name, 7, 0))
+    monkeypatch.setattr(
+        estimate, "time_judging", lambda _, rows: Timed(2.0, rows) if rows else None
+    )
+
+
+@pytest.mark.usefixtures("stored")
+def test_judges_see_images_of_the_workspace_and_servers_are_not_asked(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """6 prompts with 3 images; 4 of them are shown, with their prompts and stored graphs."""
+    seen: list[list[Record]] = []
+
+    def time_judging(_: object, rows: list[Record]) -> Timed:
+        seen.append(rows)
+        return Timed(2.0, rows)
+
+    monkeypatch.setattr(estimate, "time_judging", time_judging)
+    vlm = {"vlm_url": "http://127.0.0.1:9/v1", "vlm_model": "m", "vlm_max_tokens": 10}
+    sections = {
+        "annotate": {"annotators": ["shapes", "vlm"], **vlm},
+        "score": {"scorers": ["composition"]},
+    }
+    whole = expected(
+        Workspace(built),
+        ["generate", "annotate", "score"],
+        sections,
+        generate={"resumed": 18},
+        **{"annotate shapes": {"resumed": 18}},
+    )
+    assert [(s.step, s.images, s.seconds, s.note) for s in whole.steps] == [
+        ("generate", 0, None, ""),
+        ("annotate shapes", 0, None, ""),
+        ("annotate vlm", 18, None, SERVER),
+        ("score composition", 18, 36.0, ""),
+    ]
+    assert (whole.prompts, whole.seconds, whole.image_bytes) == (6, 36.0, 0)
+    (rows,) = seen
+    assert [row["status"] for row in rows] == ["ok"] * 4
+    assert all(row["image"]["bytes"] and row["prompt"] and row[OBSERVED] for row in rows)
+    asking = whole.steps[2].asking
+    assert asking is not None
+    assert (asking.questions, asking.most_tokens_out) == (18, 180)
+    assert asking.tokens_in is not None
+    assert asking.tokens_in > 18 * 100
+
+
+def test_models_that_are_not_here_are_counted_once_and_not_timed(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "look_up", lambda _: StoredModel("lab/a", 7, 5))
+    counts = {"generate": {"planned": 12, "resumed": 6}}
+    sections = {"score": {"scorers": ["clip"]}}
+    whole = expected(Workspace(built), ["generate", "score"], sections, **counts)
+    assert [(s.step, s.images, s.note) for s in whole.steps] == [
+        ("generate", 12, NOT_HERE),
+        ("score clip", 18, NOT_HERE),
+    ]
+    assert (whole.download_bytes, whole.image_bytes, whole.seconds) == (5, None, 0.0)
+
+
+@pytest.mark.usefixtures("stored")
+def test_drawing_is_timed_on_a_prompt_that_can_be_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rejected prompt is passed over; without any other nothing is timed."""
+    asked: list[str] = []
+    image = {"status": OK, "image": {"bytes": b"12345"}}
+
+    def time_drawing(_: object, row: Record) -> Timed:
+        asked.append(row["prompt"])
+        return Timed(3.0, [image, image | {"image": {"bytes": b"1234567"}}])
+
+    monkeypatch.setattr(estimate, "time_drawing", time_drawing)
+    ws, good = Workspace(tmp_path), prompt(1)
+    rejected = prompt(0) | {"status": "rejected", "error": "too long"}
+    counts = {"prompts": {"resumed": 2}, "generate": {"planned": 10}}
+    for rows, seconds, note in (([rejected], None, NO_INPUT), ([rejected, good], 30.0, "")):
+        write_part(ws.prompts_path, pa.Table.from_pylist(rows, PROMPTS), {})
+        whole = expected(ws, ["generate"], {}, **counts)
+        assert [(s.seconds, s.note) for s in whole.steps] == [(seconds, note)]
+    assert asked == [good["prompt"]]
+    assert whole.image_bytes == 60
+
+
+@pytest.mark.usefixtures("stored")
+def test_before_there_are_prompts_or_images(tmp_path: Path) -> None:
+    """Graphs of 7 prompts would be asked for, and 7 x 5 images judged, of which none is here."""
+    file = tmp_path / "prompts.txt"
+    file.write_text("a red cat\ntwo dogs\n")
+    asks = {"parser": "vlm", "vlm_url": "http://127.0.0.1:9/v1", "vlm_model": "m"}
+    sections = {
+        "prompts": {"source": "file", "path": str(file), **asks},
+        "generate": {"num_candidates": 5},
+        "score": {"scorers": ["composition"]},
+    }
+    ws = Workspace(tmp_path / "work")
+    whole = expected(ws, ["prompts", "score"], sections, prompts={"planned": 7})
+    parsing, scoring = whole.steps
+    assert parsing.asking is not None
+    assert (parsing.note, parsing.asking.questions) == (SERVER, 7)
+    assert parsing.asking.tokens_in is not None
+    assert (scoring.images, scoring.note) == (35, NO_INPUT)
+    done = expected(ws, ["prompts"], sections, prompts={"resumed": 7}).steps[0].asking
+    assert done is not None
+    assert (done.questions, done.tokens_in, whole.prompts) == (0, None, 7)

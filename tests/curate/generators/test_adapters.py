@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from invdpo.curate.checkpoints.loading import load
 from invdpo.curate.checkpoints.pipelines import find_lora, find_model
 from invdpo.curate.generate import Generate
-from invdpo.curate.generators.adapters import NUMBERS
+from invdpo.curate.generators.adapters import NUMBERS, _misfit, _rank
 from invdpo.curate.generators.pipeline import ImageGenerator
 from invdpo.schemas import ModelError
 from tests.curate.tiny import tiny_config
@@ -228,3 +228,20 @@ def test_numbers_differ_in_every_precision() -> None:
         kept = torch.tensor(NUMBERS, dtype=kind).double().tolist()
         assert kept == NUMBERS
         assert len(set(kept)) == len(NUMBERS) == 3839
+
+
+def test_the_rank_of_a_layer_is_the_first_axis_of_its_lower_half() -> None:
+    shapes = {"a.lora_down.weight": (4, 8), "a.lora_up.weight": (8, 4)}
+    assert _rank("a.alpha", shapes) == 4.0
+    assert _rank("b.alpha", shapes) == 1.0
+
+
+def test_a_layer_of_another_size_is_named() -> None:
+    error = RuntimeError(
+        "Error(s) in loading:\n\tsize mismatch for down.0.to_q.lora_A.default.weight: copying a "
+        "param with shape torch.Size([4, 320]) from checkpoint, the shape in current model is "
+        "torch.Size([4, 24])."
+    )
+    text = "another architecture: down.0.to_q has the shape [4, 320] there, here [4, 24]"
+    assert _misfit(error) == text
+    assert "odd" in _misfit(ValueError("odd"))

@@ -16,7 +16,7 @@ import pytest
 from invdpo.curate.prompts import PROMPT_SOURCES, collect
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.prompts import PromptsConfig
-from tests.hub_server import running
+from tests.hub_server import HubServer, running
 
 READ = """
 import json
@@ -84,3 +84,37 @@ def test_a_folder_in_the_hubs_form(tmp_path: Path) -> None:
         list(PROMPT_SOURCES["hub"](wrong)())
     with pytest.raises(ConfigError, match=r"prompts\.path: missing"):
         PROMPT_SOURCES["hub"](PromptsConfig(source="hub"))
+
+
+def test_a_branch_is_known_by_its_commit(hub: HubServer, tmp_path: Path) -> None:
+    """A commit that is given is not looked up, nor is anything of a folder."""
+    repo = hub.add("datasets", "alice/prompts", **{"data.parquet": parquet()})
+
+    def fingerprint(**options: str) -> dict[str, object]:
+        source = PROMPT_SOURCES["hub"](PromptsConfig(source="hub", num_prompts=9, **options))
+        assert not source.counts()
+        return source.fingerprint()
+
+    known = fingerprint(path="alice/prompts", hub_split="test")
+    assert known["revision"] == repo.branches["main"]
+    assert [known[key] for key in ("source", "num_prompts", "dataset", "split")] == [
+        *("hub", 9, "alice/prompts", "test")
+    ]
+    commit = "0123456789" * 4
+    assert fingerprint(path="alice/gone", hub_revision=commit)["revision"] == commit
+    assert fingerprint(path=str(tmp_path))["revision"] is None
+    with pytest.raises(DataError, match=r"(?s)alice/gone.*name its commit by --hub-revision"):
+        fingerprint(path="alice/gone")
+
+
+def test_a_stream_that_names_no_columns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a row holds is then seen when it is read."""
+
+    class Rows(list[dict[str, str]]):
+        column_names = None
+
+    monkeypatch.setattr(
+        "datasets.load_dataset", lambda *_, **__: Rows([{"prompt": "a red cat", "other": "x"}])
+    )
+    source = PROMPT_SOURCES["hub"](PromptsConfig(source="hub", path=str(tmp_path)))
+    assert [draft.prompt for draft in source()] == ["a red cat"]

@@ -134,3 +134,23 @@ def test_a_vocabulary_that_cant_be_used(tmp_path: Path, change: object, message:
     (tmp_path / "words.yaml").write_text(yaml.safe_dump(words))
     with pytest.raises(DataError, match=message):
         drafts("train", 1, vocabulary=str(tmp_path / "words.yaml"))
+
+
+def test_split_seed_and_words_decide_the_prompts(tmp_path: Path) -> None:
+    def known(**options: object) -> dict[str, object]:
+        config = PromptsConfig.model_validate({"source": "scenes", "num_prompts": 5} | options)
+        return PROMPT_SOURCES["scenes"](config).fingerprint()
+
+    first = known()
+    assert first == known()
+    assert (first["num_prompts"], first["split"]) == (5, "train")
+    assert known(seed=7)["seed"] == 7
+    assert known(split="heldout")["split"] == "heldout"
+    assert known(seed=7)["words"] == first["words"]
+    given = yaml.safe_load(OURS.read_text(encoding="utf-8"))
+    given["synonyms"] = []
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
+    assert known(vocabulary=str(tmp_path / "a.yaml"))["words"] == first["words"]
+    given["sampling"]["counts"] = [2]
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
+    assert known(vocabulary=str(tmp_path / "b.yaml"))["words"] != first["words"]

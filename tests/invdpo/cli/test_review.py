@@ -17,6 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from invdpo.cli import app
+from invdpo.cli.review import _worst
+from invdpo.curate.review import server
+from invdpo.curate.workspace import Workspace
 from tests.curate.review.sessions import session, table
 from tests.workspaces import built, work
 
@@ -97,3 +100,44 @@ def test_as_a_process(work: Path) -> None:
     assert process.returncode == 0, err
     assert out.startswith("1 of 6 pairs decided")
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(("words", "opened"), [([], ["http://here/"]), (["--no-browser"], [])])
+def test_the_page_is_opened_and_ctrl_c_ends_well(
+    work: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], opened: list[str]
+) -> None:
+    """No server is started, and no browser."""
+    asked: list[str] = []
+
+    class Server:
+        url = "http://here/"
+
+        def __init__(self, session: Any, port: int) -> None:
+            self.session, self.port = session, port
+
+        def __enter__(self) -> Server:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            assert self.port == 8123
+
+        def serve_forever(self, _: float) -> None:
+            self.session.decide(0, "keep", None)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "ReviewServer", Server)
+    monkeypatch.setattr("webbrowser.open", asked.append)
+    words = ["curate", "review", str(work), "--port", "8123", *words]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert asked == opened
+    assert result.stderr.startswith("Review at http://here/\nCtrl-C ends it.")
+    assert result.stdout.startswith("1 of 6 pairs decided: 1 kept")
+
+
+def test_without_a_report_no_pair_is_the_worst(work: Path) -> None:
+    ws = Workspace(work)
+    assert _worst(ws)
+    ws.report_path.write_text("{}")
+    assert _worst(ws) == []
+    assert _worst(None) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from invdpo.curate.report import rounds as report
 from invdpo.curate.runner import RunOptions
+from invdpo.rounds.page import write_report
 from invdpo.rounds.record import NAME, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement, improve
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import load_config
+from tests.workspaces import png
 
 OPTIONS = RunOptions(progress=False)
 
@@ -105,6 +109,16 @@ def test_pairs_tell_their_round(done: Improvement) -> None:
         shards = sorted((dataset / "data").glob("*.parquet"))
         assert {n for s in shards for n in pq.read_table(s)["round"].to_pylist()} == {number}
         assert "`round`: the round" in (dataset / "README.md").read_text()
+
+
+def test_the_page_shows_what_the_rounds_left(
+    done: Improvement, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two prompts, each with an image by the base model and by two rounds, all of them judged."""
+    monkeypatch.setattr(report, "draw_curve", lambda *_: (png(1), png(2)))
+    html = write_report(done, tmp_path / "page").read_text(encoding="utf-8")
+    shown = re.findall(r'alt="(base|round \d): (?:not )?right"', html)
+    assert shown == ["base", "round 1", "round 2"] * 2
 
 
 def test_a_finished_folder_is_not_done_again_and_can_be_lengthened(copied: Path) -> None:

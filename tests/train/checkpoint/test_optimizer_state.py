@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from invdpo.schemas.errors import WorkspaceError
+from invdpo.train.checkpoint import optimizer_state
 from invdpo.train.checkpoint.optimizer_state import pack_optimizer, unpack_optimizer
 from invdpo.train.checkpoint.state import TrainState, load_state, save_state
 from invdpo.train.optim.ema import Average
@@ -220,3 +221,44 @@ def test_two_processes_that_share_the_weights_go_on_bit_for_bit(tmp_path: Path) 
         [sys.executable, "-c", SHARDED, str(tmp_path / "store")], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+class Halves(torch.Tensor):
+    """A state of two tensors and a type, as the 8-bit optimizer has them."""
+
+    low: torch.Tensor
+    high: torch.Tensor
+
+    def __tensor_flatten__(self) -> tuple[list[str], list[object]]:
+        return ["low", "high"], [torch.bfloat16, 7]
+
+    @staticmethod
+    def __tensor_unflatten__(
+        parts: dict[str, torch.Tensor], context: list[object], shape: object, stride: object
+    ) -> object:
+        return parts, context, shape, stride
+
+
+def test_a_state_of_several_tensors_is_taken_apart_and_put_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, like = torch.zeros(2, 3).as_subclass(Halves), torch.zeros(2, 3)
+    state.low, state.high = torch.ones(4), torch.full((2,), 2.0)
+    tensors: dict[str, torch.Tensor] = {}
+    spec = optimizer_state._pack_state("w exp_avg", state, tensors)
+    assert spec == {"wrapped": "Halves", "parts": ["low", "high"], "context": ["torch.bfloat16", 7]}
+    assert tensors["w exp_avg low"].tolist() == [1.0] * 4
+    monkeypatch.setattr(optimizer_state, "_wrapper", {"Halves": Halves}.__getitem__)
+    parts, *rest = optimizer_state._unpack_state("w exp_avg", spec, tensors, like)
+    assert rest == [[torch.bfloat16, 7], like.shape, like.stride()]
+    assert {name: part.tolist() for name, part in parts.items()} == {
+        "low": [1.0] * 4,
+        "high": [2.0] * 2,
+    }
+
+
+def test_a_state_that_is_a_number_stays_one_and_an_unknown_class_is_not_made() -> None:
+    assert optimizer_state._pack_state("w step", 3, {}) == {"value": 3}
+    assert optimizer_state._unpack_state("w step", {"value": 3}, {}, torch.zeros(1)) == 3
+    with pytest.raises(WorkspaceError, match="holds a Popen, which is not known"):
+        optimizer_state._wrapper("Popen")

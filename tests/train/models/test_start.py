@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,12 +13,18 @@ from safetensors.torch import load_file, save_file
 
 from invdpo.curate.shapes.bundle import model_path
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import ConfigError
+from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import load_adapter
 from invdpo.train.models.finetuning import LoraTuning, start_tuning
 from invdpo.train.models.lora_format import FILE
-from invdpo.train.models.start import reference_id, start_id
+from invdpo.train.models.start import (
+    drawing_revision,
+    load_denoiser,
+    load_lora,
+    reference_id,
+    start_id,
+)
 
 CPU = torch.device("cpu")
 
@@ -107,3 +115,41 @@ def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
     config = _config(tuning="full", start_from=str(tmp_path / "lora"))
     with pytest.raises(ConfigError, match="is not a model of this kind"):
         start_tuning(load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=False)
+
+
+def test_weights_to_start_from_that_are_gone_or_of_another_kind(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"start_from: .* can't be read"):
+        load_lora(None, tmp_path)
+    layer = torch.nn.Linear(2, 1)
+    with pytest.raises(ConfigError, match="is no model of this kind"):
+        load_denoiser(layer, tmp_path, "unet")
+    (tmp_path / "unet").mkdir()
+    save_file({"weight": torch.ones(1, 2)}, tmp_path / "unet" / "model.safetensors")
+    with pytest.raises(ConfigError, match="is a model of another kind: 1 tensors"):
+        load_denoiser(layer, tmp_path, "unet")
+    config = TrainConfig(model="m", start_from=str(tmp_path / "gone"))
+    with pytest.raises(ModelError, match=r"start_from: .*gone.*: No such file"):
+        start_id(config)
+
+
+def test_all_weights_decide_what_a_full_training_starts_from(tmp_path: Path) -> None:
+    config = TrainConfig(model="m", start_from=str(tmp_path), tuning="full")
+    (tmp_path / "unet").mkdir()
+    ids = []
+    for name, value in (("a", 1.0), ("b", 1.0), ("b", 2.0)):
+        save_file({"weight": torch.full((2,), value)}, tmp_path / "unet" / f"{name}.safetensors")
+        ids.append(start_id(config))
+    assert len({*ids}) == 3
+
+
+def test_images_of_a_reference_with_a_lora_are_known_by_both(tmp_path: Path) -> None:
+    """A model of the Hub's cache is known by its commit; a LoRA by the hash of its file."""
+    adapter: Any = SimpleNamespace(folder=tmp_path / "snapshots" / "abc")
+    plain = TrainConfig(model="m")
+    assert drawing_revision(adapter, plain) == "abc"
+    save_file({"weight": torch.ones(1)}, tmp_path / FILE)
+    digest = hashlib.sha256((tmp_path / FILE).read_bytes()).hexdigest()[:32]
+    tied = TrainConfig(model="m", start_from=str(tmp_path), reference="start")
+    assert drawing_revision(adapter, tied) == f"abc+{digest}"
+    base = TrainConfig(model="m", start_from=str(tmp_path), reference="base")
+    assert drawing_revision(adapter, base) == "abc"

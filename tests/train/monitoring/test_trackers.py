@@ -8,7 +8,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -166,3 +166,45 @@ def test_curves(tmp_path: Path) -> None:
     assert read_series(metrics)["validation/loss"] == ([10], [0.3])
     with Image.open(plot_curves(metrics, tmp_path / "curves.png")) as picture:
         assert picture.size == (1600, 600)
+
+
+def test_weights_and_biases_gets_each_step_and_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[Any, ...]] = []
+
+    class Run:
+        def log(self, metrics: dict[str, float], step: int) -> None:
+            calls.append(("log", metrics, step))
+
+        def finish(self) -> None:
+            calls.append(("finish",))
+
+    def init(**options: str) -> Run:
+        calls.append(("init", options))
+        return Run()
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    every = Trackers(["wandb"], tmp_path, lambda text: calls.append((text,)))
+    every.log({"step": 3, "loss": 0.5})
+    every.close()
+    assert calls == [
+        ("init", {"project": "invdpo", "dir": str(tmp_path / "wandb")}),
+        ("log", {"loss": 0.5}, 3),
+        ("finish",),
+    ]
+
+
+def test_a_tracker_that_can_not_begin_is_off_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_: str) -> None:
+        raise RuntimeError("no key")
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    notes: list[str] = []
+    every = Trackers(["wandb"], tmp_path, notes.append)
+    assert not every.trackers
+    assert notes == [
+        "Tracker wandb failed (RuntimeError: no key) and is off; metrics.jsonl goes on."
+    ]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.schemas.errors import ConfigError, PluginError
+from invdpo.train.optim import optimizers
 from invdpo.train.optim.optimizers import OptimizerName, check_sharding, make_optimizer, state_bytes
 
 NAMES: list[OptimizerName] = ["adamw", "adafactor", "adamw8bit"]
@@ -134,3 +135,27 @@ def test_adafactor_takes_zero_gradients() -> None:
     before = [p.detach().clone() for p in moving]
     stepped("adafactor", moving, 2, scale=0.0)
     assert all(map(torch.equal, moving, before))
+
+
+def test_compiling_is_tried_on_accelerators_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bool] = []
+
+    def compile_works(function: object) -> object:
+        tried.append(True)
+        return function
+
+    def compile_fails(_: object) -> None:
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", compile_works)
+    assert not optimizers._compiles(torch.device("cpu"))
+    assert not tried
+    assert optimizers._compiles(torch.device("meta"))
+    assert tried
+    monkeypatch.setattr(torch, "compile", compile_fails)
+    assert not optimizers._compiles(torch.device("meta"))
+
+
+def test_small_tensors_keep_plain_states_with_the_8_bit_optimizer() -> None:
+    """Two moments of four bytes each."""
+    assert state_bytes("adamw8bit", [torch.zeros(10)]) == 10 * 2 * 4

@@ -1,0 +1,147 @@
+"""What rounds would take: each figure by hand from the options of a tiny model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invdpo.rounds.checks import open_record
+from invdpo.rounds.estimate import RoundsEstimate, estimate
+from invdpo.rounds.record import RoundResult
+from invdpo.rounds.round_plan import RoundPlan
+from invdpo.schemas import ConfigError, DataError, WorkspaceError
+from invdpo.schemas.config import Config
+from invdpo.schemas.config.load import load_config
+from invdpo.train.diagnostics import timing
+from tests.train.conftest import pipeline, xl_pipeline
+
+__all__ = ["pipeline", "xl_pipeline"]
+PARAMETERS = 4 * 4
+"""Bytes of each weight that is trained: the weight, and three more of its size."""
+
+
+def configured(model: Path, **changes: dict[str, Any]) -> Config:
+    sections: dict[str, dict[str, Any]] = {
+        "prompts": {"num_prompts": 10},
+        "generate": {
+            "model": str(model),
+            "num_candidates": 3,
+            "num_inference_steps": 2,
+            "guidance_scale": 1,
+        },
+        "train": {
+            "max_steps": 4,
+            "num_points": 2,
+            "num_inversion_steps": 4,
+            "batch_size": 2,
+            "gradient_accumulation_steps": 3,
+            "device": "cpu",
+        },
+        "improve": {"rounds": 2, "validation_prompts": 5, "validation_images": 2},
+    }
+    for name, values in changes.items():
+        sections[name] = sections[name] | values
+    return load_config(None, sections)
+
+
+@pytest.fixture
+def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forward takes half a second, and with a backward two."""
+    monkeypatch.setattr(timing, "time_calls", lambda *_: (0.5, 2.0, None))
+
+
+@pytest.mark.usefixtures("half_a_second")
+def test_an_inversion_of_every_image(pipeline: Path, tmp_path: Path) -> None:
+    """Two rounds of 10 prompts with 3 candidates, and 3 models on 5 prompts with 2 images.
+
+    Drawing calls the UNet twice an image; the walk of each of 40 images 4 + 1 times; a step has
+    2 x 3 pairs of two sides at 2 points. Images have 16 x 16 pixels, latents 4 x 4 x 4 numbers.
+    """
+    work = tmp_path / "work"
+    expected = estimate(work, configured(pipeline))
+    images, walks, steps = 2 * 10 * 3 + 3 * 10, 2 * 10 * 2, 2 * 4 * 6 * 4
+    assert asdict(replace(expected, free_bytes=0)) == {
+        "rounds": 2,
+        "images": images,
+        "forwards": images * 2 + walks * 5 + steps,
+        "training_forwards": steps,
+        "seconds": (images * 2 + walks * 5) * 0.5 + steps * 2.0,
+        "bytes": int(images * 3 * 16 * 16 * 0.7 + walks * 4 * (4 * 4 * 4) * 4),
+        "free_bytes": 0,
+    }
+    assert expected.free_bytes > 0
+    assert not work.exists()
+
+
+@pytest.mark.usefixtures("half_a_second")
+def test_half_precision_halves_the_trajectories_and_own_noise_walks_only_kept_points(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    stored = {"cache_dtype": "bfloat16", "cache_points": 3, "noise": "own"}
+    expected = estimate(tmp_path, configured(pipeline, train=stored))
+    assert expected.bytes == int(90 * 3 * 16 * 16 * 0.7 + 40 * 3 * (4 * 4 * 4) * 2)
+    assert expected.forwards == 90 * 2 + 40 * 3 + 192
+
+
+@pytest.mark.usefixtures("half_a_second")
+def test_fresh_noise_full_weights_and_guidance(pipeline: Path, tmp_path: Path) -> None:
+    """Nothing is inverted; the reference is called in each step; guidance doubles the drawing."""
+    from invdpo.train.models import load_adapter
+
+    train = {"objective": "diffusion-dpo", "tuning": "full"}
+    config = configured(pipeline, train=train, generate={"guidance_scale": 5})
+    expected = estimate(tmp_path, config)
+    steps = 2 * 4 * 6 * 4 * 2
+    assert (expected.training_forwards, expected.forwards) == (steps, 90 * 2 * 2 + steps)
+    import torch
+
+    adapter = load_adapter(
+        config.train.model_copy(update={"model": str(pipeline)}), torch.device("cpu")
+    )
+    weights = sum(p.numel() for p in adapter.denoiser.parameters())
+    assert expected.bytes == int(90 * 3 * 16 * 16 * 0.7) + 2 * PARAMETERS * weights
+
+
+@pytest.mark.usefixtures("half_a_second")
+def test_what_is_done_is_not_counted_again(pipeline: Path, tmp_path: Path) -> None:
+    """The base model is judged already: 2 models are left to be."""
+    config = configured(pipeline)
+    record = open_record(RoundPlan(tmp_path, config))
+    replace(record, results=(RoundResult(0, "m", "r", {}),)).write(tmp_path)
+    assert estimate(tmp_path, config).images == 2 * 10 * 3 + 2 * 10
+
+
+def test_what_rounds_would_refuse(pipeline: Path, tmp_path: Path) -> None:
+    """Before a model is loaded, in the words of the rounds themselves."""
+    config = configured(pipeline)
+    open_record(RoundPlan(tmp_path, config)).write(tmp_path)
+    with pytest.raises(WorkspaceError, match="its rounds were made by another configuration"):
+        estimate(tmp_path, configured(pipeline, train={"learning_rate": 0.5}))
+    with pytest.raises(ConfigError, match="rounds improve one model"):
+        estimate(tmp_path / "a", configured(pipeline, generate={"model": ["a", "b"]}))
+    file = tmp_path / "prompts.txt"
+    file.write_text("".join(f"a red circle number {n}\n" for n in range(9)))
+    few = configured(pipeline, prompts={"source": "file", "path": str(file)})
+    with pytest.raises(DataError, match="Too few prompts: 4 beside the 5 for validation"):
+        estimate(tmp_path / "b", few)
+
+
+def test_a_model_that_takes_the_sizes_of_images_is_timed(xl_pipeline: Path, tmp_path: Path) -> None:
+    """SDXL can't be called without them; these are real calls."""
+    expected = estimate(tmp_path, configured(xl_pipeline, train={"unet_batch_size": 1}))
+    assert (expected.images, expected.training_forwards) == (90, 192)
+    assert expected.seconds > 0
+
+
+def test_the_text() -> None:
+    text = RoundsEstimate(2, 1234, 98765, 4321, 3723.0, 2_500_000, 10**12).text()
+    assert text.splitlines() == [
+        "rounds to do     2",
+        "images to draw   1,234",
+        "UNet forwards    98,765, of which 4,321 in training steps",
+        "time             about 1 h 02 min in the UNet, judging by a few calls",
+        "disk             about 2.5 MB; free: 1.0 TB",
+    ]
