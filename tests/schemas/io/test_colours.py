@@ -13,7 +13,11 @@ def srgb() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
-@pytest.mark.parametrize("profile", [None, b"", b"\0\0\0\x10" + b"x" * 12, srgb()[:40]])
+@pytest.mark.parametrize(
+    "profile",
+    [None, b"", b"\0\0\0\x10" + b"x" * 12, srgb()[:40]],
+    ids=["none", "empty", "other bytes", "cut short"],
+)
 def test_what_is_no_profile(profile: bytes | None) -> None:
     assert clean_profile(profile) is None
 

@@ -168,33 +168,6 @@ def test_curves(tmp_path: Path) -> None:
         assert picture.size == (1600, 600)
 
 
-def test_weights_and_biases_gets_each_step_and_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[tuple[Any, ...]] = []
-
-    class Run:
-        def log(self, metrics: dict[str, float], step: int) -> None:
-            calls.append(("log", metrics, step))
-
-        def finish(self) -> None:
-            calls.append(("finish",))
-
-    def init(**options: str) -> Run:
-        calls.append(("init", options))
-        return Run()
-
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    every = Trackers(["wandb"], tmp_path, lambda text: calls.append((text,)))
-    every.log({"step": 3, "loss": 0.5})
-    every.close()
-    assert calls == [
-        ("init", {"project": "invdpo", "dir": str(tmp_path / "wandb")}),
-        ("log", {"loss": 0.5}, 3),
-        ("finish",),
-    ]
-
-
 def test_a_tracker_that_can_not_begin_is_off_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,8 +176,8 @@ def test_a_tracker_that_can_not_begin_is_off_and_told(
 
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
     notes: list[str] = []
-    every = Trackers(["wandb"], tmp_path, notes.append)
-    assert not every.trackers
+    running = opened(tmp_path, "wandb", notes.append)
+    assert not running.trackers
     assert notes == [
-        "Tracker wandb failed (RuntimeError: no key) and is off; metrics.jsonl goes on."
+        "Tracker wandb failed (RuntimeError: no key) and is disabled; metrics.jsonl is still written."
     ]
