@@ -179,5 +179,6 @@ def test_a_tracker_that_can_not_begin_is_off_and_told(
     running = opened(tmp_path, "wandb", notes.append)
     assert not running.trackers
     assert notes == [
-        "Tracker wandb failed (RuntimeError: no key) and is disabled; metrics.jsonl is still written."
+        "Tracker wandb failed (RuntimeError: no key) and is disabled; "
+        "metrics.jsonl is still written."
     ]
