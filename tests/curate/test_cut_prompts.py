@@ -56,7 +56,7 @@ def test_counted_told_once_and_recorded(
     assert capfd.readouterr() == ("", "")
     assert (count_cut(ws.candidates_dir), count_cut(ws.scores_dir("clip"))) == (2, 2)
     told = [row.step for row in read_provenance(ws) if NOTE in row.detail]
-    assert told == ["pictures", "scores"]
+    assert told == ["images", "scores"]
     steps.pair(ws, config, OPTIONS)
     assert dataset_facts(DatasetFolder(ws.dataset_dir))["cut"] == {"clip": 2, "images": 2}
     card = (ws.dataset_dir / "README.md").read_text()

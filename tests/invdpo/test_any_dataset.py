@@ -81,5 +81,5 @@ def test_prompts_are_known_from_sets_and_files(others: Path) -> None:
     assert {prompt_key("a CAT"), prompt_key("a thing, number 3")} <= set(known.prompts)
     assert len(known.prompts) == COUNT + 2
     assert known.names == ("others.parquet", "prompts.txt")
-    with pytest.raises(DataError, match="nothing is there"):
+    with pytest.raises(DataError, match="not found"):
         read_known(["gone"])

@@ -187,7 +187,9 @@ def test_a_dry_run_and_a_check_of_the_inversion(models: Any, dataset: Path, tmp_
     config = config_of(models("sd3"))
     counted = estimate(dataset, tmp_path / "out", config)
     assert counted.measured is not None
-    assert counted.cache_forwards == counted.lacking.trajectories * 5
+    assert counted.cache_forwards == counted.lacking.trajectories * (
+        5 + 4
+    )  # 4 steps, and the fresh noise at each point
     rows = [
         check_inversion(dataset, config.model_copy(update={"inversion_corrections": n}), 2).rows
         for n in (0, 2)

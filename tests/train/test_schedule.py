@@ -92,7 +92,7 @@ def test_weights_of_flow_are_of_the_velocity() -> None:
 
 @pytest.mark.parametrize("name", ["snr", "min_snr"])
 def test_weights_of_noise_are_refused_for_flow(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"weighting: found {name}.*allows uniform and clean"):
+    with pytest.raises(ConfigError, match=rf"weighting: found {name}.*allowed: uniform, clean"):
         FLOW.weights(name, torch.tensor([0.5]))
 
 

@@ -223,7 +223,7 @@ def test_truncated_prompts_are_counted_in_every_run(run: Any, tmp_path: Path) ->
 @pytest.mark.parametrize("rows", [[], [row(0, png(1), png(1))], [row(0, b"x", b"y")]])
 def test_no_usable_pair_is_an_error(run: Any, tmp_path: Path, rows: list[Any]) -> None:
     write_pairs(tmp_path / "data", "train", rows)
-    with pytest.raises(DataError, match=r"no pairs|no usable pair"):
+    with pytest.raises(DataError, match=r"no training pairs|no usable pair"):
         run(data=tmp_path / "data")
 
 

@@ -119,7 +119,7 @@ def test_open_vocabulary_needs_no_graph_and_sends_none(stage: Callable[..., Anno
             "is not one of the attributes",
         ),
         ({"items": [{"item_id": 0, "label": "fox"}]}, "'fox' is not one of the labels"),
-        ({"items": [*SPOT["items"], *SPOT["items"]]}, "item_id 0 stands 2 times"),
+        ({"items": [*SPOT["items"], *SPOT["items"]]}, "item_id 0 occurs 2 times"),
         ({"relations": [{"item1": 0, "relation": "chasing", "item2": 9}]}, "names item 9"),
         (
             {"relations": [{"item1": 0, "relation": "chasing", "item2": 0}] * 10_000},

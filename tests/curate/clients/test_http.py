@@ -64,7 +64,7 @@ def test_keys_of_something_else_are_not_sent(
 ) -> None:
     monkeypatch.setenv(variable, SECRET)
     with serving(in_turn(GOOD)) as server:
-        with pytest.raises(ConfigError, match="begins with INVDPO_"):
+        with pytest.raises(ConfigError, match="begin with INVDPO_"):
             connect(server.url, vlm_key_variable=variable).answer([question()])
         assert server.requests == []
 
@@ -146,7 +146,7 @@ def test_slow_server_is_waited_for(connect: Connect) -> None:
 def test_endless_answers_are_not_read(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "MAX_BYTES", 200_000)
     endless = in_turn(Answer(endless=True))
-    with serving(endless) as server, pytest.raises(AnswerError, match="over 200,000 bytes"):
+    with serving(endless) as server, pytest.raises(AnswerError, match="longer than 200,000 bytes"):
         connect(server.url).answer([question()])
 
 
@@ -253,6 +253,8 @@ def test_the_reason_that_a_server_gives(body: bytes, text: str) -> None:
 def test_a_key_that_no_header_can_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVDPO_ODD_KEY", "a\nb")
     endpoint = SimpleNamespace(key_variable="INVDPO_ODD_KEY")
-    with pytest.raises(ConfigError, match="INVDPO_ODD_KEY: the key holds characters") as caught:
+    with pytest.raises(
+        ConfigError, match="INVDPO_ODD_KEY: the key contains invalid characters"
+    ) as caught:
         http.Endpoint._key(endpoint)  # type: ignore[arg-type]
     assert "a\nb" not in str(caught.value)

@@ -137,5 +137,5 @@ def test_a_damaged_file_is_not_pushed(tmp_path: Path) -> None:
     at = content.index(b"IDAT") + 6
     content[at] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(DataError, match=r"(?s)damaged, or were changed.*curate pair --overwrite"):
+    with pytest.raises(DataError, match=r"(?s)damaged or were changed.*curate pair --overwrite"):
         find_dataset(folder)

@@ -204,7 +204,7 @@ def test_ids_may_be_numbers_and_are_stored_as_text(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="Known: folders, pickapic, preference"):
         bring(tmp_path / "theirs", "webdataset")
-    with pytest.raises(DataError, match="nothing is there"):
+    with pytest.raises(DataError, match="not found"):
         bring(tmp_path / "theirs")
     source = parquet(tmp_path / "theirs", [preference(prompt="")])
     with pytest.raises(DataError, match=r"no pair in it \(prompt missing: 1\)"):

@@ -168,7 +168,7 @@ def test_rows_record_them_and_the_step_resumes_with_the_same_alone(
     again = steps.generate(ws, config, OPTIONS)
     assert (again.made, again.resumed) == (8, 16)
     assert ws.read_table(ws.candidates_dir).to_pylist() == rows
-    pictures = [row for row in read_provenance(ws) if row.step == "pictures"]
+    pictures = [row for row in read_provenance(ws) if row.step == "images"]
     assert 'options {"eta":1.0}' in pictures[0].detail
     for other in ({}, {"eta": 0.5}, {"guidance_rescale": 0.5}):
         with pytest.raises(WorkspaceError, match=r"generate\.pipeline_options\.eta"):

@@ -94,7 +94,7 @@ def test_each_threshold_is_turned_off_in_turn() -> None:
     assert report["costs"] == expected
     assert max(expected.values()) > 0
     worst = next(iter(report["costs"]))
-    assert f"Pairs lost to each threshold:{worst} {expected[worst]}" in report["shortfall"]
+    assert f"Pairs lost to each threshold: {worst} {expected[worst]}" in report["shortfall"]
     json.dumps(report, allow_nan=False)
 
 

@@ -103,7 +103,7 @@ def test_a_branch_is_known_by_its_commit(hub: HubServer, tmp_path: Path) -> None
     commit = "0123456789" * 4
     assert fingerprint(path="alice/gone", hub_revision=commit)["revision"] == commit
     assert fingerprint(path=str(tmp_path))["revision"] is None
-    with pytest.raises(DataError, match=r"(?s)alice/gone.*name its commit by --hub-revision"):
+    with pytest.raises(DataError, match=r"(?s)alice/gone.*give its commit with --hub-revision"):
         fingerprint(path="alice/gone")
 
 

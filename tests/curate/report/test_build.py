@@ -35,7 +35,7 @@ def test_page_and_plots(tmp_path: Path) -> None:
     }
     for name in written.plots:
         with Image.open(written.folder / f"{name}.png") as image:
-            assert image.width > 800
+            assert image.width > 700
     assert written.size == written.page.stat().st_size < 10_000_000
     assert written.shown > 0
 

@@ -153,8 +153,8 @@ def test_provenance(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "work", ["a"] * 3)
     rows = {(row.step, row.name): row for row in read_provenance(ws)}
     assert rows["prompts", "hand"].rows == 3
-    assert rows["pictures", "model"].rows == 6
-    assert rows["pictures", "model"].detail == "r1, steps 12, guidance 2, width 64, height 64"
+    assert rows["images", "model"].rows == 6
+    assert rows["images", "model"].detail == "r1, steps 12, guidance 2, width 64, height 64"
     assert rows["scores", "clip"].detail == "2"
     assert made_by(ws.pairs_path)[0] is not None
     assert made_by(tmp_path / "none")[0] is None

@@ -50,7 +50,7 @@ def test_prompts_of_the_training_are_told(tuned: Path, dataset: Path, tmp_path: 
     (leak,) = [note for note in notes if note.startswith("Leak: ")]
     assert leak.startswith("Leak: 1 of 2 prompts are from the dataset that the model was tuned on")
     assert str(dataset) in leak
-    assert all("cut" in note for note in notes if note != leak)  # by the small text encoder
+    assert all("truncated" in note for note in notes if note != leak)  # by the small text encoder
 
 
 def test_default_judges_are_refused(tuned: Path, tmp_path: Path) -> None:

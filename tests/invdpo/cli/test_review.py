@@ -131,7 +131,7 @@ def test_the_page_is_opened_and_ctrl_c_ends_well(
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert asked == opened
-    assert result.stderr.startswith("Review at http://here/\nCtrl-C ends it.")
+    assert result.stderr.startswith("Review at http://here/\nPress Ctrl-C to end it.")
     assert result.stdout.startswith("1 of 6 pairs decided: 1 kept")
 
 

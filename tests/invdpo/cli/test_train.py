@@ -26,7 +26,7 @@ def test_a_dry_run_tells_and_writes_nothing(
     text = call(dataset, pipeline, "--dry-run")
     assert "6 to train on, 2 for validation" in text
     assert "16 trajectories, 16 images, 4 prompts" in text
-    assert "80 to fill the cache, 24 to train, 16 to validate" in text
+    assert "144 to fill the cache, 24 to train, 16 to validate" in text
     assert "measured by a few calls" in text
     words = ("--dry-run", "--output", str(tmp_path / "runs" / "out"), "--json")
     data = json.loads(call(dataset, pipeline, *words))

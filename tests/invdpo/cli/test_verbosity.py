@@ -97,7 +97,7 @@ def test_the_log_file_has_everything(flags: list[str], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("none/run.log", "no such folder"), (".", "Is a directory"), ("s3://x/y", "an address")],
+    [("none/run.log", "no such folder"), (".", "Is a directory"), ("s3://x/y", "found a URL")],
 )
 def test_a_log_file_that_takes_nothing_is_told_before_the_work(
     name: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

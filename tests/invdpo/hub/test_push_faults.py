@@ -134,7 +134,7 @@ def test_a_push_by_someone_else_meanwhile(
         ("hf_wrongwrongwrong", "lab/set", "the Hub refused the token (401)"),
         (READER, "lab/set", "the token of alice has only read access"),
         (TOKEN, "mallory/set", "alice has write access to alice or lab, not to mallory"),
-        (TOKEN, "set", "found 'set', expected OWNER/NAME"),
+        (TOKEN, "set", "found 'set'; expected OWNER/NAME"),
         (TOKEN, "lab/a..b", "expected OWNER/NAME"),
         (TOKEN, "lab/set.git", "expected OWNER/NAME"),
     ],

@@ -125,7 +125,7 @@ def test_what_rounds_would_refuse(pipeline: Path, tmp_path: Path) -> None:
     file = tmp_path / "prompts.txt"
     file.write_text("".join(f"a red circle number {n}\n" for n in range(9)))
     few = configured(pipeline, prompts={"source": "file", "path": str(file)})
-    with pytest.raises(DataError, match="Too few prompts: 4 beside the 5 for validation"):
+    with pytest.raises(DataError, match="Too few prompts: 4 in addition to the 5 for validation"):
         estimate(tmp_path / "b", few)
 
 
@@ -140,8 +140,8 @@ def test_the_text() -> None:
     text = RoundsEstimate(2, 1234, 98765, 4321, 3723.0, 2_500_000, 10**12).text()
     assert text.splitlines() == [
         "rounds to do     2",
-        "images to draw   1,234",
+        "images to make   1,234",
         "UNet forwards    98,765, of which 4,321 in training steps",
-        "time             about 1 h 02 min in the UNet, judging by a few calls",
+        "time             about 1 h 02 min in the UNet, measured by a few calls",
         "disk             about 2.5 MB; free: 1.0 TB",
     ]

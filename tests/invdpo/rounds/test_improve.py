@@ -160,7 +160,9 @@ def test_prompts_that_run_out_are_told_before_anything_is_drawn(tmp_path: Path) 
     file = tmp_path / "prompts.txt"
     file.write_text("".join(f"a red circle number {n}\n" for n in range(9)))
     prompts = {"source": "file", "path": str(file)}
-    with pytest.raises(DataError, match=r"7 beside the 2 for validation.*--rounds 1.*prompts 3\)"):
+    with pytest.raises(
+        DataError, match=r"7 in addition to the 2 for validation.*--rounds 1.*prompts 3\)"
+    ):
         _run(tmp_path / "work", _config(prompts=prompts))
     assert not (tmp_path / "work" / NAME).exists()
 

@@ -140,7 +140,9 @@ def test_without_facts_no_line_tells_what_is_right(root: Path, tmp_path: Path) -
 def test_a_folder_without_a_judged_round(tmp_path: Path, record: Record | None) -> None:
     if record:
         record.write(tmp_path)
-    with pytest.raises(WorkspaceError, match=r"no round is judged yet\. Run: invdpo improve"):
+    with pytest.raises(
+        WorkspaceError, match=r"no round has been evaluated yet\. Run: invdpo improve"
+    ):
         read_improvement(tmp_path, CONFIG)
 
 

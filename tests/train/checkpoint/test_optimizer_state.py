@@ -260,5 +260,5 @@ def test_a_state_of_several_tensors_is_taken_apart_and_put_together(
 def test_a_state_that_is_a_number_stays_one_and_an_unknown_class_is_not_made() -> None:
     assert optimizer_state._pack_state("w step", 3, {}) == {"value": 3}
     assert optimizer_state._unpack_state("w step", {"value": 3}, {}, torch.zeros(1)) == 3
-    with pytest.raises(WorkspaceError, match="holds a Popen, which is not known"):
+    with pytest.raises(WorkspaceError, match="contains a Popen, which is unknown"):
         optimizer_state._wrapper("Popen")

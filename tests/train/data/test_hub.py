@@ -269,7 +269,7 @@ def test_a_path_that_is_not_there_is_not_asked_of_the_hub(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     download = hub_is(monkeypatch, tmp_path)
-    with pytest.raises(DataError, match="nothing is there"):
+    with pytest.raises(DataError, match="not found"):
         open_dataset(where)
     assert not download.asked
 

@@ -80,5 +80,5 @@ def test_the_kohya_names_are_for_unets(tmp_path: Path) -> None:
 def test_noise_weights_are_refused(tmp_path: Path) -> None:
     folder = flow_pipelines.sd3(tmp_path / "model")
     config = TrainConfig(model=str(folder), weighting="min_snr")
-    with pytest.raises(ConfigError, match=r"weighting: found min_snr.*uniform and clean"):
+    with pytest.raises(ConfigError, match=r"weighting: found min_snr.*uniform, clean"):
         resolve_config(config, load_adapter(config, CPU))

@@ -121,7 +121,7 @@ def test_weights_to_start_from_that_are_gone_or_of_another_kind(tmp_path: Path) 
     with pytest.raises(ModelError, match=r"start_from: .* can't be read"):
         load_lora(None, tmp_path)
     layer = torch.nn.Linear(2, 1)
-    with pytest.raises(ConfigError, match="is no model of this kind"):
+    with pytest.raises(ConfigError, match="is not a model of this kind"):
         load_denoiser(layer, tmp_path, "unet")
     (tmp_path / "unet").mkdir()
     save_file({"weight": torch.ones(1, 2)}, tmp_path / "unet" / "model.safetensors")
