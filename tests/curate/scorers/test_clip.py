@@ -99,7 +99,7 @@ def test_named_models_have_a_name_and_a_revision(
 
 def test_weights_made_for_another_activation_are_refused() -> None:
     """They would load, and every embedding would be a little wrong."""
-    with pytest.raises(ModelError, match="'openai' need 'ViT-B-32-quickgelu'. Give that name"):
+    with pytest.raises(ModelError, match=r"'openai' need 'ViT-B-32-quickgelu'\. Give that"):
         find("ViT-B-32", "openai")
     assert find("ViT-B-32-quickgelu", "openai").tag == "openai"
 

@@ -118,7 +118,7 @@ def test_what_rounds_would_refuse(pipeline: Path, tmp_path: Path) -> None:
     """Before a model is loaded, in the words of the rounds themselves."""
     config = configured(pipeline)
     open_record(RoundPlan(tmp_path, config)).write(tmp_path)
-    with pytest.raises(WorkspaceError, match="its rounds were made by another configuration"):
+    with pytest.raises(WorkspaceError, match="its rounds were made with another configuration"):
         estimate(tmp_path, configured(pipeline, train={"learning_rate": 0.5}))
     with pytest.raises(ConfigError, match="rounds improve one model"):
         estimate(tmp_path / "a", configured(pipeline, generate={"model": ["a", "b"]}))
