@@ -7,6 +7,7 @@ and seeds. Prints a table; everything is kept in the folder, so an interrupted r
     python benchmarks/embedded.py --folder bench
     python benchmarks/embedded.py --folder bench --only endpoint --seeds 1 --set beta=500
     python benchmarks/embedded.py --folder flow --model embedded-flow
+    python benchmarks/embedded.py --workspace demo --only endpoint-fresh diffusion-dpo
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("bench"), help="where all is kept")
     parser.add_argument("--model", choices=EMBEDDED_MODELS, default=EMBEDDED, help="the base")
+    parser.add_argument("--workspace", type=Path, help="take its pairs, such as those of the demo")
     parser.add_argument("--seeds", type=int, default=3, help="runs a variant")
     parser.add_argument(
         "--at", type=int, nargs="+", default=[40, 80, 160], help="steps at which runs are judged"
@@ -50,7 +52,8 @@ def main() -> None:
     names = given.only or list(VARIANTS)
     generate = CONFIG.generate.model_copy(update={"model": given.model})
     config = CONFIG.model_copy(update={"generate": generate})
-    plan = Plan(given.folder, config, sorted(given.at), changes)
+    workspace = given.workspace or given.folder / "pairs"
+    plan = Plan(given.folder, config, sorted(given.at), changes, workspace)
     study = Study(plan, note=lambda text: print(text, file=sys.stderr, flush=True))
     study.curate()
     base = study.judge_base()

@@ -56,6 +56,8 @@ class Plan:
     at: Sequence[int]
     """Optimiser steps whose checkpoints are judged; the last one ends a run."""
     changes: Mapping[str, str]
+    workspace: Path
+    """Where the pairs are, or are made."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Study:
     def __init__(self, plan: Plan, note: Callable[[str], None]) -> None:
         self._plan, self._note = plan, note
         self._options = RunOptions(part_size=64)
-        self._pairs = Workspace(plan.folder / "pairs")
+        self._pairs = Workspace(plan.workspace)
 
     def curate(self) -> None:
         """Make the preference dataset that all runs share."""
@@ -102,12 +104,11 @@ class Study:
     def facts(self) -> dict[str, Any]:
         """Counts of the dataset, for the table's head."""
         report = json.loads(self._pairs.report_path.read_text(encoding="utf-8"))
-        config = self._plan.config
         return {
-            "prompts": config.prompts.num_prompts,
-            "candidates": config.prompts.num_prompts * config.generate.num_candidates,
+            "prompts": report["prompts"]["total"],
+            "candidates": report["candidates"]["total"],
             "pairs": report["pairs"]["total"],
-            "held-out prompts": config.eval.num_prompts,
+            "held-out prompts": self._plan.config.eval.num_prompts,
             "steps": max(self._plan.at),
             **COMMON,
             **self._plan.changes,
