@@ -58,7 +58,7 @@ class RoundsEstimate:
 
 
 def estimate(root: Path, config: Config) -> RoundsEstimate:
-    """The work that `improve` would do. Raises as it does before the first image is drawn."""
+    """The work that `improve` would do. Raises as it does before the first image is made."""
     import math
 
     import torch
@@ -66,8 +66,8 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     from invdpo.curate.generators.guidance import passes
     from invdpo.train.batches import BatchSampler
     from invdpo.train.cache.trajectories import open_cache
+    from invdpo.train.diagnostics.estimate import forwards_per_trajectory
     from invdpo.train.distributed import pick_device
-    from invdpo.train.inversion import calls
     from invdpo.train.models import load_adapter
     from invdpo.train.splits import resolve_config
 
@@ -88,19 +88,17 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     images = drawn + (left + (not done)) * judged
     calls_each = config.generate.num_inference_steps
     calls_each *= passes(adapter.pipeline, config.generate.guidance_scale)
-    walk = cache.kept
-    if training.noise == "inversion":
-        walk = calls(cache.steps, training.inversion_corrections)
     pairs = training.batch_size * training.gradient_accumulation_steps
     per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
     steps = left * training.max_steps * pairs * per_pair
-    phase_one = left * each * 2 * walk if sampler.objective.inverts else 0
+    walks = left * each * 2 * sampler.objective.inverts
+    phase_one = walks * forwards_per_trajectory(cache, training)
     size = (adapter.side, adapter.side)
     forward, backward = _seconds_of_calls(adapter, training, size)
     item = getattr(torch, training.cache_dtype).itemsize
     latent = math.prod(adapter.latent_shape(size)) * item
     stored = images * 3 * adapter.side**2 * STORED
-    stored += left * each * 2 * cache.kept * latent * sampler.objective.inverts
+    stored += walks * cache.kept * latent
     if training.tuning == "full":
         stored += left * 4 * 4 * sum(p.numel() for p in adapter.denoiser.parameters())
     return RoundsEstimate(

@@ -115,19 +115,24 @@ def _forwards(
     cache: Cache, config: TrainConfig, sampler: BatchSampler, need: Lacking, validation: int
 ) -> tuple[int, int, int]:
     """UNet sample-forwards of phase one, of training steps, and of validation."""
-    halves = 1 if config.inversion_guidance_scale == 1 else 2
     per_point = sampler.objective.sides * (2 if sampler.live_reference else 1)
     step_points = config.batch_size * config.gradient_accumulation_steps * sampler.points
     validations = -(-config.max_steps // config.validate_every)
     validation_points = validation * min(VALIDATION_POINTS, sampler.available_points)
-    fresh = cache.kept if config.fresh_noise else 0
-    walk = halves * calls(cache.steps, config.inversion_corrections) + fresh
-    walk = walk if config.noise == "inversion" else cache.kept
     return (
-        need.trajectories * walk,
+        need.trajectories * forwards_per_trajectory(cache, config),
         config.max_steps * step_points * per_point,
         validations * validation_points * per_point,
     )
+
+
+def forwards_per_trajectory(cache: Cache, config: TrainConfig) -> int:
+    """UNet sample-forwards that fill one trajectory of the cache; `config` is resolved."""
+    if config.noise != "inversion":
+        return cache.kept
+    halves = 1 if config.inversion_guidance_scale == 1 else 2
+    fresh = cache.kept if config.fresh_noise else 0
+    return halves * calls(cache.steps, config.inversion_corrections) + fresh
 
 
 def _seconds(

@@ -1,8 +1,9 @@
-"""A folder of rounds as `improve` leaves it, written by hand: a record, and what models drew."""
+"""A folder of rounds as `improve` leaves it, written by hand: record, images, configuration."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ ODD = '<script src="https://evil.example/x.js">alert(1)</script> & "two" cats'
 ROWS = [prompt(n) | ({"prompt": ODD} if n == 0 else {}) for n in range(4)]
 ALL_RIGHT = ([0.0, 0.0, 1.0, 0.0], [0.5, 1.0, 1.0, 0.0], [0.5, 0.0, 1.0, 0.0])
 """Of the base model and two rounds: the means of four prompts, of two images each."""
+
+
+def changed_config(
+    sections: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
+) -> Config:
+    """The configuration of these sections, with some of their values changed."""
+    changed = {name: {**values, **changes.get(name, {})} for name, values in sections.items()}
+    return load_config(None, changed)
 
 
 def results() -> tuple[RoundResult, ...]:

@@ -14,8 +14,8 @@ from invdpo.rounds.record import RoundResult
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.load import load_config
 from invdpo.train.diagnostics import timing
+from tests.invdpo.rounds.recorded import changed_config
 from tests.train.conftest import pipeline, xl_pipeline
 
 __all__ = ["pipeline", "xl_pipeline"]
@@ -42,9 +42,7 @@ def configured(model: Path, **changes: dict[str, Any]) -> Config:
         },
         "improve": {"rounds": 2, "validation_prompts": 5, "validation_images": 2},
     }
-    for name, values in changes.items():
-        sections[name] = sections[name] | values
-    return load_config(None, sections)
+    return changed_config(sections, changes)
 
 
 @pytest.fixture
@@ -57,8 +55,9 @@ def half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_inversion_of_every_image(pipeline: Path, tmp_path: Path) -> None:
     """Two rounds of 10 prompts with 3 candidates, and 3 models on 5 prompts with 2 images.
 
-    Drawing calls the UNet twice an image; the walk of each of 40 images 4 + 1 times; a step has
-    2 x 3 pairs of two sides at 2 points. Images have 16 x 16 pixels, latents 4 x 4 x 4 numbers.
+    An image takes two calls of the UNet; the walk of each of 40 images 4 + 1, and one more with
+    fresh noise at each of its 4 points; a step has 2 x 3 pairs of two sides at 2 points. Images
+    have 16 x 16 pixels, latents 4 x 4 x 4 numbers.
     """
     work = tmp_path / "work"
     expected = estimate(work, configured(pipeline))
@@ -66,9 +65,9 @@ def test_an_inversion_of_every_image(pipeline: Path, tmp_path: Path) -> None:
     assert asdict(replace(expected, free_bytes=0)) == {
         "rounds": 2,
         "images": images,
-        "forwards": images * 2 + walks * 5 + steps,
+        "forwards": images * 2 + walks * 9 + steps,
         "training_forwards": steps,
-        "seconds": (images * 2 + walks * 5) * 0.5 + steps * 2.0,
+        "seconds": (images * 2 + walks * 9) * 0.5 + steps * 2.0,
         "bytes": int(images * 3 * 16 * 16 * 0.7 + walks * 4 * (4 * 4 * 4) * 4),
         "free_bytes": 0,
     }
@@ -84,6 +83,19 @@ def test_half_precision_halves_the_trajectories_and_own_noise_walks_only_kept_po
     expected = estimate(tmp_path, configured(pipeline, train=stored))
     assert expected.bytes == int(90 * 3 * 16 * 16 * 0.7 + 40 * 3 * (4 * 4 * 4) * 2)
     assert expected.forwards == 90 * 2 + 40 * 3 + 192
+
+
+@pytest.mark.usefixtures("half_a_second")
+def test_guidance_doubles_the_walk_and_a_correction_its_steps(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    """40 walks of 2 x (2 x 4 + 1) calls; fresh noise at 4 points takes one more each."""
+    train = {"inversion_guidance_scale": 3, "inversion_corrections": 1}
+    plain, mixed = (
+        estimate(tmp_path, configured(pipeline, train=train | {"fresh_noise": share})).forwards
+        for share in (0, 0.8)
+    )
+    assert (plain, mixed - plain) == (90 * 2 + 40 * 18 + 192, 40 * 4)
 
 
 @pytest.mark.usefixtures("half_a_second")

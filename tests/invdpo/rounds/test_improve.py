@@ -20,7 +20,7 @@ from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement, improve
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.load import load_config
+from tests.invdpo.rounds.recorded import changed_config
 from tests.workspaces import png
 
 OPTIONS = RunOptions(progress=False)
@@ -43,9 +43,7 @@ def _config(**changes: dict[str, Any]) -> Config:
         },
         "improve": {"rounds": 2, "validation_prompts": 2, "validation_images": 2},
     }
-    for name, values in changes.items():
-        sections[name] = sections[name] | values
-    return load_config(None, sections)
+    return changed_config(sections, changes)
 
 
 def _ignore(_: str) -> None:
