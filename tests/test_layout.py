@@ -108,7 +108,9 @@ def test_a_crowded_folder(house: Path) -> None:
     write(house, "curate/pairing/__init__.py", "")
     for number in range(layout.MOST_MODULES + 1):
         write(house, f"curate/pairing/m{number}.py", "")
-    assert layout.crowded_folders(house) == ["curate/pairing/: 19 modules, at most 18"]
+        write(house, f"invdpo/hub/m{number}.py", "")
+    expected = [f"{folder}/: 19 modules, at most 18" for folder in ("curate/pairing", "invdpo/hub")]
+    assert layout.crowded_folders(house) == expected
 
 
 def test_a_crowded_top(house: Path) -> None:

@@ -21,7 +21,7 @@ from invdpo.cli import (
     review,
     train,
 )
-from invdpo.cli.output import guard_terminal
+from invdpo.console.output import guard_terminal
 from invdpo.schemas.io.proxies import spare_loopback
 
 ORDER = ("demo", "improve", "curate", "train", "eval", "report", "config", "env")

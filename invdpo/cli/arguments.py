@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from invdpo.schemas import ConfigError
 from invdpo.schemas.io.redact import without_secrets
@@ -65,3 +67,32 @@ def require_local(path: str | Path) -> None:
             f"{without_secrets(str(path))}: found a URL, expected a path on this machine. Copy "
             "the data here first, or copy the result there later (for s3: aws s3 cp --recursive)."
         )
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show results and errors only.")]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Show time and module of each note, and libraries' warnings."
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    optional(
+        "--log-file",
+        metavar="FILE",
+        help_text="Append everything to this file, also what --quiet hides.",
+    ),
+]
+
+
+def _flags(quiet: Quiet = False, verbose: Verbose = False, log_file: LogFile = None) -> None:
+    """The parameters alone."""
+
+
+@cache
+def verbosity_flags() -> list[Any]:
+    """The parameters for the command line: made once for all commands, so that help is quick."""
+    app = typer.Typer(add_completion=False)
+    app.command()(_flags)
+    return list(get_command(app).params)

@@ -20,9 +20,9 @@ from typer.models import ArgumentInfo
 
 from invdpo.cli.arguments import optional, require_local
 from invdpo.cli.help import COMMON, OPTIONS, SECTIONS, VERBOSITY, WORDS, with_headings
-from invdpo.cli.output import Output, StreamError
-from invdpo.cli.verbosity import reporting
 from invdpo.configuration import read_config
+from invdpo.console.output import Output, StreamError
+from invdpo.console.verbosity import reporting
 from invdpo.options import Flag, flags, overrides
 from invdpo.schemas import ConfigError, InvdpoError
 from invdpo.schemas.config import Config

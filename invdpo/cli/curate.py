@@ -12,7 +12,7 @@ import typer
 
 from invdpo.cli.arguments import DryRun, SetName, Work
 from invdpo.cli.command import CommonOptions, Job, command
-from invdpo.cli.output import table
+from invdpo.console.output import table
 from invdpo.schemas.config.section import EMBEDDED
 from invdpo.workspace import STEPS, run_step
 

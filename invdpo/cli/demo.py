@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from invdpo.cli.command import Job, command
-from invdpo.cli.output import table
+from invdpo.console.output import table
 from invdpo.schemas.config import Config, EvalConfig
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.config.prompts import PromptsConfig

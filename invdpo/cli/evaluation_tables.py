@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from invdpo.cli.output import table
+from invdpo.console.output import table
 
 if TYPE_CHECKING:
     from invdpo.curate.evaluation.results import Evaluation

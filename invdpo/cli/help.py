@@ -9,8 +9,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from invdpo.cli.arguments import verbosity_flags
 from invdpo.cli.hints import meant_by
-from invdpo.cli.verbosity import verbosity_flags
 
 ARGUMENTS, OPTIONS, COMMON, OUTPUT = "Arguments", "Options", "Common options", "Output options"
 SECTIONS = {

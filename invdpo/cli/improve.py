@@ -11,7 +11,7 @@ import typer
 
 from invdpo.cli.arguments import DryRun
 from invdpo.cli.command import CommonOptions, Job, command
-from invdpo.cli.output import table
+from invdpo.console.output import table
 from invdpo.options import section_class
 from invdpo.schemas.config.section import marks
 

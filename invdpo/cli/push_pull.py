@@ -10,7 +10,7 @@ import typer
 
 from invdpo.cli.arguments import Dataset, DryRun, Private, SetName, named_set, optional
 from invdpo.cli.command import Job, command
-from invdpo.cli.output import table
+from invdpo.console.output import table
 from invdpo.schemas.io.text import format_bytes
 
 if TYPE_CHECKING:

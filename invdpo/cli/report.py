@@ -9,7 +9,7 @@ import typer
 
 from invdpo.cli.arguments import SetName, Work, output_option
 from invdpo.cli.command import Job, command
-from invdpo.cli.output import table
+from invdpo.console.output import table
 from invdpo.curate.storage.pair_sets import words_of
 from invdpo.rounds.record import NAME
 from invdpo.schemas.io.text import format_bytes

@@ -17,7 +17,7 @@ from invdpo.cli.arguments import (
     require_local,
 )
 from invdpo.cli.command import Job, command
-from invdpo.cli.output import table
+from invdpo.console.output import table
 from invdpo.curate.storage.pair_sets import workspace_of
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process

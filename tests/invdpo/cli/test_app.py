@@ -16,7 +16,7 @@ from invdpo import __version__
 from invdpo.cli import app
 from invdpo.cli.command import command, command_errors
 from invdpo.cli.help import SECTIONS as HEADINGS
-from invdpo.cli.output import Output
+from invdpo.console.output import Output
 from invdpo.options import flags, overrides
 from invdpo.schemas import ConfigError, WorkspaceError
 from invdpo.schemas.config import Config

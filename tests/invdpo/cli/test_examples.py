@@ -14,7 +14,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from invdpo.cli import app
-from invdpo.cli.output import Output
+from invdpo.console.output import Output
 from invdpo.schemas.tables import REVIEWS
 from tests.hub_server import connected
 from tests.invdpo.cli.test_environment_page import json_fields

@@ -114,7 +114,7 @@ def test_a_full_disk_is_told_before_the_work_and_ends_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "No space left on device" in run("--log-file", "/dev/full").stderr
-    monkeypatch.setattr("invdpo.cli.verbosity.is_main_process", lambda: False)
+    monkeypatch.setattr("invdpo.console.handlers.is_main_process", lambda: False)
     result = run("--log-file", "/dev/full")  # where no first line is written
     assert result.exit_code == 0
     assert result.stderr.count("/dev/full takes no more (No space left on device)") == 1

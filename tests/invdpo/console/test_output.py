@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from invdpo.__main__ import take_any_text
-from invdpo.cli.output import Output, PlainStream, table
+from invdpo.console.output import Output, PlainStream, table
 
 
 def test_tables() -> None:
