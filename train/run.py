@@ -171,7 +171,7 @@ def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | No
 
 
 def _tracked_run(setup: Setup, data: DataSet, done: int) -> TrackedRun:
-    """The training as trackers show it, which may stand elsewhere; `done` are its earlier steps."""
+    """The training as trackers show it, perhaps on a server; `done` are its earlier steps."""
     output, config = setup.output, setup.config
     name = config.run_name or "/".join(output.resolve().parts[-2:])
     options = redact({"dataset": data.name, **config.model_dump(mode="json")})

@@ -18,8 +18,8 @@ from invdpo.train.models.start import drawing_revision
 PIXELS_PER_CALL = 128 * 64 * 64
 """Of the images in one call of the UNet, unless `unet_batch_size` is configured."""
 
-MIXED, FRESH_NOISE = ("inversion-dpo", "endpoint", "inversion"), 0.8
-"""Objective, residual and noise whose trajectories get fresh noise by default, and how much."""
+FRESH_NOISE = 0.8
+"""The default share where it was studied: inverted trajectories with the residual `endpoint`."""
 
 SPLITS = ("train", "validation")
 
@@ -112,8 +112,9 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
     if config.lora_targets == ("auto",):
         changes["lora_targets"] = adapter.lora_targets
     if config.fresh_noise is None:
-        mixed = (config.objective, config.residual, config.noise) == MIXED
-        changes["fresh_noise"] = FRESH_NOISE if mixed else 0.0
+        kind = (config.objective, config.residual, config.noise)
+        studied = kind == ("inversion-dpo", "endpoint", "inversion")
+        changes["fresh_noise"] = FRESH_NOISE if studied else 0.0
     if not config.unet_batch_size:
         side = config.resolution or adapter.side
         changes["unet_batch_size"] = max(1, PIXELS_PER_CALL // side**2)

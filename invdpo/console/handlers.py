@@ -24,7 +24,7 @@ class Terminal(logging.Handler):
         return settings.verbose or followed or record.levelno >= level
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Work goes on when nobody can read it."""
+        """Show a record; work continues when nobody can read it."""
         print_note(self.format(record))
 
 
@@ -53,7 +53,7 @@ class FileHandler(logging.Handler):
             raise ConfigError(f"--log-file: {path}: {_reason(error, path)}") from None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record once, by whichever loggers it comes; work goes on if that fails."""
+        """Write a record once, by whichever loggers it comes; work continues if that fails."""
         if record is self._last or self._file.closed:
             return
         self._last = record
@@ -61,7 +61,7 @@ class FileHandler(logging.Handler):
             self._write(record)
         except OSError as error:
             self._file.close()
-            print_note(f"{self._path} takes no more ({error.strerror}); the work goes on.")
+            print_note(f"{self._path} takes no more ({error.strerror}); the work continues.")
 
     def close(self) -> None:
         """Close the file."""

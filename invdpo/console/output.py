@@ -56,7 +56,7 @@ class Output:
             print_note(f"{stamp}{text}")
 
     def notice(self, text: str) -> None:
-        """What a person has to read, or the work can't be used or taken up again."""
+        """What a person has to read, or the work can't be used or resumed."""
         log_to_file(text, _caller())
         print_note(text)
 
@@ -76,7 +76,7 @@ class Output:
 
 
 def print_note(text: str) -> None:
-    """Work goes on when nobody can read it."""
+    """Text on stderr; work continues when nobody can read it."""
     with suppress(OSError):
         print(_shown(text), file=sys.stderr, flush=True)
 

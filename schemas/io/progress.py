@@ -51,7 +51,7 @@ def progress_bar(
 
 
 class Several:
-    """What is told to several at once."""
+    """Passes the progress of a task to several displays."""
 
     def __init__(self, *members: Progress) -> None:
         self._members = members

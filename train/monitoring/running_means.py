@@ -33,5 +33,5 @@ class RunningMeans:
         for name, values in self._recent.items():
             if name in metrics:
                 values.append(metrics[name])
-        # summed anew in each step, so that a training that goes on has the same digits
+        # summed again in each step, so that a resumed training has the same digits
         return {f"running/{n}": sum(v) / len(v) for n, v in self._recent.items() if v}

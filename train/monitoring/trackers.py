@@ -19,12 +19,12 @@ Note = Callable[[str], None]
 OnStep = Callable[[Mapping[str, float]], None]
 
 IMAGES, PROMPTS = "validation/images", "validation/prompts"
-"""Under which the validation images stand, and what each of them shows."""
+"""Tags of the validation images, and of their prompts."""
 
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What trackers are told of a training before its steps."""
+    """What trackers get to know of a training before its steps."""
 
     output: Path
     """Its folder, in which each tracker has one of its own."""
