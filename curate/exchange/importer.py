@@ -51,7 +51,7 @@ def import_dataset(
     reader = IMPORTS[layout]
     files = DatasetFiles.at(source)
     if files is None:
-        raise DataError(f"{source}: nothing is there. Give a folder, or a Parquet file.")
+        raise DataError(f"{source}: not found. Give a folder, or a Parquet file.")
     recognise(files, str(source), layout)
     result = ExchangeResult(output)
     schema = _schema(source.resolve().name, layout)
