@@ -96,12 +96,14 @@ class ProgressLines:
                 sys.stderr.flush()
 
     def _line(self, now: float) -> str:
-        rate = (self._done - self._first) / (now - self._began)
+        rate = (self._done - self._first) / max(now - self._began, 1e-9)
         share = f"{self._done / self._total:.0%}" if self._total else "?"
-        left = _minutes((self._total - self._done) / rate) if rate else "unknown"
         figures = "".join(f", {name} {value}" for name, value in self._figures.items())
-        speed = f"{rate:.2f} {self._unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s/{self._unit}"
         count = f"{self._done:,} of {self._total:,} ({share})"
+        if not rate:
+            return f"{self._label}: {count}, time left unknown{figures}"
+        speed = f"{rate:.2f} {self._unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s/{self._unit}"
+        left = _minutes((self._total - self._done) / rate)
         return f"{self._label}: {count}, {speed}, {left} left{figures}"
 
 

@@ -47,3 +47,12 @@ def test_many_a_second(clock: list[float], capsys: pytest.CaptureFixture[str]) -
         bar.update(3600)
     line = "pairing: 3,600 of 7,200 (50%), 60.00 rows/s, 0:01:00 left\n"
     assert capsys.readouterr().err == line
+
+
+def test_nothing_done_yet_has_no_rate(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress_bar("scoring", 10) as bar:
+        clock[0] += 31
+        bar.update(0)
+    assert capsys.readouterr().err == "scoring: 0 of 10 (0%), time left unknown\n"
