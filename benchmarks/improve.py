@@ -53,6 +53,17 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "pair": {"policy": "all", "floors": {"composition": 1.0}},
         "train": {"learning_rate": 5e-5, "num_points": 4, "max_steps": 80, "validate_every": 80},
     },
+    "larger-batches": {
+        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "train": {
+            "learning_rate": 8e-5,
+            "lr_scheduler": "cosine",
+            "num_points": 4,
+            "batch_size": 32,
+            "max_steps": 80,
+            "validate_every": 80,
+        },
+    },
     "loser-scaling": {"train": {"learning_rate": 1e-4, "loser_scaling": 0.9}},
     "box-weight": {"train": {"box_weight": 5.0}},
     "all-pairs": {
