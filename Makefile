@@ -6,7 +6,7 @@ NEWER := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c '$(NEWER)' 2>/dev/null && echo "$$p" && break; done)
 WORKSPACE ?= demo
-PYTEST_ARGS ?= -n 2 --dist worksteal
+PYTEST_ARGS ?= -n 2 --dist worksteal --durations=40 --durations-min=5
 BENCH_ARGS ?=
 
 .PHONY: help venv demo test lint types bench clean

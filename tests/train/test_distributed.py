@@ -19,8 +19,10 @@ from invdpo.schemas.errors import ConfigError
 from invdpo.train import train
 from invdpo.train.distributed import start_processes
 from tests import flow_pipelines
+from tests.processes import run_processes
 from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
 from tests.train.tiny import png, row, write_pairs
+from tests.train.worker import main
 
 ROOT = Path(__file__).parents[2]
 UNLIKE = {"second", "seconds", "peak", "accuracies", "negative"}
@@ -29,19 +31,20 @@ UNLIKE = {"second", "seconds", "peak", "accuracies", "negative"}
 
 def launch(world: int, data: Path, out: Path, config: TrainConfig, **variables: str) -> str:
     """Run the training in `world` processes; what they printed if they failed."""
+    arguments = (str(data), str(out), str(out.parent / "cache"), config.model_dump_json())
+    log = out.parent / "printed"
+    log.unlink(missing_ok=True)
+    codes = run_processes(world, main, arguments, log, **variables)
+    return log.read_text() if any(codes) else ""
+
+
+def torchrun(world: int, data: Path, out: Path, config: TrainConfig, **variables: str) -> str:
+    """The same by the launcher that users have."""
+    cache, options = str(out.parent / "cache"), config.model_dump_json()
     command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc_per_node={world}",
-        f"--log-dir={out.parent / 'logs'}",
-        "-m",
-        "tests.train.worker",
-        str(data),
-        str(out),
-        str(out.parent / "cache"),
-        config.model_dump_json(),
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *(f"--nproc_per_node={world}", f"--log-dir={out.parent / 'logs'}"),
+        *("-m", "tests.train.worker", str(data), str(out), cache, options),
     ]
     environment = {**os.environ, **variables}
     done = subprocess.run(
@@ -101,7 +104,8 @@ def test_two_processes_come_to_what_one_comes_to(
         changes["model"] = str(flow_pipelines.sd3(tmp_path / "model"))
     alone = config.model_copy(update=changes)
     both = alone.model_copy(update={"batch_size": 1})
-    if printed := launch(2, shapes, tmp_path / "both", both, SMOOTH="1"):
+    start_both = torchrun if case == "ddp" else launch
+    if printed := start_both(2, shapes, tmp_path / "both", both, SMOOTH="1"):
         pytest.fail(printed)
     train(shapes, tmp_path / "one", alone, progress=False)
     train(shapes, tmp_path / "start", alone.model_copy(update=NOWHERE), progress=False)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,9 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.interrupts import Interrupted
 from invdpo.train import TrainResult, train
-from tests.train.test_distributed import ROOT, lines, weights
+from tests.processes import run_processes
+from tests.train.test_distributed import lines, weights
+from tests.train.worker import main
 
 CASES: dict[str, dict[str, Any]] = {
     "lora": {"ema_decay": 0.9},
@@ -51,12 +51,9 @@ def test_killed_and_started_again_gives_the_same_weights(
 ) -> None:
     steps = {"max_steps": 6, "validate_every": 2, "save_every": 3, "checkpoint_every": 2}
     config = config.model_copy(update=steps | CASES[case])
-    options = config.model_dump_json()
     killed, whole, cache = (tmp_path / name for name in ("killed", "whole", "cache"))
-    paths = [str(path) for path in (dataset, killed, cache)]
-    command = [sys.executable, "-m", "tests.train.worker", *paths, options, "5"]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL
+    arguments = (str(dataset), str(killed), str(cache), config.model_dump_json(), "5")
+    assert run_processes(1, main, arguments, tmp_path / "printed") == [-signal.SIGKILL]
     assert [line["step"] for line in lines(killed)] == [1, 2, 3, 4, 5]
     result = train(dataset, killed, config, cache_dir=cache, progress=False)
     assert "Resuming after step 4 of 6." in result.notes
