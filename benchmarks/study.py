@@ -37,6 +37,8 @@ COMMON: dict[str, Any] = {
 VARIANTS: dict[str, dict[str, Any]] = {
     "endpoint": {"objective": "inversion-dpo", "residual": "endpoint", "fresh_noise": 0.0},
     "endpoint-fresh": {"objective": "inversion-dpo", "residual": "endpoint", "fresh_noise": 0.8},
+    "own": {"objective": "inversion-dpo", "noise": "own", "fresh_noise": 0.0},
+    "own-fresh": {"objective": "inversion-dpo", "noise": "own", "fresh_noise": 0.8},
     "implied": {"objective": "inversion-dpo", "residual": "implied"},
     "reference": {"objective": "inversion-dpo", "residual": "reference"},
     "diffusion-dpo": {"objective": "diffusion-dpo"},
