@@ -64,6 +64,18 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "validate_every": 80,
         },
     },
+    "larger-batches-loser-scaling": {
+        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "train": {
+            "learning_rate": 8e-5,
+            "loser_scaling": 0.3,
+            "lr_scheduler": "cosine",
+            "num_points": 4,
+            "batch_size": 32,
+            "max_steps": 80,
+            "validate_every": 80,
+        },
+    },
     "loser-scaling": {"train": {"learning_rate": 1e-4, "loser_scaling": 0.9}},
     "box-weight": {"train": {"box_weight": 5.0}},
     "all-pairs": {

@@ -45,6 +45,11 @@ class RoundPlan:
         name = "base" if number == BASE else self.folder(number).name
         return Workspace(self.root / "validation" / name)
 
+    def costs(self, number: int) -> Path:
+        """What a round, or the base model's evaluation, has cost so far."""
+        folder = self.validation(BASE).root if number == BASE else self.folder(number)
+        return folder / "costs.json"
+
     def generator(self, number: int) -> dict[str, Any]:
         """The model that a round trained, as `generate` takes it; 0 is the base model."""
         base = {"model": self.config.generate.model, "revision": self.config.generate.revision}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Impr
         write_atomically(root / "invdpo.yaml", dump_config(config).encode())
         if not record.results:
             note("Base model: evaluate it on the validation prompts")
-            record = _keep(plan, record, _judged(plan, BASE, options, Costs()))
+            record = _keep(plan, record, _judged(plan, BASE, options, Costs(plan.costs(BASE))))
         for number in range(len(record.results), config.improve.rounds + 1):
             if stopped := reason_to_stop(record.results, config):
                 return Improvement(plan, record.results, stopped)
@@ -81,22 +82,27 @@ def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Impr
     return Improvement(plan, record.results)
 
 
-@dataclass
 class Costs:
-    """What a round has spent so far, by what it was spent on."""
+    """What a round has spent so far, by what it was spent on; kept in a file for a later run."""
 
-    values: dict[str, float] = field(default_factory=dict)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.values: dict[str, float] = {}
+        if path.exists():
+            self.values = read_json(read_file(path), path, dict)
 
     @contextmanager
     def time(self, what: str) -> Iterator[None]:
         """Count the seconds of what is done inside."""
         began = time.perf_counter()
         yield
-        self.add(f"{what}_seconds", time.perf_counter() - began)
+        name = f"{what}_seconds"
+        self.set(name, self.values.get(name, 0) + time.perf_counter() - began)
 
-    def add(self, what: str, amount: float) -> None:
-        """Count something."""
-        self.values[what] = round(self.values.get(what, 0) + amount, 3)
+    def set(self, what: str, amount: float) -> None:
+        """Keep an amount."""
+        self.values[what] = round(amount, 3)
+        write_atomically(self._path, json.dumps(self.values).encode())
 
 
 def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
@@ -108,14 +114,15 @@ def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
 
 def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> RoundResult:
     """All steps of one round."""
-    costs, total = Costs(), plan.config.improve.rounds
+    costs, total = Costs(plan.costs(number)), plan.config.improve.rounds
     note(f"Round {number} of {total}: generate, annotate, score and pair")
     report = _curate(plan, number, options, costs)
     note(f"Round {number} of {total}: train on the pairs")
     with costs.time("train"):
         trained = train_round(plan, number)
-    costs.add("inversion_forwards", trained["cache_forwards"])
-    costs.add("train_forwards", trained["forwards"])
+    if trained["cache_forwards"]:
+        costs.set("inversion_forwards", trained["cache_forwards"])
+    costs.set("train_forwards", trained["forwards"])
     note(f"Round {number} of {total}: evaluate the new model on the validation prompts")
     judged = _judged(plan, number, options, costs)
     return replace(
@@ -135,7 +142,7 @@ def _curate(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
     with costs.time("generate"):
         steps.make_prompts(ws, config, options)
         drawn = steps.generate(ws, config, options)
-    costs.add("generate_forwards", _forwards(config, drawn.made))
+    costs.set("generate_forwards", _forwards(config, drawn.made + drawn.resumed))
     with costs.time("judge"):
         steps.annotate(ws, config, options)
         steps.score(ws, config, options)

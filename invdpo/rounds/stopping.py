@@ -50,7 +50,9 @@ def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
         return ""
     base, last = results[0], results[-1]
     if options.patience and (idle := _rounds_without_gain(results, figure)) >= options.patience:
-        return f"{idle} rounds in a row did not improve on the best earlier one ({figure})."
+        number = len(results) - 1 - idle
+        earlier = f"round {number}" if number else "the base model"
+        return f"{idle} rounds in a row did not improve on {earlier} ({figure})."
     if (held_out := config.pair.held_out) and held_out in base.judgement["figures"]:
         change = difference(base, last, held_out)
         if change.high < 0:
@@ -64,12 +66,16 @@ def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
 
 
 def _rounds_without_gain(results: Sequence[RoundResult], figure: str) -> int:
-    """Rounds since the last one that was better than the best before it, beyond its interval."""
-    best, idle = results[0], 0
+    """Rounds since the last one that was better, beyond its interval, than the last such one.
+
+    That one stays the measure meanwhile, so that several small gains count when they add up.
+    """
+    last, idle = results[0], 0
     for result in results[1:]:
-        idle = 0 if difference(best, result, figure).low > 0 else idle + 1
-        if value(result, figure).value > value(best, figure).value:
-            best = result
+        if difference(last, result, figure).low > 0:
+            last, idle = result, 0
+        else:
+            idle += 1
     return idle
 
 

@@ -34,8 +34,8 @@ class ImproveConfig(Section):
     )
     patience: Count | None = Field(
         None,
-        description="Stop after this many rounds in a row without an improvement over the best "
-        "earlier round beyond the 95 % interval; never if not given.",
+        description="Stop after this many rounds in a row that did not improve, beyond the 95 % "
+        "interval, on the last round that did; never if not given.",
         json_schema_extra=RUNTIME,
     )
     train_processes: Count = Field(

@@ -135,6 +135,10 @@ def test_a_kill_before_the_record_is_written_costs_no_finished_step(copied: Path
     again = _run(copied, _config())
     assert again.results[2].revision == record.results[2].revision
     assert again.results[2].judgement == record.results[2].judgement
+    first, second = (result.cost for result in (record.results[2], again.results[2]))
+    assert first.keys() == second.keys()
+    assert all(second[n] == first[n] for n in first if n.endswith("_forwards"))
+    assert all(second[n] >= first[n] for n in first if n.endswith("_seconds"))
     assert {path: path.read_bytes() for path in weights.iterdir()} == before
 
 

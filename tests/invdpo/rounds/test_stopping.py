@@ -45,8 +45,17 @@ def test_differences_are_paired_by_prompt() -> None:
 def test_patience_counts_rounds_that_are_not_beyond_the_interval() -> None:
     flat = [_result(0, 40), _result(1, 60), _result(2, 61), _result(3, 62)]
     assert not reason_to_stop(flat[:3], _config(patience=2))
-    assert reason_to_stop(flat, _config(patience=2)).startswith("2 rounds in a row")
+    reason = reason_to_stop(flat, _config(patience=2))
+    assert reason == "2 rounds in a row did not improve on round 1 (composition_all_right)."
     assert not reason_to_stop(flat, _config())
+    assert "on the base model" in reason_to_stop([_result(0, 60), *flat[1:3]], _config(patience=2))
+
+
+def test_small_gains_count_once_they_add_up() -> None:
+    slow = [_result(n, 40 + 3 * n) for n in range(6)]
+    assert difference(slow[0], slow[1], "composition_all_right").low < 0
+    assert difference(slow[0], slow[2], "composition_all_right").low > 0
+    assert not reason_to_stop(slow, _config(patience=2))
 
 
 def test_a_falling_held_out_scorer_and_falling_diversity_stop() -> None:
