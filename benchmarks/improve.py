@@ -64,11 +64,11 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "validate_every": 80,
         },
     },
-    "larger-batches-loser-scaling": {
+    "larger-batches-sft": {
         "pair": {"policy": "all", "floors": {"composition": 1.0}},
         "train": {
             "learning_rate": 8e-5,
-            "loser_scaling": 0.3,
+            "sft_share": 0.1,
             "lr_scheduler": "cosine",
             "num_points": 4,
             "batch_size": 32,
