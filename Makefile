@@ -39,13 +39,14 @@ bench: $(READY)
 
 venv: $(READY)
 
+# Python compiles each file when it is first imported: all 22,000 at once would take minutes.
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c '$(NEWER)' || { \
 		echo "invdpo needs Python 3.11 or newer. Name one: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; }
 	@echo "Setting up $(VENV): some minutes and about 6 GB, once." >&2
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools wheel
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
 clean:
