@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,20 @@ def write_card(
 
 
 def write_dataset_card(
-    folder: Path, name: str, config: DatasetConfig, old: str | None = None
+    folder: Path,
+    name: str,
+    config: DatasetConfig,
+    old: str | None = None,
+    hashes: Mapping[str, str] | None = None,
 ) -> Path:
     """Write the card of a dataset that has no workspace, such as an imported one.
 
-    What a person changed in the `old` one stays, and so does its licence unless given.
+    What a person changed in the `old` one stays, and so does its licence unless given. `hashes` are
+    those of the files that are known.
     """
     from invdpo.data_cards import render_dataset_card, renewed
 
-    facts = dataset_facts(DatasetFolder(folder))
+    facts = dataset_facts(DatasetFolder(folder, hashes=hashes or {}))
     facts |= {"name": name, "license": config.license or card_licence(old) or "other"}
     text = renewed(render_dataset_card(facts), old, str(folder / CARD))
     with replacing(folder / CARD) as temporary:
@@ -141,10 +146,10 @@ def _licence(models: Sequence[str], config: DatasetConfig) -> Facts:
 
 def _readme(model: str) -> Path | None:
     """The card of a model of the Hub, from its cache; nothing is downloaded."""
-    from huggingface_hub import try_to_load_from_cache
-
     if model.count("/") != 1:
         return None
+    from huggingface_hub import try_to_load_from_cache
+
     cached = try_to_load_from_cache(model, CARD)
     return Path(cached) if isinstance(cached, str) else None
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +55,8 @@ class DatasetFolder:
     path: Path
     workspace: Workspace | None = None
     """The workspace by which the dataset was found; None when it was named itself."""
+    hashes: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Name -> SHA-256 of shards that have just been written, as far as it is known."""
 
     @classmethod
     def find(cls, path: Path) -> DatasetFolder:
@@ -101,7 +103,10 @@ class DatasetFolder:
 
     def content_hash(self) -> str:
         """SHA-256 over names and bytes of all shards: another one, and it is another dataset."""
-        lines = [f"{path.name} {hash_file(path)}\n" for path in self.shards()]
+        hashes = [
+            (path.name, self.hashes.get(path.name) or hash_file(path)) for path in self.shards()
+        ]
+        lines = [f"{name} {sha256}\n" for name, sha256 in hashes]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def read_columns(self, names: Sequence[str]) -> pa.Table:

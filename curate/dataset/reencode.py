@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from pathlib import PurePosixPath
 
+import numpy as np
 import pyarrow as pa
 
 from invdpo.curate.dataset.exif import holds_metadata, without_metadata
@@ -40,8 +43,7 @@ def _without_metadata(table: pa.Table) -> pa.Table:
     """Nothing is copied, or even looked at twice, where no image holds anything to drop."""
     for side in SIDES:
         column = table[side]
-        buffers = (value.as_buffer() for chunk in column.chunks for value in chunk.field("bytes"))
-        if any(data is not None and holds_metadata(memoryview(data)) for data in buffers):
+        if any(holds_metadata(data) for chunk in column.chunks for data in _views(chunk)):
             ids = table["pair_id"].to_pylist()
             images = [
                 i and _strip(i, name) for i, name in zip(column.to_pylist(), ids, strict=True)
@@ -49,6 +51,17 @@ def _without_metadata(table: pa.Table) -> pa.Table:
             index = table.schema.get_field_index(side)
             table = table.set_column(index, side, pa.array(images, IMAGE))
     return table
+
+
+def _views(images: pa.StructArray) -> Iterator[memoryview]:
+    """The bytes of each image that there is, where they are: values of an array are copies."""
+    values = images.field("bytes")
+    _, ends, data = values.buffers()
+    found = np.frombuffer(ends, np.int32)[values.offset :][: len(values) + 1]
+    whole = np.frombuffer(data or b"", np.uint8).data
+    for there, (start, end) in zip(values.is_valid(), pairwise(found.tolist()), strict=True):
+        if there.as_py():
+            yield whole[start:end]
 
 
 def _strip(image: Record, pair_id: str) -> Record:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice, repeat, takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -221,3 +221,10 @@ def prefetch(
             waiting.extend(threads.submit(function, item) for item in islice(remaining, 1))
             yield result
             del result  # the caller's only, so that no image waits here for its successor
+
+
+def read_ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same, each made in a thread while the one before is used."""
+    remaining = iter(items)
+    made = prefetch(lambda _: list(islice(remaining, 1)), repeat(None), depth=1)
+    return chain.from_iterable(takewhile(len, made))

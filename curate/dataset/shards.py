@@ -7,6 +7,7 @@ let an upload send only what changed.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from invdpo.curate.dataset.growing import GrowingFiles
 from invdpo.curate.storage.columns import parquet_options
 
 GROUP_ROWS = 100
@@ -28,16 +30,21 @@ SHARD_BYTES = 480_000_000
 
 
 class ShardWriter:
-    """Rows of one split, spread over files; their names are final only after `close`.
+    """Rows of one split, spread over files; their names are final only after `finish` and `close`.
 
     Where groups and files end depends on images and texts alone, so that another column of
     numbers moves nothing.
     """
 
     def __init__(
-        self, folder: Path, split: str, schema: pa.Schema, shard_bytes: int = SHARD_BYTES
+        self,
+        folder: Path,
+        split: str,
+        schema: pa.Schema,
+        growing: GrowingFiles,
+        shard_bytes: int = SHARD_BYTES,
     ) -> None:
-        self._folder, self._split, self._schema = folder, split, schema
+        self._folder, self._split, self._schema, self._growing = folder, split, schema, growing
         self._shard_bytes = shard_bytes
         self._group_bytes = min(GROUP_BYTES, shard_bytes)
         self._writer: pq.ParquetWriter | None = None
@@ -60,21 +67,26 @@ class ShardWriter:
         self._keep(table, start, len(table))
         self.count += len(table)
 
-    def close(self) -> list[Path]:
-        """Write what is left and give the files their names, `split-00000-of-0000n.parquet`."""
+    def finish(self) -> None:
+        """Write what is left."""
         self._flush()
         self.stop()
-        total = len(self._paths)
-        return [
-            path.rename(path.with_name(f"{self._split}-{n:05d}-of-{total:05d}.parquet"))
-            for n, path in enumerate(self._paths)
-        ]
+
+    def close(self, hashes: Mapping[Path, str]) -> dict[str, str]:
+        """Give the finished files their names, `split-00000-of-0000n.parquet`: name -> hash."""
+        total, named = len(self._paths), {}
+        for n, path in enumerate(self._paths):
+            name = f"{self._split}-{n:05d}-of-{total:05d}.parquet"
+            path.rename(path.with_name(name))
+            named[name] = hashes[path]
+        return named
 
     def stop(self) -> None:
         """Close the open file as it is."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+            self._growing.grown(self._paths[-1])
 
     def _keep(self, table: pa.Table, start: int, stop: int) -> None:
         if stop > start:
@@ -87,6 +99,7 @@ class ShardWriter:
         if self._shard_size + self._bytes > self._shard_bytes:
             self.stop()
         self._open_writer().write_table(pa.concat_tables(self._waiting), row_group_size=GROUP_ROWS)
+        self._growing.grown(self._paths[-1], self._bytes)
         self._shard_size += self._bytes
         self._waiting, self._rows, self._bytes = [], 0, 0
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from invdpo import __version__
 from invdpo.curate.dataset.card import ASSETS, origin_notes, write_card
 from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
+from invdpo.curate.dataset.growing import GrowingFiles
 from invdpo.curate.dataset.reencode import reencode_images
-from invdpo.curate.dataset.rows import PairRows
+from invdpo.curate.dataset.rows import PairRows, read_ahead
 from invdpo.curate.dataset.shards import SHARD_BYTES, ShardWriter
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.curate.storage.columns import hub_metadata
@@ -61,8 +62,8 @@ def write_dataset(
             (split, _with_round(reencode_images(table, config), config.round))
             for split, table in rows.tables()
         )
-        write_splits(new / "data", tables, schema, shard_bytes)
-        write_card(ws, DatasetFolder(new), config, card)
+        written = write_splits(new / "data", read_ahead(tables), schema, shard_bytes)
+        write_card(ws, DatasetFolder(new, hashes=written.hashes), config, card)
         _copy_others(ws.dataset_dir, new)
     return ws.dataset_dir
 
@@ -98,20 +99,35 @@ def file_metadata(
     }
 
 
+class Written(NamedTuple):
+    """What `write_splits` has written."""
+
+    pairs: dict[str, int]
+    """Split -> rows."""
+    hashes: dict[str, str]
+    """Name of a file -> its SHA-256."""
+
+
 def write_splits(
     folder: Path,
     tables: Iterable[tuple[str, pa.Table]],
     schema: pa.Schema,
     shard_bytes: int = SHARD_BYTES,
-) -> dict[str, int]:
-    """Write rows, each with its split, as shards; the number of rows a split."""
-    writers = {split: ShardWriter(folder, split, schema, shard_bytes) for split in SPLITS}
-    try:
-        for split, table in tables:
-            writers[split].add(table)
-        for writer in writers.values():
-            writer.close()
-    finally:
-        for writer in writers.values():
-            writer.stop()
-    return {split: writer.count for split, writer in writers.items()}
+) -> Written:
+    """Write rows, each with its split, as shards."""
+    hashes: dict[str, str] = {}
+    with GrowingFiles() as growing:
+        writers = {
+            split: ShardWriter(folder, split, schema, growing, shard_bytes) for split in SPLITS
+        }
+        try:
+            for split, table in tables:
+                writers[split].add(table)
+            for writer in writers.values():
+                writer.finish()
+            for writer in writers.values():
+                hashes |= writer.close(growing.hashes())
+        finally:
+            for writer in writers.values():
+                writer.stop()
+    return Written({split: writer.count for split, writer in writers.items()}, hashes)

@@ -84,8 +84,11 @@ def derive_dataset(
         (new / "data").mkdir()
         described = _described(source, schema, operation)
         tables = _chosen_tables(dataset, chosen)
-        result.pairs.update(write_splits(new / "data", tables, described))
-        write_dataset_card(new, output.resolve().name, _with_licence(source, config))
+        written = write_splits(new / "data", tables, described)
+        result.pairs.update(written.pairs)
+        write_dataset_card(
+            new, output.resolve().name, _with_licence(source, config), hashes=written.hashes
+        )
     return result
 
 

@@ -59,11 +59,12 @@ def import_dataset(
         (new / "data").mkdir()
         foreign = ((split, row) for split in SPLITS for row in reader.rows(files, split))
         tables = _tables(_records(foreign, result), schema)
-        result.pairs.update(write_splits(new / "data", tables, schema))
+        written = write_splits(new / "data", tables, schema)
+        result.pairs.update(written.pairs)
         if not result.pairs.total():
             reasons = ", ".join(f"{reason}: {n}" for reason, n in result.skipped.most_common())
             raise DataError(f"{source}: no pair in it ({reasons or 'no rows'}).")
-        write_dataset_card(new, output.resolve().name, config)
+        write_dataset_card(new, output.resolve().name, config, hashes=written.hashes)
     return result
 
 

@@ -47,10 +47,11 @@ def merge_datasets(
     with replacing_folder(output, ours=()) as new:
         (new / "data").mkdir()
         tables = _tables(datasets, schema, result)
-        result.pairs.update(write_splits(new / "data", tables, _described(schema, folders)))
+        written = write_splits(new / "data", tables, _described(schema, folders))
+        result.pairs.update(written.pairs)
         if not result.pairs.total():
             raise DataError(f"{folders[0].path}: no pair in any of these datasets.")
-        write_dataset_card(new, output.resolve().name, config)
+        write_dataset_card(new, output.resolve().name, config, hashes=written.hashes)
     return result
 
 

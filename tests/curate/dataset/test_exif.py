@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from invdpo.curate import images
+from invdpo.curate.dataset import reencode
 from invdpo.curate.dataset.exif import holds_metadata, without_metadata
 from invdpo.curate.dataset.reencode import reencode_images
 from invdpo.schemas import DataError
@@ -134,3 +136,33 @@ def test_other_formats_are_clean(kind: str, image_format: str) -> None:
     data = reencode_images(table, config)["chosen"].to_pylist()[0]["bytes"]
     assert SECRET not in data
     assert not dict(opened(data).getexif())
+
+
+def test_pictures_are_looked_at_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values of an array are copies; a view of a slice begins where its image does."""
+    clean = plain("PNG")
+    rows = [{"bytes": clean + bytes([n]), "path": None} for n in range(4)]
+    images = pa.array([*rows, {"bytes": None, "path": "gone"}], IMAGE)
+    seen: list[memoryview] = []
+    monkeypatch.setattr(reencode, "holds_metadata", seen.append)
+    table = pa.table({"pair_id": list("abcde"), "chosen": images, "rejected": images}).slice(1)
+    assert reencode_images(table, DatasetConfig()) is table
+    assert [bytes(view) for view in seen] == [row["bytes"] for row in rows[1:]] * 2
+    data = images.field("bytes").buffers()[2]
+    starts = [pa.py_buffer(view).address - data.address for view in seen[:3]]
+    assert starts == [n * (len(clean) + 1) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_clean_picture_is_not_copied(kind: str) -> None:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, kind, quality=95)
+    data = memoryview(file.getvalue())
+    holds_metadata(data)
+    tracemalloc.start()
+    try:
+        assert not holds_metadata(data)
+        assert tracemalloc.get_traced_memory()[1] < len(data) / 2
+    finally:
+        tracemalloc.stop()

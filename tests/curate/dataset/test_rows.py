@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
-from invdpo.curate.dataset.rows import prefetch
+from invdpo.curate.dataset.rows import prefetch, read_ahead
 
 
 def test_order_stays_and_few_wait() -> None:
@@ -29,3 +30,21 @@ def test_what_the_function_raises_comes_in_its_turn() -> None:
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_one_item_is_made_ahead() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(3):
+            made.append(number)
+            yield number
+        raise ZeroDivisionError
+
+    numbers = read_ahead(items())
+    for number in range(3):
+        assert next(numbers) == number
+        assert made[-1] <= number + 1
+    with pytest.raises(ZeroDivisionError):
+        next(numbers)
+    assert list(read_ahead([])) == []
