@@ -207,7 +207,7 @@ def _parquet(path: Path, data: bytes, check: CheckColumns) -> Iterator[Entry]:
         pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True) as file,
     ):
         number, wanted = 0, list(check(file.schema_arrow.names))
-        for batch in file_batches(file, path, wanted, 1_000):
+        for batch in file_batches(file, io.BytesIO(data), path, wanted, 1_000):
             for record in batch.to_pylist():
                 number += 1
                 yield Entry(number, record)

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from invdpo.schemas import DataError
+from invdpo.schemas.io import parquet
 from invdpo.schemas.io.parquet import BATCH_BYTES, iter_batches, read_schema
 from invdpo.schemas.io.records import read_entries, read_prompts
 from invdpo.schemas.io.text_files import POINTER
@@ -62,3 +63,28 @@ def test_a_pointer_of_git_lfs_is_not_called_damaged(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(POINTER + b"spec/v1\noid sha256:0a\nsize 67671\n")
     with pytest.raises(DataError, match=r"a\.parquet: a pointer of Git LFS.* git lfs pull"):
         read_schema(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_page_that_claims_more_than_its_column_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(parquet, "MOST_UNPACKED", 1_000)
+    path, values = tmp_path / "train.parquet", [f"a cat {n}" for n in range(5_000)]
+    options = {"compression": "zstd", "data_page_version": version, "data_page_size": 10_000}
+    pq.write_table(pa.table({"prompt": values}), path, use_dictionary=False, **options)
+    assert sum(len(batch) for batch in iter_batches(path)) == 5_000
+    data = bytearray(path.read_bytes())
+    at = pq.read_metadata(path).row_group(0).column(0).data_page_offset + 2
+    assert data[at] == 0x15  # the header's second number, of three bytes
+    data[at + 1 : at + 4] = b"\xfe\xff\x7f"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"train.parquet: column prompt: a page of 1.* MB, more"):
+        next(iter_batches(path))
+    with pytest.raises(DataError, match=r"train.parquet: column prompt: a page of 1.* MB, more"):
+        read_prompts(path)
+    for damage in (b"\xff" * 12, b"\x1c" * 12, b"\x19" * 12, b"\0" * 12):
+        data[at - 2 : at + 10] = damage
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=r"train.parquet: damaged"):
+            next(iter_batches(path))
