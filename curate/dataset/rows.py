@@ -227,4 +227,4 @@ def read_ahead(items: Iterable[T]) -> Iterator[T]:
     """The same, each made in a thread while the one before is used."""
     remaining = iter(items)
     made = prefetch(lambda _: list(islice(remaining, 1)), repeat(None), depth=1)
-    return chain.from_iterable(takewhile(len, made))
+    return chain.from_iterable(takewhile(bool, made))
