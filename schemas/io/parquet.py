@@ -152,7 +152,8 @@ def page_header(data: bytes | memoryview, start: int) -> tuple[int, int, int]:
         if field in values and kind == NUMBER:
             _, values[field] = _zigzag(data, place)
         place = _after(data, place, kind)
-    return place + 1, *values.values()
+    unpacked, packed = values.values()
+    return place + 1, unpacked, packed
 
 
 def _after(data: bytes | memoryview, place: int, kind: int, depth: int = 0) -> int:
