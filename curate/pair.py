@@ -173,7 +173,7 @@ def _read_reviews(ws: Workspace) -> pa.Table:
     """Pair ids and decisions. Raises `DataError` when they are missing or malformed."""
     if not ws.reviews_path.exists():
         text = f"{ws.reviews_path}: no such file, so there are no decisions to apply."
-        raise DataError(f"{text} First run: invdpo curate review, or leave out --reviews.")
+        raise DataError(f"{text} First run: invdpo curate review, or give --no-reviews.")
     table = read_part(ws.reviews_path)
     check_reviews(table)
     return table.select(["pair_id", "decision"])

@@ -76,6 +76,8 @@ def test_without_scores_of_the_weights_those_there_are_can_choose(built: Path) -
     result = invdpo("curate", "pair", built, "--weight", "colourful=1", "--name", "mine")
     assert result.exit_code == 1
     assert "Or choose pairs by others: --weight clip=1,composition=1" in result.stderr
+    result = invdpo("curate", "pair", built, "--reviews", "--name", "mine")
+    assert "First run: invdpo curate review, or give --no-reviews" in result.stderr
 
 
 def test_a_margin_too_large_is_told_with_the_largest(tmp_path: Path) -> None:
