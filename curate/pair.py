@@ -37,6 +37,7 @@ from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 
@@ -159,14 +160,20 @@ def _unscored(ws: Workspace, config: Config, pairs: int) -> Iterator[str]:
         errors = Counter(filter(None, known))
         if errors:
             reasons = "; ".join(f"{count:,} x {reason}" for reason, count in errors.most_common(3))
-            yield f"{name} could not score {errors.total():,} of {len(table):,}: {reasons}"
+            weights = {key: w for key, w in config.pair.weights.items() if key != name}
+            without = f". To pair without it: {_weight_flag(weights)}" if weights else ""
+            yield f"{name} could not score {errors.total():,} of {len(table):,}: {reasons}{without}"
+
+
+def _weight_flag(weights: Mapping[str, float]) -> str:
+    return f"--weight {shlex.quote(','.join(f'{name}={w:g}' for name, w in weights.items()))}"
 
 
 def _read_reviews(ws: Workspace) -> pa.Table:
     """Pair ids and decisions. Raises `DataError` when they are missing or malformed."""
     if not ws.reviews_path.exists():
         text = f"{ws.reviews_path}: no such file, so there are no decisions to apply."
-        raise DataError(f"{text} First run: invdpo curate review, or leave out --reviews.")
+        raise DataError(f"{text} First run: invdpo curate review, or give --no-reviews.")
     table = read_part(ws.reviews_path)
     check_reviews(table)
     return table.select(["pair_id", "decision"])
@@ -178,7 +185,7 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     candidates = descendant(ws, ws.candidates_dir, prompts)
     folder = ws.scores_dir("")
     scorers = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    _require_scores(ws, scorers, config.pair.scorers())
+    _require_scores(ws, scorers, config.pair)
     scores = {}
     for name in sorted(scorers | config.pair.scorers()):
         for part in ws.iter_parts(ws.candidates_dir):
@@ -192,14 +199,18 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     return fingerprint | ({"dataset": dataset} if dataset else {})
 
 
-def _require_scores(ws: Workspace, scorers: Collection[str], wanted: Collection[str]) -> None:
-    if missing := sorted(set(wanted) - set(scorers)):
+def _require_scores(ws: Workspace, scorers: Collection[str], config: PairConfig) -> None:
+    if missing := sorted(config.scorers() - set(scorers)):
         names = ",".join((*sorted(scorers), *missing))
-        raise WorkspaceError(
+        text = (
             f"{ws.scores_dir('')}: no scores of {', '.join(missing)}; there are: "
             f"{', '.join(sorted(scorers)) or 'none'}.\n"
             f"First run: invdpo curate score {shlex.quote(str(ws.root))} --scorers {names}"
         )
+        others = sorted(set(scorers) - {config.held_out})
+        if others and set(missing) <= set(config.weights):
+            text += f"\nOr choose pairs by others: {_weight_flag(dict.fromkeys(others, 1))}"
+        raise WorkspaceError(text)
 
 
 def _lower_is_better(ws: Workspace, name: str, config: Config) -> bool:

@@ -57,7 +57,10 @@ from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
 
-NO_GRAPH = "a scene graph; `composition` can't score the others"
+NO_GRAPH = (
+    "a scene graph; `composition` can't score the others, and they give no pair while it has a "
+    "weight"
+)
 
 
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:

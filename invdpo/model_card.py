@@ -12,7 +12,7 @@ from invdpo.data_cards.licences import read_licence
 from invdpo.options import Flag, flags
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.hub import hub_failures, is_hub_id
-from invdpo.schemas.io.redact import redact, redact_paths
+from invdpo.schemas.io.redact import redact
 from invdpo.trained import read_training
 
 if TYPE_CHECKING:
@@ -54,7 +54,11 @@ def model_facts(
     """What `render_model_card` takes; the arguments are those of `write_model_card`."""
     output = result.output
     training = read_training(output)
-    return plan_facts(dataset, output, config, repo_id) | {
+    facts = plan_facts(dataset, output, config, repo_id)
+    if training:  # what `auto` and `none` came to
+        used = {name: training.config[name] for name in facts["config"] if name in training.config}
+        facts["config"] |= {name: _text(redact(used[name])) for name in {*used} - {"model"}}
+    return facts | {
         "fingerprint": training.fingerprint if training else None,
         "figures": [{"figure": name, "value": value} for name, value in _figures(result).items()],
         "curves": "curves.png" if (output / "curves.png").is_file() else None,
@@ -164,7 +168,7 @@ def base_facts(config: TrainConfig) -> dict[str, Any]:
         from invdpo.curate.shapes.bundle import bundled
 
         embedded = bundled(config.model)
-        name = config.model if embedded else redact_paths(config.model)
+        name = config.model if embedded else Path(config.model).resolve().name
         return {"base_model": name, **read_licence((embedded or Path(config.model)) / "README.md")}
     facts = {"base_model": model_id, "base_model_id": model_id}
     if commit := _commit(model_id, config.revision):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invdpo.schemas import ConfigError, DataError, ModelError
+from invdpo.schemas import ConfigError, DataError, ModelError, PluginError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
 from invdpo.schemas.config.section import EMBEDDED_MODELS
@@ -41,6 +41,8 @@ class Training:
     dataset: str
     prompts: Mapping[str, frozenset[str]]
     """Split -> the `prompt_key` of its prompts; empty in reports of earlier versions."""
+    config: Mapping[str, Any]
+    """The options of the training, with what followed from the model."""
     start_from: str | None = None
     """The weights that it began with, where those are not the base model's."""
     max_sequence_length: int | None = None
@@ -77,6 +79,7 @@ def _training(report: Any) -> Training:
         str(report.get("pipeline", "")),
         dataset,
         prompts,
+        config,
         start_from,
         None if (length := config.get("max_sequence_length")) is None else int(length),
     )
@@ -208,4 +211,8 @@ def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
     # those of a file are the prompts of the pairs
     if curated.prompts.source not in ("scenes", "shapes"):
         words += ["--source", "scenes"]
-    return shlex.join([*words, *" ".join(unchosen(curated, ["score"])).split()])
+    try:
+        judges = unchosen(curated, ["score"])
+    except PluginError:  # the scorer of another environment, of which `eval` says what is lacking
+        judges = []
+    return shlex.join([*words, *" ".join(judges).split()])

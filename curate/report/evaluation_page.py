@@ -71,6 +71,12 @@ class EvaluationPage:
     held_out: str | None = None
     version: str = ""
 
+    @property
+    def facts_judged(self) -> bool:
+        """Whether it is known of any image shown if all facts hold."""
+        cards = (card for m in self.models for group in m.groups for card in group.cards)
+        return any(side.right is not None for card in cards for side in card.sides)
+
     def is_held_out(self, figure: str) -> bool:
         """Whether a figure is one of the held-out scorer."""
         name = self.held_out

@@ -13,7 +13,14 @@ from invdpo import __version__
 from invdpo.curate.storage.cuts import count_cut, cut_note
 from invdpo.curate.storage.errors import storage_errors
 from invdpo.curate.storage.object_store import reading
-from invdpo.curate.storage.parts import CONFIG_HASH, VERSION, exists, list_parts, read_part
+from invdpo.curate.storage.parts import (
+    CONFIG_HASH,
+    VERSION,
+    exists,
+    list_parts,
+    read_header,
+    read_part,
+)
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.io.redact import redact
 
@@ -27,6 +34,10 @@ SETTINGS = (
     "height",
 )
 """Columns of candidates that say how they were generated; not all tables have all of them."""
+
+
+SECTIONS = {"annotations": "annotate", "scores": "score"}
+"""Table -> the part of its fingerprint that says which package a plug-in came from."""
 
 
 class ProvenanceRow(NamedTuple):
@@ -78,6 +89,8 @@ def _count(
     counts: Counter[tuple[Any, ...]] = Counter()
     cut = count_cut(parts[0].parent) if step in ("images", "scores") and parts else 0
     keys = [name, *details]
+    made = read_header(parts[0]).fingerprint.get(SECTIONS.get(step, ""), {}) if parts else {}
+    package = [str(made["distribution"])] if made.get("distribution") else []
     for part in parts:
         table = read_part(part, keys, optional=details)
         counted = table.group_by(table.column_names).aggregate([([], "count_all")])
@@ -86,7 +99,7 @@ def _count(
     for (maker, *values), rows in sorted(counts.items(), key=lambda item: (-item[1], str(item))):
         known = [(key, value) for key, value in zip(details, values, strict=True) if value]
         settings = [_setting(key, value) for key, value in known]
-        detail = ", ".join([*settings, *([cut_note(cut)] if cut else [])])
+        detail = ", ".join([*package, *settings, *([cut_note(cut)] if cut else [])])
         yield ProvenanceRow(step, public_name(maker), detail, rows)
 
 

@@ -22,10 +22,11 @@ def estimate_text(estimate: CurationEstimate) -> str:
     for step in estimate.steps:
         if step.asking:
             rows.append((f"asking, {step.step}", _asking_text(step.asking)))
-    unknown = "not known" if estimate.download_bytes is None else ""
-    rows.append(("to download", unknown or format_bytes(estimate.download_bytes or 0)))
-    rows.append(("disk", _disk_text(estimate)))
-    rows.append(("time", _time_text(estimate.seconds, [s for s in steps if s.note])))
+    if len(rows) > 1:  # a step that looks at images, or asks
+        unknown = "not known" if estimate.download_bytes is None else ""
+        rows.append(("to download", unknown or format_bytes(estimate.download_bytes or 0)))
+        rows.append(("disk", _disk_text(estimate)))
+        rows.append(("time", _time_text(estimate.seconds, [s for s in steps if s.note])))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

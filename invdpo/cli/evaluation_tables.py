@@ -45,9 +45,11 @@ def _tables(evaluation: Evaluation, base: str) -> list[str]:
 
 
 def _figure_cells(row: Mapping[str, Any]) -> tuple[object, ...]:
+    from invdpo.curate.report.page import signed
+
     low, high = row["difference_low"], row["difference_high"]
     counts = (row[name] for name in ("figure", "prompts", "base", "tuned"))
-    interval = (f"{row['difference']:+.3f}", f"{low:+.3f} … {high:+.3f}")
+    interval = (signed(row["difference"]), f"{signed(low)} … {signed(high)}")
     return (*counts, *interval, row["better"], row["worse"], row["p_value"])
 
 

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from invdpo.curate.review.session import Session
     from invdpo.curate.workspace import Workspace
 
-ORDER = "random, doubtful (smallest margin first), or set (the order of the dataset)."
+ORDER = (
+    "random, doubtful (where scorers disagree most, then the smallest margins), or set (the order "
+    "of the dataset)."
+)
 
 Port = Annotated[
     int,

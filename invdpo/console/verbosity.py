@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,12 +55,16 @@ def _handlers() -> Iterator[None]:
     ours.setLevel(logging.INFO)
     if settings.quiet and not file:
         logging.disable(logging.WARNING)
-    logging.captureWarnings(settings.quiet or settings.verbose or bool(file))
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        logging.disable(disabled)
-        ours.setLevel(level)
-        for name, handler in added:
-            logging.getLogger(name).removeHandler(handler)
+    with warnings.catch_warnings():
+        if not (settings.verbose or file):  # what programmers are told, and nobody here can mend
+            warnings.simplefilter("ignore", DeprecationWarning)
+            warnings.simplefilter("ignore", FutureWarning)
+        logging.captureWarnings(settings.quiet or settings.verbose or bool(file))
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            logging.disable(disabled)
+            ours.setLevel(level)
+            for name, handler in added:
+                logging.getLogger(name).removeHandler(handler)

@@ -70,13 +70,16 @@ class Several:
 class ProgressLines:
     """A line every `EVERY` seconds: done of total, share, rate, time left, figures.
 
-    It is shown on stderr where that is asked for, and goes to the log file.
+    It is shown on stderr where that is asked for, and goes to the log file. Rows of a batch come
+    one by one but all at once, so the first of them has no rate, and the first of a later batch
+    is not counted: its line says what was done when the batch before it came.
     """
 
     def __init__(self, label: str, total: int, unit: str, done: int, *, show: bool = True) -> None:
         self._show = show
         self._label, self._total, self._unit, self._done = label, total, unit, done
         self._first, self._began = done, time.monotonic()
+        self._last = self._began
         self._due, self._figures = self._began + EVERY, dict[str, str]()
 
     def set_postfix(self, ordered_dict: Mapping[str, str], refresh: bool = False) -> None:
@@ -85,25 +88,29 @@ class ProgressLines:
 
     def update(self, n: int = 1) -> None:
         """Count, and write a line when one is due."""
+        before, now = self._done - self._first, time.monotonic()
         self._done += n
-        now = time.monotonic()
         if now >= self._due:
             self._due = now + EVERY
-            line = self._line(now)
+            pause, usual = now - self._last, (self._last - self._began) / max(before, 1)
+            begins = n == 1 and before > 1 and pause > 2 * usual
+            line = self._line(self._done - begins, self._last if begins else now)
             log_to_file(line, "invdpo.progress")
             if self._show:
                 sys.stderr.write(line + "\n")
                 sys.stderr.flush()
+        self._last = now
 
-    def _line(self, now: float) -> str:
-        rate = (self._done - self._first) / max(now - self._began, 1e-9)
-        share = f"{self._done / self._total:.0%}" if self._total else "?"
+    def _line(self, done: int, at: float) -> str:
+        made = done - self._first
+        rate = made / max(at - self._began, 1e-9)
+        share = f"{done / self._total:.0%}" if self._total else "?"
         figures = "".join(f", {name} {value}" for name, value in self._figures.items())
-        count = f"{self._done:,} of {self._total:,} ({share})"
-        if not rate:
+        count = f"{done:,} of {self._total:,} ({share})"
+        if made <= 1:
             return f"{self._label}: {count}, time left unknown{figures}"
         speed = f"{rate:.2f} {self._unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s/{self._unit}"
-        left = _minutes((self._total - self._done) / rate)
+        left = _minutes((self._total - done) / rate)
         return f"{self._label}: {count}, {speed}, {left} left{figures}"
 
 

@@ -20,7 +20,9 @@ from invdpo.schemas import DataError, ModelError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import load_config
 from tests.curate.tiny import tiny_config
-from tests.workspaces import CONFIG, build
+from tests.workspaces import CONFIG, build, built
+
+__all__ = ["built"]
 
 OPTIONS = RunOptions(part_size=3, progress=False)
 
@@ -70,6 +72,14 @@ def test_a_pairing_without_a_pair_says_why(tmp_path: Path) -> None:
     assert ".report.json for the reasons" not in str(error.value)
 
 
+def test_without_scores_of_the_weights_those_there_are_can_choose(built: Path) -> None:
+    result = invdpo("curate", "pair", built, "--weight", "colourful=1", "--name", "mine")
+    assert result.exit_code == 1
+    assert "Or choose pairs by others: --weight clip=1,composition=1" in result.stderr
+    result = invdpo("curate", "pair", built, "--reviews", "--name", "mine")
+    assert "First run: invdpo curate review, or give --no-reviews" in result.stderr
+
+
 def test_a_margin_too_large_is_told_with_the_largest(tmp_path: Path) -> None:
     ws = build(tmp_path / "work")
     result = invdpo("curate", "pair", ws.root, "--min-margin", 99, "--overwrite")
@@ -82,12 +92,15 @@ def test_a_margin_too_large_is_told_with_the_largest(tmp_path: Path) -> None:
 def test_prompts_without_a_graph_are_named_when_no_pair_comes_out(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`composition` alone, on 2 prompts that no rule can read: 4 candidates without a score."""
+    """`composition` on 2 prompts that no rule can read: 4 candidates without its score."""
     stop_after(99, monkeypatch)
     (tmp_path / "p.txt").write_text("love, actually\nthe sound of silence\n")
     prompts = {"source": "file", "path": str(tmp_path / "p.txt")}
     config = tiny_config(
-        tiny_model, prompts=prompts, pair={"weights": {"composition": 1.0}, "min_margin": 0.0}
+        tiny_model,
+        prompts=prompts,
+        pair={"weights": {"composition": 1.0, "clip": 0.25}, "min_margin": 0.0},
+        score={"scorers": ["composition", "clip"]},
     )
     ws = Workspace(tmp_path / "work")
     assert steps.make_prompts(ws, config, OPTIONS).notes[-1].startswith("0 of 2 prompts have")
@@ -96,8 +109,9 @@ def test_prompts_without_a_graph_are_named_when_no_pair_comes_out(
     steps.score(ws, config, OPTIONS)
     with pytest.raises(
         DataError, match="composition could not score 4 of 4: 4 x no intended scene"
-    ):
+    ) as error:
         steps.pair(ws, config, OPTIONS)
+    assert "To pair without it: --weight clip=0.25" in str(error.value)
 
 
 def test_a_run_keeps_the_options_of_the_steps_that_were_done(tmp_path: Path) -> None:

@@ -110,6 +110,21 @@ def test_without_the_hub_the_card_names_the_folder(result: TrainResult) -> None:
     assert 'pipeline.load_lora_weights("path/to/tuned")' in text
 
 
+def test_the_card_has_the_options_that_were_used(
+    result: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the base by its own name, wherever the command was started."""
+    used = {"model": "/srv/base", "fresh_noise": 0.8, "weighting": "min_snr"}
+    report = {"config": used, "model": "abcdef0123456789"}
+    (result.output / "training.json").write_text(json.dumps(report))
+    monkeypatch.chdir(tmp_path)
+    config = TrainConfig(model="./base")
+    text = write_model_card(Path("work/dataset"), config, result).read_text()
+    assert "| `fresh_noise` | `0.8` |" in text
+    assert "| `weighting` | `min_snr` |" in text
+    assert 'from_pretrained("path/to/base")' in text
+
+
 def test_a_data_set_of_the_hub_is_linked(result: TrainResult) -> None:
     card = write_model_card(Path("lab/pairs"), TrainConfig(), result)
     assert yaml.safe_load(card.read_text().split("---\n")[1])["datasets"] == ["lab/pairs"]

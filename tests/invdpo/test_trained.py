@@ -195,6 +195,18 @@ def test_the_next_command_takes_the_judges_of_the_workspace(pipeline: Path, tmp_
     )
 
 
+def test_the_next_command_needs_no_scorer_of_another_environment(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    tuned, record = write_report(tmp_path / "tuned", pipeline), tmp_path / "invdpo.yaml"
+    given = {"score": {"scorers": ["elsewhere"]}, "generate": {"model": str(pipeline)}}
+    record.write_text(dump_config(Config.model_validate(given)))
+    curated = load_config(None, given)
+    confirm(curated, record, (), {("score", "scorers"), ("generate", "model")})
+    command = evaluation_command(tuned, curated, record)
+    assert command == f"invdpo eval {tuned} --config {record}"
+
+
 def test_without_a_workspace_the_next_command_takes_a_preset(
     xl_pipeline: Path, tmp_path: Path
 ) -> None:

@@ -25,9 +25,9 @@ def small_validation(pairs: int) -> str | None:
     if not 0 < pairs < FEWEST_PAIRS:
         return None
     return (
-        f"Only {pairs} validation pairs to choose the best step: their accuracy is uncertain by "
-        f"{100 / math.sqrt(pairs):.0f} points of 100. Hold out {FEWEST_PAIRS} or more, or keep "
-        "the last step's weights (--keep last) and evaluate them with `invdpo eval`."
+        f"Only {pairs} validation pair{'s' * (pairs > 1)} to choose the best step: their accuracy "
+        f"is uncertain by {100 / math.sqrt(pairs):.0f} points of 100. Hold out {FEWEST_PAIRS} or "
+        "more, or keep the last step's weights (--keep last) and evaluate them with `invdpo eval`."
     )
 
 

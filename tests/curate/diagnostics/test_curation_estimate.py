@@ -86,6 +86,10 @@ def test_the_text_tells_what_is_not_known() -> None:
     ]
 
 
+def test_the_text_of_a_step_without_images_is_short() -> None:
+    assert estimate_text(CurationEstimate(5, (), 0, 0, 1, 0.0)) == "prompts  5"
+
+
 def expected(
     ws: Workspace, names: list[str], sections: dict[str, Any], **counts: dict[str, Any]
 ) -> CurationEstimate:

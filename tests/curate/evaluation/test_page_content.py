@@ -66,6 +66,17 @@ def test_wins_and_losses_come_first(written: Path) -> None:
     assert not re.search(r"(?:src|href)=\"(?!#|data:)", text)
 
 
+def test_lines_of_colour_are_explained_where_facts_were_judged(
+    written: Path, tmp_path: Path
+) -> None:
+    scored = Outcome(None, 1, {"clip": 0.5}, ())
+    one = Result("p", "prompt", scored, scored)
+    path = tmp_path / "index.html"
+    write_evaluation_page(page_of("w", "b", [evaluate_results([one], [], [], "t")], "clip"), path)
+    assert "Blue line" in written.read_text(encoding="utf-8")
+    assert "Blue line" not in path.read_text(encoding="utf-8")
+
+
 def test_many_results_leave_room_for_each_group() -> None:
     rights = [(0, 1)] * 200 + [(1, 0)] * 200 + [(1, 1)] * 50
     page = page_of("work", "b", [evaluate_results(results(*rights), [], [], "t")], None)

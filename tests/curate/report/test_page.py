@@ -80,6 +80,8 @@ def test_facts_boxes_and_scores(tmp_path: Path) -> None:
     assert marks.count("#no") == len(wrong)
     assert {"blue square", "blob"} <= set(page.texts)
     assert {"0.500", "0.250"} <= set(page.texts)
+    assert "1 pair" in page.texts
+    assert any("Where the prompt has no scene graph, all are solid" in t for t in page.texts)
 
 
 def test_provenance(tmp_path: Path) -> None:

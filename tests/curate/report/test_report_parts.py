@@ -26,6 +26,7 @@ from invdpo.curate.scene_graphs.wording import (
     parse_valid_graph,
 )
 from invdpo.curate.scorers.composition import composition
+from invdpo.curate.storage.parts import read_part, write_part
 from invdpo.schemas import SceneGraph
 from tests.curate.report.report_workspaces import (
     RED_LEFT_OF_BLUE,
@@ -156,6 +157,9 @@ def test_provenance(tmp_path: Path) -> None:
     assert rows["images", "model"].rows == 6
     assert rows["images", "model"].detail == "r1, steps 12, guidance 2, width 64, height 64"
     assert rows["scores", "clip"].detail == "2"
+    part = ws.scores_dir("clip") / "part-00000.parquet"
+    write_part(part, read_part(part), {"score": {"distribution": "mine 0.1"}})
+    assert [row.detail for row in read_provenance(ws) if row.name == "clip"] == ["mine 0.1, 2"]
     assert made_by(ws.pairs_path)[0] is not None
     assert made_by(tmp_path / "none")[0] is None
 

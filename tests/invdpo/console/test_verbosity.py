@@ -50,6 +50,23 @@ def test_as_it_is() -> None:
     assert (result.stdout, result.stderr.splitlines()) == ("3 made\n", lines)
 
 
+aged = typer.Typer()
+
+
+@command(aged, "old", example="old", common=CommonOptions)
+def old(job: Any) -> None:
+    """Use what a library will remove."""
+    warnings.warn("`f` is deprecated", FutureWarning, stacklevel=1)
+
+
+def test_what_programmers_are_warned_of_is_for_verbose() -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        assert "deprecated" not in CliRunner().invoke(aged, []).stderr
+        assert not shown
+        assert "`f` is deprecated" in CliRunner().invoke(aged, ["-v"]).stderr
+
+
 def test_quiet_shows_results_and_errors() -> None:
     assert (run("-q").stdout, run("-q").stderr) == ("3 made\n", "must be read\n")
     lines = run("--quiet", "--fail").stderr.splitlines()

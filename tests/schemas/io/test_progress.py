@@ -56,3 +56,19 @@ def test_nothing_done_yet_has_no_rate(
         clock[0] += 31
         bar.update(0)
     assert capsys.readouterr().err == "scoring: 0 of 10 (0%), time left unknown\n"
+
+
+def test_a_batch_is_not_taken_for_its_first_row(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Batches of 32 rows take 40 s each, so a row takes 1.25 s."""
+    with progress_bar("generate", 96) as bar:
+        for _ in range(3):
+            clock[0] += 40
+            for _ in range(32):
+                bar.update()
+    assert capsys.readouterr().err.splitlines() == [
+        "generate: 1 of 96 (1%), time left unknown",
+        "generate: 32 of 96 (33%), 1.2 s/row, 0:01:20 left",
+        "generate: 64 of 96 (67%), 1.2 s/row, 0:00:40 left",
+    ]

@@ -24,6 +24,7 @@ def series(
 def test_few_validation_pairs() -> None:
     """1/√n of 100: 24 points for 18 pairs, 18 for 30."""
     assert "Only 18 validation pairs" in str(small_validation(18))
+    assert "Only 1 validation pair to" in str(small_validation(1))
     assert "by 24 points of 100" in str(small_validation(18))
     assert "Hold out 30 or more" in str(small_validation(29))
     assert small_validation(30) is None
