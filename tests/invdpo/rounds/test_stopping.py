@@ -68,6 +68,14 @@ def test_a_falling_held_out_scorer_and_falling_diversity_stop() -> None:
     assert not reason_to_stop([base, _result(1, 60, diversity=None)], _config())
 
 
+def test_without_a_prompt_that_both_have_nothing_is_compared() -> None:
+    base, last = _result(0, 40), _result(1, 60)
+    last.judgement["figures"]["clip"].clear()
+    assert not reason_to_stop([base, last], _config())
+    last.judgement["figures"]["composition_all_right"] = {"another": 1.0}
+    assert reason_to_stop([base, last], _config(patience=1)).startswith("1 round in a row did not")
+
+
 def test_without_facts_the_scorer_that_weighs_most_decides() -> None:
     score = {"scorers": ["clip", "aesthetic"]}
     config = load_config(None, {"score": score, "pair": {"weights": {"aesthetic": 2.0, "clip": 1}}})
