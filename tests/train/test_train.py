@@ -217,7 +217,7 @@ def test_truncated_prompts_are_counted_in_every_run(run: Any, tmp_path: Path) ->
     write_pairs(tmp_path / "data", "train", [row(0), row(1) | long, row(2) | long])
     for name in ("first", "second"):
         notes = run(name, data=tmp_path / "data", max_steps=1).notes
-        assert "1 prompts were longer than the text encoder allows and were truncated." in notes
+        assert "1 prompt longer than the text encoder allows: truncated." in notes
 
 
 @pytest.mark.parametrize("rows", [[], [row(0, png(1), png(1))], [row(0, b"x", b"y")]])
