@@ -37,6 +37,7 @@ def test_the_best_round_is_the_highest_and_the_earlier_of_equals() -> None:
 
 def test_differences_are_paired_by_prompt() -> None:
     gain = difference(_result(0, 40), _result(1, 45), "composition_all_right")
+    assert gain is not None
     assert gain.value == pytest.approx(0.05)
     half = 1.959964 * (0.05 * 0.95 * 100 / 99 / 100) ** 0.5
     assert gain.low == pytest.approx(0.05 - half, abs=1e-6)
