@@ -54,8 +54,10 @@ def test_patience_counts_rounds_that_are_not_beyond_the_interval() -> None:
 
 def test_small_gains_count_once_they_add_up() -> None:
     slow = [_result(n, 40 + 3 * n) for n in range(6)]
-    assert difference(slow[0], slow[1], "composition_all_right").low < 0
-    assert difference(slow[0], slow[2], "composition_all_right").low > 0
+    small, both = (difference(slow[0], slow[n], "composition_all_right") for n in (1, 2))
+    assert small is not None
+    assert both is not None
+    assert small.low < 0 < both.low
     assert not reason_to_stop(slow, _config(patience=2))
 
 
