@@ -123,27 +123,27 @@ class ModelStage(ABC, Generic[Answer]):
         self.name = name
         self.chunk = batch_size
         self.needs = model.needs
-        self._model = model
+        self.model = model
 
     @property
     def revision(self) -> str:
         """The model's revision. Raises `ModelError` if the model can't be found."""
-        return self._model.revision
+        return self.model.revision
 
     @property
     def made_by(self) -> dict[str, Any]:
         """What a fingerprint records of the model."""
-        return {"revision": self.revision, **self._model.origin}
+        return {"revision": self.revision, **self.model.origin}
 
     def prepare(self, candidate: Candidate) -> None:
         """Read what the model needs of a candidate, and let the model prepare it."""
         if candidate.problem(self.needs) is None:
             with suppress(InvdpoError):  # raised again when the model is called
-                candidate.prepared[self.name] = self._model.prepare(candidate)
+                candidate.prepared[self.name] = self.model.prepare(candidate)
 
     def counts(self) -> Counts:
         """What the model counted since the last call of this method."""
-        return self._model.counts()
+        return self.model.counts()
 
     def __call__(self, candidates: Iterable[Candidate]) -> Iterator[Record]:
         """One row per candidate, in order. Candidates that lack a need don't reach the model."""
@@ -151,7 +151,7 @@ class ModelStage(ABC, Generic[Answer]):
         while batch := list(islice(source, self.chunk)):
             problems = [candidate.problem(self.needs) for candidate in batch]
             complete = [c for c, problem in zip(batch, problems, strict=True) if problem is None]
-            answers = iter(attempt(self._model, complete))
+            answers = iter(attempt(self.model, complete))
             for candidate, problem in zip(batch, problems, strict=True):
                 answer = next(answers) if problem is None else Failure(problem)
                 yield self.row(candidate, answer)

@@ -7,7 +7,7 @@ interrupted run of it stopped. The fingerprint of a table holds those of the tab
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,8 +25,8 @@ from invdpo.curate.annotators.judges import (
     whole_commands,
 )
 from invdpo.curate.candidate import OBSERVED
-from invdpo.curate.devices import for_each_device
-from invdpo.curate.engines import InputPart, MakeStage, OnDevices
+from invdpo.curate.devices import S, for_each_device
+from invdpo.curate.engines import InputPart, MakeStage, OnDevices, Stage
 from invdpo.curate.fingerprints import descendant, fingerprint_of, missing_parts, part_size
 from invdpo.curate.generate import Generate
 from invdpo.curate.generators.specs import model_specs
@@ -54,7 +54,7 @@ from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.score import ScoreConfig
-from invdpo.schemas.io.text import format_counts
+from invdpo.schemas.io.text import count_noun, format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
 
 NO_GRAPH = (
@@ -111,8 +111,9 @@ def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
 def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     rows, rejections = tally(ws.prompts_path)
     doubled = read_header(ws.prompts_path).notes.get("doubled", 0)
-    notes = [f"{doubled} duplicate prompts dropped"] if doubled else []
-    notes += [f"{rows} distinct prompts found, {asked} asked for"] if rows < asked else []
+    notes = [f"{count_noun(doubled, 'duplicate prompt')} dropped"] if doubled else []
+    found = count_noun(rows, "distinct prompt")
+    notes += [f"{found} found, {asked} asked for"] if rows < asked else []
     graphs = rows - ws.read_table(ws.prompts_path, ["graph"])["graph"].null_count
     notes += [f"{graphs} of {rows} prompts have {NO_GRAPH}"] if graphs < rows else []
     return StepResult(
@@ -134,7 +135,7 @@ def check(
     if left_open := unchosen(config, names, made_before(ws, options, names)):
         chosen = "source" in config.prompts.model_fields_set or exists(ws.prompts_path)
         require_choice(models, left_open, *whole_commands(command, models, prompts_chosen=chosen))
-    check_judges(config, names)
+    check_judges(config, names, offline=options.dry_run)
 
 
 def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -154,12 +155,13 @@ def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
         source = cut(ws.prompts_path, total, size, stage.fan_out)
         own = {"generate": stage.fingerprint(), "layout": {"part_size": size}}
         goal = Goal(Generate.name, "generate", ws.candidates_dir, prompts | own)
-        return _run(ws, config, options, _generators(section), source, [goal])[0]
+        make = _on_each_device(_generator, section)
+        return _run(ws, config, options, make, source, [goal])[0]
 
 
-def _generators(config: GenerateConfig) -> MakeStage:
-    """What makes the stage, on each device when there are several."""
-    makers = [partial(_generator, own) for own in for_each_device(config)]
+def _on_each_device(make: Callable[[S, str], Stage], section: S) -> MakeStage:
+    """What makes the stages of a section, on each device when it names several."""
+    makers = [partial(make, own) for own in for_each_device(section)]
     return OnDevices(tuple(makers)) if len(makers) > 1 else makers[0]
 
 
@@ -169,7 +171,7 @@ def _generator(config: GenerateConfig, _name: str) -> Generate:
 
 def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
     """Read a scene graph off every candidate, with all annotators in one pass."""
-    make = partial(_annotator, config.annotate)
+    make = _on_each_device(_annotator, config.annotate)
     stages = [make(name) for name in dict.fromkeys(config.annotate.annotators)]
     with _working(ws, config, options, "annotate"):
         candidates = _candidates(ws)
@@ -195,7 +197,7 @@ def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult
 
     Raises what a scorer raised, once the others are done.
     """
-    make = partial(_scorer, config.score)
+    make = _on_each_device(_scorer, config.score)
     stages = [make(name) for name in dict.fromkeys(config.score.scorers)]
     with _working(ws, config, options, "score"):
         upstream, annotations = _candidates(ws), None

@@ -93,8 +93,13 @@ def train_with_card(
 
 
 def with_model_path(config: TrainConfig) -> TrainConfig:
-    """The configuration with the folder of a model here in full, so that `eval` finds it again."""
+    """The configuration with the folders of models here in full, so that `eval` finds them again.
+
+    These are the base model and the weights that the training begins with.
+    """
     from invdpo.curate.shapes.bundle import bundled
 
-    folder = bundled(config.model) or Path(config.model)
-    return config.model_copy(update={"model": str(folder.resolve())} if folder.is_dir() else {})
+    named = {"model": bundled(config.model) or config.model, "start_from": config.start_from}
+    folders = {name: Path(place) for name, place in named.items() if place}
+    here = {name: str(f.resolve()) for name, f in folders.items() if f.is_dir()}
+    return config.model_copy(update=here)

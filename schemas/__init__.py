@@ -9,6 +9,7 @@ from invdpo.schemas.errors import (
     DataError,
     InvdpoError,
     ModelError,
+    OfflineError,
     PluginError,
     WorkspaceError,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "InvdpoError",
     "Item",
     "ModelError",
+    "OfflineError",
     "PluginError",
     "Relation",
     "SceneGraph",

@@ -32,5 +32,14 @@ class ModelError(InvdpoError):
     """A model folder that lacks a piece, holds a refused format, or is of another architecture."""
 
 
+class OfflineError(ModelError):
+    """A model of the Hub that is not on this machine, while the Hub can't be reached."""
+
+    def __init__(self, text: str, repo_id: str) -> None:
+        super().__init__(text)
+        self.repo_id = repo_id
+        """Of the model."""
+
+
 class PluginError(InvdpoError):
     """An unknown plug-in name (the text lists the valid ones) or a missing extra."""

@@ -6,6 +6,8 @@ import string
 from pathlib import Path
 from typing import Any
 
+from tests.curate.tiny import autoencoder, text_encoder
+
 SEED = 0
 """Of the weights."""
 GAIN = 1.5
@@ -20,21 +22,9 @@ CHAT = (
 
 def clip(*, projected: bool) -> Any:
     """With a projection or without; texts of up to 77 tokens."""
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    config = CLIPTextConfig(
-        vocab_size=514,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        projection_dim=16,
-        bos_token_id=512,
-        eos_token_id=513,
-        pad_token_id=513,
-    )
-    kind: Any = CLIPTextModelWithProjection if projected else CLIPTextModel
-    return kind(config)
+    special = {"bos_token_id": 512, "eos_token_id": 513, "pad_token_id": 513}
+    sizes = {"vocab_size": 514, "num_hidden_layers": 2, "max_position_embeddings": 77}
+    return text_encoder(projected=projected, **sizes, **special)
 
 
 def clip_words() -> Any:
@@ -216,18 +206,8 @@ def solver(order: int) -> Any:
 
 
 def vae(channels: int, **more: Any) -> Any:
-    """Of 8 pixels a latent."""
-    return diffusers().AutoencoderKL(
-        block_out_channels=(4, 4, 4, 4),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        norm_num_groups=2,
-        sample_size=32,
-        latent_channels=channels,
-        use_quant_conv=False,
-        use_post_quant_conv=False,
-        **more,
-    )
+    """Of 8 pixels a latent, without convolutions beside it."""
+    return autoencoder(channels, 32, use_quant_conv=False, use_post_quant_conv=False, **more)
 
 
 def flux2_vae() -> Any:

@@ -20,6 +20,7 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.files import remove_abandoned, remove_leftovers
+from invdpo.schemas.io.text import count_noun
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.sizes import ensure_space, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
@@ -199,7 +200,7 @@ def _notes(
     config: TrainConfig, splits: dict[str, Pairs], cache: Cache, truncated: int
 ) -> list[str]:
     notes = [
-        f"{name}: {count} rows skipped, {reason} (first: {split.examples[reason]})."
+        f"{name}: {count_noun(count, 'row')} skipped, {reason} (first: {split.examples[reason]})."
         for name, split in splits.items()
         for reason, count in split.skipped.items()
     ]
@@ -218,12 +219,12 @@ def _notes(
             "everywhere: no box was found, or no object is right only in the chosen image."
         )
     if cache.damaged():
-        notes.append(f"{cache.damaged()} damaged cache shards were remade.")
+        notes.append(f"{count_noun(cache.damaged(), 'damaged cache shard')} remade.")
     if small := sum(map(count_enlarged, splits.values())):
-        notes.append(f"{small} images were smaller than the training size and were enlarged.")
+        notes.append(f"{count_noun(small, 'image')} smaller than the training size: enlarged.")
     if truncated:
         notes.append(
-            f"{truncated} prompts were longer than the text encoder allows and were truncated."
+            f"{count_noun(truncated, 'prompt')} longer than the text encoder allows: truncated."
         )
     if not splits["validation"].pairs:
         notes.append("No validation pairs: the last step's weights are saved.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
+from invdpo.schemas.io.text import count_noun
 from invdpo.schemas.layouts.rows import GRAPHS
 from invdpo.train.data import DataSet, Pair, Pairs, open_dataset
 from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
@@ -51,8 +52,8 @@ def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
     rows = [pair.row for split in splits.values() for pair in split.pairs if pair.margin is None]
     if rows:
         raise DataError(
-            f"{dataset.name}: {len(rows)} pairs have no `margin` (first: {rows[0]}), which "
-            "margin_weights needs. Leave margin_weights out, or give a dataset with that column."
+            f"{dataset.name}: no `margin` in {count_noun(len(rows), 'pair')} (first: {rows[0]}), "
+            "which margin_weights needs. Leave it out, or give a dataset with that column."
         )
 
 

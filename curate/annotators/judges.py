@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invdpo.curate.annotators import ANNOTATORS
+from invdpo.curate.batching import Model
 from invdpo.curate.checkpoints.pipelines import check_pipeline
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.scorers.base import OBSERVED
 from invdpo.curate.storage.parts import exists
-from invdpo.schemas import ConfigError
+from invdpo.schemas import ConfigError, OfflineError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.presets import fitting_preset
@@ -39,18 +41,20 @@ SCORE_FLAGS = (
 """Judges of natural images."""
 
 
-def check_judges(config: Config, steps: Collection[str]) -> None:
+def check_judges(config: Config, steps: Collection[str], *, offline: bool = False) -> None:
     """Ask all that `annotate` and `score` need for their revisions, so that nothing fails later.
 
     Raises `PluginError` for an unknown name or a missing extra, and what a judge raises that lacks
-    its weights or its server.
+    its weights or its server; with `offline` not for want of the Hub.
     """
+    models: list[Model[Any]] = []
     if "annotate" in steps:
-        for name in config.annotate.annotators:
-            _ = make_plugin(ANNOTATORS, name, config.annotate).revision
+        models += [make_plugin(ANNOTATORS, n, config.annotate) for n in config.annotate.annotators]
     if "score" in steps:
-        for name in config.score.scorers:
-            _ = make_plugin(SCORERS, name, config.score).revision
+        models += [make_plugin(SCORERS, name, config.score) for name in config.score.scorers]
+    for model in models:
+        with suppress(*([OfflineError] if offline else [])):
+            _ = model.revision
 
 
 def reads_graphs(config: Config) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from invdpo.schemas import ModelError
-from invdpo.schemas.io.hub import hub_failure, hub_failures
+from invdpo.schemas.io.hub import hub_failures, model_error
 from invdpo.schemas.io.model_folder import INDEX
 
 
@@ -34,4 +33,4 @@ def commit_of(model: str, revision: str | None, file: str = INDEX) -> str:
         cached = try_to_load_from_cache(model, file, revision=revision)
         if isinstance(cached, str) and not isinstance(error, RepositoryNotFoundError):
             return Path(cached).parent.name
-        raise ModelError(hub_failure(error, model, "model", revision)) from None
+        raise model_error(error, model, revision) from None

@@ -14,7 +14,7 @@ from invdpo.curate.checkpoints.hub import Source, commit_of
 from invdpo.curate.checkpoints.lora import PEFT_CONFIG, lora_revision
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, ModelError
-from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
+from invdpo.schemas.io.hub import hub_failures, is_hub_id, model_error
 from invdpo.schemas.io.model_folder import (
     PICKLES,
     check_settings,
@@ -83,7 +83,7 @@ def _hub_lora(name: str) -> Path:
         cached = try_to_load_from_cache(name, LORA)
         if isinstance(cached, str) and not isinstance(error, RepositoryNotFoundError):
             return Path(cached)
-        raise ModelError(hub_failure(error, name, "model")) from None
+        raise model_error(error, name) from None
     names = ", ".join(weights) or "none"
     text = f"{name}: no {LORA}; .safetensors files there: {names}."
     raise ModelError(f"{text} Download the one you want and give its path.")

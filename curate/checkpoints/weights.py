@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from invdpo.curate.checkpoints.hub import commit_of
 from invdpo.schemas import ModelError
 from invdpo.schemas.io.files import hash_file
-from invdpo.schemas.io.hub import hub_failure, hub_failures, is_hub_id
+from invdpo.schemas.io.hub import hub_failures, is_hub_id, model_error
 from invdpo.schemas.io.model_folder import folder_revision
 from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
@@ -66,8 +66,8 @@ def find_file(path: str | None, repository: str, file: str, option: str) -> Path
     try:
         return Path(hf_hub_download(repository, file))
     except hub_failures(ValueError) as error:
-        text = hub_failure(error, repository, "model", local=False)
-        raise ModelError(f"{text}\n{file} can also be given by {option}.") from None
+        hint = f"\n{file} can also be given by {option}."
+        raise model_error(error, repository, local=False, hint=hint) from None
 
 
 def hash_checkpoint(path: str | None, repository: str, file: str, option: str) -> str:

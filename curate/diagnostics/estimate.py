@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from invdpo.curate.annotate import Annotate
-from invdpo.curate.annotators import ANNOTATORS
 from invdpo.curate.annotators.vlm import VlmAnnotator
 from invdpo.curate.batching import Model, ModelStage
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
 from invdpo.curate.checkpoints.model_files import ModelFiles, StoredModel, look_up, pipeline_files
-from invdpo.curate.diagnostics.timing import Timed, image_bytes, time_drawing, time_judging
+from invdpo.curate.devices import for_each_device
+from invdpo.curate.diagnostics.timing import (
+    Timed,
+    image_bytes,
+    stored_bytes,
+    time_drawing,
+    time_judging,
+)
 from invdpo.curate.diagnostics.token_costs import TokenCosts, token_costs
-from invdpo.curate.generate import Generate
-from invdpo.curate.generators.specs import model_specs
+from invdpo.curate.generate import Generate, sizes
+from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.curate.inputs import CandidatePart
 from invdpo.curate.prompts import PROMPT_SOURCES, collect
 from invdpo.curate.prompts.base import selection
 from invdpo.curate.prompts.vlm_parser import question
 from invdpo.curate.runner import StepResult
 from invdpo.curate.score import Score
-from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.parts import exists, list_parts, read_header, read_part
 from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas import OfflineError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.tables import OK, Record
 
@@ -67,7 +75,8 @@ class CurationEstimate:
     download_bytes: int | None
     """None when a model's size is not known."""
     image_bytes: int | None
-    """On disk, of the images to be generated; None when none was generated to measure."""
+    """On disk, of the images to be generated. None when none was generated to measure, and their
+    size is the model's own."""
     free_bytes: int | None
     """None for a workspace on an object store."""
     seconds: float
@@ -117,11 +126,13 @@ class _Estimator:
         elif name == "generate":
             yield self._drawing()
         elif name == "annotate":
+            devices = for_each_device(annotate)
             for judge in dict.fromkeys(annotate.annotators):
-                yield self._judging(ANNOTATORS[judge](annotate), Annotate(judge, annotate), name)
+                yield self._judging(Annotate(judge, devices[0]), name, len(devices))
         elif name == "score":
+            devices = for_each_device(score)
             for judge in dict.fromkeys(score.scorers):
-                yield self._judging(SCORERS[judge](score), Score(judge, score), name)
+                yield self._judging(Score(judge, devices[0]), name, len(devices))
 
     @property
     def _prompts(self) -> int:
@@ -152,15 +163,17 @@ class _Estimator:
             section = self._config.prompts
             asks = section.parser == "vlm"
             silent = section.model_copy(update={"parser": "none"}) if asks else section
-            source = PROMPT_SOURCES[section.source](silent)
+            source = make_plugin(PROMPT_SOURCES, section.source, silent)
             rows, _ = collect(source(), source.name, SAMPLES, **selection(section))
         return next((row for row in rows if row["status"] == OK), None)
 
     def _drawing(self) -> StepEstimate:
         count, config = self._planned("generate"), self._config.generate
-        files = [pipeline_files(spec.model) for spec in model_specs(config)]
-        models = _look_up(files)
-        self._image_bytes = None if count else 0
+        specs = model_specs(config)
+        models = tuple(m for spec in specs for m in _look_up(partial(_files, spec)))
+        wanted = sizes(config)
+        by_size = round(stored_bytes(count, wanted)) if wanted else None
+        self._image_bytes = by_size if count else 0
         if not count or not _all_here(models):
             return StepEstimate("generate", count, None, NOT_HERE if count else "", models)
         prompt = self._first_prompt()
@@ -172,10 +185,10 @@ class _Estimator:
         self._rows = drawn.rows[:SAMPLES]
         return StepEstimate("generate", count, drawn.seconds, "", models)
 
-    def _judging(self, model: Model[Any], stage: ModelStage[Any], kind: str) -> StepEstimate:
-        step = f"{kind} {stage.name}"
+    def _judging(self, stage: ModelStage[Any], kind: str, devices: int) -> StepEstimate:
+        step, model = f"{kind} {stage.name}", stage.model
         count = self._planned(step)
-        models = _look_up(model.model_files())
+        models = _look_up(model.model_files)
         if not count:
             return StepEstimate(step, 0, models=models)
         if model.asks_server:
@@ -187,7 +200,7 @@ class _Estimator:
             return StepEstimate(step, count, None, NO_INPUT, models)
         if kind == "annotate" and stage.name == self._config.score.annotator:
             self._observe(timed)
-        return StepEstimate(step, count, timed.seconds, "", models)
+        return StepEstimate(step, count, timed.seconds / devices, "", models)
 
     def _asking(self, model: Model[Any], count: int) -> TokenCosts | None:
         if not isinstance(model, VlmAnnotator):
@@ -222,8 +235,18 @@ class _Estimator:
         return islice((row for row in rows if row["status"] == OK), SAMPLES)
 
 
-def _look_up(files: Collection[ModelFiles]) -> tuple[StoredModel, ...]:
-    return tuple(map(look_up, files))
+def _files(spec: ModelSpec) -> Sequence[ModelFiles]:
+    """Of the pipeline. Raises `OfflineError` also for want of a LoRA."""
+    _ = spec.revision
+    return [pipeline_files(spec.model)]
+
+
+def _look_up(files: Callable[[], Sequence[ModelFiles]]) -> tuple[StoredModel, ...]:
+    """The models of these files; the first that nothing is known of where the Hub is wanted."""
+    try:
+        return tuple(map(look_up, files()))
+    except OfflineError as error:
+        return (StoredModel(error.repo_id, None, None),)
 
 
 def _all_here(models: Collection[StoredModel]) -> bool:

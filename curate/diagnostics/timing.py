@@ -22,6 +22,10 @@ There a large model is no faster by the image in a large batch.
 """
 
 
+STORED = 0.7
+"""Bytes of a losslessly stored image by those of its pixels: natural images need about so many."""
+
+
 class Timed(NamedTuple):
     """What a second call took, after a first one that loaded the model."""
 
@@ -62,6 +66,11 @@ def _time_batch(config: GenerateConfig, size: Size | None, prompt: Record, count
     began = time.perf_counter()
     drawn = list(stage([prompt]))
     return Timed((time.perf_counter() - began) / len(drawn), drawn)
+
+
+def stored_bytes(images: int, wanted: Sequence[Size]) -> float:
+    """Of images of these sizes, as many of each, by their pixels alone."""
+    return images * 3 * fmean(width * height for width, height in wanted) * STORED
 
 
 def image_bytes(rows: Sequence[Record]) -> float | None:

@@ -20,7 +20,6 @@ from invdpo.curate.engines.base import MakeStage, Outcome, Task
 from invdpo.curate.engines.worker import Stages, perform
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.io.progress import Tick
-from invdpo.schemas.io.text import describe_error
 
 PATIENCE = 10.0
 """Seconds that a process is given to end by itself."""
@@ -113,12 +112,7 @@ def _work(maker: MakeStage, pipe: Connection) -> None:
     with suppress(EOFError, OSError):
         while True:
             task: Task = pipe.recv()
-            try:
-                pipe.send(perform(stages, task, pipe.send))
-            except InvdpoError as error:
-                pipe.send(str(error))
-            except Exception as error:  # noqa: BLE001 - reported by the parent, which then ends
-                pipe.send(f"{describe_error(error)}. This is unexpected.")
+            pipe.send(perform(stages, task, pipe.send))
 
 
 def _end_with_parent() -> None:

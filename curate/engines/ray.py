@@ -61,6 +61,8 @@ def ray(make_stage: MakeStage, tasks: Sequence[Task], tick: Tick) -> Iterator[Ou
             max_task_retries=RESTARTS,
         )
         for row in _rows(library, done):
+            if row["error"]:
+                raise InvdpoError(f"ray: {row['error']} Finished parts are kept.")
             for outcome in row["outcomes"]:
                 tick(outcome["rows"])
                 yield _outcome(outcome)
@@ -89,8 +91,10 @@ class _Actor:
         self._tasks = tasks
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        outcomes = perform(self._stages, self._tasks[row["task"]], lambda _: None)
-        return {"outcomes": [_plain(outcome) for outcome in outcomes]}
+        done = perform(self._stages, self._tasks[row["task"]], lambda _: None)
+        if isinstance(done, str):
+            return {"outcomes": [], "error": done}
+        return {"outcomes": [_plain(outcome) for outcome in done], "error": ""}
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from invdpo.curate.storage.cuts import CUT_PROMPT, NUM_CUT
 from invdpo.curate.storage.parts import write_part
 from invdpo.schemas import InvdpoError
 from invdpo.schemas.io.progress import Tick
+from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.tables import REJECTED, Record
 
 
@@ -108,13 +109,21 @@ class _File:
         return Outcome(self.stage, len(self._rows), self._rejections, seconds)
 
 
-def perform(stages: Stages, task: Task, tick: Tick) -> list[Outcome]:
-    """One task from beginning to end, in this thread."""
-    work = Work(stages, task, tick)
-    if sound := stages.sound(task):
-        for chunk in chunks(task, sound):
-            work.feed(chunk)
-    return list(work.finish())
+def perform(stages: Stages, task: Task, tick: Tick) -> list[Outcome] | str:
+    """One task from beginning to end, in this thread; in words what stopped all of it, if so.
+
+    The words are for the process that waits for it, which then ends the run.
+    """
+    try:
+        work = Work(stages, task, tick)
+        if sound := stages.sound(task):
+            for chunk in chunks(task, sound):
+                work.feed(chunk)
+        return list(work.finish())
+    except InvdpoError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - the other process reports it
+        return f"{describe_error(error)}. This is unexpected."
 
 
 def reason(row: dict[str, Any]) -> str:

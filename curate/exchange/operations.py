@@ -21,7 +21,7 @@ from invdpo.curate.scene_graphs.strata import strata
 from invdpo.schemas import ConfigError, DataError, SceneGraph
 from invdpo.schemas.config.pair import STRATA, PairConfig
 from invdpo.schemas.ids import content_id, derived_seed, prompt_key
-from invdpo.schemas.io.text import quote
+from invdpo.schemas.io.text import count_noun, quote
 
 CONDITION = re.compile(r"(?P<column>[^=<>!]+)(?P<sign>!=|<=|>=|==?|<|>)(?P<value>.*)", re.S)
 COMPARE = {
@@ -122,9 +122,8 @@ def subset(where: Sequence[str], number: int | None, seed: int) -> Operation:
         if number is None or not len(rows):
             return rows
         if number > len(rows):
-            raise DataError(
-                f"--number: {number:,} pairs requested, but there are only {len(rows):,}."
-            )
+            asked = count_noun(number, "pair")
+            raise DataError(f"--number: {asked} requested, but there are only {len(rows):,}.")
         ids = rows["pair_id"].to_pylist()
         order = np.argsort([derived_seed("subset", seed, pair_id) for pair_id in ids])
         left_out = np.ones(len(rows), dtype=bool)
@@ -240,7 +239,7 @@ def correct(reviews: pa.Table) -> Operation:
         return rows
 
     facts = {"reviews": content_id({key: value.decision for key, value in last.items()})}
-    words = f"corrected by {len(last):,} decisions of reviewers"
+    words = f"corrected by {count_noun(len(last), 'decision')} of reviewers"
     return Operation("correct", words, facts, lambda schema: ["chosen_id", "rejected_id"], apply)
 
 

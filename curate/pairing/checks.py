@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from invdpo.curate.pairing.pool import check_unique
 from invdpo.schemas import ConfigError, DataError
 from invdpo.schemas.config.pair import PairConfig
+from invdpo.schemas.io.text import count_noun
 from invdpo.schemas.tables import SCORES
 
 NEEDED = ("candidate_id", "score", "status")
@@ -55,7 +56,7 @@ def check_size(config: PairConfig, candidates: pa.Table) -> None:
     if config.target_images and config.target_images > len(candidates):
         raise ConfigError(
             f"pair.target_images: {config.target_images:,} different images requested, but there "
-            f"are {len(candidates):,} candidates. Generate more, or ask for fewer."
+            f"are {count_noun(len(candidates), 'candidate')}. Generate more, or ask for fewer."
         )
 
 
@@ -88,15 +89,15 @@ def _differences(name: str, table: pa.Table, candidates: pa.Table) -> Iterator[s
     expected, scored = candidates["candidate_id"], table["candidate_id"]
     if expected.equals(scored):
         return
-    for ids, others, what in (
-        (expected, scored, "lack {} candidates"),
-        (scored, expected, "have {} rows that are not candidates"),
+    for ids, others, noun, what in (
+        (expected, scored, "candidate", "lack {}"),
+        (scored, expected, "row", "have {} of no candidate"),
     ):
         extra = ids.filter(pc.invert(pc.is_in(ids, value_set=others.combine_chunks())))
         if len(extra):
             examples = ", ".join(extra.slice(0, EXAMPLES).to_pylist())
             more = ", …" if len(extra) > EXAMPLES else ""
             yield (
-                f"scores of {name} {what.format(len(extra))} ({examples}{more}). "
+                f"scores of {name} {what.format(count_noun(len(extra), noun))} ({examples}{more}). "
                 f"Remake them: invdpo curate score WORK --scorers {name} --overwrite"
             )

@@ -10,6 +10,7 @@ import numpy as np
 from invdpo.curate.pairing.selection import EQUAL, NONE, NOTHING, ONE, UNUSABLE, Selection
 from invdpo.curate.pairing.target import TargetResult
 from invdpo.schemas.config.pair import PairConfig
+from invdpo.schemas.io.text import count_noun
 
 Select = Callable[[PairConfig], Selection]
 """Selects pairs from the same tables by another configuration."""
@@ -69,7 +70,7 @@ def shortfall(
     size, wanted = len(selection.pairs.prompt), config.wanted
     lost = {n: c for n, c in selection.prompts.counts().items() if n != NONE or not size}
     listed, left_out = _listed(lost), "" if size else _listed(dict(selection.dropped_candidates))
-    text = f"{size} pairs found" if size else "No pair was found"
+    text = f"{count_noun(size, 'pair')} found" if size else "No pair was found"
     text = f"{wanted} pairs were requested, {size} were found" if wanted else text
     text += ", but not in the requested shares." if config.shares and size >= (wanted or 0) else "."
     if target.unfilled:
@@ -82,7 +83,7 @@ def shortfall(
     if gains := ", ".join(f"{name} {n}" for name, n in cost.items() if n > 0):
         text += f" Pairs lost to each threshold: {gains}."
     if config.shares:
-        return f"{text} In these shares there could be {target.possible} pairs."
+        return f"{text} In these shares there could be {count_noun(target.possible, 'pair')}."
     return f"{text} {_advice(config, size, cost, select)}"
 
 
@@ -98,7 +99,7 @@ def _advice(config: PairConfig, size: int, cost: Mapping[str, int], select: Sele
     margins = np.sort(loose.pairs.margin)
     if config.wanted is None and len(margins):
         text = f"The largest margin is {margins[-1]:.3g}"
-        return f"{text}; with --min-margin 0 there would be {len(margins)} pairs."
+        return f"{text}; with --min-margin 0 there would be {count_noun(len(margins), 'pair')}."
     if len(margins) >= wanted:
         enough = np.floor(margins[-wanted] * 1000) / 1000
         return f"A min_margin of {enough:g} would give them."

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from invdpo.curate.pairing.reasons import Bools, DropReasons
 from invdpo.schemas import DataError
+from invdpo.schemas.io.text import count_noun
 from invdpo.schemas.tables import REJECTED
 
 Floats = NDArray[np.float64]
@@ -166,7 +167,9 @@ def check_unique(table: pa.Table, key: str, table_name: str) -> None:
     """Raise `DataError` that names the keys of more than one row, or when a key is missing."""
     ids = table[key]
     if ids.null_count:
-        raise DataError(f"{table_name}: {ids.null_count} rows without {key}. Remake the table.")
+        raise DataError(
+            f"{table_name}: {count_noun(ids.null_count, 'row')} without {key}. Remake the table."
+        )
     words = _as_words(ids)
     if words is not None:
         ordered = words[np.lexsort(words.T[::-1])]
@@ -175,7 +178,7 @@ def check_unique(table: pa.Table, key: str, table_name: str) -> None:
     if repeats := len(table) - pc.count_distinct(ids).as_py():
         counts = pc.value_counts(ids).to_pylist()
         examples = [str(row["values"]) for row in counts if row["counts"] > 1][:3]
-        text = f"{table_name}: {repeats} rows repeat the {key} of another row in the table"
+        text = f"{table_name}: {count_noun(repeats, 'row')} with the {key} of another"
         raise DataError(f"{text} ({', '.join(examples)}). Remake the table.")
 
 

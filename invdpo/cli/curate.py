@@ -13,6 +13,7 @@ import typer
 from invdpo.cli.arguments import DryRun, SetName, Work
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.console.output import table
+from invdpo.schemas import OfflineError
 from invdpo.schemas.config.section import EMBEDDED
 from invdpo.workspace import STEPS, run_step
 
@@ -141,7 +142,13 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
         if options.dry_run and any(result.planned for result in results):
             job.out.note(f"{name}: can be planned only after the previous steps are done.")
             continue
-        finished = run_step(name, ws, config, options)
+        try:
+            finished = run_step(name, ws, config, options)
+        except OfflineError as error:
+            if not options.dry_run:
+                raise
+            job.out.note(f"{name}: what is done is not known, so all is counted. {error}")
+            continue
         results += finished
         for result in finished:
             _print_notes(job, result)

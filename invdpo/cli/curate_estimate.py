@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invdpo.schemas.io.text import format_bytes, format_seconds
+from invdpo.schemas.io.text import count_noun, format_bytes, format_seconds
 
 if TYPE_CHECKING:
     from invdpo.curate.checkpoints.model_files import StoredModel
@@ -32,7 +32,7 @@ def estimate_text(estimate: CurationEstimate) -> str:
 
 
 def _step_text(step: StepEstimate) -> str:
-    count = f"{step.images:,} images"
+    count = count_noun(step.images, "image")
     if step.seconds_each is None or step.seconds is None:
         return f"{count}; {step.note}"
     return f"{count}, about {step.seconds_each:.3g} s each: {format_seconds(step.seconds)}"
@@ -48,8 +48,9 @@ def _model_text(model: StoredModel) -> str:
 
 def _asking_text(costs: TokenCosts) -> str:
     read = "input not known yet" if costs.tokens_in is None else f"about {costs.tokens_in:,} in"
+    questions = count_noun(costs.questions, "question")
     parts = [
-        f"{costs.questions:,} questions, tokens: {read}, at most {costs.most_tokens_out:,} out",
+        f"{questions}, tokens: {read}, at most {costs.most_tokens_out:,} out",
         "" if costs.most_cost is None else f"cost: at most {costs.most_cost:,.4g}",
         "" if costs.budget_tokens is None else f"budget: {costs.budget_tokens:,} tokens",
         "" if costs.budget_cost is None else f"budget: {costs.budget_cost:g}",

@@ -17,6 +17,7 @@ from invdpo.cli.arguments import (
     require_local,
 )
 from invdpo.cli.command import Job, command
+from invdpo.schemas.io.text import count_noun
 
 if TYPE_CHECKING:
     from invdpo.curate.exchange import ExchangeResult
@@ -187,6 +188,10 @@ def _derive(job: Job, source: str, operation: Operation, output: Path) -> None:
 def _print_result(job: Job, result: ExchangeResult) -> None:
     """The counts, and each reason for leaving out rows, with the first such row."""
     for reason, count in result.skipped.most_common():
-        job.out.note(f"{count:,} rows left out: {reason} (first: {result.first[reason]})")
+        job.out.note(
+            f"{count_noun(count, 'row')} left out: {reason} (first: {result.first[reason]})"
+        )
     counts = ", ".join(f"{n:,} for {split}" for split, n in result.pairs.items() if n)
-    job.out.result(result.to_dict(), f"{result.folder}  {result.pairs.total():,} pairs: {counts}")
+    job.out.result(
+        result.to_dict(), f"{result.folder}  {count_noun(result.pairs.total(), 'pair')}: {counts}"
+    )

@@ -18,6 +18,7 @@ from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_FLOW, EMBEDDED_MODELS
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
+from invdpo.schemas.io.text import count_noun
 
 if TYPE_CHECKING:
     from invdpo.curate.evaluation.results import Evaluation
@@ -117,7 +118,8 @@ class DemoResult:
         count = len(self.evaluation.results)
         header = (f"on {count} held-out prompts", "base", "tuned", "difference [95 %]")
         paths = "\n".join(f"{what:<12}{path}" for what, path in self._paths().items())
-        end = f"{self.pairs} pairs, {self.steps} steps kept, {self.seconds:.0f} seconds in total."
+        done = f"{count_noun(self.pairs, 'pair')}, {count_noun(self.steps, 'step')} kept"
+        end = f"{done}, {self.seconds:.0f} seconds in total."
         return f"{table(header, rows)}\n\n{end}\n\n{paths}"
 
     def _paths(self) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from invdpo.cli.arguments import verbosity_flags
-from invdpo.cli.hints import meant_by
+from invdpo.cli.hints import answer
 
 ARGUMENTS, OPTIONS, COMMON, OUTPUT = "Arguments", "Options", "Common options", "Output options"
 SECTIONS = {
@@ -43,9 +43,9 @@ def _hints(command: TyperCommand, ctx: Any) -> Iterator[None]:
         flag = getattr(error, "option_name", None)
         if flag and hasattr(error, "possibilities"):
             shown = [p for p in command.get_params(ctx) if not getattr(p, "hidden", False)]
-            if meant := meant_by(flag, {name for p in shown for name in p.opts}):
+            if text := answer(flag, {name for p in shown for name in p.opts}):
                 error.possibilities = None
-                error.message = f"No such option: {flag}. Did you mean {' or '.join(meant)}?"  # type: ignore[attr-defined]
+                error.message = text  # type: ignore[attr-defined]
         raise
 
 

@@ -11,17 +11,22 @@ MEANT: dict[str, tuple[str, ...]] = {
     "bsz": ("batch-size",),
     "cfg": ("guidance-scale",),
     "cfg-scale": ("guidance-scale",),
+    "epoch": ("max-steps",),
+    "epochs": ("max-steps",),
     "grad-accum": ("gradient-accumulation-steps",),
     "guidance": ("guidance-scale",),
     "inference-steps": ("num-inference-steps",),
     "lora-r": ("lora-rank",),
     "lr": ("learning-rate",),
+    "max-train-epochs": ("max-steps",),
     "max-train-steps": ("max-steps",),
     "mixed-precision": ("dtype",),
     "n": ("num-prompts", "num-candidates"),
+    "num-epochs": ("max-steps",),
     "num-images": ("num-candidates",),
     "num-samples": ("num-candidates",),
     "num-steps": ("max-steps", "num-inference-steps"),
+    "num-train-epochs": ("max-steps",),
     "out": ("output",),
     "output-dir": ("output",),
     "precision": ("dtype",),
@@ -36,6 +41,13 @@ MEANT: dict[str, tuple[str, ...]] = {
 """A name without its dashes -> the options that it may stand for."""
 
 
+EPOCHS = (
+    "The length of a training is given in steps: EPOCHS x training pairs / (batch size x gradient "
+    "accumulation steps x processes). --dry-run shows the number of pairs."
+)
+"""What a flag for epochs is answered with, beside the option for steps."""
+
+
 def meant_by(flag: str, options: Collection[str]) -> list[str]:
     """Those of a command's `options` that a flag means, such as `--learning-rate` for `--lr`.
 
@@ -44,6 +56,13 @@ def meant_by(flag: str, options: Collection[str]) -> list[str]:
     """
     wanted = MEANT.get(flag.lstrip("-").replace("_", "-").lower(), ())
     return [option for name in wanted for option in _called(name, options)]
+
+
+def answer(flag: str, options: Collection[str]) -> str:
+    """What to say of a flag that there isn't; nothing where nobody knows what it means."""
+    meant = meant_by(flag, options)
+    text = f"No such option: {flag}. Did you mean {' or '.join(meant)}?" if meant else ""
+    return f"{text} {EPOCHS}" if meant and "epoch" in flag.lower() else text
 
 
 def _called(name: str, options: Collection[str]) -> list[str]:

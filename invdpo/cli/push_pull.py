@@ -11,7 +11,7 @@ import typer
 from invdpo.cli.arguments import Dataset, DryRun, Private, SetName, named_set, optional
 from invdpo.cli.command import Job, command
 from invdpo.console.output import table
-from invdpo.schemas.io.text import format_bytes
+from invdpo.schemas.io.text import count_noun, format_bytes
 
 if TYPE_CHECKING:
     from invdpo.hub.pull import PullResult
@@ -105,7 +105,8 @@ def _push_text(result: PushResult, dry_run: bool) -> str:
         (f"{would}kept", len(plan.keep), sum(p.size for p in plan.keep)),
         (f"{would}removed", len(plan.remove), None),
     ]
-    return f"{table(('files', 'number', 'bytes'), rows)}\n\n{result.pairs:,} pairs: {result.url}"
+    files = table(("files", "number", "bytes"), rows)
+    return f"{files}\n\n{count_noun(result.pairs, 'pair')}: {result.url}"
 
 
 def pull(job: Job, source: Source, output: Output, revision: Revision = None) -> None:
@@ -124,4 +125,5 @@ def pull(job: Job, source: Source, output: Output, revision: Revision = None) ->
 
 def _pull_text(result: PullResult) -> str:
     what = "dataset and workspace" if result.workspace else "dataset"
-    return f"{result.pairs:,} pairs, {format_bytes(result.bytes)}: {what} in {result.output}"
+    size = f"{count_noun(result.pairs, 'pair')}, {format_bytes(result.bytes)}"
+    return f"{size}: {what} in {result.output}"

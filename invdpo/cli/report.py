@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from invdpo.cli.command import Job, command
 from invdpo.console.output import table
 from invdpo.curate.storage.pair_sets import words_of
 from invdpo.rounds.record import NAME
-from invdpo.schemas.io.text import format_bytes
+from invdpo.schemas.io.text import count_noun, format_bytes
 
 if TYPE_CHECKING:
     from invdpo.curate.report.build import Written
@@ -41,7 +42,13 @@ def report(
     from invdpo.curate.report.build import write_report
     from invdpo.curate.workspace import Workspace
 
+    if name and compare:
+        raise typer.BadParameter("--compare shows all sets; leave it out.", param_hint="--name")
     if (Path(work) / NAME).is_file():
+        if name or compare:
+            text = "a folder of rounds has no sets of pairs to choose from; each round may have"
+            text += f" some: invdpo report {shlex.quote(f'{work}/round-001')}"
+            raise typer.BadParameter(text, param_hint="--name" if name else "--compare")
         _report_rounds(job, Path(work), output)
         return
     if compare:
@@ -92,7 +99,7 @@ def summary(written: Written) -> str:
             for name, s in findings.scorers.items()
         ]
         parts.append(table(header, rows))
-    size = f"{format_bytes(written.size)}, {written.shown} pairs with images"
+    size = f"{format_bytes(written.size)}, {count_noun(written.shown, 'pair')} with images"
     parts.append(f"{'page':<22}{written.page} ({size})\n{'plots':<22}{written.folder}/*.png")
     return "\n\n".join(parts)
 
@@ -106,7 +113,7 @@ def _counts(findings: Findings) -> list[tuple[str, str]]:
         ),
         ("prompts with a pair", f"{prompts.paired:,} of {prompts.total:,}"),
         ("usable images", f"{candidates.usable:,} of {candidates.total:,}"),
-        ("scorers in conflict", f"on {pairs.in_conflict:,} pairs"),
+        ("scorers in conflict", f"on {count_noun(pairs.in_conflict, 'pair')}"),
     ]
     if findings.margins:
         rows.append(("median margin", f"{findings.margins['median']:.3f}"))

@@ -21,7 +21,7 @@ from invdpo.console.output import table
 from invdpo.curate.storage.pair_sets import workspace_of
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
-from invdpo.schemas.io.text import format_bytes, format_seconds
+from invdpo.schemas.io.text import count_noun, format_bytes, format_seconds
 from invdpo.trained import evaluation_command
 from invdpo.training import train_with_card, with_model_path
 from invdpo.unnamed_model import require_model
@@ -232,12 +232,15 @@ def estimate_text(estimate: Estimate) -> str:
     rows = [
         ("pairs", f"{estimate.pairs:,} to train on, {estimate.validation_pairs:,} for validation"),
         ("skipped", skipped or "none (images are not decoded yet)"),
-        ("to read", f"{estimate.images:,} images, {estimate.prompts:,} prompts"),
+        (
+            "to read",
+            f"{count_noun(estimate.images, 'image')}, {count_noun(estimate.prompts, 'prompt')}",
+        ),
         ("cache", f"{estimate.cache}: holds {format_bytes(estimate.cached_bytes)}"),
         (
             "to be cached",
-            f"{format_bytes(missing.bytes)}: {missing.trajectories:,} trajectories, "
-            f"{missing.images:,} images, {missing.prompts:,} prompts",
+            f"{format_bytes(missing.bytes)}: {count_noun(missing.trajectories, 'trajectory')}, "
+            f"{count_noun(missing.images, 'image')}, {count_noun(missing.prompts, 'prompt')}",
         ),
         ("free on disk", format_bytes(estimate.free_bytes)),
         (
@@ -260,7 +263,9 @@ def check_text(check: InversionCheck) -> str:
     """The grids side by side, and the advice."""
     header = ("steps", "latent error", "PSNR dB", "seconds per image")
     rows = [(row.steps, row.latent_error, row.psnr, row.seconds) for row in check.rows]
-    setting = f"{check.images} images, guidance {check.guidance:g}, N = {check.configured}"
+    setting = (
+        f"{count_noun(check.images, 'image')}, guidance {check.guidance:g}, N = {check.configured}"
+    )
     return f"{table(header, rows)}\n\n{setting}\n{check.advice}"
 
 

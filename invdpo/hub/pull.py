@@ -24,7 +24,7 @@ from invdpo.schemas.io.files import flush_tree, hash_file, plain_modes
 from invdpo.schemas.io.hub import not_found
 from invdpo.schemas.io.lock import FolderLock
 from invdpo.schemas.io.logs import quiet_hub
-from invdpo.schemas.io.text import format_bytes, quote
+from invdpo.schemas.io.text import count_noun, format_bytes, quote
 
 CARD = "README.md"
 SAFE = re.compile(r"(data|assets|workspace)(/[\w-][\w.-]*)+", re.ASCII)
@@ -90,7 +90,7 @@ def _pull(repo: Repository, output: Path, revision: str | None, note: Note) -> P
             raise already_exists(output)
         note(f"{output}: already downloaded; nothing to do.")
     else:
-        note(f"Downloading {count} files, {size}, from {repo.page(revision)}")
+        note(f"Downloading {count_noun(count, 'file')}, {size}, from {repo.page(revision)}")
         _fetch(repo, pushed, top, output, note)
     return PullResult(
         str(output),

@@ -23,7 +23,7 @@ from invdpo.hub.repository import Repository
 from invdpo.hub.source import LocalDataset, find_dataset
 from invdpo.schemas import ConfigError
 from invdpo.schemas.io.logs import quiet_hub
-from invdpo.schemas.io.text import format_bytes
+from invdpo.schemas.io.text import count_noun, format_bytes
 
 BRANCH = re.compile(r"(?!.*(\.\.|//|@\{))[\w-][\w./@+-]*(?<![./])", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -151,7 +151,7 @@ def _send(
         note("Nothing has changed since the last push.")
         return _verified(repo, wanted, result, remote.commit or "main")
     size = sum(file.size for file in plan.send)
-    note(f"Sending {len(plan.send)} files, {format_bytes(size)}, to {result.url}")
+    note(f"Sending {count_noun(len(plan.send), 'file')}, {format_bytes(size)}, to {result.url}")
     commit, url = commit_plan(repo, plan, remote.commit, options.revision, options.create_pr)
     return _verified(repo, wanted, replace(result, url=url or result.url), commit)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from invdpo.curate import steps
 from invdpo.curate.generators.specs import model_specs
-from invdpo.curate.runner import RunOptions
-from invdpo.curate.storage.parts import differences
+from invdpo.curate.runner import RunOptions, tally
+from invdpo.curate.storage.parts import differences, list_parts
 from invdpo.curate.workspace import Workspace
 from invdpo.rounds.record import NAME, Record, RoundResult, read_record
 from invdpo.rounds.round_plan import RoundPlan
+from invdpo.rounds.stopping import ALL_RIGHT, has_figure, main_figure
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
+from invdpo.schemas.io.text import count_noun
 
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "train", "improve")
 """Sections that decide what the rounds come to."""
@@ -69,6 +73,31 @@ def revision_of(plan: RoundPlan, number: int) -> str:
     """Hash of the weights of a round's model."""
     generate = plan.config.generate.model_copy(update=plan.generator(number))
     return model_specs(generate)[0].revision
+
+
+def require_figure(plan: RoundPlan, result: RoundResult) -> None:
+    """Raise `DataError` where no validation image of a model has the figure that rounds go by."""
+    figure = main_figure(plan.config)
+    if has_figure(result, figure):
+        return
+    scorer = "composition" if figure == ALL_RIGHT else figure
+    folder, reasons = plan.validation(result.number).scores_dir(scorer), Counter[str]()
+    for part in list_parts(folder):
+        reasons += tally(part)[1]
+    images = count_noun(result.judgement["images"], "validation image")
+    why = f" ({'; '.join(f'{n} x {text}' for text, n in reasons.most_common(3))})"
+    model = f"the model of round {result.number}" if result.number else "the base model"
+    way_out = (
+        f"See {plan.tuned(result.number) / 'curves'}: its training may have failed. The rounds "
+        f"before it are kept: invdpo report {plan.root}"
+        if result.number
+        else "Choose scorers and annotators that can judge these prompts and images, such as "
+        "--scorers clip for prompts without a scene graph, and another folder"
+    )
+    raise DataError(
+        f"{folder}: {figure}, by which rounds are compared, has no value for {model}: it was found "
+        f"for none of {images}{why if reasons else ''}. {way_out}."
+    )
 
 
 def require_prompts(plan: RoundPlan, record: Record) -> None:

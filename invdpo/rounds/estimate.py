@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from invdpo.train.data.buckets import Size
     from invdpo.train.models import ModelAdapter
 
-STORED = 0.7
-"""Bytes of a losslessly stored image by those of its pixels: natural images need about so many."""
-
 
 @dataclass(frozen=True)
 class RoundsEstimate:
@@ -60,9 +57,12 @@ class RoundsEstimate:
 def estimate(root: Path, config: Config) -> RoundsEstimate:
     """The work that `improve` would do. Raises as it does before the first image is made."""
     import math
+    from statistics import fmean
 
     import torch
 
+    from invdpo.curate.diagnostics.timing import stored_bytes
+    from invdpo.curate.generate import sizes
     from invdpo.curate.generators.guidance import passes
     from invdpo.train.batches import BatchSampler
     from invdpo.train.cache.trajectories import open_cache
@@ -93,11 +93,14 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     steps = left * training.max_steps * pairs * per_pair
     walks = left * each * 2 * sampler.objective.inverts
     phase_one = walks * forwards_per_trajectory(cache, training)
-    size = (adapter.side, adapter.side)
-    forward, backward = _seconds_of_calls(adapter, training, size)
+    own, trained = adapter.side, training.resolution or adapter.side
+    size, wanted = (trained, trained), sizes(config.generate) or [(own, own)]
+    timed = {at: _seconds_of_calls(adapter, training, at) for at in {size, *wanted}}
+    forward, backward = timed[size]
+    drawing = fmean(timed[at][0] for at in wanted)
     item = getattr(torch, training.cache_dtype).itemsize
     latent = math.prod(adapter.latent_shape(size)) * item
-    stored = images * 3 * adapter.side**2 * STORED
+    stored = stored_bytes(images, wanted)
     stored += walks * cache.kept * latent
     if training.tuning == "full":
         stored += left * 4 * 4 * sum(p.numel() for p in adapter.denoiser.parameters())
@@ -106,7 +109,7 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
         images=images,
         forwards=images * calls_each + phase_one + steps,
         training_forwards=steps,
-        seconds=(images * calls_each + phase_one) * forward + steps * backward,
+        seconds=images * calls_each * drawing + phase_one * forward + steps * backward,
         bytes=int(stored),
         free_bytes=free_bytes(root),
     )
@@ -122,9 +125,11 @@ def _seconds_of_calls(
     from invdpo.train.diagnostics.timing import time_calls
 
     samples = min(config.unet_batch_size, 8)
+    width, height = (max(1, side // adapter.multiple) * adapter.multiple for side in size)
+    size = (width, height)
     latent = torch.randn(samples, *adapter.latent_shape(size))
-    sizes = adapter.size_conditioning([framing(size, size)] * samples)
-    conditioning = adapter.encode_prompts([None] * samples) | sizes
+    framings = adapter.size_conditioning([framing(size, size)] * samples)
+    conditioning = adapter.encode_prompts([None] * samples) | framings
     there = {name: value.to(adapter.device) for name, value in conditioning.items()}
     forward, backward, _ = time_calls(adapter, config, latent.to(adapter.device), there)
     return forward, backward

@@ -16,6 +16,7 @@ from invdpo.curate.report.rounds import (
 )
 from invdpo.curate.report.thumbnails import make_thumbnail
 from invdpo.curate.workspace import Workspace
+from invdpo.rounds.checks import require_figure
 from invdpo.rounds.record import RoundResult, read_record
 from invdpo.rounds.round_plan import BASE, RoundPlan
 from invdpo.rounds.run import Improvement
@@ -29,11 +30,17 @@ BUDGET = 60_000
 
 
 def read_improvement(root: Path, config: Config) -> Improvement:
-    """What the rounds in a folder have come to. Raises `WorkspaceError` where there are none."""
+    """What the rounds in a folder have come to.
+
+    Raises `WorkspaceError` where there are none, `DataError` where they can't be compared.
+    """
     record = read_record(root)
     if record is None or not record.results:
         raise WorkspaceError(f"{root}: no round has been evaluated yet. Run: invdpo improve {root}")
-    return Improvement(RoundPlan(root, config), record.results)
+    plan = RoundPlan(root, config)
+    for result in record.results:
+        require_figure(plan, result)
+    return Improvement(plan, record.results)
 
 
 def write_report(improvement: Improvement, folder: Path | None = None) -> Path:

@@ -14,6 +14,7 @@ from invdpo.schemas.config.load import dump_config
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.files import write_atomically
+from invdpo.training import with_model_path
 
 
 def train_round(plan: RoundPlan, number: int) -> dict[str, Any]:
@@ -76,4 +77,5 @@ def training_config(plan: RoundPlan, number: int) -> TrainConfig:
         tied = "start" if config.improve.reference == "previous" else "base"
         own |= {"start_from": earlier, "reference": tied}
     length = config.train.max_sequence_length or config.generate.max_sequence_length
-    return config.train.model_copy(update=own | {"max_sequence_length": length})
+    own["max_sequence_length"] = length
+    return with_model_path(config.train.model_copy(update=own))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.runner import RunOptions
-from invdpo.rounds.checks import open_record, require_prompts, revision_of
+from invdpo.rounds.checks import open_record, require_figure, require_prompts, revision_of
 from invdpo.rounds.record import Record, RoundResult
 from invdpo.rounds.round_plan import BASE, RoundPlan, pipeline_class
 from invdpo.rounds.round_training import train_round
@@ -71,6 +71,8 @@ def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Impr
     with FolderLock(root, "improving a model there"):
         record = open_record(plan)
         require_prompts(plan, record)
+        for result in record.results:
+            require_figure(plan, result)
         write_atomically(root / "invdpo.yaml", dump_config(config).encode())
         if not record.results:
             note("Base model: evaluate it on the validation prompts")
@@ -106,7 +108,8 @@ class Costs:
 
 
 def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
-    """The record with one more result, written."""
+    """The record with one more result, written. Raises `DataError` for one without a figure."""
+    require_figure(plan, result)
     longer = replace(record, results=(*record.results, result))
     longer.write(plan.root)
     return longer

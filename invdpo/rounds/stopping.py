@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from invdpo.curate.evaluation.statistics import Interval, mean
 from invdpo.rounds.record import RoundResult
 from invdpo.schemas.config import Config
+from invdpo.schemas.io.text import count_noun
 
 ALL_RIGHT = "composition_all_right"
 
@@ -26,10 +27,16 @@ def shown_figures(results: Sequence[RoundResult], config: Config) -> list[str]:
     return [name for name in names if all(_by_prompt(result, name) for result in results)]
 
 
-def difference(first: RoundResult, second: RoundResult, figure: str) -> Interval:
-    """`second` minus `first`, paired by the prompts that both have the figure for."""
+def has_figure(result: RoundResult, figure: str) -> bool:
+    """Whether a model has a value of it for some prompt."""
+    return bool(_by_prompt(result, figure))
+
+
+def difference(first: RoundResult, second: RoundResult, figure: str) -> Interval | None:
+    """`second` minus `first`, paired by the prompts that both have the figure for; None without."""
     a, b = (_by_prompt(result, figure) for result in (first, second))
-    return mean([b[prompt] - a[prompt] for prompt in a if prompt in b])
+    paired = [b[prompt] - a[prompt] for prompt in a if prompt in b]
+    return mean(paired) if paired else None
 
 
 def value(result: RoundResult, figure: str) -> Interval:
@@ -51,11 +58,12 @@ def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
     base, last = results[0], results[-1]
     if options.patience and (idle := _rounds_without_gain(results, figure)) >= options.patience:
         number = len(results) - 1 - idle
+        rounds = count_noun(idle, "round")
         earlier = f"round {number}" if number else "the base model"
-        return f"{idle} rounds in a row did not improve on {earlier} ({figure})."
-    if (held_out := config.pair.held_out) and held_out in base.judgement["figures"]:
+        return f"{rounds} in a row did not improve on {earlier} ({figure})."
+    if held_out := config.pair.held_out:
         change = difference(base, last, held_out)
-        if change.high < 0:
+        if change and change.high < 0:
             fall = f"{-change.value:.3f} below the base model's"
             return f"{held_out}, which is held out from choosing pairs, has fallen to {fall}."
     first, now = base.judgement["diversity"], last.judgement["diversity"]
@@ -72,7 +80,8 @@ def _rounds_without_gain(results: Sequence[RoundResult], figure: str) -> int:
     """
     last, idle = results[0], 0
     for result in results[1:]:
-        if difference(last, result, figure).low > 0:
+        change = difference(last, result, figure)
+        if change and change.low > 0:
             last, idle = result, 0
         else:
             idle += 1

@@ -79,7 +79,11 @@ class _Annotate(Section):
     batch_size: Count = Field(
         32, description="Images annotated together.", json_schema_extra=RUNTIME
     )
-    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
+    device: str = Field(
+        "auto",
+        description="Torch device, several such as cuda:0,cuda:1, or `auto`.",
+        json_schema_extra=RUNTIME,
+    )
 
 
 class AnnotateConfig(PluginOptions, VlmOptions, _Annotate):

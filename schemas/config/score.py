@@ -114,7 +114,11 @@ class _Score(Section):
         json_schema_extra=RUNTIME,
     )
     batch_size: Count = Field(64, description="Images scored together.", json_schema_extra=RUNTIME)
-    device: str = Field("auto", description="Torch device, or `auto`.", json_schema_extra=RUNTIME)
+    device: str = Field(
+        "auto",
+        description="Torch device, several such as cuda:0,cuda:1, or `auto`.",
+        json_schema_extra=RUNTIME,
+    )
     soft_tifa_mean: Literal["arithmetic", "geometric"] = Field(
         "arithmetic",
         description="How `soft_tifa` averages over the facts of a prompt.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from invdpo.schemas.errors import ModelError, OfflineError
 from invdpo.schemas.io.files import FULL, READ_ONLY, os_reason
 from invdpo.schemas.io.redact import without_secrets
 from invdpo.schemas.io.text import describe_error
@@ -67,8 +68,10 @@ def hub_failure(
     """
     from huggingface_hub import errors
 
-    error = root_cause(error)
     here = "no such file or folder here, and " if local else ""
+    if is_unreachable(error):
+        return f"{repo_id}: {here}{_unreachable(root_cause(error), local)}"
+    error = root_cause(error)
     if isinstance(error, errors.GatedRepoError):
         text = f"its owner asks you to accept terms first. Do so at {_page(repo_id, kind)}, then "
         text += f"{LOGIN}."
@@ -84,11 +87,32 @@ def hub_failure(
         text = _refusal(error)
     elif isinstance(error, OSError) and (error.filename or error.errno in FULL + READ_ONLY):
         text = f"could not be stored here: {os_reason(error)}."
-    elif isinstance(error, ValueError):
-        text = f"refused: {_one_line(str(error))}."
     else:
-        text = here + _unreachable(error, local)
+        text = f"refused: {_one_line(str(error))}."
     return f"{repo_id}: {text}"
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether the Hub gave no answer at all, as without a network."""
+    from huggingface_hub import errors
+
+    error = root_cause(error)
+    stored = isinstance(error, OSError) and (error.filename or error.errno in FULL + READ_ONLY)
+    answers = errors.HfHubHTTPError | errors.LocalTokenNotFoundError | ValueError
+    return not (stored or isinstance(error, answers))
+
+
+def model_error(
+    error: BaseException,
+    repo_id: str,
+    revision: str | None = None,
+    *,
+    local: bool = True,
+    hint: str = "",
+) -> ModelError:
+    """What `hub_failure` says of a model, with a hint; an `OfflineError` without the Hub."""
+    text = hub_failure(error, repo_id, "model", revision, local=local) + hint
+    return OfflineError(text, repo_id) if is_unreachable(error) else ModelError(text)
 
 
 def not_found(kind: Kind | None, revision: str | None = None) -> str:

@@ -61,6 +61,16 @@ def shorten(text: str) -> str:
     return text if len(text) <= MAX_QUOTED else f"{text[: MAX_QUOTED - 1]}…"
 
 
+SINGULAR = re.compile(r"(?<=\w)s\b")
+"""What a name has at the end of its first word that is of several."""
+
+
+def count_noun(number: int, noun: str) -> str:
+    """`1 row`, `1,250 rows`, `0 entries`."""
+    many = f"{noun[:-1]}ie" if noun.endswith("y") else noun
+    return f"{number:,} {noun if number == 1 else f'{many}s'}"
+
+
 def format_bytes(size: float) -> str:
     """Bytes in decimal units: `12.3 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
@@ -93,4 +103,8 @@ def add_counts(parts: Iterable[Mapping[str, float]]) -> Counts:
 def format_counts(counts: Mapping[str, float]) -> str:
     """Counts on one line, without those that are zero: `3 questions, 1,250 tokens`."""
     shown = ((name, f"{number:,.4f}".rstrip("0").rstrip(".")) for name, number in counts.items())
-    return ", ".join(f"{number} {name}" for name, number in shown if number != "0")
+    return ", ".join(
+        f"{number} {SINGULAR.sub('', name, 1) if number == '1' else name}"
+        for name, number in shown
+        if number != "0"
+    )

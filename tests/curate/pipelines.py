@@ -5,44 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.curate.tiny import LENGTH, save_tokenizer
+from tests.curate.tiny import autoencoder, save_tokenizer, text_encoder
 
 SCALE = 8
 """Pixels a latent, as in the real ones."""
-
-
-def _vae(channels: int, **more: Any) -> Any:
-    import diffusers
-
-    parts: Any = diffusers
-    return parts.AutoencoderKL(
-        block_out_channels=(4, 4, 4, 4),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        norm_num_groups=2,
-        sample_size=16,
-        latent_channels=channels,
-        **more,
-    )
-
-
-def _encoder(*, projected: bool) -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    config = CLIPTextConfig(
-        vocab_size=64,
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=LENGTH,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
-        projection_dim=16,
-    )
-    kind: Any = CLIPTextModelWithProjection if projected else CLIPTextModel
-    return kind(config)
 
 
 def sdxl(folder: Path) -> None:
@@ -52,7 +18,7 @@ def sdxl(folder: Path) -> None:
     parts: Any = diffusers
     words = save_tokenizer(folder.with_name(f"{folder.name}-words"))
     parts.StableDiffusionXLPipeline(
-        vae=_vae(4),
+        vae=autoencoder(),
         unet=parts.UNet2DConditionModel(
             sample_size=2,
             block_out_channels=(8, 8),
@@ -66,8 +32,8 @@ def sdxl(folder: Path) -> None:
             addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=16 + 6 * 8,
         ),
-        text_encoder=_encoder(projected=False),
-        text_encoder_2=_encoder(projected=True),
+        text_encoder=text_encoder(projected=False),
+        text_encoder_2=text_encoder(projected=True),
         tokenizer=words,
         tokenizer_2=words,
         scheduler=parts.EulerDiscreteScheduler(steps_offset=1),
@@ -94,9 +60,9 @@ def sd3(folder: Path) -> None:
             out_channels=4,
             pos_embed_max_size=16,
         ),
-        vae=_vae(4, shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=_encoder(projected=True),
-        text_encoder_2=_encoder(projected=True),
+        vae=autoencoder(shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=text_encoder(projected=True),
+        text_encoder_2=text_encoder(projected=True),
         text_encoder_3=None,
         tokenizer=words,
         tokenizer_2=words,
@@ -134,8 +100,8 @@ def flux(folder: Path) -> None:
             axes_dims_rope=[4, 4, 8],
             guidance_embeds=True,
         ),
-        vae=_vae(1, shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=_encoder(projected=False),
+        vae=autoencoder(1, shift_factor=0.06, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=text_encoder(projected=False),
         text_encoder_2=T5EncoderModel(t5),
         tokenizer=save_tokenizer(folder.with_name(f"{folder.name}-words")),
         tokenizer_2=second,

@@ -115,7 +115,7 @@ def test_scores_that_do_not_fit_the_candidates_are_refused(ws: Workspace) -> Non
     with pytest.raises(DataError, match=r"scores of clip lack 3 candidates \(c00, c01, c02\)"):
         pair(ws)
     write_scores(ws, "clip", {f"c{n}{k}": 1.0 for n in range(COUNT + 1) for k in range(EACH)})
-    with pytest.raises(DataError, match="scores of clip have 3 rows that are not candidates"):
+    with pytest.raises(DataError, match="scores of clip have 3 rows of no candidate"):
         pair(ws)
     wrong = ws.read_table(ws.scores_dir("clip")).append_column("stars", [[5] * (COUNT + 1) * EACH])
     made = MADE | {"score": {"scorer": "clip"}}

@@ -216,7 +216,7 @@ def test_prompt_file_with_bad_lines(tmp_path: Path, model: Path) -> None:
     for _ in range(2):
         result = run(steps.make_prompts, ws, config)
         assert result.rejections == {"longer than 10,000 characters": 1}
-        assert result.notes[0] == "1 duplicate prompts dropped"
+        assert result.notes[0] == "1 duplicate prompt dropped"
         assert result.notes[1] == "2 distinct prompts found, 12 asked for"
     result = run(steps.generate, ws, config)
     assert (result.made, result.rejected) == (4, 2)

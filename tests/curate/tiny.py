@@ -19,13 +19,7 @@ def save_pipeline(folder: Path) -> Path:
     torch.manual_seed(0)
     parts: Any = diffusers
     pipeline = parts.StableDiffusionPipeline(
-        vae=parts.AutoencoderKL(
-            block_out_channels=(4, 4, 4, 4),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            norm_num_groups=2,
-            sample_size=16,
-        ),
+        vae=autoencoder(),
         unet=parts.UNet2DConditionModel(
             sample_size=2,
             block_out_channels=(8, 8),
@@ -36,7 +30,7 @@ def save_pipeline(folder: Path) -> Path:
             attention_head_dim=4,
             norm_num_groups=4,
         ),
-        text_encoder=_text_encoder(),
+        text_encoder=text_encoder(),
         tokenizer=save_tokenizer(folder.with_name(f"{folder.name}-vocabulary")),
         scheduler=parts.DDIMScheduler(clip_sample=False, set_alpha_to_one=False, steps_offset=1),
         safety_checker=None,
@@ -47,22 +41,40 @@ def save_pipeline(folder: Path) -> Path:
     return folder
 
 
-def _text_encoder() -> Any:
-    from transformers import CLIPTextConfig, CLIPTextModel
+def autoencoder(channels: int = 4, sample_size: int = 16, **more: Any) -> Any:
+    """Of 8 pixels a latent."""
+    import diffusers
 
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=64,
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=LENGTH,
-            bos_token_id=0,
-            eos_token_id=1,
-            pad_token_id=1,
-        )
+    parts: Any = diffusers
+    return parts.AutoencoderKL(
+        block_out_channels=(4, 4, 4, 4),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=2,
+        sample_size=sample_size,
+        latent_channels=channels,
+        **more,
     )
+
+
+def text_encoder(*, projected: bool = False, **changes: int) -> Any:
+    """CLIP's, with a projection or without."""
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+    sizes = {
+        "vocab_size": 64,
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "max_position_embeddings": LENGTH,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 1,
+        "projection_dim": 16,
+    }
+    kind: Any = CLIPTextModelWithProjection if projected else CLIPTextModel
+    return kind(CLIPTextConfig(**sizes | changes))
 
 
 def save_tokenizer(folder: Path) -> Any:

@@ -29,6 +29,7 @@ from invdpo.trained import (
     prompts_seen,
     read_training,
 )
+from invdpo.training import with_model_path
 from invdpo.tuned_models import with_text_length
 from tests.train.conftest import pipeline, xl_pipeline
 
@@ -55,6 +56,20 @@ def change_config(folder: Path, **changes: Any) -> None:
 
 def base_of(tuned: Path, named: Path | None = None) -> BaseModel:
     return find_base(tuned, read_training(tuned), BaseModel(str(named)) if named else None)
+
+
+def test_folders_that_a_training_begins_with_are_kept_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the report names them wherever it is read; names of the Hub stay."""
+    for name in ("base", "earlier"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    there = with_model_path(TrainConfig(model="base", start_from="earlier"))
+    found = {"model": str(tmp_path / "base"), "start_from": str(tmp_path / "earlier")}
+    assert there.model_dump(include={"model", "start_from"}) == found
+    of_hub = TrainConfig(model="lab/a")
+    assert with_model_path(of_hub) == of_hub
 
 
 def test_the_base_is_that_of_the_report(pipeline: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from invdpo.curate import steps
 from invdpo.curate.annotators import ANNOTATORS
 from invdpo.curate.candidate import Candidate
+from invdpo.curate.diagnostics.estimate import estimate
 from invdpo.curate.prompts import PROMPT_SOURCES
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.score import Score
@@ -24,11 +26,12 @@ from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.config.trust import confirm, portable
 from invdpo.schemas.entry_points import group_points
-from tests.workspaces import build, png
+from tests.workspaces import build, png, prompt
 
 PAGE = Path(__file__).parents[2] / "docs" / "plugins.md"
 
 MODULE = """
+import os
 from invdpo.curate.annotators import Annotator
 from invdpo.curate.scorers import Judged, Scorer
 from invdpo.schemas.config.section import RUNTIME, Section
@@ -48,7 +51,8 @@ class Length(Scorer):
         self.options = options
 
     def __call__(self, candidates):
-        return [Judged(len(c.prompt) * self.options.scale) for c in candidates]
+        process = {"process": os.getpid()}
+        return [Judged(len(c.prompt) * self.options.scale, process) for c in candidates]
 
 class Draw(Length):
     def __call__(self, candidates):
@@ -200,6 +204,32 @@ def test_a_table_is_scored_and_paired_by_its_direction(
     group_points.cache_clear()
     assert steps.pair(ws, config, options).made > 0
     assert max(ws.read_table(ws.pairs_path)["delta_draw"].to_pylist()) < 0
+
+
+def test_processes_of_several_devices_have_the_plug_ins_with_their_options(
+    package: Path, tmp_path: Path
+) -> None:
+    ws, options = build(tmp_path / "work", prompts=4), RunOptions(progress=False)
+    section = {
+        "scorers": ["length", f"long={PATH}"],
+        "plugins": {"length": {"scale": 2}, "long": {"scale": 3}},
+        "device": "cpu,cpu",
+    }
+    config = resolve_config([], {"score": section})
+    planned = steps.score(ws, config, RunOptions(dry_run=True))
+    foreseen = estimate(ws, config, ["score"], planned).steps
+    assert [(step.step, step.images, step.note) for step in foreseen] == [
+        ("score length", 12, ""),
+        ("score long", 12, ""),
+    ]
+    assert [result.made for result in steps.score(ws, config, options)] == [12, 12]
+    short, long = (ws.read_table(ws.scores_dir(name)) for name in ("length", "long"))
+    lengths = [len(prompt(n)["prompt"]) for n in range(4) for _ in range(3)]
+    assert short["score"].to_pylist() == [2.0 * length for length in lengths]
+    assert long["score"].to_pylist() == [3.0 * length for length in lengths]
+    processes = {dict(row)["process"] for row in short["components"].to_pylist()}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
 
 
 def test_the_scorer_of_the_page_is_one(package: Path) -> None:

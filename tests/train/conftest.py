@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.train import TrainResult, train
 from tests.train.tiny import build_pipeline, row, write_pairs
 
 
@@ -47,3 +49,22 @@ def config(pipeline: Path) -> TrainConfig:
         device="cpu",
         unet_batch_size=128,
     )
+
+
+@pytest.fixture
+def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> Any:
+    """A training of these options, changed, in a folder of this name."""
+
+    def go(
+        name: str = "out", data: Path = dataset, restart: bool = False, **changes: Any
+    ) -> TrainResult:
+        return train(
+            data,
+            tmp_path / name,
+            config.model_copy(update=changes),
+            cache_dir=cache_dir,
+            progress=False,
+            restart=restart,
+        )
+
+    return go

@@ -12,25 +12,10 @@ from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError
-from invdpo.train import TrainResult, train
 from invdpo.train.loop import Loop
 from invdpo.train.models.stable_diffusion import StableDiffusion
 from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
 from tests.train.test_distributed import lines, weights
-
-
-@pytest.fixture
-def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> Any:
-    def go(name: str = "out", **changes: Any) -> TrainResult:
-        return train(
-            dataset,
-            tmp_path / name,
-            config.model_copy(update=changes),
-            cache_dir=cache_dir,
-            progress=False,
-        )
-
-    return go
 
 
 @pytest.mark.parametrize("xl", [False, True])

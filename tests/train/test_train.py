@@ -12,10 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
 from invdpo.schemas.ids import prompt_key
-from invdpo.train import TrainResult, train
+from invdpo.train import TrainResult
 from invdpo.train.batches import step_pairs
 from invdpo.train.loop import Loop
 from invdpo.train.objective import InversionDPO
@@ -23,20 +22,6 @@ from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
 from tests.train.tiny import png, row, write_pairs
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
-
-
-@pytest.fixture
-def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> Any:
-    def go(name: str = "out", data: Path = dataset, **changes: Any) -> TrainResult:
-        return train(
-            data,
-            tmp_path / name,
-            config.model_copy(update=changes),
-            cache_dir=cache_dir,
-            progress=False,
-        )
-
-    return go
 
 
 def weights(result: TrainResult) -> dict[str, torch.Tensor]:
@@ -217,7 +202,7 @@ def test_truncated_prompts_are_counted_in_every_run(run: Any, tmp_path: Path) ->
     write_pairs(tmp_path / "data", "train", [row(0), row(1) | long, row(2) | long])
     for name in ("first", "second"):
         notes = run(name, data=tmp_path / "data", max_steps=1).notes
-        assert "1 prompts were longer than the text encoder allows and were truncated." in notes
+        assert "1 prompt longer than the text encoder allows: truncated." in notes
 
 
 @pytest.mark.parametrize("rows", [[], [row(0, png(1), png(1))], [row(0, b"x", b"y")]])

@@ -68,6 +68,7 @@ class CacheBuilder:
         whose values are not finite.
         """
         self.encode(dataset, splits, prompts)
+        self.adapter.drop_encoders()  # they would stand beside the denoiser's weights
         every_pair = (pair for split in splits.values() for pair in split)
         pairs = self.cache.readable(every_pair, Pairs(), self.config.max_unreadable)
         self._invert({walk.id: walk for pair in pairs for walk in pair.walks})

@@ -11,6 +11,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import write_atomically
+from invdpo.schemas.io.text import count_noun
 from invdpo.train.checkpoint.metrics_file import read_rows
 from invdpo.train.checkpoint.state import TrainState, differences, load_state
 from invdpo.train.data import Pair
@@ -60,8 +61,8 @@ def find_state(
     if changed:
         listed = "\n  ".join(changed)
         raise WorkspaceError(
-            f"{output}: holds a training of another kind, {state.step} steps long.\n  "
-            f"{listed}\nGive another --output, give the options it was made with, or delete it "
+            f"{output}: holds a training of another kind, {count_noun(state.step, 'step')} long."
+            f"\n  {listed}\nGive another --output, give the options it was made with, or delete it "
             "with --restart."
         )
     return state, notes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.graph import Boxes
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.text import count_noun
 from invdpo.schemas.layouts.rows import UNREADABLE
 from invdpo.train.data.buckets import Size, fit_box
 
@@ -113,8 +114,9 @@ class Pairs:
         self.unreadable.append(row)
         if limit is not None and len(self.unreadable) > limit:
             named, more = self.unreadable[:NAMED_ROWS], len(self.unreadable) > NAMED_ROWS
+            rows = count_noun(len(self.unreadable), "row")
             raise DataError(
-                f"Images that can't be read: in {len(self.unreadable)} rows, at most {limit} "
-                f"allowed (max_unreadable): {', '.join(named)}{', …' if more else ''}. Repair "
+                f"Images that can't be read: in {rows}, at most {limit} allowed "
+                f"(max_unreadable): {', '.join(named)}{', …' if more else ''}. Repair "
                 "these images, remove the rows, or allow more."
             )

@@ -83,6 +83,7 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
     with TemporaryDirectory(prefix="invdpo-") as folder:
         builder = CacheBuilder(adapter, config, open_cache(Path(folder), adapter, config))
         builder.encode(data, {"train": pairs})
+        adapter.drop_encoders()
         pairs = [p for p in pairs if not builder.cache.unreadable.keys() & {p.chosen}]
         if not pairs:
             raise DataError(f"{dataset}: no readable image in the train split to check.")

@@ -62,6 +62,7 @@ def measure(
             pictures, prompts = [pairs[0].pictures[0]] * samples, [pairs[0].prompt] * samples
             latent = builder.cache.latents.get("latent", pictures).to(adapter.device)
             conditioning = builder.reference(pictures, prompts).conditioning
+    adapter.drop_encoders()
     forward, backward, tuning = time_calls(adapter, config, latent, conditioning)
     steps = _middle(adapter, latent)
     return Measured(

@@ -134,7 +134,10 @@ class ModelAdapter(Protocol):
         ...
 
     def drop_encoders(self) -> None:
-        """Free whatever only phase one needs."""
+        """Free VAE, text encoders and tokenizers, whose memory is wanted for the denoiser.
+
+        What is used again is loaded again.
+        """
         ...
 
 

@@ -11,6 +11,7 @@ from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
 from invdpo.schemas.io.model_folder import DENOISERS, folder_revision
+from invdpo.schemas.io.text import count_noun
 from invdpo.train.models.base import ModelAdapter
 from invdpo.train.models.lora_format import FILE
 
@@ -36,9 +37,9 @@ def load_lora(denoiser: Any, folder: Path) -> None:
     if {name: tensor.shape for name, tensor in stored.items()} != own:
         fitting = sum(own.get(name) == tensor.shape for name, tensor in stored.items())
         raise ConfigError(
-            f"start_from: {path} holds {len(stored)} tensors, of which {fitting} fit the "
-            f"{len(own)} of this LoRA. Train with the same lora_rank and lora_targets, and with "
-            "lora_format diffusers."
+            f"start_from: {path} holds {count_noun(len(stored), 'tensor')}, of which {fitting} fit "
+            f"the {len(own)} of this LoRA. Train with the same lora_rank and lora_targets, and "
+            "with lora_format diffusers."
         )
     with quiet_libraries():
         set_peft_model_state_dict(denoiser, stored)
@@ -69,7 +70,9 @@ def load_denoiser(denoiser: Any, folder: Path, component: str) -> None:
         raise ConfigError(f"start_from: {folder} is not a model of this kind ({reason}).") from None
     if missing or unexpected:
         count = len(missing) + len(unexpected)
-        raise ConfigError(f"start_from: {folder} is a model of another kind: {count} tensors.")
+        raise ConfigError(
+            f"start_from: {folder} is a model of another kind: {count_noun(count, 'tensor')}."
+        )
 
 
 def reference_id(fingerprint: str, config: TrainConfig) -> str:

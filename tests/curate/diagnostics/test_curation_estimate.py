@@ -7,8 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from huggingface_hub import constants
 
 from invdpo.cli.curate_estimate import estimate_text
+from invdpo.curate.annotators.judges import check_judges
 from invdpo.curate.candidate import OBSERVED
 from invdpo.curate.checkpoints.model_files import StoredModel
 from invdpo.curate.clients.questions import Question
@@ -27,6 +29,8 @@ from invdpo.curate.runner import StepResult
 from invdpo.curate.score import Score
 from invdpo.curate.storage.parts import write_part
 from invdpo.curate.workspace import Workspace
+from invdpo.schemas import OfflineError
+from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.config.load import load_config
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.config.vlm import VlmOptions
@@ -34,6 +38,7 @@ from invdpo.schemas.tables import OK, PROMPTS, Record
 from tests.workspaces import built, prompt
 
 __all__ = ["built"]
+DETECTOR = AnnotateConfig().detector_model
 
 
 def question(image: bytes | None = None) -> Question[None]:
@@ -160,6 +165,31 @@ def test_models_that_are_not_here_are_counted_once_and_not_timed(
         ("score clip", 18, NOT_HERE),
     ]
     assert (whole.download_bytes, whole.image_bytes, whole.seconds) == (5, None, 0.0)
+
+
+def test_without_the_hub_all_else_is_told(
+    built: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A step of which it is unknown what is done counts all images; a given size tells the disk."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    sections = {
+        "generate": {"model": "lab/a", "resolution": "20x10", "num_candidates": 5},
+        "annotate": {"annotators": ["detector", "shapes"]},
+        "score": {"scorers": ["composition"], "annotator": "shapes"},
+    }
+    names, config = ["generate", "annotate", "score"], load_config(None, sections)
+    check_judges(config, names, offline=True)
+    with pytest.raises(OfflineError, match="HF_HUB_OFFLINE is set"):
+        check_judges(config, names)
+    whole = expected(Workspace(built), names, sections, **{"score composition": {"resumed": 30}})
+    assert [(s.step, s.images, s.note, [m.name for m in s.models]) for s in whole.steps] == [
+        ("generate", 30, NOT_HERE, ["lab/a"]),
+        ("annotate detector", 30, NOT_HERE, [DETECTOR]),
+        ("annotate shapes", 30, "", []),
+        ("score composition", 0, "", []),
+    ]
+    assert (whole.download_bytes, whole.image_bytes) == (None, 30 * 20 * 10 * 3 * 0.7)
 
 
 @pytest.mark.usefixtures("stored")

@@ -151,8 +151,11 @@ def test_generation_on_two_devices_makes_the_same_candidates(
     assert both.read_table(both.candidates_dir).equals(alone.read_table(alone.candidates_dir))
     assert steps.generate(both, config, options).resumed == 24
     list_parts(both.candidates_dir)[0].unlink()
-    with pytest.raises(ConfigError, match="several devices work only with the engine `local`"):
-        steps.generate(both, two, RunOptions(part_size=3, progress=False, engine="ray"))
+    two = two.model_copy(update={"annotate": two.annotate.model_copy(update={"device": "cpu,cpu"})})
+    ray = RunOptions(part_size=3, progress=False, engine="ray")
+    for step in (steps.generate, steps.annotate):
+        with pytest.raises(ConfigError, match="several devices work only with the engine `local`"):
+            step(both, two, ray)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from invdpo.curate.engines import Stage
 from invdpo.curate.runner import Goal, RunOptions
 from invdpo.curate.storage.parts import list_parts, read_part
 from invdpo.curate.workspace import Workspace
-from invdpo.schemas import InvdpoError
+from invdpo.schemas import InvdpoError, PluginError
 from invdpo.schemas.tables import Record
 from tests.curate.goals import run_goals
 from tests.curate.test_runner import SCHEMA, Numbers
@@ -83,6 +83,16 @@ def test_an_error_in_an_actor_is_told_as_it_is(
     )
     with pytest.raises(InvdpoError, match="can't be read as a checkpoint of tensors"):
         steps.score(Workspace(root), config, RAY)
+
+
+def missing(name: str) -> Stage:
+    raise PluginError(f"Unknown scorer {name!r}.")
+
+
+def test_a_plug_in_that_an_actor_does_not_have_is_named(tmp_path: Path) -> None:
+    goal = Goal("sharp", "score sharp", tmp_path / "sink", {"sharp": {}})
+    with pytest.raises(InvdpoError, match=r"^ray: Unknown scorer .sharp"):
+        run_goals(missing, [Numbers(0)], [goal], RAY)
 
 
 @dataclass

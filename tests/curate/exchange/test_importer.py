@@ -220,8 +220,8 @@ def test_the_commands_count_and_tell(tmp_path: Path) -> None:
     words = ["curate", "import", str(source), "--from", "preference"]
     done = CliRunner().invoke(app, [*words, "-o", str(tmp_path / "ours"), "--license", "mit"])
     assert done.exit_code == 0, done.output
-    assert "1 pairs: 1 for train" in done.stdout
-    assert "1 rows left out: prompt missing (first: train.parquet row 1)" in done.stderr
+    assert "1 pair: 1 for train" in done.stdout
+    assert "1 row left out: prompt missing (first: train.parquet row 1)" in done.stderr
     assert "\nlicense: mit\n" in (tmp_path / "ours" / "README.md").read_text()
     out = str(tmp_path / "out")
     words = ["curate", "export", str(tmp_path / "ours"), "--to", "folders", "-o", out, "--json"]

@@ -23,8 +23,8 @@ def test_tables_that_disagree_tell_what_is_missing_where() -> None:
     with pytest.raises(DataError) as caught:
         check_scores(candidate_rows, scores)
     text = str(caught.value)
-    assert "scores of a lack 1 candidates (c0-0). Remake them: invdpo curate score" in text
-    assert "scores of b have 1 rows that are not candidates (zz)" in text
+    assert "scores of a lack 1 candidate (c0-0). Remake them: invdpo curate score" in text
+    assert "scores of b have 1 row of no candidate (zz)" in text
     check_scores(candidate_rows, {"b": random_tables(2)[2]["b"]})
 
 
@@ -37,12 +37,12 @@ def test_many_missing_are_not_all_named() -> None:
 def test_doubled_ids_are_named() -> None:
     _, candidate_rows, scores = random_tables(2)
     doubled = pa.concat_tables([scores["a"], scores["a"].slice(0, 1)])
-    with pytest.raises(DataError, match=r"scores of a: 1 rows repeat the candidate_id .*\(c0-0\)"):
+    with pytest.raises(DataError, match=r"scores of a: 1 row with the candidate_id .*\(c0-0\)"):
         check_scores(candidate_rows, {"a": doubled})
     ids = [f"{n:032x}" for n in (5, 6, 5)]
-    with pytest.raises(DataError, match=f"1 rows repeat the key .*{ids[0]}"):
+    with pytest.raises(DataError, match=f"1 row with the key .*{ids[0]}"):
         check_unique(pa.table({"key": ids}), "key", "table")
-    with pytest.raises(DataError, match="1 rows without key"):
+    with pytest.raises(DataError, match="1 row without key"):
         check_unique(pa.table({"key": [*ids, None]}), "key", "table")
 
 

@@ -237,9 +237,9 @@ def test_wrong_weights_are_all_told() -> None:
 
 def test_doubled_ids_are_refused() -> None:
     prompt_rows, candidate_rows, scores = random_tables(2)
-    with pytest.raises(DataError, match="repeat the candidate_id"):
+    with pytest.raises(DataError, match="rows with the candidate_id of another"):
         cut_pairs(prompt_rows, pa.concat_tables([candidate_rows, candidate_rows]), scores, config())
-    with pytest.raises(DataError, match="repeat the candidate_id"):
+    with pytest.raises(DataError, match="rows with the candidate_id of another"):
         cut_pairs(prompt_rows, candidate_rows, {"a": pa.concat_tables([scores["a"]] * 2)}, config())
 
 

@@ -96,7 +96,7 @@ def test_the_step_counts_resumes_and_plans_without_asking(tmp_path: Path) -> Non
         made = steps.make_prompts(Workspace(tmp_path / "work"), config, options)
         again = steps.make_prompts(Workspace(tmp_path / "work"), config, options)
     assert len(server.requests) == 2
-    counted = "1 answers from the cache, 1 questions, 100 tokens in, 10 tokens out"
+    counted = "1 answer from the cache, 1 question, 100 tokens in, 10 tokens out"
     assert counted in made.notes
     assert (made.made, again.made, again.resumed) == (2, 0, 2)
 

@@ -27,6 +27,12 @@ FLAGS = Path(__file__).with_name("flags.txt").read_text(encoding="utf-8").splitl
             "Did you mean --annotate-batch-size or --generate-batch-size or --score-batch-size?",
         ),
         ("train data --learning-rat 1", "--learning-rate"),
+        (
+            "train data --num_train_epochs 3",
+            "Did you mean --max-steps? The length of a training is given in steps: EPOCHS x "
+            "training pairs / (batch size x gradient accumulation steps x processes). --dry-run",
+        ),
+        ("improve work --epochs 3", "--max-steps? The length of a training is given in steps"),
     ],
 )
 def test_an_unknown_flag_is_answered_with_ours(words: str, hint: str) -> None:

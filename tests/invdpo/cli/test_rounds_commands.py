@@ -116,3 +116,8 @@ def test_report_makes_the_page_of_rounds(tmp_path: Path, monkeypatch: pytest.Mon
     data = json.loads(invdpo("report", tmp_path, "--output", other, "--json").stdout)
     assert (data["page"], data["best_round"]) == (str(other / "index.html"), 1)
     assert (other / "rounds.json").exists()
+    for option in (["--name", "a"], ["--compare"]):
+        refused = invdpo("report", tmp_path, *option)
+        assert refused.exit_code == 2
+        assert f"{option[0]}: a folder of rounds has no sets" in " ".join(refused.stderr.split())
+    assert invdpo("report", tmp_path, "--name", "a", "--compare").exit_code == 2

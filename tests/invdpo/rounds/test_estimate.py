@@ -117,6 +117,22 @@ def test_fresh_noise_full_weights_and_guidance(pipeline: Path, tmp_path: Path) -
     assert expected.bytes == int(90 * 3 * 16 * 16 * 0.7) + 2 * PARAMETERS * weights
 
 
+def test_the_sizes_of_images_are_those_given(
+    pipeline: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images of 32 x 24 and 16 x 24 pixels on the average 576; a call takes as long as its pixels.
+
+    Trained at 32 x 32 pixels, which are 8 x 8 of a latent, a quarter of a side.
+    """
+    monkeypatch.setattr(
+        timing, "time_calls", lambda *a: (16.0 * a[2].shape[-1] * a[2].shape[-2], 0.0, None)
+    )
+    given = {"generate": {"resolution": "32x24,16x24"}, "train": {"resolution": 32}}
+    expected = estimate(tmp_path, configured(pipeline, **given))
+    assert expected.bytes == int(90 * 3 * 576 * 0.7 + 40 * 4 * (4 * 8 * 8) * 4)
+    assert expected.seconds == pytest.approx(90 * 2 * 576 + 40 * 9 * 32 * 32)
+
+
 @pytest.mark.usefixtures("half_a_second")
 def test_what_is_done_is_not_counted_again(pipeline: Path, tmp_path: Path) -> None:
     """The base model is judged already: 2 models are left to be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from invdpo.curate.report import rounds
 from invdpo.rounds.page import read_improvement, write_report
 from invdpo.rounds.record import Record
-from invdpo.schemas import WorkspaceError
-from tests.invdpo.rounds.recorded import CONFIG, ODD, draw, improvement, stored
+from invdpo.rounds.round_plan import RoundPlan
+from invdpo.rounds.run import _keep
+from invdpo.schemas import DataError, WorkspaceError
+from tests.invdpo.rounds.recorded import CONFIG, ODD, draw, improvement, results, stored
 from tests.workspaces import png
 
 
@@ -26,6 +29,23 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patches.setattr(rounds, "draw_curve", lambda *_: (png(1), png(2)))
         assert write_report(improvement(root)) == root / "report" / "index.html"
     return root
+
+
+def test_a_model_without_the_main_figure_is_named_with_the_reasons(tmp_path: Path) -> None:
+    draw(tmp_path)
+    base = results()[0]
+    bare = replace(base, judgement={**base.judgement, "figures": {}})
+    said = (
+        r"base/scores/composition: composition_all_right, by which rounds are compared, has no "
+        r"value for the base model: it was found for none of 8 validation images "
+        r"\(1 x one single colour\)\. Choose scorers and annotators"
+    )
+    with pytest.raises(DataError, match=said):
+        _keep(RoundPlan(tmp_path, CONFIG), Record({}), bare)
+    assert not (tmp_path / "rounds.json").exists()
+    Record({}, (base, replace(bare, number=1))).write(tmp_path)
+    with pytest.raises(DataError, match=r"the model of round 1.*See .*round-001/tuned/curves"):
+        read_improvement(tmp_path, CONFIG)
 
 
 @pytest.fixture

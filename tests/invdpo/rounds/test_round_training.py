@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -50,9 +51,19 @@ def test_pairs_of_earlier_rounds_are_joined_once(
     ],
 )
 def test_what_the_second_round_begins_with(
-    tmp_path: Path, tuning: str, reference: str, model: str, starts: bool, tied: str | None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tuning: str,
+    reference: str,
+    model: str,
+    starts: bool,
+    tied: str | None,
 ) -> None:
+    """In full, although the folder of the rounds is named from here."""
     chosen = plan(tmp_path, train={"tuning": tuning}, improve={"reference": reference})
+    (tmp_path / "round-001" / "tuned").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path.parent)
+    chosen = replace(chosen, root=Path(tmp_path.name))
     second, earlier = training_config(chosen, 2), str(tmp_path / "round-001" / "tuned")
     assert second.model == (earlier if model.endswith("tuned") else model)
     assert second.start_from == (earlier if starts else None)

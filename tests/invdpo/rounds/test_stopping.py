@@ -37,6 +37,7 @@ def test_the_best_round_is_the_highest_and_the_earlier_of_equals() -> None:
 
 def test_differences_are_paired_by_prompt() -> None:
     gain = difference(_result(0, 40), _result(1, 45), "composition_all_right")
+    assert gain is not None
     assert gain.value == pytest.approx(0.05)
     half = 1.959964 * (0.05 * 0.95 * 100 / 99 / 100) ** 0.5
     assert gain.low == pytest.approx(0.05 - half, abs=1e-6)
@@ -53,8 +54,10 @@ def test_patience_counts_rounds_that_are_not_beyond_the_interval() -> None:
 
 def test_small_gains_count_once_they_add_up() -> None:
     slow = [_result(n, 40 + 3 * n) for n in range(6)]
-    assert difference(slow[0], slow[1], "composition_all_right").low < 0
-    assert difference(slow[0], slow[2], "composition_all_right").low > 0
+    small, both = (difference(slow[0], slow[n], "composition_all_right") for n in (1, 2))
+    assert small is not None
+    assert both is not None
+    assert small.low < 0 < both.low
     assert not reason_to_stop(slow, _config(patience=2))
 
 
@@ -66,6 +69,14 @@ def test_a_falling_held_out_scorer_and_falling_diversity_stop() -> None:
     assert same == "Images of one prompt differ by only 75% of the base model's difference."
     assert not reason_to_stop([base, _result(1, 60, diversity=0.35)], _config())
     assert not reason_to_stop([base, _result(1, 60, diversity=None)], _config())
+
+
+def test_without_a_prompt_that_both_have_nothing_is_compared() -> None:
+    base, last = _result(0, 40), _result(1, 60)
+    last.judgement["figures"]["clip"].clear()
+    assert not reason_to_stop([base, last], _config())
+    last.judgement["figures"]["composition_all_right"] = {"another": 1.0}
+    assert reason_to_stop([base, last], _config(patience=1)).startswith("1 round in a row did not")
 
 
 def test_without_facts_the_scorer_that_weighs_most_decides() -> None:

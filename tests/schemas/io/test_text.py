@@ -8,6 +8,7 @@ import pytest
 
 from invdpo.schemas.io.text import (
     MAX_QUOTED,
+    count_noun,
     describe_error,
     format_bytes,
     format_counts,
@@ -63,6 +64,13 @@ def test_an_error_is_one_line_without_secrets() -> None:
 )
 def test_no_text_commands_a_terminal(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_one_is_singular() -> None:
+    counted = [count_noun(n, "row") for n in (0, 1, 1250)]
+    assert counted == ["0 rows", "1 row", "1,250 rows"]
+    assert [count_noun(n, "entry") for n in (1, 2)] == ["1 entry", "2 entries"]
+    assert format_counts({"questions": 1, "tokens in": 2, "cost": 0}) == "1 question, 2 tokens in"
 
 
 def test_what_an_error_quotes_is_short_and_made_at_once() -> None:

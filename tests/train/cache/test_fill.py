@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from invdpo.train.data.buckets import fit
 from invdpo.train.data.pairs import Walk
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import ModelAdapter, load_adapter
+from invdpo.train.models.stable_diffusion import StableDiffusion
 from invdpo.train.splits import read_splits
 from tests.train.tiny import SIZE, pairs_of, png, row, write_pairs
 
@@ -84,6 +86,26 @@ def same(first: Cache, second: Cache, pairs: list[Pair]) -> bool:
     ours, theirs = (walks(cache).get("x", rows) for cache in (first, second))
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
     return walks(first).missing(rows) == []
+
+
+def test_no_encoder_is_there_while_trajectories_are_walked(
+    config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they stay, the same comes out."""
+    predict, there = StableDiffusion.predict, list[set[str]]()
+
+    def watched(self: StableDiffusion, *given: Any) -> torch.Tensor:
+        there.append({"vae", "text_encoder"} & self.__dict__.keys())
+        return predict(self, *given)
+
+    monkeypatch.setattr(StableDiffusion, "predict", watched)
+    freed = fill(config, tmp_path / "freed", dataset)
+    assert there
+    assert not set.union(*there)
+    monkeypatch.setattr(StableDiffusion, "drop_encoders", lambda _: None)
+    kept = fill(config, tmp_path / "kept", dataset)
+    assert there[-1] == {"vae", "text_encoder"}
+    assert same(freed, kept, pairs_of(dataset))
 
 
 def test_killed_processes_leave_what_they_finished(

@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.interrupts import Interrupted
-from invdpo.train import TrainResult, train
+from invdpo.train import train
 from tests.processes import run_processes
 from tests.train.test_distributed import lines, weights
 from tests.train.worker import main
@@ -28,21 +28,6 @@ CASES: dict[str, dict[str, Any]] = {
 }
 MEASURED = {"seconds": 0, "pairs_per_second": 0, "peak_rss_gb": 0}
 """What no two runs have the same."""
-
-
-@pytest.fixture
-def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> Any:
-    def go(name: str, restart: bool = False, **changes: Any) -> TrainResult:
-        return train(
-            dataset,
-            tmp_path / name,
-            config.model_copy(update=changes),
-            cache_dir=cache_dir,
-            progress=False,
-            restart=restart,
-        )
-
-    return go
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -53,7 +53,7 @@ def test_one_more_stops_and_names_the_first(tmp_path: Path) -> None:
 
 
 def test_none_allowed_stops_at_the_first(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"in 1 rows, at most 0 allowed .*parquet row 3\."):
+    with pytest.raises(DataError, match=r"in 1 row, at most 0 allowed .*parquet row 3\."):
         spoilt(tmp_path, 5, {3, 4}).pairs("train", max_unreadable=0)
 
 

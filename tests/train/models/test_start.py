@@ -125,7 +125,7 @@ def test_weights_to_start_from_that_are_gone_or_of_another_kind(tmp_path: Path) 
         load_denoiser(layer, tmp_path, "unet")
     (tmp_path / "unet").mkdir()
     save_file({"weight": torch.ones(1, 2)}, tmp_path / "unet" / "model.safetensors")
-    with pytest.raises(ConfigError, match="is a model of another kind: 1 tensors"):
+    with pytest.raises(ConfigError, match="is a model of another kind: 1 tensor"):
         load_denoiser(layer, tmp_path, "unet")
     config = TrainConfig(model="m", start_from=str(tmp_path / "gone"))
     with pytest.raises(ModelError, match=r"start_from: .*gone.*: No such file"):
