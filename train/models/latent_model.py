@@ -73,6 +73,11 @@ class LatentModel(ABC):
         return False
 
     @property
+    def distilled_unguided(self) -> bool:
+        """Whether it was distilled to need no guidance, and takes none."""
+        return False
+
+    @property
     def side(self) -> int:
         """Side in pixels of the square it was made for."""
         return int(self.denoiser_config["sample_size"] * self._factor)

@@ -32,6 +32,11 @@ class Flux(FlowModel):
         return bool(self.denoiser_config.get("guidance_embeds"))
 
     @property
+    def distilled_unguided(self) -> bool:
+        """Schnell."""
+        return not self.embeds_guidance
+
+    @property
     def _channels(self) -> int:
         return int(self.denoiser_config["in_channels"]) // 4
 
