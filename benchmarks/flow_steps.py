@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from kept import counted
 from released import spread
 from report import stamp, table
 
@@ -33,6 +32,7 @@ from invdpo.schemas.config.section import EMBEDDED_FLOW, EMBEDDED_FLOW_TEXT
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train import train
 from invdpo.train.batches import Batch
+from invdpo.train.diagnostics.kept import counted
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.gradient import accumulate
 from invdpo.train.models import load_adapter

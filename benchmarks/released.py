@@ -22,8 +22,9 @@ from typing import Any
 
 import torch
 from baseline import World, difference, ours, released, some, trajectories
-from kept import counted
 from report import stamp, table
+
+from invdpo.train.diagnostics.kept import counted
 
 Figures = dict[str, float]
 Step = Callable[[World], object]

@@ -14,6 +14,7 @@ from invdpo.train.data import DataSet, Pair, Pairs, open_dataset
 from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
 from invdpo.train.data.dataset import FocusBoxes
 from invdpo.train.models import ModelAdapter
+from invdpo.train.models.latent_model import LatentModel
 from invdpo.train.models.start import drawing_revision
 
 PIXELS_PER_CALL = 128 * 64 * 64
@@ -119,6 +120,13 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
     if not config.unet_batch_size:
         side = config.resolution or adapter.side
         changes["unet_batch_size"] = max(1, PIXELS_PER_CALL // side**2)
+    if isinstance(adapter, LatentModel) and adapter.distilled_unguided:
+        changes["picture_guidance_scale"] = 1.0
+        if config.inversion_guidance_scale != 1:
+            raise ConfigError(
+                f"inversion_guidance_scale: found {config.inversion_guidance_scale:g}, but "
+                f"{config.model} was distilled without guidance; allowed: 1."
+            )
     if config.lora_format == "kohya" and adapter.component != "unet":
         raise ConfigError(
             "lora_format: found kohya, which has names only for the layers of a UNet; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,16 +22,14 @@ from invdpo.console.output import table
 from invdpo.curate.storage.pair_sets import workspace_of
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
-from invdpo.schemas.io.text import count_noun, format_bytes, format_seconds
+from invdpo.schemas.io.text import count_noun
 from invdpo.trained import evaluation_command
 from invdpo.training import train_with_card, with_model_path
 from invdpo.unnamed_model import require_model
 
 if TYPE_CHECKING:
     from invdpo.train import TrainResult
-    from invdpo.train.diagnostics.estimate import Estimate
     from invdpo.train.diagnostics.inversion_check import InversionCheck
-    from invdpo.train.diagnostics.timing import Measured
 
 
 TrainingData = Annotated[
@@ -45,6 +44,14 @@ CacheDir = Annotated[
     optional(
         metavar="FOLDER",
         help_text="Trajectory cache, which several runs may share; beside the output if not given.",
+    ),
+]
+Tflops = Annotated[
+    float | None,
+    optional(
+        metavar="NUMBER",
+        help_text="With --dry-run: count work and memory from the configurations, without weights, "
+        "and derive hours from this sustained matrix rate in TFLOP/s.",
     ),
 ]
 CheckInversion = Annotated[
@@ -81,6 +88,7 @@ def train(
     output: Weights = None,
     cache_dir: CacheDir = None,
     dry_run: DryRun = False,
+    tflops: Tflops = None,
     check_inversion: CheckInversion = False,
     check_images: CheckImages = 8,
     restart: Restart = False,
@@ -91,6 +99,10 @@ def train(
     """Tune a model on pairs with Inversion-DPO or a baseline."""
     if private and not push_to_hub:
         raise typer.BadParameter("only with --push-to-hub.", param_hint="--private")
+    if tflops is not None and not dry_run:
+        raise typer.BadParameter("only with --dry-run.", param_hint="--tflops")
+    if tflops is not None and not 0 < tflops < math.inf:
+        raise typer.BadParameter(f"found {tflops}; expected above 0.", param_hint="--tflops")
     if output is None and not (dry_run or check_inversion):
         text = "not given. Name a folder for the weights."
         raise typer.BadParameter(text, param_hint="--output")
@@ -109,7 +121,7 @@ def train(
     if push_to_hub and is_main_process():
         _check_push(job, dataset, output, config, push_to_hub, private)
     if dry_run:
-        _estimate(job, dataset, output, with_model_path(config), cache_dir)
+        _estimate(job, dataset, output, with_model_path(config), cache_dir, tflops)
         return
     from invdpo.train.run import lock_output
 
@@ -157,12 +169,20 @@ def _check_inversion(job: Job, dataset: str, config: TrainConfig, images: int) -
 
 
 def _estimate(
-    job: Job, dataset: str, output: Path, config: TrainConfig, cache_dir: Path | None
+    job: Job,
+    dataset: str,
+    output: Path,
+    config: TrainConfig,
+    cache_dir: Path | None,
+    tflops: float | None,
 ) -> None:
     from invdpo.curate.scene_graphs.focus import focus_boxes
     from invdpo.train.diagnostics.estimate import estimate
+    from invdpo.train.diagnostics.estimate_text import estimate_text
 
-    result = estimate(dataset, output, config, cache_dir=cache_dir, focus_boxes=focus_boxes)
+    result = estimate(
+        dataset, output, config, cache_dir=cache_dir, focus_boxes=focus_boxes, tflops=tflops
+    )
     job.out.result(result.to_dict(), estimate_text(result))
     job.out.note("Nothing was written.")
 
@@ -225,40 +245,6 @@ def _lines(rows: list[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<16} {value}" for name, value in rows)
 
 
-def estimate_text(estimate: Estimate) -> str:
-    """The results of a dry run, one per line."""
-    missing = estimate.lacking
-    skipped = ", ".join(f"{count:,} x {reason}" for reason, count in estimate.skipped.items())
-    rows = [
-        ("pairs", f"{estimate.pairs:,} to train on, {estimate.validation_pairs:,} for validation"),
-        ("skipped", skipped or "none (images are not decoded yet)"),
-        (
-            "to read",
-            f"{count_noun(estimate.images, 'image')}, {count_noun(estimate.prompts, 'prompt')}",
-        ),
-        ("cache", f"{estimate.cache}: holds {format_bytes(estimate.cached_bytes)}"),
-        (
-            "to be cached",
-            f"{format_bytes(missing.bytes)}: {count_noun(missing.trajectories, 'trajectory')}, "
-            f"{count_noun(missing.images, 'image')}, {count_noun(missing.prompts, 'prompt')}",
-        ),
-        ("free on disk", format_bytes(estimate.free_bytes)),
-        (
-            "UNet forwards",
-            f"{estimate.cache_forwards:,} to fill the cache, {estimate.train_forwards:,} "
-            f"to train, {estimate.validation_forwards:,} to validate",
-        ),
-    ]
-    cache_seconds, train_seconds = estimate.cache_seconds, estimate.train_seconds
-    if estimate.measured and cache_seconds is not None and train_seconds is not None:
-        time = (
-            f"about {format_seconds(cache_seconds)} to fill the cache, "
-            f"{format_seconds(train_seconds)} to train, measured by a few calls on this machine"
-        )
-        rows += [("time", time), ("memory", _memory(estimate.measured))]
-    return _lines(rows)
-
-
 def check_text(check: InversionCheck) -> str:
     """The grids side by side, and the advice."""
     header = ("steps", "latent error", "PSNR dB", "seconds per image")
@@ -267,12 +253,3 @@ def check_text(check: InversionCheck) -> str:
         f"{count_noun(check.images, 'image')}, guidance {check.guidance:g}, N = {check.configured}"
     )
     return f"{table(header, rows)}\n\n{setting}\n{check.advice}"
-
-
-def _memory(measured: Measured) -> str:
-    parts = (measured.weights_bytes, measured.moving_bytes, measured.graph_bytes)
-    weights, moving, graph = map(format_bytes, parts)
-    return (
-        f"{format_bytes(sum(parts))}: UNet {weights}, gradients and optimiser {moving}, "
-        f"graph of {measured.samples} samples {graph}"
-    )

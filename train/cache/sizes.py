@@ -44,14 +44,20 @@ class Lacking:
     trajectories: int
     """(image, prompt) to be inverted."""
     bytes: int
+    prompt_bytes: int
+    """Those of prompts among them."""
 
 
 def lacking(
-    cache: Cache, adapter: ModelAdapter, config: TrainConfig, splits: dict[str, list[Pair]]
+    cache: Cache,
+    adapter: ModelAdapter,
+    config: TrainConfig,
+    splits: dict[str, list[Pair]],
+    encoded: Conditioning | None = None,
 ) -> Lacking:
     """What filling the cache would add if all shards are sound and all images readable.
 
-    When prompts are missing, one is encoded to learn their size.
+    When prompts are missing, one is encoded to learn their size, unless `encoded` has the shapes.
     """
     pairs = [pair for split in splits.values() for pair in split]
     shapes = {i: adapter.latent_shape(pair.bucket) for pair in pairs for i in pair.pictures}
@@ -59,7 +65,9 @@ def lacking(
     texts = {content_id(prompt): prompt for prompt in {None, *(pair.prompt for pair in pairs)}}
     prompts = cache.prompts.lacks(texts)
     images = cache.latents.lacks(shapes)
-    size = _prompt_bytes([texts[i] for i in prompts], adapter) if prompts else 0
+    if prompts and encoded is None:
+        encoded = _middle_prompt([texts[i] for i in prompts], adapter)
+    size = text = _bytes(len(prompts), PROMPTS, encoded) if prompts and encoded else 0
     item = getattr(torch, config.cache_dtype).itemsize
     for shape, count in Counter(shapes[i] for i in images).items():
         conditioning = adapter.size_conditioning([framing((1, 1), (1, 1))])
@@ -79,7 +87,7 @@ def lacking(
             point = latent * math.prod(shape) + position * math.prod(shape[1:]) + extra
             row = cache.kept * point
             size += _total(count, row, trajectories_per_call(config, cache.kept, shape), tensors)
-    return Lacking(len(prompts), len(images), len(missing), size)
+    return Lacking(len(prompts), len(images), len(missing), size, text)
 
 
 def ensure_space(need: Lacking, cache: Cache, output: Path, written: int) -> None:
@@ -125,11 +133,10 @@ def trajectories_per_call(config: TrainConfig, kept: int, shape: Shape) -> int:
     return max(1, min(config.unet_batch_size // halves, fitting))
 
 
-def _prompt_bytes(prompts: list[str | None], adapter: ModelAdapter) -> int:
-    """Bytes of the conditioning; where it is as long as a prompt, of those of middle length."""
+def _middle_prompt(prompts: list[str | None], adapter: ModelAdapter) -> Conditioning:
+    """One row of conditioning; where it is as long as a prompt, that of one of middle length."""
     prompts.sort(key=lambda prompt: len(prompt or ""))
-    sample = adapter.encode_prompts([prompts[len(prompts) // 2] if adapter.lengths_vary else None])
-    return _bytes(len(prompts), PROMPTS, sample)
+    return adapter.encode_prompts([prompts[len(prompts) // 2] if adapter.lengths_vary else None])
 
 
 def _bytes(rows: int, at_once: int, sample: Conditioning, latent: int = 0) -> int:

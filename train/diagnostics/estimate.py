@@ -11,21 +11,36 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.schemas.io.files import free_bytes
+from invdpo.schemas.io.model_folder import find_folder
 from invdpo.train.batches import BatchSampler
 from invdpo.train.cache.sizes import Lacking, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pairs
 from invdpo.train.data.dataset import FocusBoxes
+from invdpo.train.diagnostics.counting import META
+from invdpo.train.diagnostics.requirements import (
+    Requirements,
+    require,
+    without_weights,
+)
 from invdpo.train.diagnostics.timing import Measured, measure
 from invdpo.train.distributed import pick_device
 from invdpo.train.inversion import calls
 from invdpo.train.metrics import VALIDATION_POINTS
-from invdpo.train.models import load_adapter
+from invdpo.train.models import ModelAdapter, load_adapter
+from invdpo.train.models.latent_model import LatentModel
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
 MEASURED = 4
 """Pairs whose images are encoded to learn how long that takes."""
+
+HINT = (
+    "\nA dry run needs no weights: give a folder with model_index.json, scheduler_config.json of "
+    "the scheduler and config.json of each other component."
+)
+"""For a model on the Hub that can't be had."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +65,19 @@ class Estimate:
     """UNet sample-forwards of training steps, most of them with a backward."""
     validation_forwards: int
     measured: Measured | None
-    """None when the first pairs' images can't be read."""
+    """None when calls were counted, or the first pairs' images can't be read."""
+    required: Requirements | None
+    """Counted where weights are missing or a rate is given; None when calls were measured."""
+    without_weights: list[str]
+    """The components that have configurations alone."""
+    cache_flops: float | None
+    train_flops: float | None
+    """Of both phases, where they were counted; checkpointing included."""
+    tflops: float | None
+    """The rate that seconds are derived from, in TFLOP/s."""
     cache_seconds: float | None
     train_seconds: float | None
-    """Validation included; on one process of this machine."""
+    """Validation included; on one process of this machine, or at the given rate."""
 
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
@@ -67,24 +91,36 @@ def estimate(
     *,
     cache_dir: Path | None = None,
     focus_boxes: FocusBoxes | None = None,
+    tflops: float | None = None,
 ) -> Estimate:
     """The work that `train` with these arguments would do, by the same code.
 
-    Times come from a few real calls. Nothing is written but a temporary folder.
+    Times come from a few real calls. Where a component has no weights, or `tflops` is given, the
+    rate in TFLOP/s of another machine, work and memory are counted from the configurations, and
+    times follow from that rate. Nothing is written but a temporary folder.
     Raises as `train` does before it starts.
     """
-    adapter = load_adapter(config, pick_device(config.device))
+    adapter = _load(config, tflops)
     config = resolve_config(config, adapter)
     data = open_data(dataset, config, focus_boxes)
     splits = read_splits(data, adapter, config)
     pairs = {name: split.pairs for name, split in splits.items()}
     cache = open_cache(cache_dir or output.parent / "trajectories", adapter, config)
-    need = lacking(cache, adapter, config, pairs)
     sampler = BatchSampler(cache, config)
     samples = min(config.unet_batch_size, config.batch_size * sampler.samples_per_pair)
-    measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
+    missing, required, measured = without_weights(adapter), None, None
+    if isinstance(adapter, LatentModel) and (missing or tflops):
+        required = require(adapter, config, pairs["train"], samples)
+        need = lacking(cache, adapter, config, pairs, adapter.prompt_shapes(required.tokens))
+    else:
+        need = lacking(cache, adapter, config, pairs)
+        measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
     forwards = _forwards(cache, config, sampler, need, len(pairs["validation"]))
-    seconds = _seconds(measured, need, forwards, sampler.live_reference)
+    costs = _costs(measured, required, need, config.gradient_checkpointing)
+    spent = _spent(costs, forwards, sampler.live_reference) if costs else (None, None)
+    rate = 1.0 if measured else tflops and tflops * 1e12
+    cache_time, train_time = (cost and rate and round(cost / rate, 3) for cost in spent)
+    cache_flops, train_flops = (cost if required else None for cost in spent)
     return Estimate(
         **_counts(splits),
         cache=str(cache.root),
@@ -95,9 +131,26 @@ def estimate(
         train_forwards=forwards[1],
         validation_forwards=forwards[2],
         measured=measured,
-        cache_seconds=seconds and round(seconds[0], 3),
-        train_seconds=seconds and round(seconds[1], 3),
+        required=required,
+        without_weights=missing,
+        cache_flops=cache_flops,
+        train_flops=train_flops,
+        tflops=tflops,
+        cache_seconds=cache_time,
+        train_seconds=train_time,
     )
+
+
+def _load(config: TrainConfig, tflops: float | None) -> ModelAdapter:
+    """The model; of one on the Hub the configurations alone where no weights are asked for."""
+    device = META if tflops else pick_device(config.device)
+    try:
+        adapter = load_adapter(config, device, weights=tflops is None)
+    except ModelError as error:
+        raise ModelError(f"{error}{HINT if find_folder(config.model) is None else ''}") from None
+    if tflops and not isinstance(adapter, LatentModel):
+        raise ConfigError("--tflops: models of a plug-in's family can't be counted. Leave it out.")
+    return adapter
 
 
 def _counts(splits: dict[str, Pairs]) -> dict[str, Any]:
@@ -135,14 +188,29 @@ def forwards_per_trajectory(cache: Cache, config: TrainConfig) -> int:
     return halves * calls(cache.steps, config.inversion_corrections) + fresh
 
 
-def _seconds(
-    measured: Measured | None, need: Lacking, forwards: tuple[int, int, int], live: bool
-) -> tuple[float, float] | None:
-    if measured is None:
-        return None
+def _costs(
+    measured: Measured | None, required: Requirements | None, need: Lacking, checkpointing: bool
+) -> tuple[float, float, float] | None:
+    """Of all encodings, of a sample without a graph and of one with a backward.
+
+    In seconds where they were measured, else in FLOPs; None where neither is known.
+    """
+    if measured:
+        encoding = need.images * measured.encode_seconds
+        return encoding, measured.forward_seconds, measured.step_seconds
+    if required:
+        encoding = need.images * required.image_flops + need.prompts * required.prompt_flops
+        again = required.forward_flops if checkpointing else 0
+        return encoding, required.forward_flops, required.step_flops + again
+    return None
+
+
+def _spent(
+    costs: tuple[float, float, float], forwards: tuple[int, int, int], live: bool
+) -> tuple[float, float]:
+    """On both phases, in the unit of the costs."""
+    encoding, forward, step = costs
     inversion, train, validation = forwards
     with_backward = train // 2 if live else train
     without = train - with_backward + validation
-    encoding = need.images * measured.encode_seconds
-    steps = with_backward * measured.step_seconds + without * measured.forward_seconds
-    return encoding + inversion * measured.forward_seconds, steps
+    return encoding + inversion * forward, with_backward * step + without * forward

@@ -27,6 +27,7 @@ from invdpo.train.data import Pair
 from invdpo.train.distributed import pick_device
 from invdpo.train.inversion import invert, regenerate
 from invdpo.train.models import load_adapter
+from invdpo.train.objective import OBJECTIVES
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
 GOOD_PSNR = 30.0
@@ -73,8 +74,9 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
     Raises as `train` does; `DataError` when no image can be read.
     """
     adapter = load_adapter(config, pick_device(config.device))
-    # the path of an image has nothing to do with the boxes on it
-    config = resolve_config(config, adapter).model_copy(update={"box_weight": 1.0})
+    # the path of an image has nothing to do with what its pair or a region of it counts
+    weights = {"box_weight": 1.0, "margin_weights": False}
+    config = resolve_config(config, adapter).model_copy(update=weights)
     steps = config.num_inversion_steps
     adapter.process.key(steps)  # raises where the model allows no such grid
     data = open_data(dataset, config)
@@ -90,7 +92,8 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
         sizes = sorted({max(1, steps // 2), steps, min(2 * steps, adapter.process.most_steps)})
         rows = tuple(_quality(builder, pairs, n) for n in sizes)
     scale = config.inversion_guidance_scale
-    return InversionCheck(len(pairs), scale, steps, rows, advice(rows, steps, scale))
+    text = advice(rows, steps, scale) + without_inversion(config)
+    return InversionCheck(len(pairs), scale, steps, rows, text)
 
 
 def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
@@ -110,6 +113,13 @@ def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
     enough = "and is fine enough" if level[finest] >= GOOD_PSNR else "which is still coarse"
     better = f"num_inversion_steps {finest} reaches {level[finest]:.1f}, {enough}"
     return f"N = {steps} is coarse ({now:.1f} dB, {GOOD_PSNR:.0f} or more is good): {better}."
+
+
+def without_inversion(config: TrainConfig) -> str:
+    """A further sentence where the training itself would invert nothing; else empty."""
+    if not OBJECTIVES[config.objective].inverts:
+        return f" But a training with objective {config.objective} inverts nothing."
+    return " But a training with noise `fresh` inverts nothing." if config.noise == "fresh" else ""
 
 
 def _quality(builder: CacheBuilder, pairs: list[Pair], steps: int) -> GridQuality:

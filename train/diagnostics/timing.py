@@ -18,6 +18,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import open_cache
 from invdpo.train.data import DataSet, Pair
+from invdpo.train.diagnostics.kept import counted
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import Conditioning, ModelAdapter
 from invdpo.train.models.finetuning import Tuning, start_tuning
@@ -64,7 +65,8 @@ def measure(
             conditioning = builder.reference(pictures, prompts).conditioning
     adapter.drop_encoders()
     forward, backward, tuning = time_calls(adapter, config, latent, conditioning)
-    steps = _middle(adapter, latent)
+    with counted(tuning.denoiser.parameters()) as kept:
+        _step(adapter, tuning, latent, middle_timestep(adapter, latent), conditioning)
     return Measured(
         samples,
         encode_seconds=encode,
@@ -72,9 +74,7 @@ def measure(
         step_seconds=backward,
         weights_bytes=sum(p.nbytes for p in adapter.denoiser.parameters()),
         moving_bytes=3 * sum(p.nbytes for p in tuning.parameters),
-        graph_bytes=_graph_bytes(
-            lambda: _step(adapter, tuning, latent, steps, conditioning), tuning.denoiser
-        ),
+        graph_bytes=kept.peak,
     )
 
 
@@ -85,14 +85,15 @@ def time_calls(
 
     latent (M, C, H, W); afterwards the adapter's UNet is prepared for training.
     """
-    steps, device, samples = _middle(adapter, latent), adapter.device, len(latent)
+    steps, device, samples = middle_timestep(adapter, latent), adapter.device, len(latent)
     forward = _timed(lambda: _forward(adapter, latent, steps, conditioning), device)
     tuning = start_tuning(adapter, config, ProcessGroup(device), keep_reference=False)
     backward = _timed(lambda: _step(adapter, tuning, latent, steps, conditioning), device)
     return forward / samples, backward / samples, tuning
 
 
-def _middle(adapter: ModelAdapter, latent: Tensor) -> Tensor:
+def middle_timestep(adapter: ModelAdapter, latent: Tensor) -> Tensor:
+    """(M,) what the network is called with half-way through the levels of training."""
     timesteps = adapter.process.training_levels(latent.shape[1:]).timesteps
     return timesteps[len(timesteps) // 2].to(adapter.device).repeat(len(latent))
 
@@ -119,19 +120,3 @@ def _timed(call: Callable[[], None], device: torch.device) -> float:
             torch.cuda.synchronize(device)
         seconds = time.perf_counter() - began
     return seconds
-
-
-def _graph_bytes(call: Callable[[], None], network: torch.nn.Module) -> int:
-    """Bytes that autograd keeps for backward, without weights and views of them."""
-    weights = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        call()
-    return sum(kept.values())

@@ -14,7 +14,7 @@ from invdpo.schemas.errors import ModelError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.model_folder import DECISIVE
+from invdpo.schemas.io.model_folder import DECISIVE, PICKLES, model_errors, read_settings
 from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.io.weights import check_loaded
 
@@ -43,6 +43,19 @@ def load_component(
         raise ModelError(text) from error
     check_loaded(folder / name, info, module)
     return module.to(device).requires_grad_(False).eval()
+
+
+def empty_component(kind: Any, folder: Path) -> Any:
+    """A component without memory for its weights, from its configuration alone."""
+    with model_errors(folder), torch.device("meta"), quiet_libraries():
+        if config := getattr(kind, "config_class", None):  # transformers', unlike diffusers'
+            return kind(config.from_pretrained(folder))
+        return kind.from_config(read_settings(folder / "config.json"))
+
+
+def lacks_weights(folder: Path) -> bool:
+    """Whether a component has no weights of any kind."""
+    return not any(path.suffix in {".safetensors", *PICKLES} for path in folder.glob("*"))
 
 
 def weights_variant(folder: Path) -> str | None:

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.model_folder import model_errors, read_settings
+from invdpo.schemas.errors import ModelError
+from invdpo.schemas.io.model_folder import model_errors, read_index, read_settings
 from invdpo.train.data.buckets import Fitted, Framing, Size
 from invdpo.train.models.base import Conditioning
-from invdpo.train.models.components import hash_components, load_component
+from invdpo.train.models.components import empty_component, hash_components, load_component
 from invdpo.train.schedule import NoiseProcess
 
 
@@ -73,6 +73,11 @@ class LatentModel(ABC):
         return False
 
     @property
+    def distilled_unguided(self) -> bool:
+        """Whether it was distilled to need no guidance, and takes none."""
+        return False
+
+    @property
     def side(self) -> int:
         """Side in pixels of the square it was made for."""
         return int(self.denoiser_config["sample_size"] * self._factor)
@@ -104,9 +109,36 @@ class LatentModel(ABC):
 
     def empty_denoiser(self) -> Any:
         """The same without memory for its weights: names and shapes alone."""
-        where = self.folder / self.component
-        with model_errors(where), torch.device("meta"), quiet_libraries():
-            return self._diffusers(self.denoiser_class).from_config(self.denoiser_config)
+        return empty_component(self._diffusers(self.denoiser_class), self.folder / self.component)
+
+    def empty_encoders(self) -> dict[str, Any]:
+        """Autoencoder and text encoders likewise, by their names in the index."""
+        kinds = {name: self._text_class(name) for name in self.text_encoders}
+        kinds["vae"] = self._diffusers(self.vae_class)
+        return {name: empty_component(kind, self.folder / name) for name, kind in kinds.items()}
+
+    @property
+    def text_encoders(self) -> list[str]:
+        """Those that the index has: some models come without one of their family's."""
+        names = [name for name in self.encoders if not name.startswith("tokenizer")]
+        return [name for name in names if self._text_class(name)]
+
+    def _text_class(self, name: str) -> Any:
+        """Class of a tokenizer or text encoder; None where the index has none."""
+        import transformers
+
+        library, kind = read_index(self.folder).get(name) or (None, None)
+        if kind is not None and (library != "transformers" or not hasattr(transformers, kind)):
+            text = f"{self.folder}: {name} is a {kind}, which {library} doesn't have."
+            raise ModelError(text)
+        return kind and getattr(transformers, kind)
+
+    def prompt_shapes(self, tokens: int) -> Conditioning:
+        """What `encode_prompts` gives for one prompt, on the meta device but for masks.
+
+        Where texts vary in length, the prompt has so many tokens. Nothing is loaded.
+        """
+        raise NotImplementedError
 
     @cached_property
     def vae(self) -> Any:
@@ -175,8 +207,9 @@ class LatentModel(ABC):
         return getattr(self.vae.config, "shift_factor", None) or 0.0
 
     def _precision(self, dtype: torch.dtype) -> torch.autocast:
-        half = dtype != torch.float32
-        return torch.autocast(self.device.type, dtype if half else None, enabled=half)
+        half = dtype != torch.float32 and self.device.type != "meta"  # which has no such thing
+        kind = self.device.type if half else "cpu"
+        return torch.autocast(kind, dtype if half else None, enabled=half)
 
     def _load(self, kind: Any, name: str, dtype: torch.dtype) -> Any:
         return load_component(kind, self.folder, name, self.device, dtype)

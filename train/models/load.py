@@ -10,7 +10,13 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.entry_points import distribution_of
 from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.schemas.io.hub import hub_failure, hub_failures
-from invdpo.schemas.io.model_folder import check_settings, find_folder, model_errors, read_index
+from invdpo.schemas.io.model_folder import (
+    INDEX,
+    check_settings,
+    find_folder,
+    model_errors,
+    read_index,
+)
 from invdpo.train.models.base import FAMILIES, ModelAdapter
 from invdpo.train.models.flow.aura_flow import AuraFlow
 from invdpo.train.models.flow.base import FlowModel
@@ -33,14 +39,17 @@ for family in KNOWN:
     FAMILIES.register(family.pipeline)(family)
 
 
-def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
+def load_adapter(
+    config: TrainConfig, device: torch.device, *, weights: bool = True
+) -> ModelAdapter:
     """The adapter for `config.model`, a diffusers folder or Hub id; components load when used.
 
-    Frozen weights are kept in `config.dtype`; those that train are kept in float32.
+    Frozen weights are kept in `config.dtype`; those that train are kept in float32. Without
+    `weights` the configurations alone are downloaded.
     Raises `ModelError` for a folder without pipeline or without safetensors, and for a pipeline
     class without an adapter.
     """
-    folder = find_folder(config.model) or _download(config.model, config.revision)
+    folder = find_folder(config.model) or _download(config.model, config.revision, weights)
     name = str(read_index(folder).get("_class_name"))
     if config.family is None and name not in FAMILIES:
         known = ", ".join(FAMILIES.names())
@@ -49,10 +58,10 @@ def load_adapter(config: TrainConfig, device: torch.device) -> ModelAdapter:
             "curate` generates, annotates, scores and pairs images of any pipeline."
         )
     family = FAMILIES[config.family or name]
-    weights = "float32" if config.tuning == "full" else config.dtype
+    weights_dtype = "float32" if config.tuning == "full" else config.dtype
     check_settings(folder)
     with model_errors(folder):
-        adapter = family(folder, device, config.dtype, weights)
+        adapter = family(folder, device, config.dtype, weights_dtype)
     if config.embedded_guidance != 1 and not adapter.embeds_guidance:
         raise ConfigError(
             f"embedded_guidance: found {config.embedded_guidance:g}, but {config.model} was not "
@@ -80,10 +89,14 @@ def family_origin(adapter: ModelAdapter, config: TrainConfig) -> str | None:
     return f"{point.value} {distribution_of(point) or ''}".strip() if point else None
 
 
-def _download(model: str, revision: str | None) -> Path:
+def _download(model: str, revision: str | None, weights: bool) -> Path:
     from diffusers import DiffusionPipeline
+    from huggingface_hub import snapshot_download
 
     try:
+        if not weights:
+            patterns = [INDEX, "*/*config.json"]
+            return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
         return Path(DiffusionPipeline.download(model, revision=revision, use_safetensors=True))
     except hub_failures(ValueError) as error:
         raise ModelError(hub_failure(error, model, "model", revision)) from None

@@ -41,7 +41,7 @@ def _saved_bytes(adapter: ModelAdapter, config: TrainConfig) -> tuple[int, int]:
     denoiser = adapter.empty_denoiser()
     if config.tuning == "lora":
         check_targets(denoiser, config.lora_targets)
-        moving = list(_lora(denoiser, config))
+        moving = list(lora_tensors(denoiser, config))
         weights = _bytes(moving)
     else:
         moving = list(denoiser.parameters())
@@ -51,7 +51,7 @@ def _saved_bytes(adapter: ModelAdapter, config: TrainConfig) -> tuple[int, int]:
     return weights, copies * _bytes(moving) + state_bytes(config.optimizer, moving) + _names(moving)
 
 
-def _lora(denoiser: nn.Module, config: TrainConfig) -> Iterator[Tensor]:
+def lora_tensors(denoiser: nn.Module, config: TrainConfig) -> Iterator[Tensor]:
     """Both halves of each layer's LoRA, on no device."""
     for name, layer in denoiser.named_modules():
         if isinstance(layer, nn.Linear | nn.Conv2d) and is_target(name, config.lora_targets):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from invdpo.schemas.io.model_folder import model_errors, read_index
+from invdpo.schemas.io.model_folder import model_errors, read_index, read_settings
 from invdpo.train.data.buckets import Framing
 from invdpo.train.models.base import Conditioning
 from invdpo.train.models.latent_model import tokenize, too_long
@@ -70,6 +70,12 @@ class StableDiffusionXL(StableDiffusion):
             for value in encoded.values():
                 value[empty] = 0
         return encoded
+
+    def prompt_shapes(self, tokens: int) -> Conditioning:
+        """`encoder_hidden_states` (1, L, D) and `text_embeds` (1, E)."""
+        second = read_settings(self.folder / "text_encoder_2" / "config.json")
+        pooled = torch.empty(1, second["projection_dim"], device="meta")
+        return super().prompt_shapes(tokens) | {"text_embeds": pooled}
 
     def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
         """For each prompt whether one of the encoders truncates it; loads only the tokenizers."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from invdpo.schemas.errors import ModelError
-from invdpo.schemas.io.model_folder import model_errors
+from invdpo.schemas.io.model_folder import model_errors, read_settings
 from invdpo.train.models.base import Conditioning
 from invdpo.train.models.diffusion import Diffusion, alphas
 from invdpo.train.models.latent_model import LatentModel, tokenize, too_long
@@ -65,6 +65,13 @@ class StableDiffusion(LatentModel):
         with model_errors(self.folder / "text_encoder"), self._precision(self.dtype):
             hidden = self.text_encoder(tokens.input_ids, attention_mask=mask)[0]
         return {"encoder_hidden_states": hidden.float()}
+
+    def prompt_shapes(self, tokens: int) -> Conditioning:
+        """`encoder_hidden_states` (1, L, D): all prompts are of one length."""
+        encoder = read_settings(self.folder / "text_encoder" / "config.json")
+        tokens = encoder.get("max_position_embeddings", 77)
+        width = self.denoiser_config["cross_attention_dim"]
+        return {"encoder_hidden_states": torch.empty(1, tokens, width, device="meta")}
 
     def is_truncated(self, prompts: Sequence[str]) -> list[bool]:
         """For each prompt whether it is longer than the encoder takes; loads only the tokenizer."""

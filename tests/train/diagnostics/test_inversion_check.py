@@ -8,7 +8,13 @@ import torch
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, DataError
-from invdpo.train.diagnostics.inversion_check import GridQuality, advice, check_inversion, psnr
+from invdpo.train.diagnostics.inversion_check import (
+    GridQuality,
+    advice,
+    check_inversion,
+    psnr,
+    without_inversion,
+)
 from tests.train.tiny import png, row, write_pairs
 
 
@@ -62,6 +68,26 @@ def test_psnr_in_closed_form() -> None:
 def test_a_grid_the_model_lacks_is_refused(config: TrainConfig, dataset: Path) -> None:
     with pytest.raises(ConfigError, match="num_inversion_steps: found 1000"):
         check_inversion(dataset, config.model_copy(update={"num_inversion_steps": 1000}))
+
+
+def test_what_pairs_count_is_nothing_to_an_inversion(config: TrainConfig, dataset: Path) -> None:
+    """The dataset has no margins, which a training with `margin_weights` needs."""
+    options = {"margin_weights": True, "noise": "fresh", "num_inversion_steps": 1}
+    result = check_inversion(dataset, config.model_copy(update=options), images=1)
+    assert result.images == 1
+    assert result.advice.endswith("But a training with noise `fresh` inverts nothing.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, ""), ({"noise": "own"}, ""), ({"objective": "sft"}, "objective sft inverts nothing")],
+)
+def test_a_training_without_inversion_is_named(
+    config: TrainConfig, changes: dict[str, str], expected: str
+) -> None:
+    text = without_inversion(config.model_copy(update=changes))
+    assert expected in text
+    assert bool(expected) == bool(text)
 
 
 def test_no_readable_picture(config: TrainConfig, tmp_path: Path) -> None:

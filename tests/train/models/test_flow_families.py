@@ -23,8 +23,9 @@ from invdpo.train.data.buckets import fit
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.inversion import own_noise, regenerate
 from invdpo.train.models import ModelAdapter, load_adapter
+from invdpo.train.models.base import STATES
 from invdpo.train.models.finetuning import start_tuning
-from invdpo.train.models.flow.base import unpack
+from invdpo.train.models.flow.base import FlowModel, unpack
 from invdpo.train.models.latent_model import to_pixels
 from invdpo.train.models.reference import Reference
 from invdpo.train.schedule import Shape
@@ -186,6 +187,16 @@ def test_prompts_and_none_of_them_are_encoded_in_any_order(folder: Path, case: C
         for row, alone in zip(value, (one[name][0] for one in single), strict=True):
             torch.testing.assert_close(row[: len(alone)], alone, atol=1e-5, rtol=1e-5)
             assert not adapter.lengths_vary or not row[len(alone) :].any()
+
+
+def test_shapes_of_a_prompt_follow_from_the_configuration(folder: Path, case: Case) -> None:
+    adapter = load_adapter(config_of(folder, case), CPU)
+    assert isinstance(adapter, FlowModel)
+    encoded = adapter.encode_prompts([PROMPTS[0]])
+    shapes = adapter.prompt_shapes(encoded[STATES].shape[1])
+    assert {name: (value.shape, value.dtype) for name, value in shapes.items()} == {
+        name: (value.shape, value.dtype) for name, value in encoded.items()
+    }
 
 
 def test_the_grid_is_the_pipelines_for_every_size(folder: Path, case: Case, pipe: Any) -> None:

@@ -14,6 +14,7 @@ from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.train.models import load_adapter
 from invdpo.train.splits import resolve_config
 from tests import flow_pipelines
+from tests.flow_pipelines import FLOW_PIPELINES
 
 CPU = torch.device("cpu")
 
@@ -68,6 +69,18 @@ def test_guidance_of_the_wrong_kind_is_refused(
     folder = flow_pipelines.flux(tmp_path / "model", guidance_embeds=guidance_embeds)
     with pytest.raises(ConfigError, match=text):
         load_adapter(TrainConfig(model=str(folder), **changes), CPU)
+
+
+@pytest.mark.parametrize("family", ["flux_schnell", "flux2_klein_distilled"])
+def test_models_distilled_without_guidance_get_none(tmp_path: Path, family: str) -> None:
+    """By default validation images are generated with guidance."""
+    config = TrainConfig(model=str(FLOW_PIPELINES[family](tmp_path / "model")))
+    assert config.picture_guidance_scale > 1
+    adapter = load_adapter(config, CPU)
+    assert resolve_config(config, adapter).picture_guidance_scale == 1
+    guided = config.model_copy(update={"inversion_guidance_scale": 2.0})
+    with pytest.raises(ConfigError, match=r"inversion_guidance_scale: found 2.*without guidance"):
+        resolve_config(guided, adapter)
 
 
 def test_the_kohya_names_are_for_unets(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError
 from invdpo.train.data.buckets import Framing, fit
 from invdpo.train.models import ModelAdapter, load_adapter
-from invdpo.train.models.stable_diffusion import to_epsilon
+from invdpo.train.models.stable_diffusion import StableDiffusion, to_epsilon
 from tests.train.tiny import PROMPTS, SIZE, build_pipeline
 
 CPU = torch.device("cpu")
@@ -158,6 +158,10 @@ def test_sizes_follow_from_the_configuration(pipeline: Path, xl_pipeline: Path, 
     assert (adapter.side, adapter.multiple) == (16, 8)
     image = fit(Image.new("L", (70, 20)).convert("RGB"), (32, 8))
     assert adapter.encode_images([image])["latent"].shape == (1, *adapter.latent_shape((32, 8)))
+    assert isinstance(adapter, StableDiffusion)
+    assert {name: value.shape for name, value in adapter.prompt_shapes(1).items()} == {
+        name: value.shape for name, value in adapter.encode_prompts([PROMPTS[0]]).items()
+    }
 
 
 @pytest.mark.parametrize("xl", [False, True])

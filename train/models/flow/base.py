@@ -53,6 +53,10 @@ class FlowModel(LatentModel):
     0 for as many as the tokenizer says."""
     reserved_tokens: ClassVar[int] = 0
     """Of those, what a prompt can't have."""
+    text_width: ClassVar[str] = "joint_attention_dim"
+    """Name in the transformer's configuration of the width of the text's states."""
+    pools_texts: ClassVar[bool] = False
+    """Whether there are states of a whole text, too."""
 
     def __init__(self, folder: Path, device: torch.device, dtype: str, weights_dtype: str) -> None:
         super().__init__(folder, device, dtype, weights_dtype)
@@ -114,21 +118,14 @@ class FlowModel(LatentModel):
     @cached_property
     def text_pipeline(self) -> Any:
         """The family's pipeline with its text encoders alone."""
-        import transformers
-
-        index, parts = read_index(self.folder), dict[str, Any]()
+        parts = dict[str, Any]()
         for name in self.encoders:
-            library, kind = index.get(name) or (None, None)
-            if kind is None:
-                parts[name] = None
-            elif library != "transformers" or not hasattr(transformers, kind):
-                raise ModelError(
-                    f"{self.folder}: {name} is a {kind}, which {library} doesn't have."
-                )
-            elif name.startswith("tokenizer"):
-                parts[name] = self._tokenizer(name)
-            else:
-                parts[name] = self._load(getattr(transformers, kind), name, self.dtype)
+            kind = self._text_class(name)
+            if kind is not None and name.startswith("tokenizer"):
+                kind = self._tokenizer(name)
+            elif kind is not None:
+                kind = self._load(kind, name, self.dtype)
+            parts[name] = kind
         with model_errors(self.folder), quiet_libraries():
             # some pipelines ask the transformer for its width
             parts |= {"transformer": self.empty_denoiser(), "vae": None, "scheduler": None}
@@ -157,6 +154,20 @@ class FlowModel(LatentModel):
             name: (value.to(self.dtype) if value.is_floating_point() else value)[rows]
             for name, value in encoded.items()
         }
+
+    def prompt_shapes(self, tokens: int) -> Conditioning:
+        """States (1, L, D), with their mask (1, L) or pooled ones (1, E) where there are such."""
+        config = self.denoiser_config
+        if not self.lengths_vary:
+            tokens = self.max_sequence_length or [*self.longest.values()][-1]
+        given: dict[str, Any] = {"dtype": self.dtype, "device": "meta"}
+        shapes = {STATES: torch.empty(1, tokens, config[self.text_width], **given)}
+        if self.lengths_vary:
+            shapes[MASK] = torch.ones(1, tokens, dtype=torch.bool)
+        if self.pools_texts:
+            width = config["pooled_projection_dim"]
+            shapes["pooled_projections"] = torch.empty(1, width, **given)
+        return shapes
 
     @abstractmethod
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:

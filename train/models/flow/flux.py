@@ -24,11 +24,17 @@ class Flux(FlowModel):
         *("tokenizer", "tokenizer_2"),
     )
     longest: ClassVar[dict[str, int]] = {"tokenizer_2": 512}
+    pools_texts: ClassVar[bool] = True
 
     @property
     def embeds_guidance(self) -> bool:
         """Whether the model was distilled with guidance: dev, not schnell."""
         return bool(self.denoiser_config.get("guidance_embeds"))
+
+    @property
+    def distilled_unguided(self) -> bool:
+        """Schnell."""
+        return not self.embeds_guidance
 
     @property
     def _channels(self) -> int:

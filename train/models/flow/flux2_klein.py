@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from invdpo.schemas.io.model_folder import read_index
 from invdpo.train.models.base import STATES, Conditioning
 from invdpo.train.models.flow.base import FlowModel
 
@@ -33,6 +34,11 @@ class Flux2Klein(FlowModel):
     lora_targets: ClassVar[tuple[str, ...]] = (*FlowModel.lora_targets, "to_qkv_mlp_proj")
     patch: ClassVar[int] = 1
     sample_size: ClassVar[int] = 64
+
+    @property
+    def distilled_unguided(self) -> bool:
+        """As the index says."""
+        return bool(read_index(self.folder).get("is_distilled"))
 
     @property
     def _factor(self) -> int:

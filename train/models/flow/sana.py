@@ -35,6 +35,7 @@ class Sana(FlowModel):
     """A place goes to the end of the instruction."""
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
     lengths_vary: ClassVar[bool] = True
+    text_width: ClassVar[str] = "caption_channels"
 
     @property
     def _factor(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from invdpo.schemas.io.model_folder import read_settings
 from invdpo.train.models.base import STATES, Conditioning
 from invdpo.train.models.flow.base import FlowModel
 
@@ -25,6 +26,7 @@ class StableDiffusion3(FlowModel):
     steps_evenly: ClassVar[bool] = False
     max_shift: ClassVar[float] = 1.16
     longest: ClassVar[dict[str, int]] = {"tokenizer": 0, "tokenizer_3": 256}
+    pools_texts: ClassVar[bool] = True
 
     @property
     def multiple(self) -> int:
@@ -34,6 +36,14 @@ class StableDiffusion3(FlowModel):
     def _shift_of(self, tokens: int, steps: int) -> float:
         size = self.denoiser_config["patch_size"]
         return super()._shift_of(tokens * self.patch**2 // size**2, steps)
+
+    def prompt_shapes(self, tokens: int) -> Conditioning:
+        """CLIP's tokens come before T5's."""
+        shapes = super().prompt_shapes(tokens)
+        states = shapes[STATES]
+        clip = read_settings(self.folder / "text_encoder" / "config.json")
+        both = states.shape[1] + clip.get("max_position_embeddings", 77)
+        return shapes | {STATES: states.new_empty(1, both, states.shape[2])}
 
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D) and pooled ones (P, E)."""

@@ -24,6 +24,7 @@ class ZImage(FlowModel):
     longest: ClassVar[dict[str, int]] = {"tokenizer": 512}
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
     lengths_vary: ClassVar[bool] = True
+    text_width: ClassVar[str] = "cap_feat_dim"
 
     def _encode(self, pipeline: Any, texts: list[str]) -> Conditioning:
         """States (P, L, D) and their mask (P, L)."""
