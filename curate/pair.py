@@ -183,9 +183,7 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     """What decides the pairs. Raises `WorkspaceError` for scores missing, unfinished or stale."""
     prompts = fingerprint_of(ws, ws.prompts_path)
     candidates = descendant(ws, ws.candidates_dir, prompts)
-    folder = ws.scores_dir("")
-    scorers = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    _require_scores(ws, scorers, config.pair)
+    scorers = require_scores(ws, config.pair)
     scores = {}
     for name in sorted(scorers | config.pair.scorers()):
         for part in ws.iter_parts(ws.candidates_dir):
@@ -199,18 +197,34 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     return fingerprint | ({"dataset": dataset} if dataset else {})
 
 
-def _require_scores(ws: Workspace, scorers: Collection[str], config: PairConfig) -> None:
-    if missing := sorted(config.scorers() - set(scorers)):
+def require_scores(ws: Workspace, config: PairConfig, planned: Collection[str] = ()) -> set[str]:
+    """The scorers of the workspace and those planned, before pairs are chosen by them.
+
+    Raises `WorkspaceError` when an option of pairing names another one. What a plug-in that is
+    planned calls itself isn't known, so that only lacking built-in scorers are refused then.
+    """
+    folder = ws.scores_dir("")
+    scorers = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    scorers |= set(planned)
+    if missing := sorted(config.scorers() - scorers):
+        if planned and not set(missing) <= set(SCORERS.names()):
+            return scorers
         names = ",".join((*sorted(scorers), *missing))
         text = (
-            f"{ws.scores_dir('')}: no scores of {', '.join(missing)}; there are: "
+            f"{folder}: no scores of {', '.join(missing)}; there are: "
             f"{', '.join(sorted(scorers)) or 'none'}.\n"
             f"First run: invdpo curate score {shlex.quote(str(ws.root))} --scorers {names}"
         )
-        others = sorted(set(scorers) - {config.held_out})
+        if planned:
+            text = (
+                f"Pairs are chosen by {', '.join(missing)}, too, which this run does not score: "
+                f"--scorers {','.join(planned)}.\nAdd it: --scorers {names}"
+            )
+        others = sorted(scorers - {config.held_out})
         if others and set(missing) <= set(config.weights):
             text += f"\nOr choose pairs by others: {_weight_flag(dict.fromkeys(others, 1))}"
         raise WorkspaceError(text)
+    return scorers
 
 
 def _lower_is_better(ws: Workspace, name: str, config: Config) -> bool:

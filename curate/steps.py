@@ -31,7 +31,7 @@ from invdpo.curate.fingerprints import descendant, fingerprint_of, missing_parts
 from invdpo.curate.generate import Generate
 from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.inputs import CandidatePart, cut
-from invdpo.curate.pair import pair_workspace
+from invdpo.curate.pair import pair_workspace, require_scores
 from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
 from invdpo.curate.prompts.base import selection
 from invdpo.curate.prompts.revisions import reread
@@ -136,6 +136,8 @@ def check(
         chosen = "source" in config.prompts.model_fields_set or exists(ws.prompts_path)
         require_choice(models, left_open, *whole_commands(command, models, prompts_chosen=chosen))
     check_judges(config, names, offline=options.dry_run)
+    if {"score", "pair"} <= {*names}:
+        require_scores(ws, config.pair, config.score.scorers)
 
 
 def generate(ws: Workspace, config: Config, options: RunOptions) -> StepResult:

@@ -124,6 +124,17 @@ def test_a_run_keeps_the_options_of_the_steps_that_were_done(tmp_path: Path) -> 
     assert found.pair == Config().pair
 
 
+def test_a_run_that_lacks_a_scorer_of_the_pairs_is_refused_before_anything(tmp_path: Path) -> None:
+    failed = invdpo("curate", "run", tmp_path / "work", "--scorers", "composition")
+    assert failed.exit_code == 1
+    assert failed.stderr == (
+        "Error: Pairs are chosen by clip, too, which this run does not score: "
+        "--scorers composition.\nAdd it: --scorers composition,clip\n"
+        "Or choose pairs by others: --weight composition=1\n"
+    )
+    assert not (tmp_path / "work" / "prompts.parquet").exists()
+
+
 @pytest.mark.parametrize(("batches", "kept"), [(0, 4.0), (2, 2.0)])
 def test_options_stay_once_a_part_was_made_by_them(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int, kept: float
