@@ -214,7 +214,10 @@ def test_the_next_command_needs_no_scorer_of_another_environment(
     pipeline: Path, tmp_path: Path
 ) -> None:
     tuned, record = write_report(tmp_path / "tuned", pipeline), tmp_path / "invdpo.yaml"
-    given = {"score": {"scorers": ["elsewhere"]}, "generate": {"model": str(pipeline)}}
+    given: dict[str, Any] = {
+        "score": {"scorers": ["elsewhere"]},
+        "generate": {"model": str(pipeline)},
+    }
     record.write_text(dump_config(Config.model_validate(given)))
     curated = load_config(None, given)
     confirm(curated, record, (), {("score", "scorers"), ("generate", "model")})

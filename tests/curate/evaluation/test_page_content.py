@@ -72,7 +72,7 @@ def test_lines_of_colour_are_explained_where_facts_were_judged(
     scored = Outcome(None, 1, {"clip": 0.5}, ())
     one = Result("p", "prompt", scored, scored)
     path = tmp_path / "index.html"
-    write_evaluation_page(page_of("w", "b", [evaluate_results([one], [], [], "t")], "clip"), path)
+    write_evaluation_page(page_of("w", "b", [evaluate_results((one,), [], [], "t")], "clip"), path)
     assert "Blue line" in written.read_text(encoding="utf-8")
     assert "Blue line" not in path.read_text(encoding="utf-8")
 
