@@ -1,4 +1,4 @@
-"""Denoisers as configurations, without weights: SD 1.5, SDXL and a tiny SDXL, and flow models.
+"""UNets as configurations, without weights: SD 1.5, SDXL and a tiny SDXL.
 
 Shapes: M samples, L tokens, C x H x W the latent, of an eighth of the image's side.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Network:
-    """A UNet's configuration, its text encoders', and the images it was made for."""
+    """A UNet's configuration, and the images it was made for."""
 
     name: str
     side: int
@@ -26,16 +26,10 @@ class Network:
     """Of the text embeddings."""
     pooled: int = 0
     """Width of the pooled text; 0 for networks that aren't told sizes either."""
-    encoders: tuple[dict[str, Any], ...] = field(default=())
     channels: int = 4
     """C."""
     targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
     """Of a LoRA."""
-
-    @property
-    def prompt_bytes(self) -> int:
-        """Of a cached prompt: the trainer keeps it in float32."""
-        return 4 * (77 * self.width + self.pooled)
 
     def call(self, unet: Any, side: int, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
         """The prediction for one sample of `side` pixels, of random values."""
@@ -103,32 +97,15 @@ def _sdxl(
     }
 
 
-SD15 = Network(
-    "SD 1.5", 512, {"cross_attention_dim": 768, "attention_head_dim": 8}, 768, encoders=(CLIP_L,)
-)
+SD15 = Network("SD 1.5", 512, {"cross_attention_dim": 768, "attention_head_dim": 8}, 768)
 SDXL = Network(
     "SDXL",
     1024,
     _sdxl((320, 640, 1280), (5, 10, 20), 10, 2048, 1280, 256, 2),
     2048,
     1280,
-    (CLIP_L, CLIP_BIG_G),
 )
 TINY = Network("tiny SDXL", 64, _sdxl((16, 32, 32), (2, 4, 4), 1, 32, 16, 8, 1), 32, 16)
-
-
-def vae() -> Any:
-    """The VAE's layout, the same for both families."""
-    import diffusers
-
-    made: Any = diffusers
-    return made.AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        layers_per_block=2,
-        latent_channels=4,
-    )
 
 
 def add_lora(unet: Any, rank: int, targets: Sequence[str] = SDXL.targets) -> None:

@@ -1,110 +1,158 @@
-"""How large training SD 1.5, SDXL and flow models is, from configurations alone; prints Markdown.
+"""How large training published models is, from configurations alone; prints Markdown.
 
     python benchmarks/sizes.py
+    python benchmarks/sizes.py "SD 3.5 medium" Z-Image
 
-Networks are built on the meta device, so it runs anywhere in a minute and needs no weights.
+It is what `invdpo train --dry-run` counts of a folder without weights, on torch's meta device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
 
 import torch
-from counting import META, flops, graph_bytes, network
-from flow_networks import FLOWS
-from networks import SD15, SDXL, Network, trained, vae
+from published import PUBLISHED, Published
 from report import table
 
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.train.data import Pair
+from invdpo.train.diagnostics.counting import META
+from invdpo.train.diagnostics.requirements import LETTERS, Requirements, count_pair, require
+from invdpo.train.models import load_adapter
+from invdpo.train.models.latent_model import LatentModel
+from invdpo.train.models.output_sizes import lora_tensors
 from invdpo.train.optim.optimizers import OptimizerName, state_bytes
+from invdpo.train.splits import resolve_config
 
 GB = 1e9
 OPTIMISERS: tuple[OptimizerName, ...] = ("adamw", "adafactor", "adamw8bit")
-SIDES = (512, 1024)
-NETWORKS = (SD15, SDXL, *FLOWS)
+TOKENS = 75
+"""Of a prompt, where texts vary in length."""
+Row = tuple[str, ...]
+
+
+@dataclass
+class Counted:
+    """A model with what both tunings take, one sample a graph."""
+
+    of: Published
+    folder: Path
+    by_tuning: dict[str, Requirements]
+
+    def load(self, **changes: Any) -> tuple[LatentModel, TrainConfig]:
+        """Adapter and resolved configuration."""
+        return load(self.folder, **changes)
 
 
 def main() -> None:
-    """Print all tables."""
-    head = ("network", "denoiser", "LoRA, rank 16", "VAE", "text encoders")
-    print(f"torch {torch.__version__}; millions of parameters:\n")
-    print(table(head, (parameters(of) for of in NETWORKS)))
-    print("\nTFLOPs of a sample; forward and backward count together in the last two:\n")
-    head = ("network", "pixels", "forward", "LoRA", "full")
-    print(table(head, (work(of, side) for of in NETWORKS for side in SIDES)))
-    print("\nGB that stay through training: LoRA on bfloat16 weights, full in float32:\n")
-    columns = ("network", "tuning", "weights", "gradients", *OPTIMISERS)
-    kinds = [(of, tuning) for of in NETWORKS for tuning in ("lora", "full")]
-    print(table(columns, (state(*kind) for kind in kinds)))
-    print("\nGB that a sample's graph keeps, at least (all in bfloat16, attention fused):\n")
-    head = ("network", "pixels", "tuning", "kept", "kept with checkpointing")
-    print(table(head, (graph(*kind) for kind in kinds)))
-    print(
-        "\nMB of cache a pair and its prompt, both in float32, texts of flow models in bfloat16:\n"
-    )
-    head = ("network", "pixels", "points kept (M)", "float32", "float16 or bfloat16")
-    print(table(head, cache_rows()))
+    """Print all tables, of the models that were named."""
+    names = sys.argv[1:] or [of.name for of in PUBLISHED]
+    with tempfile.TemporaryDirectory() as folder:
+        models = [count(of, Path(folder) / of.name) for of in PUBLISHED if of.name in names]
+        print(f"torch {torch.__version__}; millions of parameters:\n")
+        show(models, parameters, "network", "denoiser", "LoRA, rank 16", "VAE", "text encoders")
+        print("\nTFLOPs of a sample; forward and backward count together in the last two:\n")
+        show(models, work, "network", "pixels", "forward", "LoRA", "full")
+        print("\nGB that stay through training: LoRA on bfloat16 weights, full in float32:\n")
+        show(models, state, "network", "tuning", "weights", "gradients", *OPTIMISERS)
+        print("\nGB that a sample's graph keeps, at least (all in bfloat16, attention fused):\n")
+        show(models, graph, "network", "pixels", "tuning", "kept", "kept with checkpointing")
+        print("\nGB in memory: weights of phase one; of phase two with one sample a graph:\n")
+        show(models, phases, "network", "tuning", "one", "two", "two with checkpointing")
+        print(f"\nMB of cache a pair and its prompt, computed in bfloat16, {TOKENS} tokens where")
+        print("texts vary in length:\n")
+        head = ("points kept (M)", "float32", "float16 or bfloat16", "the prompt's")
+        show(models, cache, "network", "pixels", *head)
 
 
-def parameters(of: Network) -> tuple[str, ...]:
+def show(models: list[Counted], rows: Callable[[Counted], Iterator[Row]], *head: str) -> None:
+    """A table of some rows a model."""
+    print(table(head, (row for of in models for row in rows(of))))
+
+
+def load(folder: Path, **changes: Any) -> tuple[LatentModel, TrainConfig]:
+    """A model's adapter and a resolved configuration."""
+    config = TrainConfig(model=str(folder), dtype="bfloat16", **changes)
+    adapter = load_adapter(config, META)
+    return cast("LatentModel", adapter), resolve_config(config, adapter)
+
+
+def pair_of(of: Published) -> Pair:
+    """Two images of the model's own size under a prompt of `TOKENS` tokens."""
+    size = (of.side, of.side)
+    prompt = "x" * (LETTERS * TOKENS)
+    return Pair("pair", prompt, "chosen", "rejected", "row", sizes=(size, size), bucket=size)
+
+
+def count(of: Published, folder: Path) -> Counted:
+    """A model under both tunings."""
+    of.write(folder)
+    tunings = {name: load(folder, tuning=name) for name in ("lora", "full")}
+    needs = {name: require(*loaded, [pair_of(of)], 1) for name, loaded in tunings.items()}
+    return Counted(of, folder, needs)
+
+
+def parameters(model: Counted) -> Iterator[Row]:
     """Millions, of everything in the pipeline."""
-    unet = sum(p.numel() for p in network(of, "full").parameters())
-    lora = sum(p.numel() for p in trained(network(of, "lora")))
-    if not of.encoders:
-        return (of.name, f"{unet / 1e6:,.1f}", f"{lora / 1e6:,.1f}", "–", "–")
-    with META:
-        image = sum(p.numel() for p in vae().parameters())
-        text = sum(p.numel() for i in range(len(of.encoders)) for p in encoder(of, i).parameters())
-    return (of.name, *(f"{count / 1e6:,.1f}" for count in (unet, lora, image, text)))
+    need = model.by_tuning["lora"]
+    denoiser, *texts, image = need.parameters.values()
+    counts = (denoiser, need.lora_parameters, image, sum(texts))
+    yield (model.of.name, *(f"{count / 1e6:,.1f}" for count in counts))
 
 
-def encoder(of: Network, number: int) -> Any:
-    """One of the text encoders; the second projects."""
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
-
-    kind: Any = CLIPTextModelWithProjection if number else CLIPTextModel
-    return kind(CLIPTextConfig(**of.encoders[number]))
-
-
-def work(of: Network, side: int) -> tuple[str, ...]:
+def work(model: Counted) -> Iterator[Row]:
     """TFLOPs a sample."""
-    counts = (flops(of, tuning, side) for tuning in ("forward", "lora", "full"))
-    return (of.name, str(side), *(f"{count / 1e12:.2f}" for count in counts))
+    lora, full = model.by_tuning["lora"], model.by_tuning["full"]
+    counts = (lora.forward_flops, lora.step_flops, full.step_flops)
+    yield (model.of.name, str(model.of.side), *(f"{count / 1e12:.2f}" for count in counts))
 
 
-def state(of: Network, tuning: str) -> tuple[str, ...]:
+def state(model: Counted) -> Iterator[Row]:
     """GB of weights, gradients and each optimiser's state."""
-    unet = network(of, tuning)
-    moving = trained(unet)
-    count = sum(p.numel() for p in moving)
-    frozen = sum(p.numel() for p in unet.parameters()) - count
-    sizes = [2 * frozen + 4 * count, 4 * count]
-    sizes += [state_bytes(name, moving) for name in OPTIMISERS]
-    return (of.name, tuning, *(f"{size / GB:.3f}" for size in sizes))
+    adapter, config = model.load()
+    denoiser = adapter.empty_denoiser()
+    moving = {"lora": [*lora_tensors(denoiser, config)], "full": [*denoiser.parameters()]}
+    for tuning, need in model.by_tuning.items():
+        held = need.fixed_bytes[tuning]
+        sizes = [held["weights"], held["gradients"]]
+        sizes += [state_bytes(name, moving[tuning]) for name in OPTIMISERS]
+        yield (model.of.name, tuning, *(f"{size / GB:.3f}" for size in sizes))
 
 
-def graph(of: Network, tuning: str) -> tuple[str, ...]:
-    """GB a sample, at the network's own size."""
-    kept = (graph_bytes(of, tuning, checkpointing) / GB for checkpointing in (False, True))
-    return (of.name, str(of.side), tuning, *(f"{size:.2f}" for size in kept))
+def graph(model: Counted) -> Iterator[Row]:
+    """GB a sample."""
+    for tuning, need in model.by_tuning.items():
+        sizes = (need.graph_bytes, need.checkpointed_bytes)
+        texts = (f"{size / GB:.2f}" for size in sizes)
+        yield (model.of.name, str(model.of.side), tuning, *texts)
 
 
-def cache_rows() -> Iterator[tuple[str, ...]]:
-    """MB for some M and precisions."""
-    for of in NETWORKS:
-        for side in SIDES:
-            for points in (80, 20, 8, 4):
-                sizes = (cache_bytes(of, side, points, item) / 1e6 for item in (4, 2))
-                yield (of.name, str(side), str(points), *(f"{size:.2f}" for size in sizes))
+def phases(model: Counted) -> Iterator[Row]:
+    """GB of both phases."""
+    for tuning, need in model.by_tuning.items():
+        stays = sum(need.fixed_bytes[tuning].values())
+        sizes = [sum(need.phase_one.values())]
+        sizes += [stays + kept for kept in (need.graph_bytes, need.checkpointed_bytes)]
+        yield (model.of.name, tuning, *(f"{size / GB:.1f}" for size in sizes))
 
 
-def cache_bytes(of: Network, side: int, points: int, item: int) -> int:
-    """Bytes a pair: two trajectories of x, two errors and a place a point, latents, a prompt.
-
-    With the residuals `implied` and `reference` the targets take as much again as x.
-    """
-    latent = of.channels * (side // 8) ** 2
-    return 2 * (points * (item * latent + 12) + 4 * latent) + of.prompt_bytes
+def cache(model: Counted) -> Iterator[Row]:
+    """MB for some M and precisions, with fresh noise, the default."""
+    for points in (80, 20, 8, 4):
+        sizes = []
+        for dtype in ("float32", "bfloat16"):
+            options = {"num_inversion_steps": 80, "cache_points": points, "cache_dtype": dtype}
+            adapter, config = model.load(**options)
+            sizes.append(
+                count_pair(adapter, config, pair_of(model.of), adapter.prompt_shapes(TOKENS))
+            )
+        texts = (f"{size / 1e6:.2f}" for size in (sizes[0][0], sizes[1][0], sizes[0][1]))
+        yield (model.of.name, str(model.of.side), str(points), *texts)
 
 
 if __name__ == "__main__":

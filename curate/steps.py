@@ -57,10 +57,7 @@ from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import count_noun, format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
 
-NO_GRAPH = (
-    "a scene graph; `composition` can't score the others, and they give no pair while it has a "
-    "weight"
-)
+NO_GRAPH = "a scene graph; the others give no pair while `composition` has a weight"
 
 
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -174,7 +171,8 @@ def _generator(config: GenerateConfig, _name: str) -> Generate:
 def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
     """Read a scene graph off every candidate, with all annotators in one pass."""
     make = _on_each_device(_annotator, config.annotate)
-    stages = [make(name) for name in dict.fromkeys(config.annotate.annotators)]
+    first = for_each_device(config.annotate)[0]
+    stages = [_annotator(first, name) for name in dict.fromkeys(config.annotate.annotators)]
     with _working(ws, config, options, "annotate"):
         candidates = _candidates(ws)
         _require_choice(ws, config, options, "annotate")
@@ -200,7 +198,8 @@ def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult
     Raises what a scorer raised, once the others are done.
     """
     make = _on_each_device(_scorer, config.score)
-    stages = [make(name) for name in dict.fromkeys(config.score.scorers)]
+    first = for_each_device(config.score)[0]
+    stages = [_scorer(first, name) for name in dict.fromkeys(config.score.scorers)]
     with _working(ws, config, options, "score"):
         upstream, annotations = _candidates(ws), None
         if any(OBSERVED in stage.needs for stage in stages):

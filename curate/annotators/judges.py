@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invdpo.curate.annotators import ANNOTATORS
-from invdpo.curate.batching import Model
 from invdpo.curate.checkpoints.pipelines import check_pipeline
 from invdpo.curate.scorers import SCORERS
 from invdpo.curate.scorers.base import OBSERVED
@@ -47,7 +46,7 @@ def check_judges(config: Config, steps: Collection[str], *, offline: bool = Fals
     Raises `PluginError` for an unknown name or a missing extra, and what a judge raises that lacks
     its weights or its server; with `offline` not for want of the Hub.
     """
-    models: list[Model[Any]] = []
+    models: list[Any] = []
     if "annotate" in steps:
         models += [make_plugin(ANNOTATORS, n, config.annotate) for n in config.annotate.annotators]
     if "score" in steps:

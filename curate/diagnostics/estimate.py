@@ -126,13 +126,13 @@ class _Estimator:
         elif name == "generate":
             yield self._drawing()
         elif name == "annotate":
-            devices = for_each_device(annotate)
+            of_annotate = for_each_device(annotate)
             for judge in dict.fromkeys(annotate.annotators):
-                yield self._judging(Annotate(judge, devices[0]), name, len(devices))
+                yield self._judging(Annotate(judge, of_annotate[0]), name, len(of_annotate))
         elif name == "score":
-            devices = for_each_device(score)
+            of_score = for_each_device(score)
             for judge in dict.fromkeys(score.scorers):
-                yield self._judging(Score(judge, devices[0]), name, len(devices))
+                yield self._judging(Score(judge, of_score[0]), name, len(of_score))
 
     @property
     def _prompts(self) -> int:

@@ -93,13 +93,12 @@ def test_flops_and_graphs_of_a_tiny_network() -> None:
     assert 0 < less < plain / 2
 
 
-def test_bytes_of_a_pair_in_the_cache() -> None:
-    sizes, networks = part("sizes"), part("networks")
-    # two images of 80 points and two errors and a place each, two latents, a prompt
-    latent = 4 * 128 * 128 * 4
-    prompt = 4 * (77 * 2048 + 1280)
-    expected = 2 * (80 * (latent + 12) + latent) + prompt
-    assert sizes.cache_bytes(networks.SDXL, 1024, 80, 4) == expected
+def test_published_models_are_read_from_their_configurations(tmp_path: Path) -> None:
+    sizes = part("sizes")
+    for of in part("published").PUBLISHED:
+        adapter, config = sizes.load(of.write(tmp_path / of.name))
+        assert (adapter.side, config.resolution) == (of.side, None)
+        assert adapter.prompt_shapes(sizes.TOKENS)
 
 
 def test_pages_cover_every_column_chunk(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def text_encoder(*, projected: bool = False, **changes: int) -> Any:
     """CLIP's, with a projection or without."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": 64,
         "hidden_size": 16,
         "intermediate_size": 16,

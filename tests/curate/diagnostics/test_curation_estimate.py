@@ -173,7 +173,7 @@ def test_without_the_hub_all_else_is_told(
     """A step of which it is unknown what is done counts all images; a given size tells the disk."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    sections = {
+    sections: dict[str, Any] = {
         "generate": {"model": "lab/a", "resolution": "20x10", "num_candidates": 5},
         "annotate": {"annotators": ["detector", "shapes"]},
         "score": {"scorers": ["composition"], "annotator": "shapes"},

@@ -127,7 +127,7 @@ def test_the_sizes_of_images_are_those_given(
     monkeypatch.setattr(
         timing, "time_calls", lambda *a: (16.0 * a[2].shape[-1] * a[2].shape[-2], 0.0, None)
     )
-    given = {"generate": {"resolution": "32x24,16x24"}, "train": {"resolution": 32}}
+    given: dict[str, Any] = {"generate": {"resolution": "32x24,16x24"}, "train": {"resolution": 32}}
     expected = estimate(tmp_path, configured(pipeline, **given))
     assert expected.bytes == int(90 * 3 * 576 * 0.7 + 40 * 4 * (4 * 8 * 8) * 4)
     assert expected.seconds == pytest.approx(90 * 2 * 576 + 40 * 9 * 32 * 32)
