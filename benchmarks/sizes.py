@@ -62,8 +62,10 @@ def main() -> None:
         show(models, state, "network", "tuning", "weights", "gradients", *OPTIMISERS)
         print("\nGB that a sample's graph keeps, at least (all in bfloat16, attention fused):\n")
         show(models, graph, "network", "pixels", "tuning", "kept", "kept with checkpointing")
-        print("\nGB in memory: weights of phase one; of phase two with one sample a graph:\n")
-        show(models, phases, "network", "tuning", "one", "two", "two with checkpointing")
+        print("\nGB in memory: weights in phase one, first of the encoders, then of the denoiser;")
+        print("phase two with one sample a graph:\n")
+        columns = ("one, encoders", "one, denoiser", "two", "two, checkpointing")
+        show(models, phases, "network", "tuning", *columns)
         print(f"\nMB of cache a pair and its prompt, computed in bfloat16, {TOKENS} tokens where")
         print("texts vary in length:\n")
         head = ("points kept (M)", "float32", "float16 or bfloat16", "the prompt's")
@@ -136,7 +138,7 @@ def phases(model: Counted) -> Iterator[Row]:
     """GB of both phases."""
     for tuning, need in model.by_tuning.items():
         stays = sum(need.fixed_bytes[tuning].values())
-        sizes = [sum(need.phase_one.values())]
+        sizes = [sum(stage.values()) for stage in need.phase_one]
         sizes += [stays + kept for kept in (need.graph_bytes, need.checkpointed_bytes)]
         yield (model.of.name, tuning, *(f"{size / GB:.1f}" for size in sizes))
 

@@ -80,7 +80,8 @@ def _sizes(required: Requirements) -> Iterator[Row]:
     yield "a pair's cache", f"{format_bytes(required.pair_bytes)}, of which {text} tokens"
     for tuning, held in required.fixed_bytes.items():
         yield f"stays, {tuning}", _memory_parts(held)
-    yield "phase one", f"{_memory_parts(required.phase_one)}; one call's activations beside them"
+    stages = "; then ".join(_memory_parts(stage) for stage in required.phase_one)
+    yield "phase one", f"{stages}; one call's activations beside them"
     samples = f"a graph of {required.samples} sample{'s' * (required.samples != 1)}"
     yield "phase two", f"at least {format_bytes(required.phase_two)} with {samples}"
 

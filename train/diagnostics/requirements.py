@@ -70,8 +70,9 @@ class Requirements:
     """Of a pair and its prompt in the cache."""
     prompt_bytes: int
     """Those of the prompt among them."""
-    phase_one: dict[str, int]
-    """Bytes of the weights in memory, by component; one call's activations come on top."""
+    phase_one: tuple[dict[str, int], dict[str, int]]
+    """Bytes of the weights in memory, by component: while prompts and images are encoded, and then
+    along the trajectories. One call's activations come on top."""
     phase_two: int
     """Bytes that stay, and those of the graph."""
 
@@ -106,6 +107,11 @@ def require(
     moving = {"lora": [*lora_tensors(denoiser, config)], "full": [*denoiser.parameters()]}
     fixed = {name: _fixed_bytes(config, name, counts[adapter.component], moving) for name in moving}
     texts = sum(counts[name] for name in adapter.text_encoders)
+    reference = {adapter.component: counts[adapter.component] * adapter.weights_dtype.itemsize}
+    encoding = {
+        "vae": counts["vae"] * adapter.vae_dtype.itemsize,
+        "text encoders": texts * adapter.dtype.itemsize,
+    }
     calls = _count_calls(adapter, config, denoiser, size, prompt)
     first = next(pair for pair in pairs if pair.bucket == size)
     pair_bytes, prompt_bytes = count_pair(adapter, config, first, prompt)
@@ -125,11 +131,7 @@ def require(
         prompt_flops=2 * tokens * texts,
         pair_bytes=pair_bytes,
         prompt_bytes=prompt_bytes,
-        phase_one={
-            adapter.component: counts[adapter.component] * adapter.weights_dtype.itemsize,
-            "vae": counts["vae"] * adapter.vae_dtype.itemsize,
-            "text encoders": texts * adapter.dtype.itemsize,
-        },
+        phase_one=(encoding | (reference if config.reference == "start" else {}), reference),
         phase_two=sum(fixed[config.tuning].values()) + samples * graph,
     )
 

@@ -45,6 +45,10 @@ def test_without_weights_the_same_is_counted_as_is_measured_with_them(
         name: sum(p.numel() for p in part.parameters() if "lora" not in name)
         for name, part in parameters.items()
     }
+    encoding, walking = ({n: size // 4 for n, size in s.items()} for s in required.phase_one)
+    assert walking == {"unet": required.parameters["unet"]}
+    texts = required.parameters["text_encoder"]
+    assert encoding == {"vae": required.parameters["vae"], "text encoders": texts}
     assert sorted(tmp_path.iterdir()) == []
     text = estimate_text(counted)
     assert "no weights of unet, vae, text_encoder); nothing was measured" in text
