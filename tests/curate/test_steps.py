@@ -204,8 +204,9 @@ def test_too_few_pairs(made: Workspace, model: Path) -> None:
 
 
 def test_pairs_need_scores(made: Workspace, model: Path) -> None:
-    with pytest.raises(WorkspaceError, match=r"curate score .* composition,clip$"):
+    with pytest.raises(WorkspaceError, match=r"curate score .* composition,clip\n") as error:
         run(steps.pair, made, tiny_config(model, pair={"weights": {"clip": 1.0}}))
+    assert str(error.value).endswith("Or choose pairs by others: --weight composition=1")
 
 
 def test_prompt_file_with_bad_lines(tmp_path: Path, model: Path) -> None:

@@ -157,7 +157,7 @@ def test_budget_stops_and_keeps_what_is_done(
         with pytest.raises(BudgetError, match=r"The budget of .* is spent") as error:
             connect(server.url, vlm_concurrency=3, **budget).answer(numbered(20))
         assert len(server.requests) == done
-        assert f"{done} questions" in str(error.value)
+        assert f"{done} question{'s' * (done != 1)}," in str(error.value)
         assert connect(server.url, vlm_concurrency=3).answer(numbered(20)) == [*range(20)]
         assert len(server.requests) == 20
 
