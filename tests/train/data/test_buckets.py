@@ -88,7 +88,7 @@ def test_any_resolution_and_shape_trains(config: TrainConfig, tmp_path: Path) ->
     )
     assert result.pairs == 4
     assert result.metrics["grad_norm"] > 0
-    assert any("2 images were smaller" in note for note in result.notes)
+    assert "2 images smaller than the training size: enlarged." in result.notes
 
 
 def test_a_resolution_below_the_models_grid_is_refused(
