@@ -82,7 +82,7 @@ def _sizes(required: Requirements) -> Iterator[Row]:
         yield f"stays, {tuning}", _memory_parts(held)
     stages = "; then ".join(_memory_parts(stage) for stage in required.phase_one)
     yield "phase one", f"{stages}; one call's activations beside them"
-    samples = f"a graph of {required.samples} sample{'s' * (required.samples != 1)}"
+    samples = f"a graph of {count_noun(required.samples, 'sample')}"
     yield "phase two", f"at least {format_bytes(required.phase_two)} with {samples}"
 
 
@@ -98,7 +98,7 @@ def _work(required: Requirements, estimate: Estimate) -> str:
 
 
 def _memory(measured: Measured) -> str:
-    graph = f"graph of {measured.samples} samples"
+    graph = f"graph of {count_noun(measured.samples, 'sample')}"
     return _memory_parts(
         {
             "UNet": measured.weights_bytes,

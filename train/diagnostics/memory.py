@@ -11,7 +11,7 @@ from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError
-from invdpo.schemas.io.text import format_bytes
+from invdpo.schemas.io.text import count_noun, format_bytes
 from invdpo.train.optim.optimizers import OptimizerName, state_bytes
 
 NOTABLE = 0.02
@@ -98,7 +98,7 @@ def advice(
     if device_bytes is not None and now.fixed_bytes() >= device_bytes:
         return "\n".join([_overfull(now, parts, device_bytes), *_fixed_lines(now, device_bytes)])
     room = "the device" if device_bytes is None else f"a device of {format_bytes(device_bytes)}"
-    graph = f"{samples} UNet sample{'s' * (samples != 1)} in one graph"
+    graph = f"{count_noun(samples, 'UNet sample')} in one graph"
     first = (
         f"Out of memory on {room}: {graph} did not fit beside {parts}. Try these changes, the "
         "least harmful first:"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from invdpo.schemas.io.text import count_noun
+
 FEWEST_PAIRS = 30
 """Validation pairs to choose weights by. The share of n pairs that is right is uncertain by
 1/√n (twice its standard error, at a half): by 18 points with 30, by 24 with 18."""
@@ -25,7 +27,7 @@ def small_validation(pairs: int) -> str | None:
     if not 0 < pairs < FEWEST_PAIRS:
         return None
     return (
-        f"Only {pairs} validation pair{'s' * (pairs > 1)} to choose the best step: their accuracy "
+        f"Only {count_noun(pairs, 'validation pair')} to choose the best step: their accuracy "
         f"is uncertain by {100 / math.sqrt(pairs):.0f} points of 100. Hold out {FEWEST_PAIRS} or "
         "more, or keep the last step's weights (--keep last) and evaluate them with `invdpo eval`."
     )
