@@ -22,14 +22,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from invdpo.curate.storage.parts import read_part
+from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
+from invdpo.schemas.io.files import drop_cached
 from invdpo.schemas.tables import SIDES, dataset_schema
 
 Ints = NDArray[np.int64]
 T = TypeVar("T")
 Result = TypeVar("Result")
 
+MANY_BYTES = 1 << 30
+"""Bytes of candidates from which on files are dropped from memory when they are done with.
+
+Each is read or written once. Without that they push out what other programs hold in memory, and
+the system spends more time on finding room for them than copying takes.
+"""
 BATCH_PAIRS = 100
 """Pairs whose images are copied together."""
 PAIR_COLUMNS = ("pair_id", "margin", "prompt_id", "chosen_id", "rejected_id")
@@ -54,6 +62,9 @@ class PairRows:
         self._candidates = CandidateRows(ws, self.scorers, annotator)
         self.schema = dataset_schema(self._candidates.scores)
         self._parts = ws.iter_parts(ws.candidates_dir)
+        local = [part for part in self._parts if not is_remote(part)]
+        self.many = sum(part.stat().st_size for part in local) > MANY_BYTES
+        """Whether there are so many images that none should stay in memory."""
         ids = [read_part(part, [KEY])[KEY] for part in self._parts]
         self._ends = np.cumsum([len(column) for column in ids])
         chunks = [chunk for column in ids for chunk in column.chunks]
@@ -81,7 +92,11 @@ class PairRows:
             kept_positions = pool_positions[keep]
 
     def _read_part(self, number: int) -> pa.Table:
-        return self._candidates(self._parts[number])
+        part = self._parts[number]
+        table = self._candidates(part)
+        if self.many and not is_remote(part):
+            drop_cached(part)
+        return table
 
     def _by_split(
         self, pairs: Ints, pool: pa.Table, pool_positions: Ints

@@ -7,7 +7,6 @@ let an upload send only what changed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from invdpo.curate.dataset.growing import GrowingFiles
+from invdpo.curate.dataset.hashed_files import HashedFile, HashedFiles
 from invdpo.curate.storage.columns import parquet_options
 
 GROUP_ROWS = 100
@@ -41,14 +40,14 @@ class ShardWriter:
         folder: Path,
         split: str,
         schema: pa.Schema,
-        growing: GrowingFiles,
+        files: HashedFiles,
         shard_bytes: int = SHARD_BYTES,
     ) -> None:
-        self._folder, self._split, self._schema, self._growing = folder, split, schema, growing
+        self._folder, self._split, self._schema, self._files = folder, split, schema, files
         self._shard_bytes = shard_bytes
         self._group_bytes = min(GROUP_BYTES, shard_bytes)
         self._writer: pq.ParquetWriter | None = None
-        self._paths: list[Path] = []
+        self._written: list[HashedFile] = []
         self._shard_size = 0
         self._waiting: list[pa.Table] = []
         self._rows = self._bytes = 0
@@ -72,21 +71,23 @@ class ShardWriter:
         self._flush()
         self.stop()
 
-    def close(self, hashes: Mapping[Path, str]) -> dict[str, str]:
-        """Give the finished files their names, `split-00000-of-0000n.parquet`: name -> hash."""
-        total, named = len(self._paths), {}
-        for n, path in enumerate(self._paths):
+    def close(self) -> dict[str, str]:
+        """Give the finished files their names, `split-00000-of-0000n.parquet`: name -> SHA-256."""
+        total, named = len(self._written), {}
+        for n, file in enumerate(self._written):
             name = f"{self._split}-{n:05d}-of-{total:05d}.parquet"
-            path.rename(path.with_name(name))
-            named[name] = hashes[path]
+            named[name] = file.hexdigest()
+            file.path.rename(file.path.with_name(name))
         return named
 
     def stop(self) -> None:
         """Close the open file as it is."""
         if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-            self._growing.grown(self._paths[-1])
+            try:
+                self._writer.close()
+            finally:
+                self._writer = None
+                self._written[-1].close()
 
     def _keep(self, table: pa.Table, start: int, stop: int) -> None:
         if stop > start:
@@ -99,21 +100,20 @@ class ShardWriter:
         if self._shard_size + self._bytes > self._shard_bytes:
             self.stop()
         self._open_writer().write_table(pa.concat_tables(self._waiting), row_group_size=GROUP_ROWS)
-        self._growing.grown(self._paths[-1], self._bytes)
         self._shard_size += self._bytes
         self._waiting, self._rows, self._bytes = [], 0, 0
 
     def _open_writer(self) -> pq.ParquetWriter:
         if self._writer is None:
-            path = self._folder / f"{self._split}-{len(self._paths):05d}.parquet"
+            path = self._folder / f"{self._split}-{len(self._written):05d}.parquet"
+            self._written.append(self._files.open(path))
             self._writer = pq.ParquetWriter(
-                path,
+                self._written[-1],
                 self._schema,
                 use_content_defined_chunking=CHUNKING,
                 **parquet_options(self._schema),
             )
             self._writer.add_key_value_metadata({CHUNKED: json.dumps(CHUNKING)})
-            self._paths.append(path)
             self._shard_size = 0
         return self._writer
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from invdpo import __version__
 from invdpo.curate.dataset.card import ASSETS, origin_notes, write_card
 from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
-from invdpo.curate.dataset.growing import GrowingFiles
+from invdpo.curate.dataset.hashed_files import HashedFiles
 from invdpo.curate.dataset.reencode import reencode_images
 from invdpo.curate.dataset.rows import PairRows, read_ahead
 from invdpo.curate.dataset.shards import SHARD_BYTES, ShardWriter
@@ -62,7 +62,9 @@ def write_dataset(
             (split, _with_round(reencode_images(table, config), config.round))
             for split, table in rows.tables()
         )
-        written = write_splits(new / "data", read_ahead(tables), schema, shard_bytes)
+        written = write_splits(
+            new / "data", read_ahead(tables), schema, shard_bytes, cached=not rows.many
+        )
         write_card(ws, DatasetFolder(new, hashes=written.hashes), config, card)
         _copy_others(ws.dataset_dir, new)
     return ws.dataset_dir
@@ -113,12 +115,14 @@ def write_splits(
     tables: Iterable[tuple[str, pa.Table]],
     schema: pa.Schema,
     shard_bytes: int = SHARD_BYTES,
+    *,
+    cached: bool = True,
 ) -> Written:
-    """Write rows, each with its split, as shards."""
+    """Write rows, each with its split, as shards, which stay in memory as well if `cached`."""
     hashes: dict[str, str] = {}
-    with GrowingFiles() as growing:
+    with HashedFiles(cached=cached) as files:
         writers = {
-            split: ShardWriter(folder, split, schema, growing, shard_bytes) for split in SPLITS
+            split: ShardWriter(folder, split, schema, files, shard_bytes) for split in SPLITS
         }
         try:
             for split, table in tables:
@@ -126,7 +130,7 @@ def write_splits(
             for writer in writers.values():
                 writer.finish()
             for writer in writers.values():
-                hashes |= writer.close(growing.hashes())
+                hashes |= writer.close()
         finally:
             for writer in writers.values():
                 writer.stop()

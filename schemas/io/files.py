@@ -162,6 +162,19 @@ def flush(path: Path) -> None:
         os.close(handle)
 
 
+def drop_cached(path: Path) -> None:
+    """Let the system forget what it holds of a file in memory, as far as that is on the disk.
+
+    For files of more bytes than memory should be given to, of which none is needed again soon.
+    """
+    if hasattr(os, "posix_fadvise"):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(handle)
+
+
 def flush_tree(folder: Path) -> None:
     """`flush` everything below a folder, and the folder itself."""
     for path in (*folder.rglob("*"), folder):
