@@ -53,6 +53,19 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "pair": {"policy": "all", "floors": {"composition": 1.0}},
         "train": {"learning_rate": 5e-5, "num_points": 4, "max_steps": 80, "validate_every": 80},
     },
+    "smaller-beta": {
+        "prompts": {"num_prompts": 512},
+        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "train": {
+            "beta": 500.0,
+            "learning_rate": 1e-4,
+            "lr_scheduler": "cosine",
+            "num_points": 1,
+            "batch_size": 64,
+            "max_steps": 80,
+            "validate_every": 80,
+        },
+    },
     "larger-batches": {
         "pair": {"policy": "all", "floors": {"composition": 1.0}},
         "train": {

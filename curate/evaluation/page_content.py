@@ -16,6 +16,7 @@ from invdpo.curate.report.evaluation_page import (
     ModelSection,
 )
 from invdpo.curate.report.pair_views import LONGEST_PROMPT, shorten
+from invdpo.curate.report.provenance import public_name
 from invdpo.curate.report.thumbnails import make_thumbnail
 
 PICTURES = 6_000_000
@@ -36,7 +37,7 @@ def page_of(
     most = max(4, MOST // len(evaluations))
     return EvaluationPage(
         name=name,
-        base=base,
+        base=public_name(base),
         prompts=len({result.prompt_id for result in results}),
         images=len(results),
         by=by,
@@ -53,7 +54,7 @@ def _section(evaluation: Evaluation, by: str, most: int, models: int) -> ModelSe
     shown = _shares([len(group) for group in groups.values()], most)
     budget = PICTURES // max(1, 2 * models * sum(shown))
     return ModelSection(
-        evaluation.tuned,
+        public_name(evaluation.tuned),
         evaluation.rows(),
         [row for row in evaluation.category_rows() if row["figure"] in main],
         [

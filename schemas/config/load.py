@@ -14,7 +14,7 @@ from invdpo.schemas.config import Config
 from invdpo.schemas.config.section import Section, marks
 from invdpo.schemas.errors import ConfigError, DocumentError
 from invdpo.schemas.io.documents import MAX_YAML, read_file, read_yaml
-from invdpo.schemas.io.text import quote, shorten
+from invdpo.schemas.io.text import count_noun, quote, shorten
 
 S = TypeVar("S", bound=Section)
 Values = dict[str, Any]
@@ -185,6 +185,8 @@ def _allowed(detail: ErrorDetails) -> str:
     expected = {"model_type": "a mapping", "dict_type": "a mapping", "tuple_type": "a list"}
     if detail["type"] in expected:
         return f"expected {expected[detail['type']]}"
+    if detail["type"] == "too_short":
+        return f"expected at least {count_noun(detail['ctx']['min_length'], 'entry')}"
     return detail["msg"].removeprefix("Value error, ")
 
 

@@ -47,6 +47,12 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_models_are_named_without_the_folders_of_this_machine(tmp_path: Path) -> None:
+    found = evaluate_results(results((1, 0)), [], [], str(tmp_path / "tuned"))
+    page = page_of("work", str(tmp_path / "base"), [found], None)
+    assert (page.base, page.models[0].tuned) == ("base", "tuned")
+
+
 def test_wins_and_losses_come_first(written: Path) -> None:
     text = written.read_text(encoding="utf-8")
     first, second = text.split('<section id="model-')[1:]

@@ -47,17 +47,19 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     prompts: {num_prompts: 0, colour: red}
     generate: 5
     generat: {}
+    annotate: {annotators: []}
     score: {scorers: clip}
     pair: {weights: {clip: .nan}, min_margin: -1}
     train: {objective: ppo}
     """
     path = write(tmp_path / "c.yaml", text)
     first, *lines = config_error(path).splitlines()
-    assert first == f"{path}: 8 errors in the configuration."
+    assert first == f"{path}: 9 errors in the configuration."
     assert [line.split(":")[0].strip() for line in lines] == [
         "prompts.num_prompts",
         "prompts.colour",
         "generate",
+        "annotate.annotators",
         "score.scorers",
         "pair.weights.clip",
         "pair.min_margin",
@@ -68,6 +70,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     assert "found 0; input should be greater than or equal to 1" in text
     assert "allowed: source, path, column" in text
     assert "found 'ppo'; input should be 'inversion-dpo', 'diffusion-dpo' or 'sft'" in text
+    assert "found []; expected at least 1 entry" in text
     assert "found 'clip'; expected a list" in text
     assert "found 5; expected a mapping" in text
 
