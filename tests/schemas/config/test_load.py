@@ -91,7 +91,7 @@ def test_each_error_says_where_it_came_from(tmp_path: Path) -> None:
         ("prompts:\n  seed: 1\n  seed: 2\n", "the key 'seed' is given twice (line 3, column 3)"),
         ("prompts: {seed: yes}\n", "not true or false"),
         ("pair: {weights: {clip: on}}\n", "not true or false"),
-        ("pair: {weights: {}}\n", "at least 1 item"),
+        ("pair: {weights: {}}\n", "at least 1 entry"),
         ("pair: {weights: {clip: .inf}}\n", "finite"),
         ("train: {weight_decay: .nan}\n", "finite"),
         ("3: 4\n", "keys should be strings"),
