@@ -9,7 +9,6 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -51,8 +50,8 @@ from invdpo.train.models.live_reference import LiveReference
 from invdpo.train.monitoring.peak_memory import PeakMemory
 from invdpo.train.monitoring.running_means import RunningMeans
 from invdpo.train.monitoring.validation_images import ValidationImages
-from invdpo.train.optim.ema import Average
 from invdpo.train.optim.optimizers import make_optimizer
+from invdpo.train.optim.saved_weights import SavedWeights
 from invdpo.train.optim.schedules import LossScale, rate, set_rate
 
 
@@ -77,8 +76,7 @@ class Loop:
         )
         self.images: ValidationImages | None = None
         self.peak = PeakMemory(group.device)
-        decay = config.ema_decay
-        self.average = Average(tuning.parameters, decay) if decay else None
+        self.saved_weights = SavedWeights(tuning.parameters, config)
         self.reference = LiveReference(tuning, config) if sampler.live_reference else None
 
     @property
@@ -125,13 +123,13 @@ class Loop:
                 step = self.progress.step
                 last = step == config.max_steps
                 if step % config.validate_every == 0 or last:
-                    with self.weights_to_save():
+                    with self.saved_weights.swapped():
                         metrics |= self.validate(validation)
                 if config.save_every and step % config.save_every == 0:
-                    with self.weights_to_save():
+                    with self.saved_weights.swapped():
                         self.tuning.save(self.output / "checkpoints" / f"step-{step:06d}")
                 if self.images and step % (config.pictures_every or 1) == 0:
-                    with self.weights_to_save():
+                    with self.saved_weights.swapped():
                         self.images.draw(step)
                 if self.group.is_main:
                     append_line(self.output / "metrics.jsonl", json.dumps(metrics))
@@ -164,8 +162,7 @@ class Loop:
         self.optimizer.zero_grad()
         self.scale.keep()
         self.progress.step += 1
-        if self.average:
-            self.average.update(self.progress.step)
+        self.saved_weights.update(self.progress.step)
         if self.reference:
             self.reference.follow(self.progress.step)
         self.progress.forwards += forwards
@@ -198,7 +195,6 @@ class Loop:
         """Write all that the training continues from; every process must call it."""
         names = list(self.tuning.named)
         optimizer, meta = pack_optimizer(self.optimizer, names)
-        averages = self.average.tensors if self.average else []
         state = TrainState(
             step=self.progress.step,
             config=self.config.fingerprint(),
@@ -207,7 +203,7 @@ class Loop:
             weights={name: gather(p) for name, p in self.tuning.named.items()},
             optimizer=optimizer,
             optimizer_meta=meta,
-            average={n: gather(t) for n, t in zip(names, averages, strict=False)},
+            average=self.saved_weights.state(names),
             reference=self.reference.state(names) if self.reference else {},
             scaler=asdict(self.scale),
         )
@@ -221,8 +217,7 @@ class Loop:
         unpack_optimizer(self.optimizer, names, state.optimizer, state.optimizer_meta)
         for name, parameter in self.tuning.named.items():
             parameter.copy_(place_like(state.weights[name], parameter))
-        if self.average:
-            self.average.restore([state.average[name] for name in names])
+        self.saved_weights.restore(names, state.average)
         if self.reference:
             self.reference.restore(names, state.reference)
         self.progress, self.scale = Progress(**state.progress), LossScale(**state.scaler)
@@ -291,10 +286,6 @@ class Loop:
         with self.reference() as denoiser:
             error = all_errors(self._predict(denoiser), batch, self.config.unet_batch_size)
         return replace(batch, reference_error=error)
-
-    def weights_to_save(self) -> AbstractContextManager[None]:
-        """The averaged weights in place of the trained ones while it lasts, if there are any."""
-        return self.average.swapped() if self.average else nullcontext()
 
     def _predict(self, denoiser: nn.Module | None = None) -> Predict:
         return partial(self.adapter.predict, denoiser or self.tuning.denoiser)

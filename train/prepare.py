@@ -80,6 +80,7 @@ class Setup:
             device_bytes=torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None,
             optimizer=config.optimizer,
             averaged=config.ema_decay is not None,
+            extrapolated=config.extrapolation > 0,
             # without anything that moves there is no graph to save
             gradient_checkpointing=config.gradient_checkpointing or not moving,
             sharded=self.group.sharded,

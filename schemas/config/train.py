@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field
 
 from invdpo.schemas.config.entries import split_revision
 from invdpo.schemas.config.section import (
@@ -23,6 +23,12 @@ from invdpo.schemas.config.section import (
     Section,
     Seed,
     Share,
+)
+from invdpo.schemas.config.train_checks import (
+    check_extrapolation,
+    check_fresh_noise,
+    check_layers,
+    check_noise,
 )
 
 
@@ -70,13 +76,13 @@ class TrainConfig(Section):
         "endpoint",
         description="Target noise of inversion-dpo, which the prediction is compared with.",
     )
-    noise: Literal["inversion", "own", "fresh"] = Field(
+    noise: Annotated[Literal["inversion", "own", "fresh"], AfterValidator(check_noise)] = Field(
         "inversion",
         description="Source of an image's noise in inversion-dpo: the inversion, its own initial "
         "noise (from its seed), or fresh noise for each prompt and point.",
         json_schema_extra=OPTIONAL,
     )
-    fresh_noise: Share | None = Field(
+    fresh_noise: Annotated[Share | None, AfterValidator(check_fresh_noise)] = Field(
         None,
         description="Share of fresh noise in a trajectory (eta); 0.8 for `endpoint`, else 0.",
         json_schema_extra=OPTIONAL | {"unused": 0.0},
@@ -162,7 +168,7 @@ class TrainConfig(Section):
     cache_dtype: Dtype = Field("float32", description="Precision of cached latents.")
     tuning: Literal["lora", "full"] = Field("lora", description="Train a LoRA or all weights.")
     lora_rank: Count = Field(16, description="Rank of the LoRA.")
-    lora_targets: tuple[str, ...] = Field(
+    lora_targets: Annotated[tuple[str, ...], AfterValidator(check_layers)] = Field(
         ("auto",), min_length=1, description="Layers that the LoRA adapts; `auto`: the usual ones."
     )
     start_from: str | None = Field(
@@ -186,6 +192,14 @@ class TrainConfig(Section):
         gt=0,
         lt=1,
         description="Decay of a moving average of the weights; the average is validated and saved.",
+    )
+    extrapolation: Annotated[float, AfterValidator(check_extrapolation)] = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="With --tuning full: validate and save weights that are further from the start "
+        "than the trained ones, by this share of the way (ExPO).",
+        json_schema_extra=OPTIONAL,
     )
     optimizer: Literal["adamw", "adamw8bit", "adafactor"] = Field(
         "adamw", description="Optimiser; `adamw8bit` needs the extra `eightbit`."
@@ -274,27 +288,3 @@ class TrainConfig(Section):
             name, revision = split_revision(values["model"])
             values |= {"model": name} | ({"revision": revision} if revision else {})
         return (EMBEDDED_FLOW_TEXT if values.get("model") == EMBEDDED_FLOW else {}) | values
-
-    @field_validator("lora_targets")
-    @classmethod
-    def _named(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if not all(value):
-            raise ValueError("expected names of layers, such as to_q, and none that is empty")
-        return value
-
-    @field_validator("noise")
-    @classmethod
-    def _needs_an_endpoint(cls, value: str, info: ValidationInfo) -> str:
-        if value != "inversion" and info.data.get("residual", "endpoint") != "endpoint":
-            text = "only residual `endpoint` can use noise from elsewhere than the inversion"
-            raise ValueError(f"{text}; expected inversion")
-        return value
-
-    @field_validator("fresh_noise")
-    @classmethod
-    def _needs_endpoint(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if value and info.data.get("residual", "endpoint") != "endpoint":
-            raise ValueError("only residual `endpoint` has a target with fresh noise; expected 0")
-        if value and info.data.get("noise") == "fresh":
-            raise ValueError("noise `fresh` is entirely fresh already; expected 0")
-        return value

@@ -90,6 +90,8 @@ CASES: dict[str, dict[str, Any]] = {
         "unet_batch_size": 1,
         "learning_rate": 0.1,
         "objective": "diffusion-dpo",
+        "ema_decay": 0.9,
+        "extrapolation": 0.5,
     },
 }
 

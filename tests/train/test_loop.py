@@ -95,6 +95,20 @@ def test_the_average_is_what_is_saved_and_judged(run: Any) -> None:
     assert averaged.best_loss != plain.best_loss
 
 
+@pytest.mark.parametrize("ema", [None, 0.9])
+def test_extrapolated_weights_are_saved_and_judged(run: Any, ema: float | None) -> None:
+    common = {"keep": "last", "max_steps": 3, "tuning": "full", "ema_decay": ema}
+    plain = run("plain", **common)
+    further = run("further", extrapolation=1.5, **common)
+    start = weights(run("start", **(common | {"learning_rate": 1e-12})).output)
+    assert lines(further.output)[-1]["loss"] == lines(plain.output)[-1]["loss"]
+    assert further.best_loss != plain.best_loss
+    changed = weights(further.output)
+    for name, moved in weights(plain.output).items():
+        expected = start[name] + 2.5 * (moved - start[name])
+        torch.testing.assert_close(changed[name], expected, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("phase", ["inverting", "training"])
 def test_a_device_out_of_memory_says_what_would_fit(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str

@@ -33,6 +33,7 @@ class Setting:
     """Bytes of all the network's weights in memory."""
     moving: Sequence[Tensor]
     averaged: bool
+    extrapolated: bool
     checkpointing: bool
     devices: int
     sharded: bool
@@ -46,6 +47,7 @@ class Setting:
             "gradients": copy,
             f"{self.optimizer}'s states": state_bytes(self.optimizer, self.moving),
             "averages": copy if self.averaged else 0,
+            "weights of the start": copy if self.extrapolated else 0,
         }
         share = self.devices if self.sharded else 1
         return {name: size // share for name, size in sizes.items() if size}
@@ -64,6 +66,7 @@ def advice(
     device_bytes: int | None,
     optimizer: OptimizerName = "adamw",
     averaged: bool = False,
+    extrapolated: bool = False,
     gradient_checkpointing: bool = False,
     sharded: bool = False,
     devices: int = 1,
@@ -78,6 +81,7 @@ def advice(
         device_bytes: Memory of one device; None if unknown.
         optimizer: Its name.
         averaged: Whether averages of the moving weights are kept.
+        extrapolated: Whether the moving weights of the start are kept.
         gradient_checkpointing: Whether it is on.
         sharded: Whether the devices share weights, gradients and states (strategy `fsdp`).
         devices: Number of processes.
@@ -90,6 +94,7 @@ def advice(
         weights=weights_bytes,
         moving=moving,
         averaged=averaged,
+        extrapolated=extrapolated,
         checkpointing=gradient_checkpointing,
         devices=devices,
         sharded=sharded,

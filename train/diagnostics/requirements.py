@@ -187,6 +187,7 @@ def _fixed_bytes(
         weights=4 * parameters if full else item * parameters + 4 * trained,
         moving=moving[tuning],
         averaged=config.ema_decay is not None,
+        extrapolated=config.extrapolation > 0,
         checkpointing=config.gradient_checkpointing,
         devices=1,
         sharded=False,

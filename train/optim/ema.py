@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -32,22 +32,12 @@ class Average:
     def update(self, step: int) -> None:
         """Include the weights after optimiser step number `step`, from 1 on."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        weights = [p.float() for p in _local(self.parameters)]
-        torch._foreach_lerp_(_local(self.tensors), weights, 1 - decay)
+        weights = [p.float() for p in local_shards(self.parameters)]
+        torch._foreach_lerp_(local_shards(self.tensors), weights, 1 - decay)
 
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """Put the averages into the parameters while the context lasts, then the weights back.
-
-        The weights come back bit for bit, also after an error. Until then a copy of them is in
-        memory, for which there is room when the gradients are None; older graphs become invalid.
-        """
-        weights = [p.detach().clone() for p in self.parameters]
-        try:
-            self._put(self.tensors)
-            yield
-        finally:
-            self._put(weights)
+    def swapped(self) -> AbstractContextManager[None]:
+        """Put the averages into the parameters for a while; see the function."""
+        return swapped(self.parameters, self.tensors)
 
     @torch.no_grad()
     def restore(self, tensors: Sequence[Tensor]) -> None:
@@ -55,11 +45,27 @@ class Average:
         for average, saved in zip(self.tensors, tensors, strict=True):
             average.copy_(place_like(saved, average))
 
-    @torch.no_grad()
-    def _put(self, values: Sequence[Tensor]) -> None:
-        torch._foreach_copy_(_local(self.parameters), _local(values))
+
+@contextmanager
+def swapped(parameters: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterator[None]:
+    """Put `values` into the parameters while the context lasts, then the weights back.
+
+    The weights come back bit for bit, also after an error. Until then a copy of them is in
+    memory, for which there is room when the gradients are None; older graphs become invalid.
+    """
+    weights = [p.detach().clone() for p in parameters]
+    try:
+        _put(parameters, values)
+        yield
+    finally:
+        _put(parameters, weights)
 
 
-def _local(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """This process's shards, in place; enough, because everything here is elementwise."""
+@torch.no_grad()
+def _put(parameters: Sequence[nn.Parameter], values: Sequence[Tensor]) -> None:
+    torch._foreach_copy_(local_shards(parameters), local_shards(values))
+
+
+def local_shards(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """This process's shards, in place; enough where everything is elementwise."""
     return [t.to_local() if isinstance(t, DTensor) else t for t in tensors]

@@ -38,6 +38,7 @@ ADDED_LATER = (
     "  reference_decay: null\n",
     "  start_from: null\n",
     "  reference: base\n",
+    "  extrapolation: 0.0\n",
     "  run_name: null\n",
     "  soft_tifa_mean: arithmetic\n  soft_tifa_answer: probability\n  vlm_url: null\n"
     "  vlm_model: null\n  vlm_key_variable: INVDPO_VLM_KEY\n  vlm_temperature: 0.0\n"

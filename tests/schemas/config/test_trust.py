@@ -50,7 +50,8 @@ HARMLESS = {
     "fresh_noise margin_weights sft_share loser_scaling box_weight reference_decay reference "
     "beta weighting num_inversion_steps num_points inversion_guidance_scale "
     "embedded_guidance inversion_corrections max_sequence_length cache_points "
-    "cache_dtype tuning lora_rank lora_targets lora_format ema_decay optimizer learning_rate "
+    "cache_dtype tuning lora_rank lora_targets lora_format ema_decay "
+    "extrapolation optimizer learning_rate "
     "lr_scheduler warmup_steps weight_decay max_grad_norm batch_size gradient_accumulation_steps "
     "unet_batch_size gradient_checkpointing max_steps validate_every keep save_every "
     "checkpoint_every pictures_every picture_guidance_scale run_name seed dtype strategy device",

@@ -23,7 +23,7 @@ from tests.train.worker import main
 
 CASES: dict[str, dict[str, Any]] = {
     "lora": {"ema_decay": 0.9},
-    "full": {"tuning": "full", "optimizer": "adafactor"},
+    "full": {"tuning": "full", "optimizer": "adafactor", "extrapolation": 0.5},
     "float16": {"dtype": "float16", "objective": "diffusion-dpo", "lr_scheduler": "cosine"},
 }
 MEASURED = {"seconds": 0, "pairs_per_second": 0, "peak_rss_gb": 0}

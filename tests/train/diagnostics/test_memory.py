@@ -85,6 +85,7 @@ def test_lora_halves_its_frozen_weights_and_keeps_its_optimizer() -> None:
 
 def test_averages_count_and_devices_that_share_hold_their_share() -> None:
     assert "averages 2.5 GB" in full(80, averaged=True, sharded=True, devices=4)[0]
+    assert "weights of the start 2.5 GB" in full(80, extrapolated=True, sharded=True, devices=4)[0]
 
 
 def test_shared_weights_go_with_adamw_alone() -> None:
