@@ -14,6 +14,7 @@ from invdpo.cli.command import Job, command
 from invdpo.console.output import table
 from invdpo.schemas.config import Config, EvalConfig
 from invdpo.schemas.config.generate import GenerateConfig
+from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_FLOW, EMBEDDED_MODELS
 from invdpo.schemas.config.train import TrainConfig
@@ -68,19 +69,26 @@ def demo(
 
 
 def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
-    """What the demo runs; `quick` only shows that every step works, at a thirtieth of the size."""
-    size = 1 if quick else 32
+    """What the demo runs; `quick` only shows that every step works, at a sixteenth of the size."""
+    size = 1 if quick else 16
     return Config(
         prompts=PromptsConfig(num_prompts=20 * size),
         generate=GenerateConfig(
             model=model, num_candidates=6, num_inference_steps=12, guidance_scale=2.0
         ),
+        pair=PairConfig(policy="all", floors={"composition": 1.0}),
         train=TrainConfig(
-            learning_rate=1e-3,
-            num_points=2,
-            warmup_steps=10,
+            objective="diffusion-dpo",
+            beta=500.0,
+            tuning="full",
+            extrapolation=1.0,
+            lr_scheduler="cosine",
+            warmup_steps=5,
+            batch_size=64,
+            num_points=1,
             max_steps=5 * size,
-            validate_every=size,
+            validate_every=5 * size,
+            keep="last",
         ),
         eval=EvalConfig(num_prompts=16 * size),
     )
@@ -118,7 +126,7 @@ class DemoResult:
         count = len(self.evaluation.results)
         header = (f"on {count} held-out prompts", "base", "tuned", "difference [95 %]")
         paths = "\n".join(f"{what:<12}{path}" for what, path in self._paths().items())
-        done = f"{count_noun(self.pairs, 'pair')}, {count_noun(self.steps, 'step')} kept"
+        done = f"{count_noun(self.pairs, 'pair')}, {count_noun(self.steps, 'step')}"
         end = f"{done}, {self.seconds:.0f} seconds in total."
         return f"{table(header, rows)}\n\n{end}\n\n{paths}"
 
@@ -127,7 +135,7 @@ class DemoResult:
             "pictures": self.folder / "grid.png",
             "dataset": self.folder / "dataset",
             "report": self.folder / "report" / "index.html",
-            "tuned LoRA": self.folder / "tuned",
+            "tuned model": self.folder / "tuned",
             "evaluation": self.folder / "eval",
         }
 
@@ -142,7 +150,7 @@ def run_demo(folder: Path, *, note: Note, quick: bool = False, model: str = EMBE
 
     start, config, ws = time.monotonic(), demo_config(quick=quick, model=model), Workspace(folder)
     _curate(ws, config, note)
-    note("5/6  Train a LoRA on the pairs (inversion first, then training steps)")
+    note("5/6  Train the model on the pairs")
     trained = _train(ws, config)
     note("6/6  Generate images for held-out prompts with both models, from the same seeds")
     evaluation = _evaluate(ws, config)
@@ -164,7 +172,7 @@ def _curate(ws: Workspace, config: Config, note: Note) -> None:
     steps.annotate(ws, config, options)
     note("3/6  Score the images: facts of the prompt that are right, and CLIP")
     steps.score(ws, config, options)
-    note("4/6  Pair the best image of each prompt with the worst")
+    note("4/6  Pair each image that is exactly right with each of its prompt that is not")
     steps.pair(ws, config, options)
     write_report(ws, config.score.annotator)
 
@@ -190,7 +198,7 @@ def _evaluate(ws: Workspace, config: Config) -> Evaluation:
 
     base, tuned = (
         EvaluatedModel(config.generate.model),
-        EvaluatedModel(config.generate.model, lora=str(ws.root / "tuned")),
+        EvaluatedModel(str(ws.root / "tuned")),
     )
     # training may give other weights on another machine; the images are then made again
     options = RunOptions(overwrite=True)

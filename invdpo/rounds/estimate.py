@@ -124,7 +124,7 @@ def _seconds_of_calls(
     from invdpo.train.data.buckets import framing
     from invdpo.train.diagnostics.timing import time_calls
 
-    samples = min(config.unet_batch_size, 8)
+    samples = config.unet_batch_size
     width, height = (max(1, side // adapter.multiple) * adapter.multiple for side in size)
     size = (width, height)
     latent = torch.randn(samples, *adapter.latent_shape(size))

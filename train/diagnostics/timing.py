@@ -23,6 +23,9 @@ from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import Conditioning, ModelAdapter
 from invdpo.train.models.finetuning import Tuning, start_tuning
 
+CALLS, ENOUGH = 8, 2.0
+"""Most calls that are timed, and seconds after which no further one is."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -111,12 +114,12 @@ def _step(
 
 
 def _timed(call: Callable[[], None], device: torch.device) -> float:
-    """Seconds of a second call, after a first one to warm up."""
-    seconds = 0.0
-    for _ in range(2):
+    """Seconds of the fastest call after a first one to warm up: others may use the machine, too."""
+    seconds: list[float] = []
+    while len(seconds) < 2 or (len(seconds) < CALLS and sum(seconds) < ENOUGH):
         began = time.perf_counter()
         call()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        seconds = time.perf_counter() - began
-    return seconds
+        seconds.append(time.perf_counter() - began)
+    return min(seconds[1:])
