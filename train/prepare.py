@@ -36,6 +36,7 @@ from invdpo.train.models.load import family_origin
 from invdpo.train.models.output_sizes import output_bytes
 from invdpo.train.models.start import start_id
 from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
+from invdpo.train.objective import OBJECTIVES
 from invdpo.train.splits import (
     count_enlarged,
     count_without_boxes,
@@ -96,6 +97,10 @@ def set_up(config: TrainConfig, output: Path, *, show_progress: bool) -> Setup:
     if config.start_from and config.reference == "start":
         add_lora(adapter.denoiser, config)  # phase one is the first to ask the reference
     return Setup(adapter, config, group, output, show_progress and group.is_main)
+
+
+OF_INVERSION = ("residual", "noise", "inversion_corrections", "inversion_guidance_scale")
+"""Options that only objectives with an inversion use."""
 
 
 @dataclass
@@ -197,10 +202,19 @@ def _resume_note(done: int, steps: int) -> str:
     return f"Resuming after step {done} of {steps}."
 
 
+def _unused(config: TrainConfig) -> list[str]:
+    """A note on options of the inversion that are not at their defaults, where there is none."""
+    fields, values = TrainConfig.model_fields, {n: getattr(config, n) for n in OF_INVERSION}
+    unused = [f"{n} {value}" for n, value in values.items() if value != fields[n].default]
+    if not unused or OBJECTIVES[config.objective].inverts:
+        return []
+    return [f"objective {config.objective} inverts nothing; not used: {', '.join(unused)}."]
+
+
 def _notes(
     config: TrainConfig, splits: dict[str, Pairs], cache: Cache, truncated: int
 ) -> list[str]:
-    notes = [
+    notes = _unused(config) + [
         f"{name}: {count_noun(count, 'row')} skipped, {reason} (first: {split.examples[reason]})."
         for name, split in splits.items()
         for reason, count in split.skipped.items()

@@ -81,7 +81,6 @@ def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
             objective="diffusion-dpo",
             beta=500.0,
             tuning="full",
-            extrapolation=1.0,
             lr_scheduler="cosine",
             warmup_steps=5,
             batch_size=64,

@@ -95,6 +95,12 @@ def test_residual_reference_has_zero_gradient_and_says_so(
         r["grad_norm"] < 1e-2 and r["loss"] == pytest.approx(math.log(2)) for r in lines(result)
     )
     assert any("gradient is exactly zero" in note for note in result.notes)
+
+
+def test_options_that_the_objective_does_not_use_are_named(run: Any) -> None:
+    result = run(objective="diffusion-dpo", noise="own", max_steps=1)
+    assert "objective diffusion-dpo inverts nothing; not used: noise own." in result.notes
+    assert not any("not used" in note for note in run("plain", max_steps=1).notes)
     assert any("no step beat the base model" in note for note in result.notes)
 
 
