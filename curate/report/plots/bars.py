@@ -33,18 +33,24 @@ def funnel(data: ReportData, theme: Theme) -> Figure | None:
         share = left / total if total else 0.0
         axes.barh(y, 1, 0.62, color=theme.low)
         axes.barh(y, share, 0.62, color=theme.neutral if first else theme.chosen)
-        axes.text(1.02, y, f"{left:,}", va="center", color=theme.ink, fontsize=9)
-        if not first and share < 1:
-            axes.text(1.17, y, f"{share:.1%}", va="center", color=theme.muted, fontsize=9)
     axes.set_yticks(range(len(rows)), [two_lines(name) for name, *_ in rows])
     for label, (*_, first) in zip(axes.get_yticklabels(), rows, strict=True):
         label.set(fontweight="bold" if first else "normal", linespacing=0.95)
-    axes.set(xlim=(0, 1.32), ylim=(len(rows) - 0.5, -0.5))
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
     style_axes(axes, theme)
     axes.tick_params(labelsize=8)
+    counts = axes.secondary_yaxis("right")
+    counts.set_yticks(range(len(rows)), [_count(left, total) for _, left, total, _ in rows])
+    counts.tick_params(labelsize=8, labelcolor=theme.ink, length=0)
+    counts.spines["right"].set_visible(False)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
     return figure
+
+
+def _count(left: int, total: int) -> str:
+    """What is left, and its share if something is gone."""
+    return f"{left:,}" if left == total else f"{left:,} · {left / total:.1%}"
 
 
 def _left(steps: list[Filter]) -> list[tuple[str, int, int, bool]]:

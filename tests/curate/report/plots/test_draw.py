@@ -85,6 +85,20 @@ def test_bars_of_the_funnel(data: ReportData) -> None:
     assert labels == ["candidates", "a", "b", "prompts", "c"]
 
 
+def test_numbers_of_the_funnel_fit_beside_long_names(data: ReportData) -> None:
+    name = "best and worst look and score the same"
+    steps = [Filter(name=name, unit="pairs", before=44_560_000, after=11_140_000)]
+    with plot_style():
+        figure = bars.funnel(with_findings(data, filters=steps), LIGHT)
+        assert figure is not None
+        figure.draw_without_rendering()
+    (counts,) = figure.axes[0].child_axes
+    texts = {label.get_text(): label.get_window_extent() for label in counts.get_yticklabels()}
+    assert {"44,560,000", "11,140,000 · 25.0%"} <= texts.keys()
+    assert max(box.x1 for box in texts.values()) <= figure.bbox.x1
+    assert min(box.x0 for box in texts.values()) >= figure.axes[0].bbox.x1
+
+
 def test_votes_add_up(data: ReportData) -> None:
     with plot_style():
         figure = bars.votes(data, LIGHT)
