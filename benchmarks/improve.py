@@ -66,6 +66,20 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
             "validate_every": 80,
         },
     },
+    "smaller-beta-sft": {
+        "prompts": {"num_prompts": 512},
+        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "train": {
+            "beta": 500.0,
+            "sft_share": 0.2,
+            "learning_rate": 1e-4,
+            "lr_scheduler": "cosine",
+            "num_points": 1,
+            "batch_size": 64,
+            "max_steps": 80,
+            "validate_every": 80,
+        },
+    },
     "own-noise": {
         "prompts": {"num_prompts": 512},
         "pair": {"policy": "all", "floors": {"composition": 1.0}},
