@@ -14,6 +14,7 @@ from invdpo.curate.generate import Generate, sizes
 from invdpo.curate.generators.pipeline import Size
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.tables import OK, Record
+from invdpo.schemas.timing import fastest
 
 SMALL_BATCH, PATIENCE = 2, 15.0
 """On the CPU so many images are made first; the batch itself if it takes fewer seconds than this.
@@ -27,7 +28,7 @@ STORED = 0.7
 
 
 class Timed(NamedTuple):
-    """What a second call took, after a first one that loaded the model."""
+    """What a call took, after a first one that loaded the model."""
 
     seconds: float
     """An image; several devices at work are counted."""
@@ -62,10 +63,8 @@ def _time_batch(config: GenerateConfig, size: Size | None, prompt: Record, count
     if size:
         update |= {"width": size[0], "height": size[1], "resolutions": ()}
     stage = Generate(config.model_copy(update=update))
-    list(stage([prompt]))
-    began = time.perf_counter()
-    drawn = list(stage([prompt]))
-    return Timed((time.perf_counter() - began) / len(drawn), drawn)
+    seconds, drawn = fastest(lambda: list(stage([prompt])))
+    return Timed(seconds / len(drawn), drawn)
 
 
 def stored_bytes(images: int, wanted: Sequence[Size]) -> float:
@@ -85,6 +84,6 @@ def time_judging(stage: ModelStage[Any], rows: Sequence[Record]) -> Timed | None
     if not rows or any(lacking):
         return None
     list(stage([Candidate(row) for row in rows]))
-    began = time.perf_counter()
+    began = time.perf_counter()  # one call only: some judges are asked for money
     answers = list(stage([Candidate(row) for row in rows]))
     return Timed((time.perf_counter() - began) / len(rows), answers)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.timing import fastest
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import open_cache
 from invdpo.train.data import DataSet, Pair
@@ -22,9 +23,6 @@ from invdpo.train.diagnostics.kept import counted
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import Conditioning, ModelAdapter
 from invdpo.train.models.finetuning import Tuning, start_tuning
-
-CALLS, ENOUGH = 8, 2.0
-"""Most calls that are timed, and seconds after which no further one is."""
 
 
 @dataclass(frozen=True)
@@ -114,12 +112,9 @@ def _step(
 
 
 def _timed(call: Callable[[], None], device: torch.device) -> float:
-    """Seconds of the fastest call after a first one to warm up: others may use the machine, too."""
-    seconds: list[float] = []
-    while len(seconds) < 2 or (len(seconds) < CALLS and sum(seconds) < ENOUGH):
-        began = time.perf_counter()
+    def finished() -> None:
         call()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])
+
+    return fastest(finished)[0]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from invdpo.schemas import timing as calls
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError, WorkspaceError
 from invdpo.schemas.io.text import format_bytes
@@ -62,7 +63,8 @@ def test_times_and_memory_come_from_calls(
 ) -> None:
     """Each call takes a second: of 8 samples, or of the 8 images of 4 pairs."""
     seconds = count(0.0)
-    monkeypatch.setattr(timing, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
+    for module in (timing, calls):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: next(seconds)))
     estimated = estimate(dataset, tmp_path, config)
     measured = estimated.measured
     assert measured is not None
