@@ -73,7 +73,7 @@ def test_presets_say_what_they_are_for() -> None:
     assert [row["name"] for row in rows] == preset_names()
     assert all(f"--preset {row['name']}" in row["about"] for row in rows)
     tried = [row["name"] for row in rows if "Not tried" not in row["about"]]
-    assert tried == ["compositional-11k-embedded", "embedded-rounds"]
+    assert tried == ["compositional-11k-embedded", "rounds-embedded"]
 
 
 def test_the_schema_takes_what_the_configuration_takes() -> None:
