@@ -43,6 +43,28 @@ COMMON: dict[str, dict[str, Any]] = {
     "improve": {"validation_prompts": 256, "validation_images": 2},
 }
 """What all recipes share: 1,536 images and 40 steps of 16 pairs a round."""
+RIGHT_AND_WRONG = {"policy": "all", "floors": {"composition": 1.0}}
+"""All pairs of an exactly right image and one that is not."""
+SMALLER_BETA: dict[str, dict[str, Any]] = {
+    "prompts": {"num_prompts": 512},
+    "pair": RIGHT_AND_WRONG,
+    "train": {
+        "beta": 500.0,
+        "learning_rate": 1e-4,
+        "lr_scheduler": "cosine",
+        "num_points": 1,
+        "batch_size": 64,
+        "max_steps": 80,
+        "validate_every": 80,
+    },
+}
+
+
+def _with(recipe: dict[str, dict[str, Any]], **train: Any) -> dict[str, dict[str, Any]]:
+    """The recipe with other options of training."""
+    return {**recipe, "train": {**recipe["train"], **train}}
+
+
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "lower-rate": {},
     "winners-right": {
@@ -50,54 +72,14 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         "train": {"learning_rate": 5e-5, "num_points": 4},
     },
     "every-right-winner": {
-        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "pair": RIGHT_AND_WRONG,
         "train": {"learning_rate": 5e-5, "num_points": 4, "max_steps": 80, "validate_every": 80},
     },
-    "smaller-beta": {
-        "prompts": {"num_prompts": 512},
-        "pair": {"policy": "all", "floors": {"composition": 1.0}},
-        "train": {
-            "beta": 500.0,
-            "learning_rate": 1e-4,
-            "lr_scheduler": "cosine",
-            "num_points": 1,
-            "batch_size": 64,
-            "max_steps": 80,
-            "validate_every": 80,
-        },
-    },
-    "smaller-beta-sft": {
-        "prompts": {"num_prompts": 512},
-        "pair": {"policy": "all", "floors": {"composition": 1.0}},
-        "train": {
-            "beta": 500.0,
-            "sft_share": 0.2,
-            "learning_rate": 1e-4,
-            "lr_scheduler": "cosine",
-            "num_points": 1,
-            "batch_size": 64,
-            "max_steps": 80,
-            "validate_every": 80,
-        },
-    },
-    "own-noise": {
-        "prompts": {"num_prompts": 512},
-        "pair": {"policy": "all", "floors": {"composition": 1.0}},
-        "train": {
-            "objective": "inversion-dpo",
-            "noise": "own",
-            "fresh_noise": 0.8,
-            "beta": 500.0,
-            "learning_rate": 1e-4,
-            "lr_scheduler": "cosine",
-            "num_points": 1,
-            "batch_size": 64,
-            "max_steps": 80,
-            "validate_every": 80,
-        },
-    },
+    "smaller-beta": SMALLER_BETA,
+    "smaller-beta-sft": _with(SMALLER_BETA, sft_share=0.2),
+    "own-noise": _with(SMALLER_BETA, objective="inversion-dpo", noise="own", fresh_noise=0.8),
     "larger-batches": {
-        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "pair": RIGHT_AND_WRONG,
         "train": {
             "learning_rate": 8e-5,
             "lr_scheduler": "cosine",
@@ -108,7 +90,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "larger-batches-sft": {
-        "pair": {"policy": "all", "floors": {"composition": 1.0}},
+        "pair": RIGHT_AND_WRONG,
         "train": {
             "learning_rate": 8e-5,
             "sft_share": 0.1,
