@@ -48,6 +48,15 @@ from invdpo.train.splits import (
 
 log = logging.getLogger("invdpo.train")
 
+OF_INVERSION = (
+    "residual",
+    "noise",
+    "fresh_noise",
+    "inversion_corrections",
+    "inversion_guidance_scale",
+)
+"""Options that only objectives with an inversion use."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -97,10 +106,6 @@ def set_up(config: TrainConfig, output: Path, *, show_progress: bool) -> Setup:
     if config.start_from and config.reference == "start":
         add_lora(adapter.denoiser, config)  # phase one is the first to ask the reference
     return Setup(adapter, config, group, output, show_progress and group.is_main)
-
-
-OF_INVERSION = ("residual", "noise", "inversion_corrections", "inversion_guidance_scale")
-"""Options that only objectives with an inversion use."""
 
 
 @dataclass
@@ -203,12 +208,11 @@ def _resume_note(done: int, steps: int) -> str:
 
 
 def _unused(config: TrainConfig) -> list[str]:
-    """A note on options of the inversion that are not at their defaults, where there is none."""
-    fields, values = TrainConfig.model_fields, {n: getattr(config, n) for n in OF_INVERSION}
-    unused = [f"{n} {value}" for n, value in values.items() if value != fields[n].default]
-    if not unused or OBJECTIVES[config.objective].inverts:
+    """A note on options that only an inversion uses, where there is none."""
+    given = [f"{name} {getattr(config, name)}" for name in OF_INVERSION if config.is_used(name)]
+    if not given or OBJECTIVES[config.objective].inverts:
         return []
-    return [f"objective {config.objective} inverts nothing; not used: {', '.join(unused)}."]
+    return [f"objective {config.objective} inverts nothing; not used: {', '.join(given)}."]
 
 
 def _notes(

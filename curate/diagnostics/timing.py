@@ -84,6 +84,6 @@ def time_judging(stage: ModelStage[Any], rows: Sequence[Record]) -> Timed | None
     if not rows or any(lacking):
         return None
     list(stage([Candidate(row) for row in rows]))
-    began = time.perf_counter()  # one call only: some judges are asked for money
+    began = time.perf_counter()  # one call only, since some judges cost money
     answers = list(stage([Candidate(row) for row in rows]))
     return Timed((time.perf_counter() - began) / len(rows), answers)

@@ -124,9 +124,10 @@ class Section(BaseModel):
             name: marks(info).get("fingerprint") for name, info in type(self).model_fields.items()
         }
         left_out = {name for name, kind in kinds.items() if kind is False}
-        left_out |= {name for name, kind in kinds.items() if kind and not self._is_used(name)}
+        left_out |= {name for name, kind in kinds.items() if kind and not self.is_used(name)}
         return self.model_dump(mode="json", exclude=left_out)
 
-    def _is_used(self, name: str) -> bool:
+    def is_used(self, name: str) -> bool:
+        """Whether an option is not at the value at which it does nothing."""
         info = type(self).model_fields[name]
         return bool(getattr(self, name) != marks(info).get("unused", info.default))

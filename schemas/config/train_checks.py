@@ -32,6 +32,6 @@ def check_fresh_noise(value: float | None, info: ValidationInfo) -> float | None
 def check_extrapolation(value: float, info: ValidationInfo) -> float:
     """Of `extrapolation`."""
     if value and info.data.get("tuning", "full") != "full":
-        text = "a LoRA is scaled where it is loaded, as in --models MODEL+LORA=1.5"
+        text = "a LoRA is scaled where it is loaded, as in --model MODEL+LORA=1.5"
         raise ValueError(f"only tuning `full` can be extrapolated; {text}; expected 0")
     return value

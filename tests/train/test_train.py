@@ -98,8 +98,9 @@ def test_residual_reference_has_zero_gradient_and_says_so(
 
 
 def test_options_that_the_objective_does_not_use_are_named(run: Any) -> None:
-    result = run(objective="diffusion-dpo", noise="own", max_steps=1)
-    assert "objective diffusion-dpo inverts nothing; not used: noise own." in result.notes
+    result = run(objective="diffusion-dpo", noise="own", fresh_noise=0.5, max_steps=1)
+    expected = "objective diffusion-dpo inverts nothing; not used: noise own, fresh_noise 0.5."
+    assert expected in result.notes
     assert not any("not used" in note for note in run("plain", max_steps=1).notes)
     assert any("no step beat the base model" in note for note in result.notes)
 

@@ -16,8 +16,8 @@ from invdpo.train.optim.ema import Average, local_shards, swapped
 class SavedWeights:
     """θ_0 + (1 + α)·(θ − θ_0), with θ the weights or their average, θ_0 those of the start.
 
-    α is `extrapolation` (ExPO, arXiv 2404.16792): where a training has moved in a good direction,
-    but not far, the model further along it is better, and costs nothing.
+    α is `extrapolation` (ExPO, arXiv 2404.16792): a model further along the way that a training
+    moved, at no cost. It may be a better one where the training stopped early.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], config: TrainConfig) -> None:

@@ -75,6 +75,14 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     assert "found 5; expected a mapping" in text
 
 
+def test_a_lora_is_not_extrapolated(tmp_path: Path) -> None:
+    text = config_error(write(tmp_path / "c.yaml", "train: {extrapolation: 0.5}\n"))
+    assert "extrapolation: found 0.5; only tuning `full` can be extrapolated" in text
+    assert "--model MODEL+LORA=1.5; expected 0" in text
+    path = write(tmp_path / "d.yaml", "train: {tuning: full, extrapolation: 0.5}\n")
+    assert load_config(path).train.extrapolation == 0.5
+
+
 def test_each_error_says_where_it_came_from(tmp_path: Path) -> None:
     path = write(tmp_path / "c.yaml", "prompts: {seed: -1}\n")
     text = config_error(path, {"generate": {"seed": "x"}})
