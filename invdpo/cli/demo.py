@@ -173,7 +173,7 @@ def _curate(ws: Workspace, config: Config, note: Note) -> None:
     steps.annotate(ws, config, options)
     note("3/6  Score the images: facts of the prompt that are right, and CLIP")
     steps.score(ws, config, options)
-    note("4/6  Pair each image that is exactly right with each of its prompt that is not")
+    note("4/6  Pair images that are exactly right with others of the same prompt that are not")
     steps.pair(ws, config, options)
     write_report(ws, config.score.annotator)
 
