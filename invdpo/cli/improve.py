@@ -76,8 +76,10 @@ def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
     job.out.result(to_dict(improvement), summary(improvement))
     best = improvement.best
     if best.number:
-        tuned = improvement.plan.tuned(best.number)
-        job.out.note(f"Next: invdpo eval {shlex.quote(str(tuned))}")
+        tuned = shlex.quote(str(improvement.plan.tuned(best.number)))
+        scale = best.guidance_scale
+        flag = "" if scale is None else f" --guidance-scale {scale:g}"
+        job.out.note(f"Next: invdpo eval {tuned}{flag}")
 
 
 def with_defaults(config: Config) -> Config:
@@ -112,10 +114,12 @@ def summary(improvement: Improvement) -> str:
     """One line for each model, and which of them is the best."""
     rows = improvement.rows()
     figures = list(rows[0]["figures"])
-    header = ("round", *figures, "diversity", "pairs", "prompts with a pair", "minutes")
+    guided = any(row["guidance_scale"] is not None for row in rows)
+    header = ("round", *["guidance"] * guided, *figures, "diversity", "pairs", "prompts with a pair", "minutes")
     lines = [
         (
             row["round"] or "base",
+            *([f"{row['guidance_scale']:g}"] if guided else []),
             *(_interval(row["figures"][name]) for name in figures),
             "–" if row["diversity"] is None else f"{row['diversity']:.3f}",
             row["pairs"] if row["round"] else "–",

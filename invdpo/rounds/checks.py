@@ -81,7 +81,8 @@ def require_figure(plan: RoundPlan, result: RoundResult) -> None:
     if has_figure(result, figure):
         return
     scorer = "composition" if figure == ALL_RIGHT else figure
-    folder, reasons = plan.validation(result.number).scores_dir(scorer), Counter[str]()
+    ws, reasons = plan.validation(result.number, result.guidance_scale), Counter[str]()
+    folder = ws.scores_dir(scorer)
     for part in list_parts(folder):
         reasons += tally(part)[1]
     images = count_noun(result.judgement["images"], "validation image")

@@ -85,9 +85,12 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     each = config.prompts.num_prompts
     drawn = left * each * config.generate.num_candidates
     judged = config.improve.validation_prompts * config.improve.validation_images
-    images = drawn + (left + (not done)) * judged
-    calls_each = config.generate.num_inference_steps
-    calls_each *= passes(adapter.pipeline, config.generate.guidance_scale)
+    models, scale = left + (not done), config.generate.guidance_scale
+    judging = config.improve.validation_guidance_scales or (scale,)
+    images = drawn + models * judged * len(judging)
+    calls = drawn * passes(adapter.pipeline, scale)
+    calls += models * judged * sum(passes(adapter.pipeline, scale) for scale in judging)
+    calls *= config.generate.num_inference_steps
     pairs = training.batch_size * training.gradient_accumulation_steps
     per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
     steps = left * training.max_steps * pairs * per_pair
@@ -107,9 +110,9 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     return RoundsEstimate(
         rounds=left,
         images=images,
-        forwards=images * calls_each + phase_one + steps,
+        forwards=calls + phase_one + steps,
         training_forwards=steps,
-        seconds=images * calls_each * drawing + phase_one * forward + steps * backward,
+        seconds=calls * drawing + phase_one * forward + steps * backward,
         bytes=int(stored),
         free_bytes=free_bytes(root),
     )

@@ -67,17 +67,19 @@ def write_report(improvement: Improvement, folder: Path | None = None) -> Path:
 
 def _strips(plan: RoundPlan, results: tuple[RoundResult, ...]) -> Iterator[ImageStrip]:
     """The first validation prompts, each with its first image by every model."""
-    ws = plan.validation(BASE)
+    ws = plan.validation(BASE, results[0].guidance_scale)
     prompts = ws.read_table(ws.prompts_path, ["prompt_id", "prompt"]).to_pylist()[:SHOWN]
     ids = [row["prompt_id"] for row in prompts]
-    models = [_first_images(plan, result.number, ids) for result in results]
+    models = [_first_images(plan, result, ids) for result in results]
     for row, *images in zip(prompts, *models, strict=True):
         yield ImageStrip(row["prompt"] or "", tuple(images))
 
 
-def _first_images(plan: RoundPlan, number: int, prompt_ids: Sequence[str]) -> list[RoundImage]:
+def _first_images(
+    plan: RoundPlan, result: RoundResult, prompt_ids: Sequence[str]
+) -> list[RoundImage]:
     """What one model generated first for each of these prompts."""
-    ws, first = plan.validation(number), dict[str, Record]()
+    ws, first = plan.validation(result.number, result.guidance_scale), dict[str, Record]()
     for part in ws.iter_parts(ws.candidates_dir):
         table = ws.read_table(part, ["prompt_id", "candidate_id", "image"])
         for row in table.to_pylist():
@@ -85,7 +87,7 @@ def _first_images(plan: RoundPlan, number: int, prompt_ids: Sequence[str]) -> li
         if first.keys() >= {*prompt_ids}:
             break
     right = _all_right(ws) if main_figure(plan.config) == ALL_RIGHT else {}
-    label = f"round {number}" if number else "base"
+    label = f"round {result.number}" if result.number else "base"
     return [_image(label, first.get(prompt), right) for prompt in prompt_ids]
 
 

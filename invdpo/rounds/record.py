@@ -37,6 +37,8 @@ class RoundResult:
     prompts_with_pair: int = 0
     cost: Mapping[str, float] = field(default_factory=dict)
     """UNet sample-forwards and seconds, by what they were spent on."""
+    guidance_scale: float | None = None
+    """At which it was judged, the best of several; None where there was nothing to choose."""
 
 
 @dataclass(frozen=True)

@@ -40,10 +40,10 @@ class RoundPlan:
         """What a round trained."""
         return self.folder(number) / "tuned"
 
-    def validation(self, number: int) -> Workspace:
-        """Where the model of a round is judged; 0 is the base model."""
-        name = "base" if number == BASE else self.folder(number).name
-        return Workspace(self.root / "validation" / name)
+    def validation(self, number: int, scale: float | None = None) -> Workspace:
+        """Where the model of a round is judged; 0 is the base model. `scale`: see `judging`."""
+        folder = self.root / "validation" / (self.folder(number).name if number else "base")
+        return Workspace(folder if scale is None else folder / f"guidance-{scale:g}")
 
     def costs(self, number: int) -> Path:
         """What a round, or the base model's evaluation, has cost so far."""
@@ -67,13 +67,17 @@ class RoundPlan:
         numbered = config.dataset.model_copy(update={"round": number})
         return config.model_copy(update={"dataset": numbered})
 
-    def judging(self, number: int) -> Config:
-        """The configuration by which the model of a round is judged."""
+    def judging(self, number: int, scale: float | None = None) -> Config:
+        """The configuration by which the model of a round is judged.
+
+        `scale`: one of several guidance scales; None for that of the candidates.
+        """
         chosen, shuffled = self.config.improve, self._shuffled()
         prompts: dict[str, Any] = {"num_prompts": chosen.validation_prompts, "shuffle": shuffled}
         if not shuffled:
             prompts["split"] = "validation"
         images = {"num_candidates": chosen.validation_images, "seed": self.config.eval.seed}
+        images |= {} if scale is None else {"guidance_scale": scale}
         return self._with_judges(prompts, self.generator(number) | images)
 
     def all_prompts(self) -> Config:

@@ -15,7 +15,14 @@ from invdpo.rounds.checks import open_record, require_figure, require_prompts, r
 from invdpo.rounds.record import Record, RoundResult
 from invdpo.rounds.round_plan import BASE, RoundPlan, pipeline_class
 from invdpo.rounds.round_training import train_round
-from invdpo.rounds.stopping import best_round, reason_to_stop, shown_figures, value
+from invdpo.rounds.stopping import (
+    best_round,
+    has_figure,
+    main_figure,
+    reason_to_stop,
+    shown_figures,
+    value,
+)
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config
 from invdpo.schemas.io.documents import read_file, read_json
@@ -47,6 +54,7 @@ class Improvement:
             {
                 "round": result.number,
                 "model": result.model,
+                "guidance_scale": result.guidance_scale,
                 "figures": {name: value(result, name)._asdict() for name in names},
                 "diversity": result.judgement["diversity"],
                 "statistics": result.judgement["statistics"],
@@ -163,11 +171,16 @@ def _forwards(config: Config, images: int) -> int:
 
 
 def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> RoundResult:
-    """The model of a round on the validation prompts."""
+    """The model of a round on the validation prompts, at the guidance that suits it best."""
     from invdpo.curate.evaluation.judgement import judge_model
 
-    with costs.time("validation"):
-        judgement = judge_model(plan.validation(number), plan.judging(number), options)
     name = str(plan.tuned(number).relative_to(plan.root)) if number else plan.config.generate.model
-    revision = revision_of(plan, number)
-    return RoundResult(number, name, revision, judgement.to_dict(), cost=costs.values)
+    revision, judged = revision_of(plan, number), []
+    for scale in plan.config.improve.validation_guidance_scales or (None,):
+        with costs.time("validation"):
+            ws, config = plan.validation(number, scale), plan.judging(number, scale)
+            judgement = judge_model(ws, config, options).to_dict()
+        judged.append(RoundResult(number, name, revision, judgement, guidance_scale=scale))
+    figure = main_figure(plan.config)
+    comparable = [result for result in judged if has_figure(result, figure)] or judged[:1]
+    return replace(best_round(comparable, plan.config), cost=costs.values)

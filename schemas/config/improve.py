@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from invdpo.schemas.config.section import RUNTIME, Count, Section
+from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Count, Guidance, Section
 
 
 class ImproveConfig(Section):
@@ -31,6 +31,12 @@ class ImproveConfig(Section):
     )
     validation_images: Count = Field(
         2, description="Images per validation prompt; measuring diversity needs 2 or more."
+    )
+    validation_guidance_scales: tuple[Guidance, ...] = Field(
+        (),
+        description="Guidance scales at which each model is evaluated; the best one counts. That "
+        "of the candidates if not given.",
+        json_schema_extra=OPTIONAL,
     )
     patience: Count | None = Field(
         None,

@@ -17,7 +17,7 @@ from invdpo.rounds import estimate, run
 from invdpo.rounds.estimate import RoundsEstimate
 from invdpo.rounds.run import Improvement
 from invdpo.schemas.config.load import dump_config
-from tests.invdpo.rounds.recorded import CONFIG, draw, improvement, results
+from tests.invdpo.rounds.recorded import CONFIG, draw, guided_results, improvement, results
 from tests.workspaces import png
 
 EXPECTED = RoundsEstimate(2, 90, 572, 192, 574.0, 89_344, 10**9)
@@ -64,6 +64,18 @@ def test_a_line_for_each_model_and_the_next_command(tmp_path: Path, called: list
     assert result.stderr == f"Base model: judge it\nNext: invdpo eval '{tuned}'\n"
     config, options = called[0]
     assert (config.improve.rounds, options.repair, options.part_size) == (2, True, 4)
+
+
+def test_the_guidance_that_suits_each_model_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guided = improvement(tmp_path, models=guided_results())
+    monkeypatch.setattr(run, "improve", lambda *_: guided)
+    result = invdpo("improve", tmp_path / "work")
+    assert result.exit_code == 0, result.output
+    lines = [cells(line)[:2] for line in result.stdout.splitlines()[:4]]
+    assert lines == [["round", "guidance"], ["base", "3"], ["1", "1.5"], ["2", "1"]]
+    assert result.stderr.endswith("round-001/tuned --guidance-scale 1.5\n")
 
 
 @pytest.mark.parametrize(("words", "kept"), [([], "last"), (["--keep", "best"], "best")])

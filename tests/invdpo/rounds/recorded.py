@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,20 +74,28 @@ def _result(number: int, values: list[float]) -> RoundResult:
     return RoundResult(number, folder, f"r{number}", judgement, 1500, 1500, 2000, 1500, cost)
 
 
-def improvement(root: Path, config: Config = CONFIG) -> Improvement:
+def improvement(
+    root: Path, config: Config = CONFIG, models: tuple[RoundResult, ...] = ()
+) -> Improvement:
     """The rounds of a folder, recorded there."""
-    Record({}, results()).write(root)
+    Record({}, models or results()).write(root)
     return read_improvement(root, config)
 
 
-def draw(root: Path, config: Config = CONFIG) -> None:
+def guided_results() -> tuple[RoundResult, ...]:
+    """The same, each judged at several guidance scales, of which another one was the best."""
+    scales = zip(results(), (3.0, 1.5, 1.0), strict=True)
+    return tuple(replace(result, guidance_scale=scale) for result, scale in scales)
+
+
+def draw(root: Path, models: Sequence[RoundResult] = ()) -> None:
     """What each model drew: four prompts in two parts, two images each.
 
     The second images are right and the first are not, but for the third prompt, where all are. The
     first image for the last prompt could not be used.
     """
-    for number in range(3):
-        ws = RoundPlan(root, config).validation(number)
+    for number, model in enumerate(models or results()):
+        ws = RoundPlan(root, CONFIG).validation(number, model.guidance_scale)
         write_part(ws.prompts_path, pa.Table.from_pylist(ROWS, PROMPTS), {})
         for part in range(2):
             drawn = [

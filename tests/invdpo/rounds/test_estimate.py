@@ -76,6 +76,18 @@ def test_an_inversion_of_every_image(pipeline: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("half_a_second")
+def test_each_guidance_scale_of_the_evaluation_counts(pipeline: Path, tmp_path: Path) -> None:
+    """At 1 and 1.5 the 30 images for validation are made twice, the second time with guidance."""
+    plain, several = (
+        estimate(tmp_path, configured(pipeline, improve={"validation_guidance_scales": scales}))
+        for scales in ([], [1, 1.5])
+    )
+    assert several.images - plain.images == 30
+    assert several.forwards - plain.forwards == 30 * 2 * 2
+    assert several.seconds - plain.seconds == 30 * 2 * 2 * 0.5
+
+
+@pytest.mark.usefixtures("half_a_second")
 def test_half_precision_halves_the_trajectories_and_own_noise_walks_only_kept_points(
     pipeline: Path, tmp_path: Path
 ) -> None:

@@ -8,18 +8,25 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
 
+from invdpo.curate.evaluation import judgement
+from invdpo.curate.evaluation.judgement import Judgement
 from invdpo.curate.report import rounds as report
 from invdpo.curate.runner import RunOptions
+from invdpo.curate.workspace import Workspace
+from invdpo.rounds import run
 from invdpo.rounds.page import write_report
 from invdpo.rounds.record import NAME, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement, improve
+from invdpo.rounds.stopping import value
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
+from invdpo.schemas.interrupts import Interrupted
 from tests.invdpo.rounds.recorded import changed_config
 from tests.workspaces import png
 
@@ -59,6 +66,31 @@ def test_every_round_and_judgement_draws_with_the_options_of_the_pipeline(tmp_pa
     for number in (1, 2):
         assert plan.curation(number).generate.pipeline_options == {"eta": 1.0}
         assert plan.judging(number).generate.pipeline_options == {"eta": 1.0}
+
+
+def test_each_model_is_judged_at_the_guidance_that_suits_it_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, stop = [], Interrupted("after the base model", 2)
+
+    def judge(ws: Workspace, config: Config, _: RunOptions) -> Judgement:
+        scale = config.generate.guidance_scale
+        asked.append((ws.root.relative_to(tmp_path).as_posix(), scale))
+        figures = {"composition_all_right": {"p": {1.0: 0.25, 1.5: 0.75, 3.0: 0.5}[scale]}}
+        return Judgement(figures if scale != 3 else {}, {}, None, {}, 2, 0)
+
+    monkeypatch.setattr(judgement, "judge_model", judge)
+    monkeypatch.setattr(run, "_round", Mock(side_effect=stop))
+    config = _config(improve={"rounds": 1, "validation_guidance_scales": [3, 1, 1.5]})
+    with pytest.raises(Interrupted):
+        _run(tmp_path, config)
+    base = "validation/base/guidance-"
+    assert asked == [(f"{base}3", 3.0), (f"{base}1", 1.0), (f"{base}1.5", 1.5)]
+    record = read_record(tmp_path)
+    assert record
+    (result,) = record.results
+    assert (result.guidance_scale, value(result, "composition_all_right").value) == (1.5, 0.75)
+    assert RoundPlan(tmp_path, config).curation(1).generate.guidance_scale == 1
 
 
 @pytest.fixture(scope="module")

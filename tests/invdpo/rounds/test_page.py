@@ -15,7 +15,15 @@ from invdpo.rounds.record import Record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import _keep
 from invdpo.schemas import DataError, WorkspaceError
-from tests.invdpo.rounds.recorded import CONFIG, ODD, draw, improvement, results, stored
+from tests.invdpo.rounds.recorded import (
+    CONFIG,
+    ODD,
+    draw,
+    guided_results,
+    improvement,
+    results,
+    stored,
+)
 from tests.workspaces import png
 
 
@@ -71,6 +79,24 @@ def test_figures_with_their_intervals_and_a_dash_for_what_is_missing(html: str) 
         ["1", "0.625 [0.156, 1.094]", "0.375 [0.375, 0.375]", "0.375"],
         ["2", "0.375 [−0.094, 0.844]", "0.500 [0.500, 0.500]", "–"],
     ]
+
+
+def test_the_guidance_at_which_each_model_was_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its figures and its images are those of that guidance; one prompt has no usable image."""
+    draw(tmp_path, guided_results())
+    monkeypatch.setattr(rounds, "draw_curve", lambda *_: (png(1), png(2)))
+    page = write_report(improvement(tmp_path, models=guided_results()))
+    html = page.read_text(encoding="utf-8")
+    assert [row[:2] for row in table(html, "figures")] == [
+        ["round", "guidance"],
+        ["base", "3.000"],
+        ["1", "1.500"],
+        ["2", "1.000"],
+    ]
+    assert len(re.findall(r'alt="(?:base|round \d): (?:not )?right"', html)) == 9
+    assert "at several guidance scales" in html
 
 
 def test_facts_pixels_pairs_and_cost(html: str) -> None:

@@ -27,6 +27,7 @@ ADDED_LATER = (
     "  skip_prompts: 0\n",
     "  shuffle: false\n",
     "  plugins: {}\n",
+    "  validation_guidance_scales: []\n",
     "  family: null\n",
     "  round: null\n",
     "  pipeline_options: {}\n",
