@@ -103,16 +103,17 @@ def require_figure(plan: RoundPlan, result: RoundResult) -> None:
 
 def require_prompts(plan: RoundPlan, record: Record) -> None:
     """Raise `DataError` when the source has too few prompts for all rounds."""
-    rounds, each = plan.config.improve.rounds, plan.config.prompts.num_prompts
-    if len(record.results) > rounds:
+    options, each = plan.config.improve, plan.config.prompts.num_prompts
+    if len(record.results) > options.rounds:
         return
+    rounds = 1 if options.repeat_prompts else options.rounds
     count = steps.make_prompts(Workspace(plan.root), plan.all_prompts(), RunOptions(dry_run=True))
     have = count.planned
     if have < rounds * each:
-        held = plan.config.improve.validation_prompts
+        need = "one round needs" if rounds == 1 else f"{rounds} rounds of {each} need"
+        fewer = "" if rounds == 1 else f"or fewer rounds (--rounds {have // each}), "
         raise DataError(
-            f"Too few prompts: {have} in addition to the {held} for validation, and {rounds} "
-            f"rounds of {each} need {rounds * each}. Give more prompts, or fewer rounds "
-            f"(--rounds {have // each}), or fewer prompts per round (--num-prompts "
-            f"{have // rounds})."
+            f"Too few prompts: {have} in addition to the {options.validation_prompts} for "
+            f"validation, and {need} {rounds * each}. Give more prompts, {fewer}or fewer "
+            f"prompts per round (--num-prompts {have // rounds})."
         )

@@ -1,7 +1,8 @@
 """Where everything of a round is stored, and the configuration of its steps.
 
 Round 1 generates with the base model, round n with that of round n-1. Each round is a workspace
-of its own, `WORK/round-001`, with prompts that no earlier round and no validation has. What the
+of its own, `WORK/round-001`, with prompts that the validation does not have, and no earlier round
+unless prompts may repeat. What the
 rounds are judged on is in `WORK/validation`, one workspace for each model: `base`, `round-001`…
 """
 
@@ -61,9 +62,16 @@ class RoundPlan:
 
     def curation(self, number: int) -> Config:
         """The configuration by which the workspace of a round is made."""
-        passed = self._held_back() + (number - 1) * self.config.prompts.num_prompts
-        prompts = {"skip_prompts": passed, "shuffle": self._shuffled()}
-        config = self._with_judges(prompts, self.generator(number - 1))
+        prompts: dict[str, Any] = {"shuffle": self._shuffled(), "skip_prompts": self._held_back()}
+        images = self.generator(number - 1)
+        if self.config.improve.repeat_prompts:
+            images |= {"seed": self.config.generate.seed + number}
+            # what is read keeps its order, in which the prompts of the validation come first
+            if not self._shuffled():
+                prompts["seed"] = self.config.prompts.seed + number
+        else:
+            prompts["skip_prompts"] += (number - 1) * self.config.prompts.num_prompts
+        config = self._with_judges(prompts, images)
         numbered = config.dataset.model_copy(update={"round": number})
         return config.model_copy(update={"dataset": numbered})
 
@@ -81,8 +89,9 @@ class RoundPlan:
         return self._with_judges(prompts, self.generator(number) | images)
 
     def all_prompts(self) -> Config:
-        """The configuration that samples the prompts of all rounds at once, to count them."""
-        count = self.config.improve.rounds * self.config.prompts.num_prompts
+        """The configuration that takes all rounds' different prompts at once, to count them."""
+        rounds = 1 if self.config.improve.repeat_prompts else self.config.improve.rounds
+        count = rounds * self.config.prompts.num_prompts
         prompts = {"num_prompts": count, "skip_prompts": self._held_back()}
         return self._with_judges(prompts | {"shuffle": self._shuffled()}, {})
 

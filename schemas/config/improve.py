@@ -26,6 +26,12 @@ class ImproveConfig(Section):
     replay_rounds: int = Field(
         0, ge=0, description="Number of earlier rounds whose pairs are used for training again."
     )
+    repeat_prompts: bool = Field(
+        False,
+        description="Rounds may have prompts of earlier rounds again, with other seeds: `shapes` "
+        "and `scenes` are sampled anew, of a file every round has the same prompts.",
+        json_schema_extra=OPTIONAL,
+    )
     validation_prompts: Count = Field(
         128, description="Number of prompts on which each round's model is evaluated."
     )

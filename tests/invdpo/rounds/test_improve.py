@@ -13,6 +13,7 @@ from unittest.mock import Mock
 import pyarrow.parquet as pq
 import pytest
 
+from invdpo.curate import steps
 from invdpo.curate.evaluation import judgement
 from invdpo.curate.evaluation.judgement import Judgement
 from invdpo.curate.report import rounds as report
@@ -20,7 +21,8 @@ from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.rounds import run
 from invdpo.rounds.page import write_report
-from invdpo.rounds.record import NAME, read_record
+from invdpo.rounds.checks import require_prompts
+from invdpo.rounds.record import NAME, Record, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement, improve
 from invdpo.rounds.stopping import value
@@ -199,6 +201,40 @@ def test_prompts_that_run_out_are_told_before_anything_is_drawn(tmp_path: Path) 
     ):
         _run(tmp_path / "work", _config(prompts=prompts))
     assert not (tmp_path / "work" / NAME).exists()
+
+
+@pytest.mark.parametrize("source", ["shapes", "file"])
+def test_prompts_may_repeat_but_not_those_of_the_validation(tmp_path: Path, source: str) -> None:
+    """A file has 200 beside them, and each round takes all; samples differ from round to round."""
+    file = tmp_path / "prompts.txt"
+    file.write_text("".join(f"a red circle number {n}\n" for n in range(230)))
+    plan = RoundPlan(
+        tmp_path,
+        _config(
+            prompts={
+                "source": source,
+                "num_prompts": 200,
+                "path": str(file) if source == "file" else None,
+            },
+            improve={"repeat_prompts": True, "validation_prompts": 30, "rounds": 3},
+        ),
+    )
+    require_prompts(plan, Record({}))
+    rounds = []
+    for number in range(4):
+        ws = plan.workspace(number) if number else plan.validation(0)
+        config = plan.curation(number) if number else plan.judging(0)
+        steps.make_prompts(ws, config, OPTIONS)
+        rounds.append(pq.read_table(ws.prompts_path).to_pylist())
+    texts = [{row["prompt"] for row in rows} for rows in rounds]
+    assert [len(some) for some in texts] == [30, 200, 200, 200]
+    assert not any(texts[0] & some for some in texts[1:])
+    shared = len(texts[1] & texts[3])
+    assert shared == 200 if source == "file" else 20 < shared < 100
+    assert [plan.curation(n).generate.seed for n in (1, 2, 3)] == [1, 2, 3]
+    # single objects have no relation; they are as frequent in the last round as in the first
+    simple = [sum('"relations":[]' in (row["graph"] or "") for row in rows) for rows in rounds]
+    assert source == "file" or abs(simple[3] - simple[1]) < 20
 
 
 def test_a_damaged_record_is_told(copied: Path) -> None:

@@ -28,6 +28,7 @@ ADDED_LATER = (
     "  shuffle: false\n",
     "  plugins: {}\n",
     "  validation_guidance_scales: []\n",
+    "  repeat_prompts: false\n",
     "  family: null\n",
     "  round: null\n",
     "  pipeline_options: {}\n",

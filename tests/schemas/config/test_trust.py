@@ -56,8 +56,8 @@ HARMLESS = {
     "unet_batch_size gradient_checkpointing max_steps validate_every keep save_every "
     "checkpoint_every pictures_every picture_guidance_scale run_name seed dtype strategy device",
     "eval": "num_prompts num_images seed seeds held_out",
-    "improve": "rounds reference replay_rounds validation_prompts validation_images "
-    "validation_guidance_scales patience train_processes min_diversity",
+    "improve": "rounds reference replay_rounds repeat_prompts validation_prompts "
+    "validation_images validation_guidance_scales patience train_processes min_diversity",
 }
 """Numbers, choices from a list, and texts that name nothing outside the workspace."""
 
