@@ -65,6 +65,14 @@ def _with(recipe: dict[str, dict[str, Any]], **train: Any) -> dict[str, dict[str
     return {**recipe, "train": {**recipe["train"], **train}}
 
 
+OWN_NOISE: dict[str, Any] = {"objective": "inversion-dpo", "noise": "own", "fresh_noise": 0.8}
+WITHOUT_GUIDANCE = {
+    **_with(SMALLER_BETA, sft_share=0.2),
+    "generate": {"guidance_scale": 1.0},
+    "improve": {"repeat_prompts": True, "validation_guidance_scales": [1.5, 2.0]},
+}
+"""Images of the model itself; what guidance adds is found out on the validation prompts."""
+
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "lower-rate": {},
     "winners-right": {
@@ -77,7 +85,9 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     },
     "smaller-beta": SMALLER_BETA,
     "smaller-beta-sft": _with(SMALLER_BETA, sft_share=0.2),
-    "own-noise": _with(SMALLER_BETA, objective="inversion-dpo", noise="own", fresh_noise=0.8),
+    "own-noise": _with(SMALLER_BETA, **OWN_NOISE),
+    "without-guidance": WITHOUT_GUIDANCE,
+    "without-guidance-own-noise": _with(WITHOUT_GUIDANCE, **OWN_NOISE),
     "larger-batches": {
         "pair": RIGHT_AND_WRONG,
         "train": {

@@ -57,7 +57,8 @@ def main() -> None:
     """Read the flags, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scenes", type=int, default=2000, help="rendered scenes to read")
-    parser.add_argument("--model", choices=EMBEDDED_MODELS, default=EMBEDDED, help="which model")
+    which = f"{', '.join(EMBEDDED_MODELS)}, or the folder of a model trained from one of them"
+    parser.add_argument("--model", default=EMBEDDED, help=which)
     parser.add_argument("--prompts", type=int, default=512, help="held-out prompts to draw")
     parser.add_argument(
         "--sampling", nargs="+", default=["12:2", "12:4", "20:4"], metavar="STEPS:GUIDANCE"

@@ -53,7 +53,10 @@ def find_models(
         replace(EvaluatedModel(str(path)) if whole else replace(base, lora=str(path)), trained_on=s)
         for path, whole, s in zip(paths, pipelines, seen, strict=True)
     ]
-    return base, models
+    scale = config.eval.base_guidance_scale
+    if scale is not None:
+        note(f"Guidance: {scale:g} for the base model, {config.generate.guidance_scale:g} for others.")
+    return replace(base, guidance_scale=scale), models
 
 
 def _named_base(config: Config, own: Config, training: Training | None) -> BaseModel | None:

@@ -21,6 +21,8 @@ class EvaluatedModel:
     revision: str | None = None
     lora: str | None = None
     trained_on: TrainingPrompts | None = None
+    guidance_scale: float | None = None
+    """Of its images; None for that of the configuration."""
 
     @property
     def location(self) -> str:
@@ -95,6 +97,8 @@ def configure(config: Config, model: EvaluatedModel, seed: int) -> Config:
         "num_candidates": config.eval.num_images,
         "seed": seed,
     }
+    if model.guidance_scale is not None:
+        generate["guidance_scale"] = model.guidance_scale
     judges = {name: getattr(config.score, name) for name in ("annotator", "clip_model")}
     return config.model_copy(
         update={

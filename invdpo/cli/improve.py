@@ -77,9 +77,7 @@ def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
     best = improvement.best
     if best.number:
         tuned = shlex.quote(str(improvement.plan.tuned(best.number)))
-        scale = best.guidance_scale
-        flag = "" if scale is None else f" --guidance-scale {scale:g}"
-        job.out.note(f"Next: invdpo eval {tuned}{flag}")
+        job.out.note(f"Next: invdpo eval {tuned}{_guidance(improvement)}")
 
 
 def with_defaults(config: Config) -> Config:
@@ -134,6 +132,14 @@ def summary(improvement: Improvement) -> str:
     best = improvement.best
     where = improvement.plan.tuned(best.number) if best.number else "the base model itself"
     return f"{text}\n\nBest on the validation prompts: {best.number or 'base'} ({where})"
+
+
+def _guidance(improvement: Improvement) -> str:
+    """The flags by which an evaluation has the best model and the base as they were compared."""
+    best, base = improvement.best.guidance_scale, improvement.results[0].guidance_scale
+    if best is None or base is None:
+        return ""
+    return f" --guidance-scale {best:g}" + f" --base-guidance-scale {base:g}" * (best != base)
 
 
 def _interval(figure: dict[str, float]) -> str:

@@ -17,7 +17,7 @@ from invdpo.schemas.config.improve import ImproveConfig
 from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.config.prompts import PromptsConfig
 from invdpo.schemas.config.score import ScoreConfig
-from invdpo.schemas.config.section import OPTIONAL, Count, Section, Seed
+from invdpo.schemas.config.section import OPTIONAL, Count, Guidance, Section, Seed
 from invdpo.schemas.config.train import TrainConfig
 
 __all__ = [
@@ -45,6 +45,12 @@ class EvalConfig(Section):
     seeds: tuple[Seed, ...] = Field(
         (),
         description="Several seeds of the images; only `seed` if not given.",
+        json_schema_extra=OPTIONAL,
+    )
+    base_guidance_scale: Guidance | None = Field(
+        None,
+        description="Guidance scale of the base model's images, where another one suits it; "
+        "that of the tuned models if not given.",
         json_schema_extra=OPTIONAL,
     )
     held_out: str | None = Field(

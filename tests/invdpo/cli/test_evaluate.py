@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from invdpo.cli import app
+from invdpo.schemas.config.load import load_config
 
 SMALL = ["--num-inversion-steps", "2", "--num-points", "1", "--batch-size", "2", "--max-steps", "1"]
 QUICK = ["--num-prompts", "2", "--num-inference-steps", "1", "--batch-size", "2"]
@@ -38,6 +39,18 @@ def test_the_base_is_the_model_of_the_training(tuned: Path, pipeline: Path, tmp_
     assert data["base"] == str(pipeline)
     assert {row["figure"]: row["prompts"] for row in data["figures"]}["composition"] == 2
     assert data == json.loads((tmp_path / "eval" / "evaluation.json").read_text())
+
+
+def test_the_base_may_have_another_guidance(tuned: Path, tmp_path: Path) -> None:
+    scales = ["--guidance-scale", "1", "--base-guidance-scale", "3"]
+    result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK, *TOYS, *scales)
+    assert result.exit_code == 0, result.stderr
+    assert "Guidance: 3 for the base model, 1 for others." in result.stderr
+    given = {
+        name: load_config(tmp_path / "eval" / name / "invdpo.yaml").generate.guidance_scale
+        for name in ("base", "tuned")
+    }
+    assert given == {"base": 3.0, "tuned": 1.0}
 
 
 def test_prompts_of_the_training_are_told(tuned: Path, dataset: Path, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_the_guidance_that_suits_each_model_best(
     assert result.exit_code == 0, result.output
     lines = [cells(line)[:2] for line in result.stdout.splitlines()[:4]]
     assert lines == [["round", "guidance"], ["base", "3"], ["1", "1.5"], ["2", "1"]]
-    assert result.stderr.endswith("round-001/tuned --guidance-scale 1.5\n")
+    assert result.stderr.endswith("round-001/tuned --guidance-scale 1.5 --base-guidance-scale 3\n")
 
 
 @pytest.mark.parametrize(("words", "kept"), [([], "last"), (["--keep", "best"], "best")])

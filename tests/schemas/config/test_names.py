@@ -29,6 +29,7 @@ ADDED_LATER = (
     "  plugins: {}\n",
     "  validation_guidance_scales: []\n",
     "  repeat_prompts: false\n",
+    "  base_guidance_scale: null\n",
     "  family: null\n",
     "  round: null\n",
     "  pipeline_options: {}\n",

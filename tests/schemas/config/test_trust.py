@@ -55,7 +55,7 @@ HARMLESS = {
     "lr_scheduler warmup_steps weight_decay max_grad_norm batch_size gradient_accumulation_steps "
     "unet_batch_size gradient_checkpointing max_steps validate_every keep save_every "
     "checkpoint_every pictures_every picture_guidance_scale run_name seed dtype strategy device",
-    "eval": "num_prompts num_images seed seeds held_out",
+    "eval": "num_prompts num_images seed seeds base_guidance_scale held_out",
     "improve": "rounds reference replay_rounds repeat_prompts validation_prompts "
     "validation_images validation_guidance_scales patience train_processes min_diversity",
 }
