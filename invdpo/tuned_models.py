@@ -55,7 +55,8 @@ def find_models(
     ]
     scale = config.eval.base_guidance_scale
     if scale is not None:
-        note(f"Guidance: {scale:g} for the base model, {config.generate.guidance_scale:g} for others.")
+        others = config.generate.guidance_scale
+        note(f"Guidance: {scale:g} for the base model, {others:g} for others.")
     return replace(base, guidance_scale=scale), models
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from invdpo.curate.evaluation.preparation import TrainingPrompts
 from invdpo.curate.evaluation.results import TUNED
@@ -88,7 +89,7 @@ def _number(path: Path) -> int:
 def configure(config: Config, model: EvaluatedModel, seed: int) -> Config:
     """The configuration of one model: the evaluation's prompts, and images of one seed."""
     prompts = {"num_prompts": config.eval.num_prompts, "seed": config.eval.seed, "split": "heldout"}
-    generate = {
+    generate: dict[str, Any] = {
         "model": model.model,
         "revision": model.revision,
         "lora": model.lora,

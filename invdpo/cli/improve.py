@@ -113,7 +113,8 @@ def summary(improvement: Improvement) -> str:
     rows = improvement.rows()
     figures = list(rows[0]["figures"])
     guided = any(row["guidance_scale"] is not None for row in rows)
-    header = ("round", *["guidance"] * guided, *figures, "diversity", "pairs", "prompts with a pair", "minutes")
+    own = ("diversity", "pairs", "prompts with a pair", "minutes")
+    header = ("round", *["guidance"] * guided, *figures, *own)
     lines = [
         (
             row["round"] or "base",

@@ -84,9 +84,10 @@ class RoundPlan:
         prompts: dict[str, Any] = {"num_prompts": chosen.validation_prompts, "shuffle": shuffled}
         if not shuffled:
             prompts["split"] = "validation"
-        images = {"num_candidates": chosen.validation_images, "seed": self.config.eval.seed}
+        images = self.generator(number) | {"num_candidates": chosen.validation_images}
+        images |= {"seed": self.config.eval.seed}
         images |= {} if scale is None else {"guidance_scale": scale}
-        return self._with_judges(prompts, self.generator(number) | images)
+        return self._with_judges(prompts, images)
 
     def all_prompts(self) -> Config:
         """The configuration that takes all rounds' different prompts at once, to count them."""

@@ -20,8 +20,8 @@ from invdpo.curate.report import rounds as report
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.rounds import run
-from invdpo.rounds.page import write_report
 from invdpo.rounds.checks import require_prompts
+from invdpo.rounds.page import write_report
 from invdpo.rounds.record import NAME, Record, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement, improve
