@@ -87,10 +87,10 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     judged = config.improve.validation_prompts * config.improve.validation_images
     models, scale = left + (not done), config.generate.guidance_scale
     judging = config.improve.validation_guidance_scales or (scale,)
-    images = drawn + models * judged * len(judging)
-    calls = drawn * passes(adapter.pipeline, scale)
-    calls += models * judged * sum(passes(adapter.pipeline, scale) for scale in judging)
+    made = [(drawn, scale), *((models * judged, scale) for scale in judging)]
+    calls = sum(count * passes(adapter.pipeline, scale) for count, scale in made)
     calls *= config.generate.num_inference_steps
+    images = sum(count for count, _ in made)
     pairs = training.batch_size * training.gradient_accumulation_steps
     per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
     steps = left * training.max_steps * pairs * per_pair
@@ -101,8 +101,7 @@ def estimate(root: Path, config: Config) -> RoundsEstimate:
     timed = {at: _seconds_of_calls(adapter, training, at) for at in {size, *wanted}}
     forward, backward = timed[size]
     drawing = fmean(timed[at][0] for at in wanted)
-    item = getattr(torch, training.cache_dtype).itemsize
-    latent = math.prod(adapter.latent_shape(size)) * item
+    latent = math.prod(adapter.latent_shape(size)) * getattr(torch, training.cache_dtype).itemsize
     stored = stored_bytes(images, wanted)
     stored += walks * cache.kept * latent
     if training.tuning == "full":
