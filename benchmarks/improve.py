@@ -16,12 +16,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
 from report import stamp, table
 
 from invdpo.curate.runner import RunOptions
 from invdpo.rounds.run import Improvement, improve
 from invdpo.rounds.stopping import ALL_RIGHT, value
 from invdpo.schemas.config.load import load_config
+from invdpo.schemas.config.presets import preset_path
 from invdpo.schemas.config.section import EMBEDDED, EMBEDDED_MODELS
 
 COMMON: dict[str, dict[str, Any]] = {
@@ -66,11 +68,7 @@ def _with(recipe: dict[str, dict[str, Any]], **train: Any) -> dict[str, dict[str
 
 
 OWN_NOISE: dict[str, Any] = {"objective": "inversion-dpo", "noise": "own", "fresh_noise": 0.8}
-WITHOUT_GUIDANCE = {
-    **_with(SMALLER_BETA, sft_share=0.2),
-    "generate": {"guidance_scale": 1.0},
-    "improve": {"repeat_prompts": True, "validation_guidance_scales": [1.5, 2.0]},
-}
+WITHOUT_GUIDANCE = yaml.safe_load(preset_path("rounds-embedded").read_text(encoding="utf-8"))
 """Images of the model itself; what guidance adds is found out on the validation prompts."""
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
@@ -171,7 +169,8 @@ def _note(text: str) -> None:
 def _values(name: str, seed: int, rounds: int, changes: list[str]) -> dict[str, dict[str, Any]]:
     """The configuration of one run."""
     recipe = RECIPES[name]
-    values = {section: {**own, **recipe.get(section, {})} for section, own in COMMON.items()}
+    sections = dict.fromkeys([*COMMON, *recipe])
+    values = {name: {**COMMON.get(name, {}), **recipe.get(name, {})} for name in sections}
     values["prompts"]["seed"] += seed
     values["generate"]["seed"] = values["train"]["seed"] = seed
     values["improve"]["rounds"] = rounds
