@@ -91,9 +91,9 @@ def test_the_guidance_at_which_each_model_was_judged(
     html = page.read_text(encoding="utf-8")
     assert [row[:2] for row in table(html, "figures")] == [
         ["round", "guidance"],
-        ["base", "3.000"],
-        ["1", "1.500"],
-        ["2", "1.000"],
+        ["base", "3"],
+        ["1", "1.5"],
+        ["2", "1"],
     ]
     assert len(re.findall(r'alt="(?:base|round \d): (?:not )?right"', html)) == 9
     assert "at several guidance scales" in html
