@@ -182,5 +182,6 @@ def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
             judgement = judge_model(ws, config, options).to_dict()
         judged.append(RoundResult(number, name, revision, judgement, guidance_scale=scale))
     figure = main_figure(plan.config)
-    comparable = [result for result in judged if has_figure(result, figure)] or judged[:1]
-    return replace(best_round(comparable, plan.config), cost=costs.values)
+    comparable = [result for result in judged if has_figure(result, figure)]
+    best = best_round(comparable, plan.config) if comparable else judged[0]
+    return replace(best, cost=costs.values)

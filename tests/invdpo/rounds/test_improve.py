@@ -95,6 +95,17 @@ def test_each_model_is_judged_at_the_guidance_that_suits_it_best(
     assert RoundPlan(tmp_path, config).curation(1).generate.guidance_scale == 1
 
 
+def test_a_model_that_can_be_judged_at_no_guidance_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = Judgement({}, {}, None, {}, 2, 0)
+    monkeypatch.setattr(judgement, "judge_model", lambda *_: nothing)
+    for scales in ([], [1, 2]):
+        config = _config(improve={"rounds": 1, "validation_guidance_scales": scales})
+        with pytest.raises(DataError, match="has no value for the base model"):
+            _run(tmp_path / str(len(scales)), config)
+
+
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Improvement:
     return _run(tmp_path_factory.mktemp("rounds") / "work", _config())
