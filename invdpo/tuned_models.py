@@ -53,11 +53,7 @@ def find_models(
         replace(EvaluatedModel(str(path)) if whole else replace(base, lora=str(path)), trained_on=s)
         for path, whole, s in zip(paths, pipelines, seen, strict=True)
     ]
-    scale = config.eval.base_guidance_scale
-    if scale is not None:
-        others = config.generate.guidance_scale
-        note(f"Guidance: {scale:g} for the base model, {others:g} for others.")
-    return replace(base, guidance_scale=scale), models
+    return replace(base, guidance_scale=config.eval.base_guidance_scale), models
 
 
 def _named_base(config: Config, own: Config, training: Training | None) -> BaseModel | None:

@@ -97,6 +97,7 @@ def compare_models(
         steps.make_prompts(own, configure(config, base, config.eval.seed), options)
         prompts = own.read_table(own.prompts_path).to_pylist()
         config, notes = choose_judges(config, base.model, prompts)
+        notes = [*notes, *_guidance_note(config, base)]
         leaks = [_leak(model, prompts) for model in tuned]
         for note in [*notes, *dict.fromkeys(filter(None, leaks))]:
             log.warning(note)
@@ -128,6 +129,14 @@ def _require_judges(
         chosen = "source" in config.prompts.model_fields_set
         commands = whole_commands(typed, [base.model], prompts_chosen=chosen)
         require_choice([base.model], left_open, *commands)
+
+
+def _guidance_note(config: Config, base: EvaluatedModel) -> list[str]:
+    """Told with the figures, since the choice of the scale decides how large a gain looks."""
+    own, others = base.guidance_scale, config.generate.guidance_scale
+    if own is None or own == others:
+        return []
+    return [f"Guidance: {own:g} for the base model, {others:g} for the tuned ones."]
 
 
 def _leak(model: EvaluatedModel, prompts: Sequence[Record]) -> str | None:

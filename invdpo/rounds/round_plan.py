@@ -1,9 +1,9 @@
 """Where everything of a round is stored, and the configuration of its steps.
 
 Round 1 generates with the base model, round n with that of round n-1. Each round is a workspace
-of its own, `WORK/round-001`, with prompts that the validation does not have, and no earlier round
-unless prompts may repeat. What the
-rounds are judged on is in `WORK/validation`, one workspace for each model: `base`, `round-001`…
+of its own, `WORK/round-001`, with prompts that the validation does not have, nor any earlier round
+unless prompts may repeat. What the rounds are judged on is in `WORK/validation`, one workspace
+for each model, `base`, `round-001`…, or one for each of its guidance scales.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def test_the_base_may_have_another_guidance(tuned: Path, tmp_path: Path) -> None
     scales = ["--guidance-scale", "1", "--base-guidance-scale", "3"]
     result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK, *TOYS, *scales)
     assert result.exit_code == 0, result.stderr
-    assert "Guidance: 3 for the base model, 1 for others." in result.stderr
+    data = json.loads((tmp_path / "eval" / "evaluation.json").read_text())
+    assert "Guidance: 3 for the base model, 1 for the tuned ones." in data["notes"]
     given = {
         name: load_config(tmp_path / "eval" / name / "invdpo.yaml").generate.guidance_scale
         for name in ("base", "tuned")

@@ -231,21 +231,17 @@ def test_prompts_may_repeat_but_not_those_of_the_validation(tmp_path: Path, sour
         ),
     )
     require_prompts(plan, Record({}))
-    rounds = []
+    texts = []
     for number in range(4):
         ws = plan.workspace(number) if number else plan.validation(0)
         config = plan.curation(number) if number else plan.judging(0)
         steps.make_prompts(ws, config, OPTIONS)
-        rounds.append(pq.read_table(ws.prompts_path).to_pylist())
-    texts = [{row["prompt"] for row in rows} for rows in rounds]
+        texts.append(_prompts(ws.prompts_path))
     assert [len(some) for some in texts] == [30, 200, 200, 200]
     assert not any(texts[0] & some for some in texts[1:])
     shared = len(texts[1] & texts[3])
     assert shared == 200 if source == "file" else 20 < shared < 100
     assert [plan.curation(n).generate.seed for n in (1, 2, 3)] == [1, 2, 3]
-    # single objects have no relation; they are as frequent in the last round as in the first
-    simple = [sum('"relations":[]' in (row["graph"] or "") for row in rows) for rows in rounds]
-    assert source == "file" or abs(simple[3] - simple[1]) < 20
 
 
 def test_a_damaged_record_is_told(copied: Path) -> None:
