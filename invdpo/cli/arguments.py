@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from functools import cache
 from pathlib import Path
@@ -96,3 +97,21 @@ def verbosity_flags() -> list[Any]:
     app = typer.Typer(add_completion=False)
     app.command()(_flags)
     return list(get_command(app).params)
+
+
+Tflops = Annotated[
+    float | None,
+    optional(
+        metavar="NUMBER",
+        help_text="With --dry-run: count work and memory from the configurations, without weights, "
+        "and derive hours from this sustained matrix rate in TFLOP/s.",
+    ),
+]
+
+
+def check_tflops(tflops: float | None, dry_run: bool) -> None:
+    """Raise `BadParameter` for a rate that nothing is derived from, or that is none."""
+    if tflops is not None and not dry_run:
+        raise typer.BadParameter("only with --dry-run.", param_hint="--tflops")
+    if tflops is not None and not 0 < tflops < math.inf:
+        raise typer.BadParameter(f"found {tflops}; expected above 0.", param_hint="--tflops")

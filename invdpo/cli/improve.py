@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from invdpo.cli.arguments import DryRun
+from invdpo.cli.arguments import DryRun, Tflops, check_tflops
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.console.output import table
 from invdpo.options import section_class
@@ -61,8 +61,9 @@ def enter(app: typer.Typer) -> None:
     command(app, "improve", *FLAGS, common=RoundOptions, example=example)(improve)
 
 
-def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
+def improve(job: Job, work: Root, dry_run: DryRun = False, tflops: Tflops = None) -> None:
     """Improve a model in rounds: generate, score, pair, train; repeat with the new model."""
+    check_tflops(tflops, dry_run)
     from invdpo.curate.runner import RunOptions
     from invdpo.rounds.run import improve as run_rounds
 
@@ -70,7 +71,7 @@ def improve(job: Job, work: Root, dry_run: DryRun = False) -> None:
     common = job.common
     options = RunOptions(repair=common.repair, engine=common.engine, part_size=common.part_size)
     if dry_run:
-        _estimate(job, work, config)
+        _estimate(job, work, config, tflops)
         return
     improvement = run_rounds(work, config, options, job.out.note)
     job.out.result(to_dict(improvement), summary(improvement))
@@ -90,10 +91,10 @@ def with_defaults(config: Config) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update={"keep": "last"})})
 
 
-def _estimate(job: Job, work: Path, config: Config) -> None:
+def _estimate(job: Job, work: Path, config: Config, tflops: float | None) -> None:
     from invdpo.rounds.estimate import estimate
 
-    result = estimate(work, config)
+    result = estimate(work, config, tflops)
     job.out.result(result.to_dict(), result.text())
     job.out.note("Nothing was written.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,8 @@ from invdpo.cli.arguments import (
     DryRun,
     Private,
     SetName,
+    Tflops,
+    check_tflops,
     named_set,
     optional,
     output_option,
@@ -44,14 +45,6 @@ CacheDir = Annotated[
     optional(
         metavar="FOLDER",
         help_text="Trajectory cache, which several runs may share; beside the output if not given.",
-    ),
-]
-Tflops = Annotated[
-    float | None,
-    optional(
-        metavar="NUMBER",
-        help_text="With --dry-run: count work and memory from the configurations, without weights, "
-        "and derive hours from this sustained matrix rate in TFLOP/s.",
     ),
 ]
 CheckInversion = Annotated[
@@ -99,10 +92,7 @@ def train(
     """Tune a model on pairs with Inversion-DPO or a baseline."""
     if private and not push_to_hub:
         raise typer.BadParameter("only with --push-to-hub.", param_hint="--private")
-    if tflops is not None and not dry_run:
-        raise typer.BadParameter("only with --dry-run.", param_hint="--tflops")
-    if tflops is not None and not 0 < tflops < math.inf:
-        raise typer.BadParameter(f"found {tflops}; expected above 0.", param_hint="--tflops")
+    check_tflops(tflops, dry_run)
     if output is None and not (dry_run or check_inversion):
         text = "not given. Name a folder for the weights."
         raise typer.BadParameter(text, param_hint="--output")

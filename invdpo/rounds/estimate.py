@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from statistics import fmean
+from typing import Any
 
+import torch
+
+from invdpo.curate.diagnostics.timing import stored_bytes
+from invdpo.curate.generate import sizes
+from invdpo.curate.generators.guidance import passes
 from invdpo.rounds.checks import open_record, require_prompts
 from invdpo.rounds.round_plan import RoundPlan, weights_path
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.io.text import format_bytes, format_seconds
+from invdpo.train.batches import BatchSampler
+from invdpo.train.cache.trajectories import open_cache
+from invdpo.train.data import Pair
+from invdpo.train.data.buckets import Size, framing
+from invdpo.train.diagnostics import timing
+from invdpo.train.diagnostics.estimate import forwards_per_trajectory, load, split_steps
+from invdpo.train.diagnostics.estimate_text import reason_to_count, requirement_rows
+from invdpo.train.diagnostics.requirements import (
+    LETTERS,
+    Requirements,
+    count_forward,
+    require,
+    without_weights,
+)
+from invdpo.train.models import ModelAdapter
+from invdpo.train.models.latent_model import LatentModel
+from invdpo.train.splits import resolve_config
 
-if TYPE_CHECKING:
-    from invdpo.schemas.config.train import TrainConfig
-    from invdpo.train.data.buckets import Size
-    from invdpo.train.models import ModelAdapter
+TOKENS = 75
+"""Of a prompt, where texts vary in length: nothing is known of the prompts yet."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +52,20 @@ class RoundsEstimate:
     """UNet sample-forwards of generating, phase one and training."""
     training_forwards: int
     """Those of them in training steps, most of them with a backward."""
-    seconds: float
-    """Of the UNet alone, from a few real calls here: judges and decoding come on top."""
+    seconds: float | None
+    """Of the UNet alone, from a few real calls here or at the given rate: judges and decoding come
+    on top."""
     bytes: int
     """On disk: images, trajectories and weights."""
     free_bytes: int
+    required: Requirements | None = None
+    """Of one training, where weights are missing or a rate is given."""
+    without_weights: list[str] = field(default_factory=list)
+    """The components that have configurations alone."""
+    flops: float | None = None
+    """Of the UNet, where they were counted; checkpointing included."""
+    tflops: float | None = None
+    """The rate that seconds are derived from, in TFLOP/s."""
 
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
@@ -41,91 +73,157 @@ class RoundsEstimate:
 
     def text(self) -> str:
         """One figure a line."""
-        rows = (
+        rows = [
             ("rounds to do", f"{self.rounds}"),
             ("images to make", f"{self.images:,}"),
             (
                 "UNet forwards",
                 f"{self.forwards:,}, of which {self.training_forwards:,} in training steps",
             ),
-            ("time", f"about {format_seconds(self.seconds)} in the UNet, measured by a few calls"),
-            ("disk", f"about {format_bytes(self.bytes)}; free: {format_bytes(self.free_bytes)}"),
-        )
-        return "\n".join(f"{name:<16} {value}" for name, value in rows)
+        ]
+        source = "measured by a few calls"
+        if self.required and self.flops is not None:
+            source = f"at {self.tflops:g} TFLOP/s" if self.tflops else ""
+            rows += [
+                ("counted", reason_to_count(self.without_weights)),
+                *requirement_rows(self.required),
+                ("work", f"{self.flops / 1e15:,.3g} PFLOPs in the UNet"),
+            ]
+        time = "not known without weights; --tflops derives it from a rate"
+        if self.seconds is not None:
+            time = f"about {format_seconds(self.seconds)} in the UNet, {source}"
+        disk = f"about {format_bytes(self.bytes)}; free: {format_bytes(self.free_bytes)}"
+        return "\n".join(f"{k:<16} {v}" for k, v in [*rows, ("time", time), ("disk", disk)])
 
 
-def estimate(root: Path, config: Config) -> RoundsEstimate:
-    """The work that `improve` would do. Raises as it does before the first image is made."""
-    import math
-    from statistics import fmean
+@dataclass(frozen=True)
+class _Work:
+    """What is to be done, in images and sample-forwards."""
 
-    import torch
+    images: int
+    generating: int
+    walks: int
+    """Images that phase one takes through the UNet."""
+    phase_one: int
+    steps: int
+    kept: int
+    """Points of each walk that are stored."""
+    live_reference: bool
 
-    from invdpo.curate.diagnostics.timing import stored_bytes
-    from invdpo.curate.generate import sizes
-    from invdpo.curate.generators.guidance import passes
-    from invdpo.train.batches import BatchSampler
-    from invdpo.train.cache.trajectories import open_cache
-    from invdpo.train.diagnostics.estimate import forwards_per_trajectory
-    from invdpo.train.distributed import pick_device
-    from invdpo.train.models import load_adapter
-    from invdpo.train.splits import resolve_config
 
+@dataclass(frozen=True)
+class _Costs:
+    """Of a sample's call of the UNet: in seconds where they were measured, else in FLOPs."""
+
+    drawing: float
+    """At the sizes of the images, their mean."""
+    forward: float
+    """At the size of training, without a graph."""
+    step: float
+    """Forward and backward, with what checkpointing computes again."""
+    required: Requirements | None = None
+    """Where they were counted."""
+
+
+def estimate(root: Path, config: Config, tflops: float | None = None) -> RoundsEstimate:
+    """The work that `improve` would do. Raises as it does before the first image is made.
+
+    Times come from a few real calls. Where a component has no weights, or `tflops` is given, the
+    rate in TFLOP/s of another machine, work and memory are counted from the configurations.
+    """
     plan = RoundPlan(root, config)
     record = open_record(plan)
     require_prompts(plan, record)
     done = len(record.results)
     left = max(0, config.improve.rounds + 1 - max(done, 1))
     model = {"model": weights_path(config.generate.model), "revision": config.generate.revision}
-    training = config.train.model_copy(update=model)
-    adapter = load_adapter(training, pick_device(training.device))
-    training = resolve_config(training, adapter)
-    cache = open_cache(plan.root, adapter, training)
-    sampler = BatchSampler(cache, training)
-    each = config.prompts.num_prompts
-    drawn = left * each * config.generate.num_candidates
-    judged = config.improve.validation_prompts * config.improve.validation_images
-    models, scale = left + (not done), config.generate.guidance_scale
-    judging = config.improve.validation_guidance_scales or (scale,)
-    made = [(drawn, scale), *((models * judged, scale) for scale in judging)]
-    calls = sum(count * passes(adapter.pipeline, scale) for count, scale in made)
-    calls *= config.generate.num_inference_steps
-    images = sum(count for count, _ in made)
-    pairs = training.batch_size * training.gradient_accumulation_steps
-    per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
-    steps = left * training.max_steps * pairs * per_pair
-    walks = left * each * 2 * sampler.objective.inverts
-    phase_one = walks * forwards_per_trajectory(cache, training)
+    adapter = load(config.train.model_copy(update=model), tflops)
+    training = resolve_config(config.train.model_copy(update=model), adapter)
+    work = _work(plan, adapter, training, left, models=left + (not done))
     own, trained = adapter.side, training.resolution or adapter.side
     size, wanted = (trained, trained), sizes(config.generate) or [(own, own)]
-    timed = {at: _seconds_of_calls(adapter, training, at) for at in {size, *wanted}}
-    forward, backward = timed[size]
-    drawing = fmean(timed[at][0] for at in wanted)
+    missing = without_weights(adapter)
+    if isinstance(adapter, LatentModel) and (missing or tflops):
+        costs = _counted(adapter, training, size, wanted)
+    else:
+        costs = _measured(adapter, training, size, wanted)
+    with_backward, without = split_steps(work.steps, work.live_reference)
+    spent = work.generating * costs.drawing
+    spent += (work.phase_one + without) * costs.forward + with_backward * costs.step
+    rate = tflops and tflops * 1e12 if costs.required else 1.0
     latent = math.prod(adapter.latent_shape(size)) * getattr(torch, training.cache_dtype).itemsize
-    stored = stored_bytes(images, wanted)
-    stored += walks * cache.kept * latent
+    stored = stored_bytes(work.images, wanted) + work.walks * work.kept * latent
     if training.tuning == "full":
-        stored += left * 4 * 4 * sum(p.numel() for p in adapter.denoiser.parameters())
+        stored += left * 4 * 4 * _parameters(adapter, costs.required)
     return RoundsEstimate(
         rounds=left,
-        images=images,
-        forwards=calls + phase_one + steps,
-        training_forwards=steps,
-        seconds=calls * drawing + phase_one * forward + steps * backward,
+        images=work.images,
+        forwards=work.generating + work.phase_one + work.steps,
+        training_forwards=work.steps,
+        seconds=spent / rate if rate else None,
         bytes=int(stored),
         free_bytes=free_bytes(root),
+        required=costs.required,
+        without_weights=missing,
+        flops=spent if costs.required else None,
+        tflops=tflops,
     )
+
+
+def _work(
+    plan: RoundPlan, adapter: ModelAdapter, training: TrainConfig, left: int, models: int
+) -> _Work:
+    """Of the rounds that are left, and of the models that are still to be judged."""
+    config = plan.config
+    cache = open_cache(plan.root, adapter, training)
+    sampler = BatchSampler(cache, training)
+    each, scale = config.prompts.num_prompts, config.generate.guidance_scale
+    judged = models * config.improve.validation_prompts * config.improve.validation_images
+    judging = config.improve.validation_guidance_scales or (scale,)
+    made = [(left * each * config.generate.num_candidates, scale)]
+    made += [(judged, scale) for scale in judging]
+    generating = sum(count * passes(adapter.pipeline, scale) for count, scale in made)
+    pairs = training.batch_size * training.gradient_accumulation_steps
+    per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
+    walks = left * each * 2 * sampler.objective.inverts
+    return _Work(
+        images=sum(count for count, _ in made),
+        generating=generating * config.generate.num_inference_steps,
+        walks=walks,
+        phase_one=walks * forwards_per_trajectory(cache, training),
+        steps=left * training.max_steps * pairs * per_pair,
+        kept=cache.kept,
+        live_reference=sampler.live_reference,
+    )
+
+
+def _parameters(adapter: ModelAdapter, required: Requirements | None) -> int:
+    """Of the denoiser."""
+    if required and isinstance(adapter, LatentModel):
+        return required.parameters[adapter.component]
+    return sum(p.numel() for p in adapter.denoiser.parameters())
+
+
+def _counted(adapter: LatentModel, config: TrainConfig, size: Size, wanted: list[Size]) -> _Costs:
+    """By the configurations alone."""
+    pair = Pair("", "x" * TOKENS * LETTERS, "chosen", "rejected", "", bucket=size)
+    required = require(adapter, config, [pair], config.unet_batch_size)
+    drawing = fmean(count_forward(adapter, at, required.tokens) for at in wanted)
+    forward = required.forward_flops
+    again = forward if config.gradient_checkpointing else 0
+    return _Costs(drawing, forward, required.step_flops + again, required)
+
+
+def _measured(adapter: ModelAdapter, config: TrainConfig, size: Size, wanted: list[Size]) -> _Costs:
+    """By a few real calls."""
+    timed = {at: _seconds_of_calls(adapter, config, at) for at in {size, *wanted}}
+    return _Costs(fmean(timed[at][0] for at in wanted), *timed[size])
 
 
 def _seconds_of_calls(
     adapter: ModelAdapter, config: TrainConfig, size: Size
 ) -> tuple[float, float]:
     """Of a sample without a graph, and of one with a backward."""
-    import torch
-
-    from invdpo.train.data.buckets import framing
-    from invdpo.train.diagnostics.timing import time_calls
-
     samples = config.unet_batch_size
     width, height = (max(1, side // adapter.multiple) * adapter.multiple for side in size)
     size = (width, height)
@@ -133,5 +231,5 @@ def _seconds_of_calls(
     framings = adapter.size_conditioning([framing(size, size)] * samples)
     conditioning = adapter.encode_prompts([None] * samples) | framings
     there = {name: value.to(adapter.device) for name, value in conditioning.items()}
-    forward, backward, _ = time_calls(adapter, config, latent.to(adapter.device), there)
+    forward, backward, _ = timing.time_calls(adapter, config, latent.to(adapter.device), there)
     return forward, backward

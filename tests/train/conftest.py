@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +69,11 @@ def run(config: TrainConfig, dataset: Path, cache_dir: Path, tmp_path: Path) -> 
         )
 
     return go
+
+
+@pytest.fixture(scope="module")
+def bare(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pipeline's configurations alone."""
+    folder = tmp_path_factory.mktemp("model") / "bare"
+    unwanted = shutil.ignore_patterns("*.safetensors", "tokenizer*")
+    return shutil.copytree(pipeline, folder, ignore=unwanted)

@@ -100,7 +100,7 @@ def estimate(
     times follow from that rate. Nothing is written but a temporary folder.
     Raises as `train` does before it starts.
     """
-    adapter = _load(config, tflops)
+    adapter = load(config, tflops)
     config = resolve_config(config, adapter)
     data = open_data(dataset, config, focus_boxes)
     splits = read_splits(data, adapter, config)
@@ -141,8 +141,11 @@ def estimate(
     )
 
 
-def _load(config: TrainConfig, tflops: float | None) -> ModelAdapter:
-    """The model; of one on the Hub the configurations alone where no weights are asked for."""
+def load(config: TrainConfig, tflops: float | None) -> ModelAdapter:
+    """The model; of one on the Hub the configurations alone where a rate is given.
+
+    Raises `ModelError` where it can't be had, `ConfigError` where it can't be counted.
+    """
     device = META if tflops else pick_device(config.device)
     try:
         adapter = load_adapter(config, device, weights=tflops is None)
@@ -211,6 +214,12 @@ def _spent(
     """On both phases, in the unit of the costs."""
     encoding, forward, step = costs
     inversion, train, validation = forwards
-    with_backward = train // 2 if live else train
-    without = train - with_backward + validation
+    with_backward, without = split_steps(train, live)
+    without += validation
     return encoding + inversion * forward, with_backward * step + without * forward
+
+
+def split_steps(forwards: int, live_reference: bool) -> tuple[int, int]:
+    """Those of training's forwards that have a backward, and those of a reference beside them."""
+    with_backward = forwards // 2 if live_reference else forwards
+    return with_backward, forwards - with_backward

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from invdpo.schemas.io.text import count_noun, format_bytes, format_seconds
 from invdpo.train.diagnostics.estimate import Estimate
@@ -39,8 +39,8 @@ def estimate_text(estimate: Estimate) -> str:
     ]
     if required := estimate.required:
         rows += [
-            ("counted", _why(estimate)),
-            *_sizes(required),
+            ("counted", reason_to_count(estimate.without_weights)),
+            *requirement_rows(required),
             ("work", _work(required, estimate)),
         ]
     cache_seconds, train_seconds = estimate.cache_seconds, estimate.train_seconds
@@ -58,15 +58,14 @@ def estimate_text(estimate: Estimate) -> str:
     return "\n".join(f"{name:<16} {value}" for name, value in rows)
 
 
-def _why(estimate: Estimate) -> str:
-    """Which of both ways was taken."""
-    reason = "--tflops was given"
-    if estimate.without_weights:
-        reason = f"no weights of {', '.join(estimate.without_weights)}"
+def reason_to_count(missing: Sequence[str]) -> str:
+    """Why nothing was measured; `missing` are the components without weights."""
+    reason = f"no weights of {', '.join(missing)}" if missing else "--tflops was given"
     return f"from the configurations ({reason}); nothing was measured"
 
 
-def _sizes(required: Requirements) -> Iterator[Row]:
+def requirement_rows(required: Requirements) -> Iterator[Row]:
+    """Sizes and memory of one training."""
     parts = ", ".join(f"{name} {_millions(n)}" for name, n in required.parameters.items())
     yield "parameters", f"{parts}; LoRA {_millions(required.lora_parameters)}"
     width, height = required.size

@@ -6,7 +6,7 @@ Shapes: C x H x W the latent.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -136,12 +136,19 @@ def require(
     )
 
 
-def _count_calls(
-    adapter: LatentModel, config: TrainConfig, denoiser: Any, size: Size, prompt: Conditioning
-) -> dict[str, int]:
-    """FLOPs and graphs of one sample. Afterwards the denoiser is prepared for training."""
+def count_forward(adapter: LatentModel, size: Size, tokens: int) -> int:
+    """FLOPs of a sample at a size, without a graph. Afterwards the adapter's device is `META`."""
+    adapter.device = META
+    prompt, denoiser = adapter.prompt_shapes(tokens), adapter.empty_denoiser()
+    nn.Module.to(denoiser, adapter.dtype)
+    return count_flops(_call(adapter, denoiser, size, prompt), backward=False)
+
+
+def _call(
+    adapter: LatentModel, denoiser: Any, size: Size, prompt: Conditioning
+) -> Callable[[], Tensor]:
+    """A call of the denoiser on one sample."""
     dtype = adapter.dtype
-    nn.Module.to(denoiser, dtype).requires_grad_(config.tuning == "full")
     x = torch.empty(1, *adapter.latent_shape(size), device=META, dtype=dtype)
     sizes = adapter.size_conditioning([framing(size, size)])
     conditioning = {
@@ -150,10 +157,15 @@ def _count_calls(
     }
     t = middle_timestep(adapter, x)
     t = t.to(dtype) if t.is_floating_point() else t
+    return lambda: adapter.predict(denoiser, x, t, conditioning)
 
-    def call() -> Tensor:
-        return adapter.predict(denoiser, x, t, conditioning)
 
+def _count_calls(
+    adapter: LatentModel, config: TrainConfig, denoiser: Any, size: Size, prompt: Conditioning
+) -> dict[str, int]:
+    """FLOPs and graphs of one sample. Afterwards the denoiser is prepared for training."""
+    nn.Module.to(denoiser, adapter.dtype).requires_grad_(config.tuning == "full")
+    call = _call(adapter, denoiser, size, prompt)
     forward = count_flops(call, backward=False)
     if config.tuning == "lora":
         with META:

@@ -16,9 +16,9 @@ from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.train.diagnostics import timing
 from tests.invdpo.rounds.recorded import changed_config
-from tests.train.conftest import pipeline, xl_pipeline
+from tests.train.conftest import bare, pipeline, xl_pipeline
 
-__all__ = ["pipeline", "xl_pipeline"]
+__all__ = ["bare", "pipeline", "xl_pipeline"]
 PARAMETERS = 4 * 4
 """Bytes of each weight that is trained: the weight, and three more of its size."""
 
@@ -70,6 +70,10 @@ def test_an_inversion_of_every_image(pipeline: Path, tmp_path: Path) -> None:
         "seconds": (images * 2 + walks * 9) * 0.5 + steps * 2.0,
         "bytes": int(images * 3 * 16 * 16 * 0.7 + walks * 4 * (4 * 4 * 4) * 4),
         "free_bytes": 0,
+        "required": None,
+        "without_weights": [],
+        "flops": None,
+        "tflops": None,
     }
     assert expected.free_bytes > 0
     assert not work.exists()
@@ -84,7 +88,7 @@ def test_each_guidance_scale_of_the_evaluation_counts(pipeline: Path, tmp_path: 
     )
     assert several.images - plain.images == 30
     assert several.forwards - plain.forwards == 30 * 2 * 2
-    assert several.seconds - plain.seconds == 30 * 2 * 2 * 0.5
+    assert several.seconds == (plain.seconds or 0) + 30 * 2 * 2 * 0.5
 
 
 @pytest.mark.usefixtures("half_a_second")
@@ -112,7 +116,9 @@ def test_guidance_doubles_the_walk_and_a_correction_its_steps(
 
 @pytest.mark.usefixtures("half_a_second")
 def test_fresh_noise_full_weights_and_guidance(pipeline: Path, tmp_path: Path) -> None:
-    """Nothing is inverted; the reference is called in each step; guidance doubles the drawing."""
+    """Nothing is inverted; guidance doubles the drawing; half of a step's calls have no backward:
+    those of the reference.
+    """
     from invdpo.train.models import load_adapter
 
     train = {"objective": "diffusion-dpo", "tuning": "full"}
@@ -120,6 +126,7 @@ def test_fresh_noise_full_weights_and_guidance(pipeline: Path, tmp_path: Path) -
     expected = estimate(tmp_path, config)
     steps = 2 * 4 * 6 * 4 * 2
     assert (expected.training_forwards, expected.forwards) == (steps, 90 * 2 * 2 + steps)
+    assert expected.seconds == 90 * 2 * 2 * 0.5 + steps / 2 * 0.5 + steps / 2 * 2.0
     import torch
 
     adapter = load_adapter(
@@ -173,7 +180,42 @@ def test_a_model_that_takes_the_sizes_of_images_is_timed(xl_pipeline: Path, tmp_
     """SDXL can't be called without them; these are real calls."""
     expected = estimate(tmp_path, configured(xl_pipeline, train={"unet_batch_size": 1}))
     assert (expected.images, expected.training_forwards) == (90, 192)
-    assert expected.seconds > 0
+    assert expected.seconds
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_without_weights_work_and_memory_are_counted(
+    pipeline: Path, bare: Path, tmp_path: Path, checkpointing: bool
+) -> None:
+    """The same images, calls and bytes as with weights; FLOPs by hand from those of one call."""
+    options = {"train": {"gradient_checkpointing": checkpointing}}
+    with_weights = estimate(tmp_path / "a", configured(pipeline, **options))
+    counted = estimate(tmp_path / "b", configured(bare, **options))
+    same = ("rounds", "images", "forwards", "training_forwards", "bytes")
+    assert [getattr(counted, n) for n in same] == [getattr(with_weights, n) for n in same]
+    assert counted.without_weights == ["unet", "vae", "text_encoder"]
+    assert counted.seconds is None
+    required = counted.required
+    assert required is not None
+    step = required.step_flops + required.forward_flops * checkpointing
+    assert counted.flops == (90 * 2 + 40 * 9) * required.forward_flops + 192 * step
+    text = counted.text()
+    assert "not known without weights; --tflops derives it from a rate" in text
+    assert "no weights of unet, vae, text_encoder" in text
+
+
+def test_a_rate_makes_seconds_of_the_count(pipeline: Path, tmp_path: Path) -> None:
+    """Images of twice the area take about twice the work, wherever the training takes place."""
+    plain = estimate(tmp_path, configured(pipeline), 0.5)
+    large = estimate(tmp_path, configured(pipeline, generate={"resolution": "32x16"}), 0.5)
+    assert plain.flops
+    assert plain.seconds == plain.flops / 0.5e12
+    assert large.flops
+    assert large.required
+    drawing = 90 * 2 * large.required.forward_flops
+    assert 0.9 * drawing < large.flops - plain.flops < 1.1 * drawing
+    assert "at 0.5 TFLOP/s" in plain.text()
+    assert "(--tflops was given); nothing was measured" in plain.text()
 
 
 def test_the_text() -> None:

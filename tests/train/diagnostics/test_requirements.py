@@ -13,14 +13,6 @@ from invdpo.train.diagnostics.estimate_text import estimate_text
 from invdpo.train.models import load_adapter
 
 
-@pytest.fixture(scope="module")
-def bare(pipeline: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pipeline's configurations alone."""
-    folder = tmp_path_factory.mktemp("model") / "bare"
-    unwanted = shutil.ignore_patterns("*.safetensors", "tokenizer*")
-    return shutil.copytree(pipeline, folder, ignore=unwanted)
-
-
 def test_without_weights_the_same_is_counted_as_is_measured_with_them(
     bare: Path, config: TrainConfig, dataset: Path, tmp_path: Path
 ) -> None:
