@@ -16,6 +16,15 @@ from invdpo.schemas.config.trust import is_confirmed
 from invdpo.schemas.io.documents import read_file, read_json
 
 REPORT = "training.json"
+SAMPLING = (
+    "num_inference_steps",
+    "guidance_scale",
+    "pipeline_options",
+    "resolution",
+    "width",
+    "height",
+)
+"""Options of generation that images depend on, and that an evaluation takes."""
 
 
 @dataclass(frozen=True)
@@ -188,31 +197,52 @@ def _fingerprint(base: BaseModel, way_out: str = "") -> str:
         raise ModelError(f"{error}\nThe base model is needed: {way_out}") from None
 
 
-def evaluation_command(tuned: Path, curated: Config, record: Path) -> str:
-    """The command that compares a model just tuned with its base.
+def evaluation_command(
+    tuned: Path, curated: Config, record: Path, base: BaseModel | None = None
+) -> str:
+    """The command that compares a model just tuned with its base, sampled as its images were.
 
     Args:
         tuned: What the training wrote.
         curated: The configuration by which the dataset was made, if `record` is there.
         record: `invdpo.yaml` of the workspace.
+        base: The model to compare with, where the training may have begun with another one.
     """
     from invdpo.curate.annotators.judges import unchosen
 
     words, training = ["invdpo", "eval", str(tuned)], read_training(tuned)
-    if training is None or (base := own_base(training)).model in EMBEDDED_MODELS:
+    if training is None:
+        return shlex.join(words)
+    known, base = base, base or own_base(training)
+    embedded = base.model in EMBEDDED_MODELS
+    if embedded and (not record.is_file() or not _differs(curated)):
         return shlex.join(words)
     own = record.is_file() and is_confirmed(curated, record, set(Config.model_fields) - {"train"})
+    if embedded and not own:
+        return shlex.join(words)
     if not own or curated.score.annotator == "import":
         return shlex.join([*words, "--preset", fitting_preset(base.model, training.pipeline)])
     words += ["--config", str(record)]
     drawn_by = curated.generate
-    if drawn_by.models or (drawn_by.model, drawn_by.revision) != (base.model, base.revision):
+    others = drawn_by.models or (drawn_by.model, drawn_by.revision) != (base.model, base.revision)
+    if others or (known and not embedded):
         words += ["--model", str(base)]
     # those of a file are the prompts of the pairs
     if curated.prompts.source not in ("scenes", "shapes"):
-        words += ["--source", "scenes"]
+        words += ["--source", "shapes" if embedded else "scenes"]
+    if embedded:
+        return shlex.join(words)
     try:
         judges = unchosen(curated, ["score"])
     except PluginError:  # the scorer of another environment, of which `eval` says what is lacking
         judges = []
     return shlex.join([*words, *" ".join(judges).split()])
+
+
+def _differs(curated: Config) -> bool:
+    """Whether images were sampled or judged otherwise than an evaluation does by default."""
+    plain = Config()
+    return (
+        any(getattr(curated.generate, n) != getattr(plain.generate, n) for n in SAMPLING)
+        or curated.score.fingerprint() != plain.score.fingerprint()
+    )

@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.schemas.ids import prompt_key
@@ -18,6 +20,7 @@ from invdpo.schemas.io.lock import FolderLock
 from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.redact import redact
 from invdpo.train.batches import BatchSampler
+from invdpo.train.cache.sizes import trajectory_forwards
 from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
 from invdpo.train.data.dataset import FocusBoxes
@@ -53,7 +56,9 @@ class TrainResult:
     """What the user should know, in plain sentences."""
     cache_seconds: float
     cache_forwards: int
-    """UNet sample-forwards of phase one; 0 when all was in the cache."""
+    """UNet sample-forwards of phase one in this run; 0 when all was in the cache."""
+    trajectory_forwards: int
+    """Those that the trajectories of these pairs take, whichever run computed them."""
     seconds: float
     """Of training steps alone."""
     validation_seconds: float
@@ -219,7 +224,10 @@ def _report(setup: Setup, data: DataSet, prepared: Prepared, result: TrainResult
 
 
 def _result(prepared: Prepared, loop: Loop, metrics: Metrics) -> TrainResult:
-    done = loop.progress
+    done, pairs = loop.progress, [*prepared.train, *prepared.validation]
+    walked = 0
+    if loop.objective.inverts:
+        walked = trajectory_forwards(prepared.cache, loop.config, pairs)
     return TrainResult(
         output=loop.output,
         steps=done.step,
@@ -230,7 +238,8 @@ def _result(prepared: Prepared, loop: Loop, metrics: Metrics) -> TrainResult:
         skipped=dict(prepared.skipped),
         notes=tuple(prepared.notes),
         cache_seconds=round(prepared.seconds, 3),
-        cache_forwards=prepared.cache.forwards,
+        cache_forwards=int(loop.group.total(torch.tensor(prepared.cache.forwards))),
+        trajectory_forwards=walked,
         seconds=round(done.seconds, 3),
         validation_seconds=round(done.validation_seconds, 3),
         forwards=done.forwards,

@@ -137,7 +137,7 @@ def whole_commands(command: str, models: Sequence[str], *, prompts_chosen: bool)
     if folder:
         check_pipeline(folder)
         pipeline = str(read_index(folder).get("_class_name", ""))
-    if command.startswith("invdpo curate run"):
+    if command.startswith(("invdpo curate run", "invdpo improve")):
         added = f"{ANNOTATE_FLAGS} {added}"
     if not prompts_chosen:
         added = f"--source scenes {added}"

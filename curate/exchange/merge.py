@@ -72,9 +72,11 @@ def _common_schema(folders: Sequence[DatasetFolder]) -> pa.Schema:
 
 
 def _described(schema: pa.Schema, folders: Sequence[DatasetFolder]) -> pa.Schema:
-    names = ", ".join(_name(folder) for folder in folders)
-    notes = {"origin": f"Merged by invdpo from {len(folders)} datasets: {names}."}
-    hashes = {_name(folder): folder.content_hash() for folder in folders}
+    names = [_name(folder) for folder in folders]
+    if len({*names}) < len(names):  # rounds of two folders have the same names
+        names = [f"{name} ({n})" for n, name in enumerate(names, 1)]
+    notes = {"origin": f"Merged by invdpo from {len(folders)} datasets: {', '.join(names)}."}
+    hashes = {name: folder.content_hash() for name, folder in zip(names, folders, strict=True)}
     return schema.with_metadata(file_metadata(schema, {"merge": hashes}, notes))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,10 +74,8 @@ def improve(job: Job, work: Root, dry_run: DryRun = False, tflops: Tflops = None
         return
     improvement = run_rounds(work, config, options, job.out.note)
     job.out.result(to_dict(improvement), summary(improvement))
-    best = improvement.best
-    if best.number:
-        tuned = shlex.quote(str(improvement.plan.tuned(best.number)))
-        job.out.note(f"Next: invdpo eval {tuned}{_guidance(improvement)}")
+    if improvement.best.number:
+        job.out.note(f"Next: {next_command(improvement)}")
 
 
 def with_defaults(config: Config) -> Config:
@@ -134,6 +131,16 @@ def summary(improvement: Improvement) -> str:
     best = improvement.best
     where = improvement.plan.tuned(best.number) if best.number else "the base model itself"
     return f"{text}\n\nBest on the validation prompts: {best.number or 'base'} ({where})"
+
+
+def next_command(improvement: Improvement) -> str:
+    """The evaluation of the best model on prompts that no round has seen, sampled as here."""
+    from invdpo.trained import BaseModel, evaluation_command
+
+    plan = improvement.plan
+    base = BaseModel(plan.config.generate.model, plan.config.generate.revision)
+    tuned, record = plan.tuned(improvement.best.number), plan.root / "invdpo.yaml"
+    return evaluation_command(tuned, plan.config, record, base) + _guidance(improvement)
 
 
 def _guidance(improvement: Improvement) -> str:

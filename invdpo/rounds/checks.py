@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
+from dataclasses import replace
 
 from invdpo.curate import steps
+from invdpo.curate.annotators.judges import (
+    check_judges,
+    require_choice,
+    unchosen,
+    whole_commands,
+)
 from invdpo.curate.generators.specs import model_specs
+from invdpo.curate.pair import require_scores
 from invdpo.curate.runner import RunOptions, tally
 from invdpo.curate.storage.parts import differences, list_parts
 from invdpo.curate.workspace import Workspace
@@ -13,28 +22,53 @@ from invdpo.rounds.record import NAME, Record, RoundResult, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.stopping import ALL_RIGHT, has_figure, main_figure
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
+from invdpo.schemas.config.section import EMBEDDED_MODELS
 from invdpo.schemas.io.text import count_noun
 
-SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "train", "improve")
+SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train", "improve")
 """Sections that decide what the rounds come to."""
+JUDGES = ("annotate", "score", "pair")
 
 
 def open_record(plan: RoundPlan) -> Record:
-    """What is done; nothing yet for a new folder."""
+    """What is done; nothing yet for a new folder.
+
+    How pairs are chosen may change as long as there are none.
+    """
     require_one_model(plan)
     decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
+    decisive["eval"] = {"seed": plan.config.eval.seed}
     record = read_record(plan.root)
     if record is None:
         return Record(decisive)
+    if len(record.results) < 2 and not plan.workspace(1).pairs_path.exists():
+        record = replace(record, config={**record.config, "pair": decisive["pair"]})
     if changed := differences(dict(record.config), decisive):
         lines = "\n  ".join(changed)
         raise WorkspaceError(
             f"{plan.root}: its rounds were made with another configuration.\n  {lines}\nGive the "
             "same options, or use another folder."
         )
-    for result in record.results[1:]:
+    for result in record.results:
         require_model(plan, result)
     return record
+
+
+def require_judges(plan: RoundPlan, *, offline: bool = False) -> None:
+    """Report, before anything is generated, what would stop a later step.
+
+    Raises `ConfigError` where the embedded model's judges were left to judge another one's images,
+    `WorkspaceError` where pairs are chosen by a scorer that is none of these, and what judges raise
+    that lack their weights; with `offline` not for want of the Hub.
+    """
+    config, model = plan.config, plan.config.generate.model
+    command = f"invdpo improve {shlex.quote(str(plan.root))} --model {shlex.quote(model)}"
+    if (left_open := unchosen(config, JUDGES)) and model not in EMBEDDED_MODELS:
+        chosen = "source" in config.prompts.model_fields_set
+        commands = whole_commands(command, [model], prompts_chosen=chosen)
+        require_choice([model], left_open, *commands)
+    check_judges(config, JUDGES, offline=offline)
+    require_scores(plan.workspace(1), config.pair, config.score.scorers)
 
 
 def require_one_model(plan: RoundPlan) -> None:
@@ -54,7 +88,17 @@ def require_one_model(plan: RoundPlan) -> None:
 
 
 def require_model(plan: RoundPlan, result: RoundResult) -> None:
-    """Raise `WorkspaceError` where the model of a finished round is gone or changed."""
+    """Raise `WorkspaceError` where the model of a finished round is gone or changed.
+
+    So too for the base model, number 0.
+    """
+    if not result.number:
+        if revision_of(plan, 0) != result.revision:
+            raise WorkspaceError(
+                f"{plan.config.generate.model}: the base model is not the one that was evaluated "
+                f"and that the rounds in {plan.root} build on. Restore it, or use another folder."
+            )
+        return
     path = plan.tuned(result.number)
     way_out = (
         f"Restore it, or remove {plan.folder(result.number)} and all later rounds, and their "
@@ -111,9 +155,11 @@ def require_prompts(plan: RoundPlan, record: Record) -> None:
     have = count.planned
     if have < rounds * each:
         need = "one round needs" if rounds == 1 else f"{rounds} rounds of {each} need"
-        fewer = "" if rounds == 1 else f"or fewer rounds (--rounds {have // each}), "
+        ways = ["Give more prompts"]
+        ways += [f"fewer rounds (--rounds {have // each})"] if have >= each and rounds > 1 else []
+        fewer = f"fewer prompts per round (--num-prompts {have // rounds})"
+        ways += [fewer] if have >= rounds else []
         raise DataError(
             f"Too few prompts: {have} in addition to the {options.validation_prompts} for "
-            f"validation, and {need} {rounds * each}. Give more prompts, {fewer}or fewer "
-            f"prompts per round (--num-prompts {have // rounds})."
+            f"validation, and {need} {rounds * each}. {', or '.join(ways)}."
         )

@@ -13,18 +13,19 @@ import torch
 from invdpo.curate.diagnostics.timing import stored_bytes
 from invdpo.curate.generate import sizes
 from invdpo.curate.generators.guidance import passes
-from invdpo.rounds.checks import open_record, require_prompts
+from invdpo.rounds.checks import open_record, require_judges, require_prompts
 from invdpo.rounds.round_plan import RoundPlan, weights_path
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.io.text import format_bytes, format_seconds
 from invdpo.train.batches import BatchSampler
+from invdpo.train.cache.sizes import forwards_per_trajectory
 from invdpo.train.cache.trajectories import open_cache
 from invdpo.train.data import Pair
 from invdpo.train.data.buckets import Size, framing
 from invdpo.train.diagnostics import timing
-from invdpo.train.diagnostics.estimate import forwards_per_trajectory, load, split_steps
+from invdpo.train.diagnostics.estimate import load, split_steps
 from invdpo.train.diagnostics.estimate_text import reason_to_count, requirement_rows
 from invdpo.train.diagnostics.requirements import (
     LETTERS,
@@ -133,9 +134,12 @@ def estimate(root: Path, config: Config, tflops: float | None = None) -> RoundsE
     """
     plan = RoundPlan(root, config)
     record = open_record(plan)
+    require_judges(plan, offline=True)
     require_prompts(plan, record)
     done = len(record.results)
     left = max(0, config.improve.rounds + 1 - max(done, 1))
+    if done > config.improve.rounds:
+        return RoundsEstimate(0, 0, 0, 0, 0.0, 0, free_bytes(root))
     model = {"model": weights_path(config.generate.model), "revision": config.generate.revision}
     adapter = load(config.train.model_copy(update=model), tflops)
     training = resolve_config(config.train.model_copy(update=model), adapter)
@@ -186,11 +190,12 @@ def _work(
     pairs = training.batch_size * training.gradient_accumulation_steps
     per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
     walks = left * each * 2 * sampler.objective.inverts
+    straight = training.noise != "inversion"
     return _Work(
         images=sum(count for count, _ in made),
         generating=generating * config.generate.num_inference_steps,
         walks=walks,
-        phase_one=walks * forwards_per_trajectory(cache, training),
+        phase_one=walks * forwards_per_trajectory(cache, training, straight=straight),
         steps=left * training.max_steps * pairs * per_pair,
         kept=cache.kept,
         live_reference=sampler.live_reference,

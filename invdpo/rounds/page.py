@@ -20,7 +20,7 @@ from invdpo.rounds.checks import require_figure
 from invdpo.rounds.record import RoundResult, read_record
 from invdpo.rounds.round_plan import BASE, RoundPlan
 from invdpo.rounds.run import Improvement
-from invdpo.rounds.stopping import ALL_RIGHT, main_figure
+from invdpo.rounds.stopping import ALL_RIGHT, main_figure, no_pairs, reason_to_stop
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.tables import Record
@@ -40,7 +40,10 @@ def read_improvement(root: Path, config: Config) -> Improvement:
     plan = RoundPlan(root, config)
     for result in record.results:
         require_figure(plan, result)
-    return Improvement(plan, record.results)
+    stopped, following = "", len(record.results)
+    if following <= config.improve.rounds:
+        stopped = reason_to_stop(record.results, config) or no_pairs(plan, following)
+    return Improvement(plan, record.results, stopped)
 
 
 def write_report(improvement: Improvement, folder: Path | None = None) -> Path:

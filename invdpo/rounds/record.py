@@ -39,6 +39,13 @@ class RoundResult:
     """UNet sample-forwards and seconds, by what they were spent on."""
     guidance_scale: float | None = None
     """At which it was judged, the best of several; None where there was nothing to choose."""
+    diversities: Mapping[str, float | None] = field(default_factory=dict)
+    """At each of several guidance scales."""
+
+    def diversity_at(self, scale: float | None) -> float | None:
+        """Of its images at a guidance scale, which changes it by itself."""
+        own: float | None = self.judgement["diversity"]
+        return self.diversities.get(f"{scale:g}", own) if scale is not None else own
 
 
 @dataclass(frozen=True)

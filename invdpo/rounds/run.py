@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.runner import RunOptions
-from invdpo.rounds.checks import open_record, require_figure, require_prompts, revision_of
+from invdpo.rounds.checks import (
+    open_record,
+    require_figure,
+    require_judges,
+    require_prompts,
+    revision_of,
+)
 from invdpo.rounds.record import Record, RoundResult
 from invdpo.rounds.round_plan import BASE, RoundPlan, pipeline_class
 from invdpo.rounds.round_training import train_round
@@ -19,10 +25,12 @@ from invdpo.rounds.stopping import (
     best_round,
     has_figure,
     main_figure,
+    no_pairs,
     reason_to_stop,
     shown_figures,
     value,
 )
+from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import dump_config
 from invdpo.schemas.io.documents import read_file, read_json
@@ -73,11 +81,13 @@ def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Impr
     """Run what is missing of the rounds; finished work of an earlier run is kept.
 
     Raises what the steps raise; `WorkspaceError` for rounds that another configuration made, or of
-    which a model is gone or changed; `DataError` for prompts that don't suffice.
+    which a model is gone or changed; `DataError` for prompts that don't suffice, and for a first
+    round without a pair. A later one without a pair ends the rounds.
     """
     plan = RoundPlan(root, config)
     with FolderLock(root, "improving a model there"):
         record = open_record(plan)
+        require_judges(plan)
         require_prompts(plan, record)
         for result in record.results:
             require_figure(plan, result)
@@ -88,7 +98,13 @@ def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Impr
         for number in range(len(record.results), config.improve.rounds + 1):
             if stopped := reason_to_stop(record.results, config):
                 return Improvement(plan, record.results, stopped)
-            record = _keep(plan, record, _round(plan, number, options, note))
+            try:
+                result = _round(plan, number, options, note)
+            except DataError:
+                if number > 1 and (stopped := no_pairs(plan, number)):
+                    return Improvement(plan, record.results, stopped)
+                raise
+            record = _keep(plan, record, result)
     return Improvement(plan, record.results)
 
 
@@ -105,9 +121,11 @@ class Costs:
     def time(self, what: str) -> Iterator[None]:
         """Count the seconds of what is done inside."""
         began = time.perf_counter()
-        yield
-        name = f"{what}_seconds"
-        self.set(name, self.values.get(name, 0) + time.perf_counter() - began)
+        try:
+            yield
+        finally:  # what failed or was interrupted took its time, too
+            name = f"{what}_seconds"
+            self.set(name, self.values.get(name, 0) + time.perf_counter() - began)
 
     def set(self, what: str, amount: float) -> None:
         """Keep an amount."""
@@ -131,8 +149,8 @@ def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> Rou
     note(f"Round {number} of {total}: train on the pairs")
     with costs.time("train"):
         trained = train_round(plan, number)
-    if trained["cache_forwards"]:
-        costs.set("inversion_forwards", trained["cache_forwards"])
+    if trained["trajectory_forwards"]:
+        costs.set("inversion_forwards", trained["trajectory_forwards"])
     costs.set("train_forwards", trained["forwards"])
     note(f"Round {number} of {total}: evaluate the new model on the validation prompts")
     judged = _judged(plan, number, options, costs)
@@ -184,4 +202,6 @@ def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
     figure = main_figure(plan.config)
     comparable = [result for result in judged if has_figure(result, figure)]
     best = best_round(comparable, plan.config) if comparable else judged[0]
-    return replace(best, cost=costs.values)
+    scales = {f"{r.guidance_scale:g}": r for r in judged if r.guidance_scale is not None}
+    diversities = {scale: result.judgement["diversity"] for scale, result in scales.items()}
+    return replace(best, cost=costs.values, diversities=diversities)

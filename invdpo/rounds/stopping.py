@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from invdpo.curate.evaluation.statistics import Interval, mean
+from invdpo.curate.scorers import SCORERS
 from invdpo.rounds.record import RoundResult
+from invdpo.rounds.round_plan import RoundPlan
 from invdpo.schemas.config import Config
+from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.text import count_noun
 
 ALL_RIGHT = "composition_all_right"
@@ -40,14 +43,24 @@ def difference(first: RoundResult, second: RoundResult, figure: str) -> Interval
 
 
 def value(result: RoundResult, figure: str) -> Interval:
-    """A figure of one model over the validation prompts."""
-    return mean(list(_by_prompt(result, figure).values()))
+    """A figure of one model over the validation prompts; a share's interval ends at 0 and 1."""
+    interval = mean(list(_by_prompt(result, figure).values()))
+    if figure != ALL_RIGHT:
+        return interval
+    return Interval(interval.value, max(0.0, interval.low), min(1.0, interval.high))
 
 
 def best_round(results: Sequence[RoundResult], config: Config) -> RoundResult:
-    """The model with the highest figure; the earlier one of equals."""
+    """The model with the best figure; the earlier one of equals."""
     figure = main_figure(config)
-    return max(results, key=lambda result: (value(result, figure).value, -result.number))
+    sign = _sign(figure, config)
+    return max(results, key=lambda result: (sign * value(result, figure).value, -result.number))
+
+
+def _sign(figure: str, config: Config) -> int:
+    """1 for a figure of which more is better, -1 for one of which less is."""
+    lower = figure in SCORERS.names() and not SCORERS[figure](config.score).higher_is_better
+    return -1 if lower else 1
 
 
 def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
@@ -56,32 +69,54 @@ def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
     if len(results) < 2:
         return ""
     base, last = results[0], results[-1]
-    if options.patience and (idle := _rounds_without_gain(results, figure)) >= options.patience:
+    if (
+        options.patience
+        and (idle := _rounds_without_gain(results, figure, config)) >= options.patience
+    ):
         number = len(results) - 1 - idle
         rounds = count_noun(idle, "round")
         earlier = f"round {number}" if number else "the base model"
         return f"{rounds} in a row did not improve on {earlier} ({figure})."
     if held_out := config.pair.held_out:
         change = difference(base, last, held_out)
-        if change and change.high < 0:
-            fall = f"{-change.value:.3f} below the base model's"
-            return f"{held_out}, which is held out from choosing pairs, has fallen to {fall}."
-    first, now = base.judgement["diversity"], last.judgement["diversity"]
+        if change and _loses(change, _sign(held_out, config)):
+            side = "below" if change.value < 0 else "above"
+            where = f"{abs(change.value):.3f} {side} the base model's, which is worse"
+            return f"{held_out}, which is held out from choosing pairs, is {where}."
+    now = last.judgement["diversity"]
+    first = base.diversity_at(last.guidance_scale)
     if first and now is not None and now < options.min_diversity * first:
         share = now / first
         return f"Images of one prompt differ by only {share:.0%} of the base model's difference."
     return ""
 
 
-def _rounds_without_gain(results: Sequence[RoundResult], figure: str) -> int:
+def no_pairs(plan: RoundPlan, number: int) -> str:
+    """Why a round can't be trained, in a sentence; empty where it has pairs, or no report yet."""
+    path = plan.workspace(number).report_path
+    if not path.exists():
+        return ""
+    report = read_json(read_file(path), path, dict)
+    if report["pairs"]["total"]:
+        return ""
+    prompts = count_noun(report["prompts"]["total"], "prompt")
+    return f"none of the {prompts} of round {number} gives a pair: see invdpo report {path.parent}"
+
+
+def _loses(change: Interval, sign: int) -> bool:
+    """Whether a difference is for the worse beyond its interval."""
+    return change.high < 0 if sign > 0 else change.low > 0
+
+
+def _rounds_without_gain(results: Sequence[RoundResult], figure: str, config: Config) -> int:
     """Rounds since the last one that was better, beyond its interval, than the last such one.
 
     That one stays the measure meanwhile, so that several small gains count when they add up.
     """
-    last, idle = results[0], 0
+    last, idle, sign = results[0], 0, _sign(figure, config)
     for result in results[1:]:
         change = difference(last, result, figure)
-        if change and change.low > 0:
+        if change and _loses(change, -sign):
             last, idle = result, 0
         else:
             idle += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Count, Guidance, Section
 
@@ -44,6 +44,13 @@ class ImproveConfig(Section):
         "of the candidates if not given.",
         json_schema_extra=OPTIONAL,
     )
+
+    @field_validator("validation_guidance_scales")
+    @classmethod
+    def _in_order(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        """Neither order nor doubles change what is evaluated."""
+        return tuple(sorted({*value}))
+
     patience: Count | None = Field(
         None,
         description="Stop after this many rounds in a row that did not improve, beyond the 95 % "

@@ -129,6 +129,11 @@ def folder_revision(folder: Path) -> str:
 def _no_index(folder: Path) -> str:
     names = sorted(path.name for path in folder.iterdir())
     found = ", ".join(names[:LISTED]) or "nothing"
+    if any(name.startswith(("adapter_", "pytorch_lora_weights")) for name in names):
+        return (
+            f"{folder}: a LoRA, no whole model (no {INDEX}). Give the model that it belongs to; "
+            "`invdpo curate generate` takes the LoRA as --lora, `invdpo train` as --start-from."
+        )
     single = any(Path(name).suffix.lower() in SINGLE_FILES for name in names)
     text = f"{folder}: no {INDEX}, so this is not a diffusers folder; found: {found}."
     return f"{text} {WAY_OUT}" if single else text

@@ -45,6 +45,7 @@ def result(tmp_path: Path) -> TrainResult:
         notes=(),
         cache_seconds=1.0,
         cache_forwards=1,
+        trajectory_forwards=1,
         seconds=1.0,
         validation_seconds=1.0,
         forwards=1,

@@ -189,6 +189,35 @@ def test_the_next_command_of_the_embedded_model_is_plain(tmp_path: Path) -> None
     assert evaluation_command(tuned, Config(), tmp_path / "none") == f"invdpo eval {tuned}"
 
 
+def test_the_next_command_of_the_embedded_model_samples_as_the_pairs_were(tmp_path: Path) -> None:
+    """Guidance 2 is not what an evaluation takes by default, so the workspace's file is named."""
+    tuned, record = write_report(tmp_path / "tuned", bundle.model_path()), tmp_path / "invdpo.yaml"
+    plain = Config()
+    record.write_text(dump_config(plain))
+    assert evaluation_command(tuned, plain, record) == f"invdpo eval {tuned}"
+    prompts = {"source": "file", "path": "p.txt"}
+    given = {"generate": {"guidance_scale": 2.0}, "prompts": prompts}
+    record.write_text(dump_config(Config.model_validate(given)))
+    curated = resolve_config([record])
+    assert evaluation_command(tuned, curated, record) == f"invdpo eval {tuned}"
+    confirm(curated, record, (), named_fields([record]))
+    expected = f"invdpo eval {tuned} --config {record} --source shapes"
+    assert evaluation_command(tuned, curated, record) == expected
+
+
+def test_the_next_command_of_rounds_names_the_model_that_they_began_with(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    """That of the last round's training is the model of the round before."""
+    tuned, record = write_report(tmp_path / "tuned", pipeline), tmp_path / "invdpo.yaml"
+    given: dict[str, Any] = {"generate": {"model": "first"}, "score": {"scorers": ["nsfw"]}}
+    curated = load_config(None, given)
+    record.write_text(dump_config(curated))
+    confirm(curated, record, (), {("score", "scorers"), ("generate", "model")})
+    command = evaluation_command(tuned, curated, record, BaseModel("first"))
+    assert command == f"invdpo eval {tuned} --config {record} --model first"
+
+
 def test_the_next_command_takes_the_judges_of_the_workspace(pipeline: Path, tmp_path: Path) -> None:
     """A file's prompts are those of the pairs, so others are taken; toys in use are named."""
     tuned, record = write_report(tmp_path / "tuned", pipeline), tmp_path / "invdpo.yaml"

@@ -152,7 +152,9 @@ def test_the_best_weights_are_kept(run: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_cached_run_needs_no_encoders(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run("first").cache_seconds >= 0
+    first = run("first")
+    assert first.cache_seconds >= 0
+    assert first.trajectory_forwards == first.cache_forwards > 0
     from invdpo.train.models.stable_diffusion import StableDiffusion
 
     def load(self: Any, kind: Any, name: str, dtype: Any) -> Any:
@@ -161,7 +163,9 @@ def test_a_cached_run_needs_no_encoders(run: Any, monkeypatch: pytest.MonkeyPatc
 
     real = StableDiffusion._load
     monkeypatch.setattr(StableDiffusion, "_load", load)
-    assert run("second").cache_forwards == 0
+    second = run("second")
+    assert second.cache_forwards == 0
+    assert second.trajectory_forwards == first.trajectory_forwards
 
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])

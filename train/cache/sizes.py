@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from invdpo.schemas.io.text import format_bytes
 from invdpo.train.cache.trajectories import Cache
 from invdpo.train.data import Pair
 from invdpo.train.data.buckets import framing
+from invdpo.train.inversion import calls
 from invdpo.train.models import Conditioning, ModelAdapter
 
 PROMPTS = 256
@@ -46,6 +48,25 @@ class Lacking:
     bytes: int
     prompt_bytes: int
     """Those of prompts among them."""
+
+
+def forwards_per_trajectory(cache: Cache, config: TrainConfig, *, straight: bool) -> int:
+    """UNet sample-forwards that fill one trajectory of the cache; `config` is resolved.
+
+    `straight` is one along a known noise, which needs no inversion.
+    """
+    if straight:
+        return cache.kept
+    halves = 1 if config.inversion_guidance_scale == 1 else 2
+    fresh = cache.kept if config.fresh_noise else 0
+    return halves * calls(cache.steps, config.inversion_corrections) + fresh
+
+
+def trajectory_forwards(cache: Cache, config: TrainConfig, pairs: Iterable[Pair]) -> int:
+    """Those of all trajectories of these pairs, cached or not."""
+    walks = {walk.id: walk for pair in pairs for walk in pair.walks}
+    straight = (config.noise == "fresh" or walk.seed is not None for walk in walks.values())
+    return sum(forwards_per_trajectory(cache, config, straight=one) for one in straight)
 
 
 def lacking(

@@ -15,7 +15,7 @@ from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.io.model_folder import find_folder
 from invdpo.train.batches import BatchSampler
-from invdpo.train.cache.sizes import Lacking, lacking
+from invdpo.train.cache.sizes import Lacking, forwards_per_trajectory, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.data import Pairs
 from invdpo.train.data.dataset import FocusBoxes
@@ -27,7 +27,6 @@ from invdpo.train.diagnostics.requirements import (
 )
 from invdpo.train.diagnostics.timing import Measured, measure
 from invdpo.train.distributed import pick_device
-from invdpo.train.inversion import calls
 from invdpo.train.metrics import VALIDATION_POINTS
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.latent_model import LatentModel
@@ -176,19 +175,11 @@ def _forwards(
     validations = -(-config.max_steps // config.validate_every)
     validation_points = validation * min(VALIDATION_POINTS, sampler.available_points)
     return (
-        need.trajectories * forwards_per_trajectory(cache, config),
+        need.trajectories
+        * forwards_per_trajectory(cache, config, straight=config.noise != "inversion"),
         config.max_steps * step_points * per_point,
         validations * validation_points * per_point,
     )
-
-
-def forwards_per_trajectory(cache: Cache, config: TrainConfig) -> int:
-    """UNet sample-forwards that fill one trajectory of the cache; `config` is resolved."""
-    if config.noise != "inversion":
-        return cache.kept
-    halves = 1 if config.inversion_guidance_scale == 1 else 2
-    fresh = cache.kept if config.fresh_noise else 0
-    return halves * calls(cache.steps, config.inversion_corrections) + fresh
 
 
 def _costs(

@@ -57,6 +57,19 @@ def test_the_first_of_equal_pairs_stays_and_no_prompt_is_in_both_splits(tmp_path
     assert "Merged by invdpo from 2 datasets: a, b." in card
 
 
+def test_datasets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    """Rounds of two folders have the same names; the hash of each is kept."""
+    folders = [
+        _dataset(tmp_path / name / "round-001", [("train", name, f"prompt {name}")])
+        for name in ("a", "b")
+    ]
+    merge_datasets(folders, tmp_path / "out", DatasetConfig())
+    schema = pq.read_schema(next((tmp_path / "out" / "data").glob("*.parquet")))
+    text = str(schema.metadata)
+    assert "2 datasets: round-001 (1), round-001 (2)" in text
+    assert all(DatasetFolder(folder).content_hash() in text for folder in folders)
+
+
 def test_other_columns_are_refused_by_name(tmp_path: Path) -> None:
     first = _dataset(tmp_path / "a", [("train", "1", "a cat")], "clip")
     second = _dataset(tmp_path / "b", [("train", "2", "a dog")], "pickscore")

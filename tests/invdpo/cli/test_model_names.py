@@ -30,6 +30,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "notes").write_bytes(b"")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "sd15.safetensors").write_bytes(b"")
+    (tmp_path / "lora").mkdir()
+    (tmp_path / "lora" / "pytorch_lora_weights.safetensors").write_bytes(b"")
     work = str(tmp_path / "work")
     done = CliRunner().invoke(app, ["curate", "prompts", work, "--num-prompts", "2"])
     assert done.exit_code == 0
@@ -48,6 +50,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "{}/folder",
             "folder: no model_index.json, so this is not a diffusers folder; found: sd15.safe",
         ),
+        ("{}/lora", "lora: a LoRA, no whole model (no model_index.json). Give the model that it"),
         (
             "{}/nowhere",
             "nowhere'. Allowed: `embedded`, `embedded-flow`, an existing diffusers",

@@ -56,7 +56,7 @@ def test_a_line_for_each_model_and_the_next_command(tmp_path: Path, called: list
         *("prompts with a pair", "minutes"),
     ]
     clip = "0.250 [0.250, 0.250]"
-    assert cells(base) == ["base", "0.250 [-0.240, 0.740]", clip, "0.400", "–", "–", "1.5"]
+    assert cells(base) == ["base", "0.250 [0.000, 0.740]", clip, "0.400", "–", "–", "1.5"]
     assert cells(first)[3:] == ["0.375", "1,500", "1500 of 2000", "3.5"]
     assert cells(second)[3] == "–"
     tuned = work / "round-001" / "tuned"

@@ -39,7 +39,8 @@ def changed_config(
     sections: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
 ) -> Config:
     """The configuration of these sections, with some of their values changed."""
-    changed = {name: {**values, **changes.get(name, {})} for name, values in sections.items()}
+    names = dict.fromkeys([*sections, *changes])
+    changed = {name: {**sections.get(name, {}), **changes.get(name, {})} for name in names}
     return load_config(None, changed)
 
 

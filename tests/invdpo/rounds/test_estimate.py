@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from invdpo.rounds.checks import open_record
+from invdpo.rounds.checks import open_record, revision_of
 from invdpo.rounds.estimate import RoundsEstimate, estimate
 from invdpo.rounds.record import RoundResult
 from invdpo.rounds.round_plan import RoundPlan
@@ -26,6 +26,8 @@ PARAMETERS = 4 * 4
 def configured(model: Path, **changes: dict[str, Any]) -> Config:
     sections: dict[str, dict[str, Any]] = {
         "prompts": {"num_prompts": 10},
+        "annotate": {"annotators": ["shapes"]},
+        "score": {"clip_model": "embedded"},
         "generate": {
             "model": str(model),
             "num_candidates": 3,
@@ -156,8 +158,9 @@ def test_the_sizes_of_images_are_those_given(
 def test_what_is_done_is_not_counted_again(pipeline: Path, tmp_path: Path) -> None:
     """The base model is judged already: 2 models are left to be."""
     config = configured(pipeline)
-    record = open_record(RoundPlan(tmp_path, config))
-    replace(record, results=(RoundResult(0, "m", "r", {}),)).write(tmp_path)
+    plan = RoundPlan(tmp_path, config)
+    base = RoundResult(0, "m", revision_of(plan, 0), {})
+    replace(open_record(plan), results=(base,)).write(tmp_path)
     assert estimate(tmp_path, config).images == 2 * 10 * 3 + 2 * 10
 
 

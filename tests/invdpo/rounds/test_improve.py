@@ -18,15 +18,16 @@ from invdpo.curate.evaluation import judgement
 from invdpo.curate.evaluation.judgement import Judgement
 from invdpo.curate.report import rounds as report
 from invdpo.curate.runner import RunOptions
+from invdpo.curate.shapes import bundle
 from invdpo.curate.workspace import Workspace
 from invdpo.rounds import run
 from invdpo.rounds.checks import require_prompts
-from invdpo.rounds.page import write_report
+from invdpo.rounds.page import read_improvement, write_report
 from invdpo.rounds.record import NAME, Record, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.run import Improvement, improve
 from invdpo.rounds.stopping import value
-from invdpo.schemas import ConfigError, DataError, WorkspaceError
+from invdpo.schemas import ConfigError, DataError, PluginError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.interrupts import Interrupted
 from tests.invdpo.rounds.recorded import changed_config
@@ -83,11 +84,11 @@ def test_each_model_is_judged_at_the_guidance_that_suits_it_best(
 
     monkeypatch.setattr(judgement, "judge_model", judge)
     monkeypatch.setattr(run, "_round", Mock(side_effect=stop))
-    config = _config(improve={"rounds": 1, "validation_guidance_scales": [3, 1, 1.5]})
+    config = _config(improve={"rounds": 1, "validation_guidance_scales": [3, 1, 1.5, 1]})
     with pytest.raises(Interrupted):
         _run(tmp_path, config)
     base = "validation/base/guidance-"
-    assert asked == [(f"{base}3", 3.0), (f"{base}1", 1.0), (f"{base}1.5", 1.5)]
+    assert asked == [(f"{base}1", 1.0), (f"{base}1.5", 1.5), (f"{base}3", 3.0)]
     record = read_record(tmp_path)
     assert record
     (result,) = record.results
@@ -201,6 +202,70 @@ def test_a_model_that_is_gone_or_changed_is_refused(copied: Path) -> None:
     shutil.rmtree(tuned)
     with pytest.raises(WorkspaceError, match="the model of round 1 is missing"):
         _run(copied, _config())
+
+
+def test_a_base_model_that_has_changed_is_refused(copied: Path) -> None:
+    content = json.loads((copied / NAME).read_text())
+    content["rounds"][0]["revision"] = "another"
+    (copied / NAME).write_text(json.dumps(content))
+    with pytest.raises(WorkspaceError, match="embedded: the base model is not the one that was"):
+        _run(copied, _config(improve={"rounds": 3}))
+
+
+def test_seeds_of_the_evaluation_and_images_of_the_pairs_are_decisive(copied: Path) -> None:
+    """Both change what the next round comes to."""
+    with pytest.raises(WorkspaceError, match=r"eval\.seed: 1 in the workspace, 8 asked for"):
+        _run(copied, _config(eval={"seed": 8}))
+    with pytest.raises(WorkspaceError, match=r"dataset\.image_format: nothing in the workspace"):
+        _run(copied, _config(dataset={"image_format": "jpeg"}))
+
+
+def test_what_would_stop_a_later_step_stops_the_first(tmp_path: Path) -> None:
+    """A scorer that chooses pairs and gives no score, one that there is not, and toys as judges."""
+    work = tmp_path / "work"
+    with pytest.raises(WorkspaceError, match="Pairs are chosen by clip, too"):
+        _run(work, _config(score={"scorers": ["composition"]}))
+    with pytest.raises(PluginError, match="nope"):
+        _run(work, _config(score={"scorers": ["clip", "nope"]}))
+    model = shutil.copytree(bundle.model_path(), tmp_path / "model")
+    with pytest.raises(ConfigError, match="The images are those of") as refused:
+        _run(work, _config(generate={"model": str(model)}))
+    assert f"\n  invdpo improve {work} --model {model} --source scenes" in str(refused.value)
+    assert not (work / "validation").exists()
+
+
+def test_how_pairs_are_chosen_may_change_while_there_are_none(tmp_path: Path) -> None:
+    """Nothing depends on it yet: the first round goes on with the images that there are."""
+    high = _config(pair={"min_margin": 50}, improve={"rounds": 1})
+    with pytest.raises(DataError, match="with --min-margin 0 there would be"):
+        _run(tmp_path, high)
+    part = next((tmp_path / "round-001" / "candidates").iterdir())
+    before = part.stat().st_mtime_ns
+    done = _run(tmp_path, _config(improve={"rounds": 1}))
+    assert [result.number for result in done.results] == [0, 1]
+    assert part.stat().st_mtime_ns == before
+    with pytest.raises(WorkspaceError, match=r"pair\.min_margin"):
+        _run(tmp_path, high)
+
+
+def test_a_later_round_without_a_pair_ends_the_rounds(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made before is shown, now and on the page."""
+    config, pair = _config(improve={"rounds": 4}), steps.pair
+
+    def choose(ws: Workspace, config: Config, options: RunOptions) -> Any:
+        high = config.pair.model_copy(update={"min_margin": 50.0})
+        return pair(ws, config.model_copy(update={"pair": high}), options)
+
+    monkeypatch.setattr(steps, "pair", choose)
+    done = _run(copied, config)
+    assert [result.number for result in done.results] == [0, 1, 2]
+    folder = copied / "round-003"
+    reason = f"none of the 4 prompts of round 3 gives a pair: see invdpo report {folder}"
+    assert done.stopped == reason
+    assert read_improvement(copied, config).stopped == reason
+    assert not read_improvement(copied, _config()).stopped
 
 
 def test_prompts_that_run_out_are_told_before_anything_is_drawn(tmp_path: Path) -> None:

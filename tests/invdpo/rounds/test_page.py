@@ -72,12 +72,14 @@ def table(html: str, name: str) -> list[list[str]]:
 
 
 def test_figures_with_their_intervals_and_a_dash_for_what_is_missing(html: str) -> None:
-    """0, 0, 1, 0 have the mean 1/4 and the variance 1/4, so the half width 1.96 / 4."""
+    """0, 0, 1, 0 have the mean 1/4 and the variance 1/4, so the half width 1.96 / 4; a share's
+    interval ends at 0 and 1.
+    """
     assert table(html, "figures") == [
         ["round", "composition all right", "clip", "diversity"],
-        ["base", "0.250 [−0.240, 0.740]", "0.250 [0.250, 0.250]", "0.400"],
-        ["1", "0.625 [0.156, 1.094]", "0.375 [0.375, 0.375]", "0.375"],
-        ["2", "0.375 [−0.094, 0.844]", "0.500 [0.500, 0.500]", "–"],
+        ["base", "0.250 [0.000, 0.740]", "0.250 [0.250, 0.250]", "0.400"],
+        ["1", "0.625 [0.156, 1.000]", "0.375 [0.375, 0.375]", "0.375"],
+        ["2", "0.375 [0.000, 0.844]", "0.500 [0.500, 0.500]", "–"],
     ]
 
 
@@ -116,7 +118,7 @@ def test_the_best_round_and_its_gain_stand_first(html: str) -> None:
     assert boxes == [
         ("rounds", "2"),
         ("composition all right, base", "0.250"),
-        ("best, round 1", "0.625"),
+        ("best: round 1", "0.625"),
         ("gain", "+0.375"),
     ]
 
@@ -177,7 +179,7 @@ def test_without_facts_no_line_tells_what_is_right(root: Path, tmp_path: Path) -
         page = write_report(read_improvement(root, config), tmp_path / "page")
     html = page.read_text(encoding="utf-8")
     assert [row[0] for row in table(html, "figures")] == ["round", "base", "1", "2"]
-    assert "best, round 2" in html
+    assert "best: round 2" in html
     assert re.findall(r'alt="(base|round \d)', html)
     assert 'right"' not in html
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from invdpo.rounds.record import RoundResult
-from invdpo.rounds.stopping import best_round, difference, main_figure, reason_to_stop
+from invdpo.rounds.stopping import best_round, difference, main_figure, reason_to_stop, value
 from invdpo.schemas.config.load import load_config
 
 PROMPTS = [f"p{n}" for n in range(100)]
@@ -23,6 +24,43 @@ def _result(
     }
     judgement: dict[str, Any] = {"figures": figures, "diversity": diversity, "facts": {}}
     return RoundResult(number, "m", str(number), judgement)
+
+
+def _scored(number: int, brisque: float) -> RoundResult:
+    """By a scorer of which less is better."""
+    figures = {"brisque": {p: brisque + n % 2 for n, p in enumerate(PROMPTS)}}
+    judgement: dict[str, Any] = {"figures": figures, "diversity": None, "facts": {}}
+    return RoundResult(number, "m", str(number), judgement)
+
+
+def test_less_is_better_where_the_scorer_says_so() -> None:
+    score, improve = {"scorers": ["brisque"]}, {"patience": 1}
+    results = [_scored(0, 50.0), _scored(1, 30.0), _scored(2, 40.0)]
+    config = load_config(None, {"score": score, "improve": improve})
+    assert best_round(results, config).number == 1
+    assert not reason_to_stop(results[:2], config)
+    assert "did not improve on round 1" in reason_to_stop(results, config)
+    held_out = load_config(None, {"score": score, "pair": {"held_out": "brisque"}})
+    assert not reason_to_stop(results[:2], held_out)
+    worse = "is 10.000 above the base model's, which is worse."
+    assert worse in reason_to_stop([results[1], results[2]], held_out)
+
+
+def test_diversity_is_compared_at_one_guidance_scale() -> None:
+    """Guidance alone changes it: here the base model's best scale is 3, the round's 1."""
+    at = {"1": 0.5, "3": 0.4}
+    base = replace(_result(0, 40), guidance_scale=3.0, diversities=at)
+    round_1 = replace(_result(1, 60, diversity=0.38), guidance_scale=1.0)
+    reason = reason_to_stop([base, round_1], _config())
+    assert reason == "Images of one prompt differ by only 76% of the base model's difference."
+    assert not reason_to_stop([replace(base, diversities={}), round_1], _config())
+
+
+def test_the_interval_of_a_share_ends_at_one() -> None:
+    """98 of 100: half the interval's width is .0276."""
+    share = value(_result(0, 98), "composition_all_right")
+    assert (share.value, share.high) == (0.98, 1.0)
+    assert share.low == pytest.approx(0.98 - 1.959964 * (0.98 * 0.02 / 99) ** 0.5, abs=1e-6)
 
 
 def _config(**improve: Any) -> Any:
