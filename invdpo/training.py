@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invdpo.configuration import Given, layers, read_config
+from invdpo.schemas.config import Config
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
 
@@ -48,7 +49,7 @@ def train(
     return train_with_card(
         dataset,
         Path(output),
-        curated.train,
+        training_options(curated),
         cache_dir=Path(cache_dir) if cache_dir else None,
         restart=restart,
         progress=progress,
@@ -90,6 +91,19 @@ def train_with_card(
         if is_main_process():
             write_model_card(dataset, config, result, repo_id)
     return result
+
+
+def training_options(curated: Config) -> TrainConfig:
+    """With texts as long as those that the images of a workspace were generated from.
+
+    `curated` is its configuration. It counts for the model that generated the images alone.
+    """
+    config, drawn_by = curated.train, curated.generate
+    length = drawn_by.max_sequence_length
+    if config.max_sequence_length or not length or config.model != drawn_by.model:
+        return config
+    log.info("max_sequence_length is %d, as for the images of the workspace.", length)
+    return config.model_copy(update={"max_sequence_length": length})
 
 
 def with_model_path(config: TrainConfig) -> TrainConfig:

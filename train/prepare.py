@@ -37,6 +37,7 @@ from invdpo.train.models.output_sizes import output_bytes
 from invdpo.train.models.start import start_id
 from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
 from invdpo.train.objective import OBJECTIVES
+from invdpo.train.optim.optimizers import check_package
 from invdpo.train.splits import (
     count_enlarged,
     count_without_boxes,
@@ -99,7 +100,11 @@ class Setup:
 
 
 def set_up(config: TrainConfig, output: Path, *, show_progress: bool) -> Setup:
-    """Join the processes and find the model. Raises `ConfigError` and `ModelError`."""
+    """Join the processes and find the model.
+
+    Raises `ConfigError`, `ModelError`, and `PluginError` for an optimiser without its package.
+    """
+    check_package(config.optimizer)
     group = start_processes(config)
     adapter = load_adapter(config, group.device)
     config = resolve_config(config, adapter)

@@ -44,7 +44,7 @@ def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) ->
     if config.noise == "own":
         revision = drawing_revision(adapter, config)
         for split in splits.values():
-            split.pairs = [_with_own_noise(pair, revision) for pair in split.pairs]
+            split.pairs = [_with_own_noise(pair, revision, adapter) for pair in split.pairs]
     return splits
 
 
@@ -79,10 +79,12 @@ def count_without_boxes(split: Pairs) -> int:
     return sum(not any(pair.boxes) for pair in split.pairs)
 
 
-def _with_own_noise(pair: Pair, revision: str) -> Pair:
+def _with_own_noise(pair: Pair, revision: str, adapter: ModelAdapter) -> Pair:
     """The pair with its own noise, if the reference is known to have generated it from a seed."""
+    bucket = pair.bucket
+    resized = isinstance(adapter, LatentModel) and adapter.drawn_size(bucket) != bucket
     known = [
-        seed is not None and drawn_by == revision and size == pair.bucket
+        seed is not None and drawn_by == revision and size == bucket and not resized
         for seed, drawn_by, size in zip(pair.seeds, pair.revisions, pair.sizes, strict=True)
     ]
     return replace(pair, own_noise=(known[0], known[1]))
@@ -139,10 +141,14 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
 
 
 def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
-    """The sizes that images are fitted to. Raises `ConfigError` for a resolution too low."""
-    side = config.resolution or adapter.side
-    if side < adapter.multiple:
-        raise ConfigError(f"resolution: found {side}; expected a multiple of {adapter.multiple}.")
+    """The sizes that images are fitted to. Raises `ConfigError` for a side that none can have."""
+    side, multiple = config.resolution or adapter.side, adapter.multiple
+    if config.resolution and side % multiple:
+        near = [n for n in (side // multiple * multiple, -(-side // multiple) * multiple) if n]
+        raise ConfigError(
+            f"resolution: found {side}; expected a multiple of {multiple}, such as "
+            f"{' or '.join(map(str, near))}."
+        )
     return make_buckets(side, adapter.multiple, square=not config.aspect_buckets)
 
 

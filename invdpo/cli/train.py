@@ -25,7 +25,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.text import count_noun
 from invdpo.trained import evaluation_command
-from invdpo.training import train_with_card, with_model_path
+from invdpo.training import train_with_card, training_options, with_model_path
 from invdpo.unnamed_model import require_model
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def train(
     dataset = str(named_set(Path(dataset), name) / "dataset") if name else dataset
     record = workspace_of(Path(dataset).parent)[0] / "invdpo.yaml"
     curated = job.config(record)
-    config = curated.train
+    config = training_options(curated)
     left_open = require_model(dataset, curated, output)
     if left_open and is_main_process():
         job.out.note(left_open)

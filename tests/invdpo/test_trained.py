@@ -29,7 +29,7 @@ from invdpo.trained import (
     prompts_seen,
     read_training,
 )
-from invdpo.training import with_model_path
+from invdpo.training import training_options, with_model_path
 from invdpo.tuned_models import with_text_length
 from tests.train.conftest import pipeline, xl_pipeline
 
@@ -260,3 +260,16 @@ def test_without_a_workspace_the_next_command_takes_a_preset(
     tuned = write_report(tmp_path / "tuned", xl_pipeline, pipeline="StableDiffusionXLPipeline")
     command = evaluation_command(tuned, Config(), tmp_path / "none")
     assert command == f"invdpo eval {tuned} --preset sdxl"
+
+
+def test_texts_are_as_long_as_those_that_the_images_were_generated_from() -> None:
+    """For the model that generated them, and unless the training says how long."""
+    generate = {"model": "a/b", "pipeline_options": {"max_sequence_length": 128}}
+
+    def length(**train: Any) -> int | None:
+        curated = load_config(None, {"generate": generate, "train": train})
+        return training_options(curated).max_sequence_length
+
+    assert length(model="a/b") == 128
+    assert length(model="a/b", max_sequence_length=64) == 64
+    assert length(model="c/d") is None

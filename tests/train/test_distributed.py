@@ -22,7 +22,7 @@ from tests import flow_pipelines
 from tests.processes import run_processes
 from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
 from tests.train.tiny import png, row, write_pairs
-from tests.train.worker import main
+from tests.train.worker import main, save_shares
 
 ROOT = Path(__file__).parents[2]
 UNLIKE = {"second", "seconds", "peak", "accuracies", "negative"}
@@ -94,6 +94,15 @@ CASES: dict[str, dict[str, Any]] = {
         "extrapolation": 0.5,
     },
 }
+
+
+def test_what_processes_share_unequally_can_be_saved(tmp_path: Path) -> None:
+    """One row, and three, for two processes."""
+    codes = run_processes(2, save_shares, (str(tmp_path),), tmp_path / "printed")
+    assert codes == [0, 0], (tmp_path / "printed").read_text()
+    saved = load_file(tmp_path / "weights.safetensors")
+    for rows in (1, 3):
+        assert torch.equal(saved[f"{rows}"], torch.arange(rows * 8.0).reshape(rows, 8))
 
 
 @pytest.mark.parametrize("case", CASES)

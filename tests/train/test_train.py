@@ -12,9 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from invdpo.schemas.errors import ConfigError, DataError
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError, DataError, PluginError
 from invdpo.schemas.ids import prompt_key
-from invdpo.train import TrainResult
+from invdpo.train import TrainResult, train
 from invdpo.train.batches import step_pairs
 from invdpo.train.loop import Loop
 from invdpo.train.objective import InversionDPO
@@ -166,6 +167,26 @@ def test_a_cached_run_needs_no_encoders(run: Any, monkeypatch: pytest.MonkeyPatc
     second = run("second")
     assert second.cache_forwards == 0
     assert second.trajectory_forwards == first.trajectory_forwards
+
+
+def test_an_optimiser_without_its_package_is_told_before_phase_one(
+    config: TrainConfig, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a dry run, too, unless it counts for another machine."""
+    from invdpo.train.diagnostics.estimate import estimate
+    from invdpo.train.optim import optimizers
+
+    def lack(*_: str) -> None:
+        raise PluginError("needs the package 'torchao'")
+
+    monkeypatch.setattr(optimizers, "require", lack)
+    eight_bit = config.model_copy(update={"optimizer": "adamw8bit"})
+    with pytest.raises(PluginError, match="torchao"):
+        train(dataset, tmp_path / "out", eight_bit, cache_dir=tmp_path / "cache", progress=False)
+    assert not (tmp_path / "cache").exists()
+    with pytest.raises(PluginError, match="torchao"):
+        estimate(dataset, tmp_path / "out", eight_bit)
+    assert estimate(dataset, tmp_path / "out", eight_bit, tflops=1.0).required
 
 
 @pytest.mark.parametrize("tuning", ["lora", "full"])

@@ -40,5 +40,24 @@ def main(data: str, out: str, cache: str, config: str, kill_at: str = "0") -> No
         sys.exit(f"{type(error).__name__}: {error}")
 
 
+def save_shares(folder: str) -> None:
+    """Gather tensors of 1 and of 3 rows, and save them as weights are."""
+    import torch
+    import torch.distributed as dist
+    from huggingface_hub import save_torch_state_dict
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+
+    from invdpo.train.checkpoint.optimizer_state import gather
+
+    dist.init_process_group("gloo")
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    whole = {f"{rows}": torch.arange(rows * 8.0).reshape(rows, 8) for rows in (1, 3)}
+    weights = {n: gather(distribute_tensor(t, mesh, [Shard(0)])) for n, t in whole.items()}
+    if dist.get_rank() == 0:
+        save_torch_state_dict(weights, folder, filename_pattern="weights{suffix}.safetensors")
+    dist.destroy_process_group()
+
+
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -76,8 +76,10 @@ def unpack_optimizer(
 
 def gather(tensor: Tensor) -> Tensor:
     """A tensor's values on the CPU; a sharded one is gathered, so every process must call this."""
-    full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-    return full.detach().cpu().contiguous()
+    if isinstance(tensor, DTensor):
+        # a view into padded memory where the processes' shares are unequal, which is not saved
+        return tensor.full_tensor().detach().to("cpu", copy=True).contiguous()
+    return tensor.detach().cpu().contiguous()
 
 
 def place_like(saved: Tensor, like: Tensor) -> Tensor:

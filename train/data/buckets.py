@@ -49,11 +49,11 @@ class Fitted:
 def make_buckets(side: int, multiple: int, *, square: bool = False) -> tuple[Size, ...]:
     """All sizes of about side x side pixels and no more, whose sides are multiples of `multiple`.
 
-    Sides grow in steps of a sixteenth of `side`, rounded up to `multiple`, from half of `side` to
-    twice. With `square` there is the one square alone.
+    The square has the largest such side. Others change in steps of a sixteenth of `side`, rounded
+    up to `multiple`, from half of `side` to twice. With `square` there is the one square alone.
     """
     step = multiple * math.ceil(side / SIDE_STEPS / multiple)
-    base = max(step, side // step * step)
+    base = max(multiple, side // multiple * multiple)
     sizes = {(base, base)}
     for short in range(base, 0, -step) if not square else ():
         long = base * base // short // step * step

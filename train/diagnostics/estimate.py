@@ -30,6 +30,7 @@ from invdpo.train.distributed import pick_device
 from invdpo.train.metrics import VALIDATION_POINTS
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.latent_model import LatentModel
+from invdpo.train.optim.optimizers import check_package
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
 MEASURED = 4
@@ -143,8 +144,11 @@ def estimate(
 def load(config: TrainConfig, tflops: float | None) -> ModelAdapter:
     """The model; of one on the Hub the configurations alone where a rate is given.
 
-    Raises `ModelError` where it can't be had, `ConfigError` where it can't be counted.
+    Raises `ModelError` where it can't be had, `ConfigError` where it can't be counted, and
+    `PluginError` for an optimiser without its package.
     """
+    if tflops is None:  # what is counted may be for another machine
+        check_package(config.optimizer)
     device = META if tflops else pick_device(config.device)
     try:
         adapter = load_adapter(config, device, weights=tflops is None)

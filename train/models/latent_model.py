@@ -100,6 +100,10 @@ class LatentModel(ABC):
         """(C, H, W) of an image's latent, from the configuration alone."""
         return self._channels, size[1] // self._factor, size[0] // self._factor
 
+    def drawn_size(self, size: Size) -> Size:
+        """At which the pipeline generates an image that is asked for at `size`."""
+        return size
+
     @cached_property
     def denoiser(self) -> Any:
         """The denoiser, frozen."""

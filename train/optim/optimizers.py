@@ -57,6 +57,12 @@ def make_optimizer(
     return torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay)
 
 
+def check_package(name: OptimizerName) -> None:
+    """Raise `PluginError` when `name` needs a package that is not installed."""
+    if name == "adamw8bit":
+        require("torchao", "eightbit", "optimizer `adamw8bit`")
+
+
 def check_sharding(name: OptimizerName, sharded: bool) -> None:
     """Raise `ConfigError` when `name` can't work on weights that devices share."""
     if sharded and name != "adamw":
@@ -75,7 +81,7 @@ def state_bytes(name: OptimizerName, parameters: Sequence[Tensor]) -> int:
 def _adamw8bit(
     parameters: list[nn.Parameter], learning_rate: float, weight_decay: float
 ) -> Optimizer:
-    require("torchao", "eightbit", "optimizer `adamw8bit`")
+    check_package("adamw8bit")
     from torchao.optim import AdamW8bit
 
     class MaybeCompiled(AdamW8bit):  # type: ignore[misc, unused-ignore]  # untyped base

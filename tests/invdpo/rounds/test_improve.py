@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,54 +17,23 @@ from invdpo.curate.evaluation import judgement
 from invdpo.curate.evaluation.judgement import Judgement
 from invdpo.curate.report import rounds as report
 from invdpo.curate.runner import RunOptions
-from invdpo.curate.shapes import bundle
 from invdpo.curate.workspace import Workspace
 from invdpo.rounds import run
 from invdpo.rounds.checks import require_prompts
 from invdpo.rounds.page import read_improvement, write_report
-from invdpo.rounds.record import NAME, Record, read_record
+from invdpo.rounds.record import Record, read_record
 from invdpo.rounds.round_plan import RoundPlan
-from invdpo.rounds.run import Improvement, improve
+from invdpo.rounds.run import Improvement
 from invdpo.rounds.stopping import value
-from invdpo.schemas import ConfigError, DataError, PluginError, WorkspaceError
+from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
 from invdpo.schemas.interrupts import Interrupted
-from tests.invdpo.rounds.recorded import changed_config
+from tests.invdpo.rounds.small import OPTIONS, run_rounds, small_config
 from tests.workspaces import png
-
-OPTIONS = RunOptions(progress=False)
-
-
-def _config(**changes: dict[str, Any]) -> Config:
-    sections: dict[str, dict[str, Any]] = {
-        "prompts": {"num_prompts": 4},
-        "generate": {"num_candidates": 3, "num_inference_steps": 2, "guidance_scale": 1},
-        "score": {"scorers": ["composition", "clip"]},
-        "pair": {"min_margin": 0, "weights": {"clip": 1}, "validation_fraction": 0},
-        "train": {
-            "tuning": "full",
-            "objective": "diffusion-dpo",
-            "max_steps": 1,
-            "num_points": 1,
-            "batch_size": 2,
-            "warmup_steps": 0,
-            "keep": "last",
-        },
-        "improve": {"rounds": 2, "validation_prompts": 2, "validation_images": 2},
-    }
-    return changed_config(sections, changes)
-
-
-def _ignore(_: str) -> None:
-    """Nobody reads the notes here."""
-
-
-def _run(root: Path, config: Config) -> Improvement:
-    return improve(root, config, OPTIONS, _ignore)
 
 
 def test_every_round_and_judgement_draws_with_the_options_of_the_pipeline(tmp_path: Path) -> None:
-    plan = RoundPlan(tmp_path, _config(generate={"pipeline_options": {"eta": 1.0}}))
+    plan = RoundPlan(tmp_path, small_config(generate={"pipeline_options": {"eta": 1.0}}))
     for number in (1, 2):
         assert plan.curation(number).generate.pipeline_options == {"eta": 1.0}
         assert plan.judging(number).generate.pipeline_options == {"eta": 1.0}
@@ -84,9 +52,9 @@ def test_each_model_is_judged_at_the_guidance_that_suits_it_best(
 
     monkeypatch.setattr(judgement, "judge_model", judge)
     monkeypatch.setattr(run, "_round", Mock(side_effect=stop))
-    config = _config(improve={"rounds": 1, "validation_guidance_scales": [3, 1, 1.5, 1]})
+    config = small_config(improve={"rounds": 1, "validation_guidance_scales": [3, 1, 1.5, 1]})
     with pytest.raises(Interrupted):
-        _run(tmp_path, config)
+        run_rounds(tmp_path, config)
     base = "validation/base/guidance-"
     assert asked == [(f"{base}1", 1.0), (f"{base}1.5", 1.5), (f"{base}3", 3.0)]
     record = read_record(tmp_path)
@@ -102,19 +70,9 @@ def test_a_model_that_can_be_judged_at_no_guidance_is_told(
     nothing = Judgement({}, {}, None, {}, 2, 0)
     monkeypatch.setattr(judgement, "judge_model", lambda *_: nothing)
     for scales in ([], [1, 2]):
-        config = _config(improve={"rounds": 1, "validation_guidance_scales": scales})
+        config = small_config(improve={"rounds": 1, "validation_guidance_scales": scales})
         with pytest.raises(DataError, match="has no value for the base model"):
-            _run(tmp_path / str(len(scales)), config)
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Improvement:
-    return _run(tmp_path_factory.mktemp("rounds") / "work", _config())
-
-
-@pytest.fixture
-def copied(done: Improvement, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(done.plan.root, tmp_path / "work"))
+            run_rounds(tmp_path / str(len(scales)), config)
 
 
 def _prompts(path: Path) -> set[str]:
@@ -167,7 +125,7 @@ def test_the_page_shows_what_the_rounds_left(
 
 def test_a_finished_folder_is_not_done_again_and_can_be_lengthened(copied: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")}
-    again = _run(copied, _config())
+    again = run_rounds(copied, small_config())
     assert [result.number for result in again.results] == [0, 1, 2]
     assert {path: path.stat().st_mtime_ns for path in copied.rglob("*.safetensors")} == before
 
@@ -178,7 +136,7 @@ def test_a_kill_before_the_record_is_written_costs_no_finished_step(copied: Path
     replace(record, results=record.results[:2]).write(copied)
     weights = copied / "round-002" / "tuned" / "unet"
     before = {path: path.read_bytes() for path in weights.iterdir()}
-    again = _run(copied, _config())
+    again = run_rounds(copied, small_config())
     assert again.results[2].revision == record.results[2].revision
     assert again.results[2].judgement == record.results[2].judgement
     first, second = (result.cost for result in (record.results[2], again.results[2]))
@@ -188,95 +146,24 @@ def test_a_kill_before_the_record_is_written_costs_no_finished_step(copied: Path
     assert {path: path.read_bytes() for path in weights.iterdir()} == before
 
 
-def test_another_configuration_is_refused_with_what_differs(copied: Path) -> None:
-    with pytest.raises(WorkspaceError, match=r"train\.learning_rate: 0\.0001 in the workspace"):
-        _run(copied, _config(train={"learning_rate": 5e-5}))
-
-
-def test_a_model_that_is_gone_or_changed_is_refused(copied: Path) -> None:
-    tuned = copied / "round-001" / "tuned"
-    config = tuned / "unet" / "config.json"
-    config.write_text(config.read_text() + " ")
-    with pytest.raises(WorkspaceError, match="not the one that was evaluated"):
-        _run(copied, _config())
-    shutil.rmtree(tuned)
-    with pytest.raises(WorkspaceError, match="the model of round 1 is missing"):
-        _run(copied, _config())
-
-
-def test_a_base_model_that_has_changed_is_refused(copied: Path) -> None:
-    content = json.loads((copied / NAME).read_text())
-    content["rounds"][0]["revision"] = "another"
-    (copied / NAME).write_text(json.dumps(content))
-    with pytest.raises(WorkspaceError, match="embedded: the base model is not the one that was"):
-        _run(copied, _config(improve={"rounds": 3}))
-
-
-def test_seeds_of_the_evaluation_and_images_of_the_pairs_are_decisive(copied: Path) -> None:
-    """Both change what the next round comes to."""
-    with pytest.raises(WorkspaceError, match=r"eval\.seed: 1 in the workspace, 8 asked for"):
-        _run(copied, _config(eval={"seed": 8}))
-    with pytest.raises(WorkspaceError, match=r"dataset\.image_format: nothing in the workspace"):
-        _run(copied, _config(dataset={"image_format": "jpeg"}))
-
-
-def test_what_would_stop_a_later_step_stops_the_first(tmp_path: Path) -> None:
-    """A scorer that chooses pairs and gives no score, one that there is not, and toys as judges."""
-    work = tmp_path / "work"
-    with pytest.raises(WorkspaceError, match="Pairs are chosen by clip, too"):
-        _run(work, _config(score={"scorers": ["composition"]}))
-    with pytest.raises(PluginError, match="nope"):
-        _run(work, _config(score={"scorers": ["clip", "nope"]}))
-    model = shutil.copytree(bundle.model_path(), tmp_path / "model")
-    with pytest.raises(ConfigError, match="The images are those of") as refused:
-        _run(work, _config(generate={"model": str(model)}))
-    assert f"\n  invdpo improve {work} --model {model} --source scenes" in str(refused.value)
-    assert not (work / "validation").exists()
-
-
-def test_how_pairs_are_chosen_may_change_while_there_are_none(tmp_path: Path) -> None:
-    """Nothing depends on it yet: the first round goes on with the images that there are."""
-    high = _config(pair={"min_margin": 50}, improve={"rounds": 1})
-    with pytest.raises(DataError, match="with --min-margin 0 there would be"):
-        _run(tmp_path, high)
-    part = next((tmp_path / "round-001" / "candidates").iterdir())
-    before = part.stat().st_mtime_ns
-    done = _run(tmp_path, _config(improve={"rounds": 1}))
-    assert [result.number for result in done.results] == [0, 1]
-    assert part.stat().st_mtime_ns == before
-    with pytest.raises(WorkspaceError, match=r"pair\.min_margin"):
-        _run(tmp_path, high)
-
-
 def test_a_later_round_without_a_pair_ends_the_rounds(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was made before is shown, now and on the page."""
-    config, pair = _config(improve={"rounds": 4}), steps.pair
+    config, pair = small_config(improve={"rounds": 4}), steps.pair
 
     def choose(ws: Workspace, config: Config, options: RunOptions) -> Any:
         high = config.pair.model_copy(update={"min_margin": 50.0})
         return pair(ws, config.model_copy(update={"pair": high}), options)
 
     monkeypatch.setattr(steps, "pair", choose)
-    done = _run(copied, config)
+    done = run_rounds(copied, config)
     assert [result.number for result in done.results] == [0, 1, 2]
     folder = copied / "round-003"
     reason = f"none of the 4 prompts of round 3 gives a pair: see invdpo report {folder}"
     assert done.stopped == reason
     assert read_improvement(copied, config).stopped == reason
-    assert not read_improvement(copied, _config()).stopped
-
-
-def test_prompts_that_run_out_are_told_before_anything_is_drawn(tmp_path: Path) -> None:
-    file = tmp_path / "prompts.txt"
-    file.write_text("".join(f"a red circle number {n}\n" for n in range(9)))
-    prompts = {"source": "file", "path": str(file)}
-    with pytest.raises(
-        DataError, match=r"7 in addition to the 2 for validation.*--rounds 1.*prompts 3\)"
-    ):
-        _run(tmp_path / "work", _config(prompts=prompts))
-    assert not (tmp_path / "work" / NAME).exists()
+    assert not read_improvement(copied, small_config()).stopped
 
 
 @pytest.mark.parametrize("source", ["shapes", "file"])
@@ -286,7 +173,7 @@ def test_prompts_may_repeat_but_not_those_of_the_validation(tmp_path: Path, sour
     file.write_text("".join(f"a red circle number {n}\n" for n in range(230)))
     plan = RoundPlan(
         tmp_path,
-        _config(
+        small_config(
             prompts={
                 "source": source,
                 "num_prompts": 200,
@@ -307,20 +194,3 @@ def test_prompts_may_repeat_but_not_those_of_the_validation(tmp_path: Path, sour
     shared = len(texts[1] & texts[3])
     assert shared == 200 if source == "file" else 20 < shared < 100
     assert [plan.curation(n).generate.seed for n in (1, 2, 3)] == [1, 2, 3]
-
-
-def test_a_damaged_record_is_told(copied: Path) -> None:
-    (copied / NAME).write_text('{"format": 1, "rounds": [')
-    with pytest.raises(WorkspaceError, match="damaged"):
-        _run(copied, _config())
-
-
-def test_a_workspace_is_no_folder_of_rounds(tmp_path: Path) -> None:
-    (tmp_path / "prompts.parquet").touch()
-    with pytest.raises(WorkspaceError, match="a workspace of `invdpo curate`"):
-        _run(tmp_path, _config())
-
-
-def test_several_models_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="rounds improve one model"):
-        _run(tmp_path / "work", _config(generate={"model": ["a", "b"]}))

@@ -25,6 +25,13 @@ def test_buckets_of_a_1024_model() -> None:
     assert make_buckets(1024, 64, square=True) == ((1024, 1024),)
 
 
+@pytest.mark.parametrize("side", [272, 640, 1088, 1152, 1328])
+def test_the_square_has_the_side_asked_for(side: int) -> None:
+    """Also where it is no multiple of the steps between the others: 1328 is Qwen-Image's own."""
+    assert make_buckets(side, 16, square=True) == ((side, side),)
+    assert (side, side) in make_buckets(side, 16)
+
+
 @given(side=st.integers(8, 2048), multiple=st.sampled_from([8, 16, 32, 64]))
 def test_buckets_fit_the_model_and_the_memory(side: int, multiple: int) -> None:
     for width, height in make_buckets(side, multiple):
@@ -91,8 +98,10 @@ def test_any_resolution_and_shape_trains(config: TrainConfig, tmp_path: Path) ->
     assert "2 images smaller than the training size: enlarged." in result.notes
 
 
-def test_a_resolution_below_the_models_grid_is_refused(
-    config: TrainConfig, dataset: Path, tmp_path: Path
+@pytest.mark.parametrize(("side", "near"), [(7, "8"), (28, "24 or 32")])
+def test_a_resolution_off_the_models_grid_is_refused(
+    config: TrainConfig, dataset: Path, tmp_path: Path, side: int, near: str
 ) -> None:
-    with pytest.raises(ConfigError, match="resolution: found 7; expected a multiple of 8"):
-        train(dataset, tmp_path, config.model_copy(update={"resolution": 7}), progress=False)
+    said = f"resolution: found {side}; expected a multiple of 8, such as {near}"
+    with pytest.raises(ConfigError, match=said):
+        train(dataset, tmp_path, config.model_copy(update={"resolution": side}), progress=False)

@@ -12,6 +12,7 @@ import torch
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.train.models import load_adapter
+from invdpo.train.models.latent_model import LatentModel
 from invdpo.train.splits import resolve_config
 from tests import flow_pipelines
 from tests.flow_pipelines import FLOW_PIPELINES
@@ -95,3 +96,30 @@ def test_noise_weights_are_refused(tmp_path: Path) -> None:
     config = TrainConfig(model=str(folder), weighting="min_snr")
     with pytest.raises(ConfigError, match=r"weighting: found min_snr.*uniform, clean"):
         resolve_config(config, load_adapter(config, CPU))
+
+
+@pytest.mark.parametrize("asked", [(512, 512), (1024, 1024), (768, 512), (1280, 768), (800, 1248)])
+def test_the_size_at_which_sana_draws_is_the_pipelines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[int, int]
+) -> None:
+    """It takes the nearest that it knows, unless told otherwise, and resizes the image."""
+    from diffusers import SanaPipeline
+
+    class Drawn(Exception):
+        """Enough is known."""
+
+    def prepare(_self: Any, _batch: int, _channels: int, height: int, width: int, *_: Any) -> None:
+        raise Drawn(width, height)
+
+    folder = flow_pipelines.sana(tmp_path / "model")
+    adapter = load_adapter(TrainConfig(model=str(folder)), CPU)
+    assert isinstance(adapter, LatentModel)
+    assert adapter.drawn_size(asked) == asked  # a model of no size that has a table
+    adapter.denoiser_config["sample_size"] = 32
+    pipe = SanaPipeline.from_pretrained(folder)
+    pipe.transformer.register_to_config(sample_size=32)
+    monkeypatch.setattr(SanaPipeline, "prepare_latents", prepare)
+    with pytest.raises(Drawn) as drawn:
+        pipe("a cat", width=asked[0], height=asked[1], num_inference_steps=1, guidance_scale=1.0)
+    assert drawn.value.args == adapter.drawn_size(asked)
+    assert (adapter.drawn_size(asked) == asked) == (asked in {(1024, 1024), (1280, 768)})

@@ -10,9 +10,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from invdpo.train.data.buckets import Size
 from invdpo.train.models.base import MASK, STATES, Conditioning
 from invdpo.train.models.flow.base import EULER, FlowModel, valid
 
+BINS = {16: 512, 32: 1024, 64: 2048, 128: 4096}
+"""Side of the latent that a model was made for -> the pixels in the name of its table of sizes."""
 SOLVER = "DPMSolverMultistepScheduler"
 """With which SANA was published: its steps are other than Euler's, but between the same σ."""
 
@@ -36,6 +39,21 @@ class Sana(FlowModel):
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
     lengths_vary: ClassVar[bool] = True
     text_width: ClassVar[str] = "caption_channels"
+
+    def drawn_size(self, size: Size) -> Size:
+        """The nearest of the sizes that it knows, from which the pipeline resizes the image.
+
+        It does so by default; with `use_resolution_binning=False` it generates at `size` itself,
+        which an image does not tell.
+        """
+        from diffusers.image_processor import PixArtImageProcessor
+        from diffusers.pipelines.sana import pipeline_sana
+
+        if (table := BINS.get(self.denoiser_config.get("sample_size", 0))) is None:
+            return size
+        bins = getattr(pipeline_sana, f"ASPECT_RATIO_{table}_BIN")
+        height, width = PixArtImageProcessor.classify_height_width_bin(size[1], size[0], bins)
+        return width, height
 
     @property
     def _factor(self) -> int:

@@ -1,0 +1,102 @@
+"""What is refused before a round begins, and what may change."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from invdpo.curate.shapes import bundle
+from invdpo.rounds.record import NAME
+from invdpo.schemas import ConfigError, DataError, PluginError, WorkspaceError
+from tests.invdpo.rounds.small import run_rounds, small_config
+
+
+def test_another_configuration_is_refused_with_what_differs(copied: Path) -> None:
+    with pytest.raises(WorkspaceError, match=r"train\.learning_rate: 0\.0001 in the workspace"):
+        run_rounds(copied, small_config(train={"learning_rate": 5e-5}))
+
+
+def test_a_model_that_is_gone_or_changed_is_refused(copied: Path) -> None:
+    tuned = copied / "round-001" / "tuned"
+    config = tuned / "unet" / "config.json"
+    config.write_text(config.read_text() + " ")
+    with pytest.raises(WorkspaceError, match="not the one that was evaluated"):
+        run_rounds(copied, small_config())
+    shutil.rmtree(tuned)
+    with pytest.raises(WorkspaceError, match="the model of round 1 is missing"):
+        run_rounds(copied, small_config())
+
+
+def test_a_base_model_that_has_changed_is_refused(copied: Path) -> None:
+    content = json.loads((copied / NAME).read_text())
+    content["rounds"][0]["revision"] = "another"
+    (copied / NAME).write_text(json.dumps(content))
+    with pytest.raises(WorkspaceError, match="embedded: the base model is not the one that was"):
+        run_rounds(copied, small_config(improve={"rounds": 3}))
+
+
+def test_seeds_of_the_evaluation_and_images_of_the_pairs_are_decisive(copied: Path) -> None:
+    """Both change what the next round comes to."""
+    with pytest.raises(WorkspaceError, match=r"eval\.seed: 1 in the workspace, 8 asked for"):
+        run_rounds(copied, small_config(eval={"seed": 8}))
+    with pytest.raises(WorkspaceError, match=r"dataset\.image_format: nothing in the workspace"):
+        run_rounds(copied, small_config(dataset={"image_format": "jpeg"}))
+
+
+def test_what_would_stop_a_later_step_stops_the_first(tmp_path: Path) -> None:
+    """A scorer that chooses pairs and gives no score, one that there is not, and toys as judges."""
+    work = tmp_path / "work"
+    with pytest.raises(WorkspaceError, match="Pairs are chosen by clip, too"):
+        run_rounds(work, small_config(score={"scorers": ["composition"]}))
+    with pytest.raises(PluginError, match="nope"):
+        run_rounds(work, small_config(score={"scorers": ["clip", "nope"]}))
+    model = shutil.copytree(bundle.model_path(), tmp_path / "model")
+    with pytest.raises(ConfigError, match="The images are those of") as refused:
+        run_rounds(work, small_config(generate={"model": str(model)}))
+    assert f"\n  invdpo improve {work} --model {model} --source scenes" in str(refused.value)
+    assert not (work / "validation").exists()
+
+
+def test_how_pairs_are_chosen_may_change_while_there_are_none(tmp_path: Path) -> None:
+    """Nothing depends on it yet: the first round goes on with the images that there are."""
+    high = small_config(pair={"min_margin": 50}, improve={"rounds": 1})
+    with pytest.raises(DataError, match="with --min-margin 0 there would be"):
+        run_rounds(tmp_path, high)
+    part = next((tmp_path / "round-001" / "candidates").iterdir())
+    before = part.stat().st_mtime_ns
+    done = run_rounds(tmp_path, small_config(improve={"rounds": 1}))
+    assert [result.number for result in done.results] == [0, 1]
+    assert part.stat().st_mtime_ns == before
+    with pytest.raises(WorkspaceError, match=r"pair\.min_margin"):
+        run_rounds(tmp_path, high)
+
+
+def test_prompts_that_run_out_are_told_before_anything_is_drawn(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("".join(f"a red circle number {n}\n" for n in range(9)))
+    prompts = {"source": "file", "path": str(file)}
+    with pytest.raises(
+        DataError, match=r"7 in addition to the 2 for validation.*--rounds 1.*prompts 3\)"
+    ):
+        run_rounds(tmp_path / "work", small_config(prompts=prompts))
+    assert not (tmp_path / "work" / NAME).exists()
+
+
+def test_a_damaged_record_is_told(copied: Path) -> None:
+    (copied / NAME).write_text('{"format": 1, "rounds": [')
+    with pytest.raises(WorkspaceError, match="damaged"):
+        run_rounds(copied, small_config())
+
+
+def test_a_workspace_is_no_folder_of_rounds(tmp_path: Path) -> None:
+    (tmp_path / "prompts.parquet").touch()
+    with pytest.raises(WorkspaceError, match="a workspace of `invdpo curate`"):
+        run_rounds(tmp_path, small_config())
+
+
+def test_several_models_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="rounds improve one model"):
+        run_rounds(tmp_path / "work", small_config(generate={"model": ["a", "b"]}))
