@@ -155,7 +155,7 @@ def test_the_best_weights_are_kept(run: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_cached_run_needs_no_encoders(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run("first")
     assert first.cache_seconds >= 0
-    assert first.trajectory_forwards == first.cache_forwards > 0
+    assert first.trajectory_forwards > 0
     from invdpo.train.models.stable_diffusion import StableDiffusion
 
     def load(self: Any, kind: Any, name: str, dtype: Any) -> Any:

@@ -50,7 +50,7 @@ def test_the_estimate_is_what_then_happens(
     result = train(dataset, output, config, cache_dir=cache, progress=False)
     assert estimated.lacking.bytes == pytest.approx(size(cache), rel=0.05)
     assert (estimated.pairs, estimated.validation_pairs) == (result.pairs, result.validation_pairs)
-    assert estimated.cache_forwards == result.cache_forwards
+    assert estimated.cache_forwards == result.cache_forwards == result.trajectory_forwards
     assert estimated.train_forwards == result.forwards
     assert (estimated.cached_bytes, estimated.prompts, estimated.images) == (0, 3, 16)
     again = estimate(dataset, output, config, cache_dir=cache)
