@@ -213,7 +213,7 @@ def evaluation_command(
     words, training = ["invdpo", "eval", str(tuned)], read_training(tuned)
     if training is None:
         return shlex.join(words)
-    known, base = base, base or own_base(training)
+    named, base = base, base or own_base(training)
     embedded = base.model in EMBEDDED_MODELS
     if embedded and (not record.is_file() or not _differs(curated)):
         return shlex.join(words)
@@ -225,7 +225,7 @@ def evaluation_command(
     words += ["--config", str(record)]
     drawn_by = curated.generate
     others = drawn_by.models or (drawn_by.model, drawn_by.revision) != (base.model, base.revision)
-    if others or (known and not embedded):
+    if others or (named and not embedded):
         words += ["--model", str(base)]
     # those of a file are the prompts of the pairs
     if curated.prompts.source not in ("scenes", "shapes"):

@@ -143,7 +143,7 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
 def buckets(adapter: ModelAdapter, config: TrainConfig) -> tuple[Size, ...]:
     """The sizes that images are fitted to. Raises `ConfigError` for a side that none can have."""
     side, multiple = config.resolution or adapter.side, adapter.multiple
-    if config.resolution and side % multiple:
+    if side < multiple or (config.resolution and side % multiple):
         near = [n for n in (side // multiple * multiple, -(-side // multiple) * multiple) if n]
         raise ConfigError(
             f"resolution: found {side}; expected a multiple of {multiple}, such as "

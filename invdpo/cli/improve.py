@@ -134,7 +134,7 @@ def summary(improvement: Improvement) -> str:
 
 
 def next_command(improvement: Improvement) -> str:
-    """The evaluation of the best model on prompts that no round has seen, sampled as here."""
+    """The evaluation of the best model on held-out prompts, sampled and judged as in the rounds."""
     from invdpo.trained import BaseModel, evaluation_command
 
     plan = improvement.plan

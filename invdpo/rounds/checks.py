@@ -28,6 +28,7 @@ from invdpo.schemas.io.text import count_noun
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train", "improve")
 """Sections that decide what the rounds come to."""
 JUDGES = ("annotate", "score", "pair")
+"""Steps that look at images or at scores."""
 
 
 def open_record(plan: RoundPlan) -> Record:
