@@ -90,9 +90,10 @@ def with_defaults(config: Config) -> Config:
 
 def _estimate(job: Job, work: Path, config: Config, tflops: float | None) -> None:
     from invdpo.rounds.estimate import estimate
+    from invdpo.rounds.estimate_text import estimate_text
 
     result = estimate(work, config, tflops)
-    job.out.result(result.to_dict(), result.text())
+    job.out.result(result.to_dict(), estimate_text(result))
     job.out.note("Nothing was written.")
 
 

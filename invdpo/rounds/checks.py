@@ -7,14 +7,7 @@ from collections import Counter
 from dataclasses import replace
 
 from invdpo.curate import steps
-from invdpo.curate.annotators.judges import (
-    check_judges,
-    require_choice,
-    unchosen,
-    whole_commands,
-)
 from invdpo.curate.generators.specs import model_specs
-from invdpo.curate.pair import require_scores
 from invdpo.curate.runner import RunOptions, tally
 from invdpo.curate.storage.parts import differences, list_parts
 from invdpo.curate.workspace import Workspace
@@ -22,7 +15,6 @@ from invdpo.rounds.record import NAME, Record, RoundResult, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.stopping import ALL_RIGHT, has_figure, main_figure
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
-from invdpo.schemas.config.section import EMBEDDED_MODELS
 from invdpo.schemas.io.text import count_noun
 
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train", "improve")
@@ -62,14 +54,10 @@ def require_judges(plan: RoundPlan, *, offline: bool = False) -> None:
     `WorkspaceError` where pairs are chosen by a scorer that is none of these, and what judges raise
     that lack their weights; with `offline` not for want of the Hub.
     """
-    config, model = plan.config, plan.config.generate.model
+    model = plan.config.generate.model
     command = f"invdpo improve {shlex.quote(str(plan.root))} --model {shlex.quote(model)}"
-    if (left_open := unchosen(config, JUDGES)) and model not in EMBEDDED_MODELS:
-        chosen = "source" in config.prompts.model_fields_set
-        commands = whole_commands(command, [model], prompts_chosen=chosen)
-        require_choice([model], left_open, *commands)
-    check_judges(config, JUDGES, offline=offline)
-    require_scores(plan.workspace(1), config.pair, config.score.scorers)
+    options = RunOptions(dry_run=offline)
+    steps.check(plan.workspace(1), plan.config, options, JUDGES, command)
 
 
 def require_one_model(plan: RoundPlan) -> None:

@@ -18,7 +18,6 @@ from invdpo.rounds.round_plan import RoundPlan, weights_path
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.files import free_bytes
-from invdpo.schemas.io.text import format_bytes, format_seconds
 from invdpo.train.batches import BatchSampler
 from invdpo.train.cache.sizes import forwards_per_trajectory
 from invdpo.train.cache.trajectories import open_cache
@@ -26,7 +25,6 @@ from invdpo.train.data import Pair
 from invdpo.train.data.buckets import Size, framing
 from invdpo.train.diagnostics import timing
 from invdpo.train.diagnostics.estimate import load, split_steps
-from invdpo.train.diagnostics.estimate_text import reason_to_count, requirement_rows
 from invdpo.train.diagnostics.requirements import (
     LETTERS,
     Requirements,
@@ -71,30 +69,6 @@ class RoundsEstimate:
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""
         return asdict(self)
-
-    def text(self) -> str:
-        """One figure a line."""
-        rows = [
-            ("rounds to do", f"{self.rounds}"),
-            ("images to make", f"{self.images:,}"),
-            (
-                "UNet forwards",
-                f"{self.forwards:,}, of which {self.training_forwards:,} in training steps",
-            ),
-        ]
-        source = "measured by a few calls"
-        if self.required and self.flops is not None:
-            source = f"at {self.tflops:g} TFLOP/s" if self.tflops else ""
-            rows += [
-                ("counted", reason_to_count(self.without_weights)),
-                *requirement_rows(self.required),
-                ("work", f"{self.flops / 1e15:,.3g} PFLOPs in the UNet"),
-            ]
-        time = "not known without weights; --tflops derives it from a rate"
-        if self.seconds is not None:
-            time = f"about {format_seconds(self.seconds)} in the UNet, {source}"
-        disk = f"about {format_bytes(self.bytes)}; free: {format_bytes(self.free_bytes)}"
-        return "\n".join(f"{k:<16} {v}" for k, v in [*rows, ("time", time), ("disk", disk)])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from invdpo.schemas.config.load import dump_config
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.files import write_atomically
-from invdpo.training import with_model_path
+from invdpo.training import training_options, with_model_path
 
 
 def train_round(plan: RoundPlan, number: int) -> dict[str, Any]:
@@ -69,6 +69,8 @@ def training_set(plan: RoundPlan, number: int) -> Path:
 def training_config(plan: RoundPlan, number: int) -> TrainConfig:
     """The configuration of a round's training."""
     config, base = plan.config, plan.generator(BASE)
+    same = config.train.model_copy(update={"model": config.generate.model})
+    options = training_options(config.model_copy(update={"train": same}))
     earlier = str(plan.tuned(number - 1)) if number > 1 else None
     own: dict[str, Any] = {"model": weights_path(base["model"]), "revision": base["revision"]}
     if earlier and config.train.tuning == "full" and config.improve.reference == "previous":
@@ -76,6 +78,4 @@ def training_config(plan: RoundPlan, number: int) -> TrainConfig:
     elif earlier:
         tied = "start" if config.improve.reference == "previous" else "base"
         own |= {"start_from": earlier, "reference": tied}
-    length = config.train.max_sequence_length or config.generate.max_sequence_length
-    own["max_sequence_length"] = length
-    return with_model_path(config.train.model_copy(update=own))
+    return with_model_path(options.model_copy(update=own))

@@ -19,6 +19,9 @@ from invdpo.curate.report.plots.theme import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SMALLEST = 1e-3
+"""Height of the plot in the figure's units: values are printed with three digits."""
+
 
 class CurvePoint(NamedTuple):
     """A figure of one round's model."""
@@ -60,6 +63,9 @@ def _curve(points: Sequence[CurvePoint], title: str, best: int, theme: Theme) ->
             color=theme.ink,
         )
     axes.margins(y=0.18)
+    bottom, top = axes.get_ylim()
+    if top - bottom < SMALLEST:  # rounding alone, which would fill the plot
+        axes.set_ylim(bottom - SMALLEST, top + SMALLEST)
     axes.set_xticks(list(x), [point.label for point in points])
     style_axes(axes, theme, grid="y", title=title)
     return figure

@@ -15,6 +15,7 @@ from invdpo.cli.improve import summary
 from invdpo.curate.report import rounds
 from invdpo.rounds import estimate, run
 from invdpo.rounds.estimate import RoundsEstimate
+from invdpo.rounds.estimate_text import estimate_text
 from invdpo.rounds.run import Improvement
 from invdpo.schemas.config.load import dump_config
 from tests.invdpo.rounds.recorded import CONFIG, draw, guided_results, improvement, results
@@ -108,7 +109,7 @@ def test_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "estimate", lambda *_: EXPECTED)
     work = tmp_path / "work"
     result = invdpo("improve", work, "--dry-run")
-    assert result.stdout == EXPECTED.text() + "\n"
+    assert result.stdout == estimate_text(EXPECTED) + "\n"
     assert result.stderr == "Nothing was written.\n"
     data = json.loads(invdpo("improve", work, "--dry-run", "--json").stdout)
     assert data == EXPECTED.to_dict()

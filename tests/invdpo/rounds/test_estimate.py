@@ -10,6 +10,7 @@ import pytest
 
 from invdpo.rounds.checks import open_record, revision_of
 from invdpo.rounds.estimate import RoundsEstimate, estimate
+from invdpo.rounds.estimate_text import estimate_text
 from invdpo.rounds.record import RoundResult
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
@@ -202,7 +203,7 @@ def test_without_weights_work_and_memory_are_counted(
     assert required is not None
     step = required.step_flops + required.forward_flops * checkpointing
     assert counted.flops == (90 * 2 + 40 * 9) * required.forward_flops + 192 * step
-    text = counted.text()
+    text = estimate_text(counted)
     assert "not known without weights; --tflops derives it from a rate" in text
     assert "no weights of unet, vae, text_encoder" in text
 
@@ -217,12 +218,12 @@ def test_a_rate_makes_seconds_of_the_count(pipeline: Path, tmp_path: Path) -> No
     assert large.required
     drawing = 90 * 2 * large.required.forward_flops
     assert 0.9 * drawing < large.flops - plain.flops < 1.1 * drawing
-    assert "at 0.5 TFLOP/s" in plain.text()
-    assert "(--tflops was given); nothing was measured" in plain.text()
+    assert "at 0.5 TFLOP/s" in estimate_text(plain)
+    assert "(--tflops was given); nothing was measured" in estimate_text(plain)
 
 
 def test_the_text() -> None:
-    text = RoundsEstimate(2, 1234, 98765, 4321, 3723.0, 2_500_000, 10**12).text()
+    text = estimate_text(RoundsEstimate(2, 1234, 98765, 4321, 3723.0, 2_500_000, 10**12))
     assert text.splitlines() == [
         "rounds to do     2",
         "images to make   1,234",

@@ -51,3 +51,11 @@ def test_a_point_without_a_figure_is_a_gap_and_no_zero() -> None:
             with Image.open(io.BytesIO(content)) as image:
                 ground = image.convert("RGB").getpixel((0, 0))
                 assert ground == tuple(bytes.fromhex(theme.ground[1:]))
+
+
+def test_rounding_alone_does_not_fill_the_plot() -> None:
+    bottom, top = axes(
+        [CurvePoint("base", 0, -1e-18, 1e-18), CurvePoint("1", 0, 0, 0)], 0
+    ).get_ylim()
+    assert -1 < bottom < -1e-3
+    assert 1e-3 <= top < 1
