@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,13 @@ from invdpo.schemas.errors import ConfigError, DataError
 from invdpo.schemas.io.text import count_noun
 from invdpo.schemas.layouts.rows import GRAPHS
 from invdpo.train.data import DataSet, Pair, Pairs, open_dataset
-from invdpo.train.data.buckets import Size, bucket_of, framing, make_buckets
+from invdpo.train.data.buckets import (
+    Size,
+    bucket_of,
+    framing,
+    make_buckets,
+    may_be_bucket,
+)
 from invdpo.train.data.dataset import FocusBoxes
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.latent_model import LatentModel
@@ -35,17 +42,35 @@ def read_splits(dataset: DataSet, adapter: ModelAdapter, config: TrainConfig) ->
     splits = {split: dataset.pairs(split, config.max_unreadable) for split in SPLITS}
     if not splits["train"].pairs:
         raise DataError(no_pairs(dataset, splits["train"]))
+    revision = drawing_revision(adapter, config) if config.noise == "own" else None
     for split in splits.values():
-        split.pairs = [replace(pair, bucket=bucket_of(pair.sizes, sizes)) for pair in split.pairs]
+        split.pairs = [_fitted(pair, sizes, adapter, revision) for pair in split.pairs]
     if config.margin_weights:
         _require_margins(dataset, splits)
     if config.box_weight != 1:
         _require_boxes(dataset, splits["train"])
-    if config.noise == "own":
-        revision = drawing_revision(adapter, config)
-        for split in splits.values():
-            split.pairs = [_with_own_noise(pair, revision, adapter) for pair in split.pairs]
     return splits
+
+
+def _fitted(pair: Pair, sizes: Sequence[Size], adapter: ModelAdapter, revision: str | None) -> Pair:
+    """The pair with its bucket, and with its own noise where the reference generated the images.
+
+    Images are known to be the reference's by their seed and `revision`, None where it does not
+    matter. Noise belongs to one size, so a pair of them keeps its size if that may be a bucket.
+    """
+    drawn = [
+        seed is not None and revision is not None and drawn_by == revision
+        for seed, drawn_by in zip(pair.seeds, pair.revisions, strict=True)
+    ]
+    own, same = pair.sizes[0], pair.sizes[0] == pair.sizes[1]
+    keeps = all(drawn) and same and may_be_bucket(own, sizes, adapter.multiple)
+    bucket = own if keeps else bucket_of(pair.sizes, sizes)
+    resized = isinstance(adapter, LatentModel) and adapter.drawn_size(bucket) != bucket
+    chosen, rejected = (
+        known and size == bucket and not resized
+        for known, size in zip(drawn, pair.sizes, strict=True)
+    )
+    return replace(pair, bucket=bucket, own_noise=(chosen, rejected))
 
 
 def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
@@ -77,17 +102,6 @@ def _require_boxes(dataset: DataSet, split: Pairs) -> None:
 def count_without_boxes(split: Pairs) -> int:
     """How many pairs have no box on either image, so that all their positions count alike."""
     return sum(not any(pair.boxes) for pair in split.pairs)
-
-
-def _with_own_noise(pair: Pair, revision: str, adapter: ModelAdapter) -> Pair:
-    """The pair with its own noise, if the reference is known to have generated it from a seed."""
-    bucket = pair.bucket
-    resized = isinstance(adapter, LatentModel) and adapter.drawn_size(bucket) != bucket
-    known = [
-        seed is not None and drawn_by == revision and size == bucket and not resized
-        for seed, drawn_by, size in zip(pair.seeds, pair.revisions, pair.sizes, strict=True)
-    ]
-    return replace(pair, own_noise=(known[0], known[1]))
 
 
 def count_without_own_noise(split: Pairs) -> tuple[int, int]:

@@ -19,6 +19,8 @@ SIDE_STEPS = 16
 """Approximate count of bucket sides between 0 and the square's side; SDXL's steps of 64 at 1024."""
 LONGEST_SIDE = 2
 """Of a bucket, in sides of the square."""
+SMALLEST_AREA = 0.75
+"""Of an image that is a bucket of its own, in areas of the square; the largest is 1."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,18 @@ def bucket_of(sizes: Sequence[Size], buckets: Sequence[Size]) -> Size:
     """
     aspect = sum(math.log(width / height) for width, height in sizes) / len(sizes)
     return min(buckets, key=lambda b: (abs(math.log(b[0] / b[1]) - aspect), -b[0] * b[1]))
+
+
+def may_be_bucket(size: Size, buckets: Sequence[Size], multiple: int) -> bool:
+    """Whether images of this size can be trained at it, so that no pixel is resampled or cropped.
+
+    They need about as many pixels as the square has, in whole multiples; where the square is the
+    only bucket, they have to be square.
+    """
+    (width, height), square = size, max(w * h for w, h in buckets)
+    about = SMALLEST_AREA * square <= width * height <= square
+    whole = not (width % multiple or height % multiple)
+    return about and whole and (len(buckets) > 1 or size in buckets)
 
 
 def framing(original: Size, bucket: Size) -> Framing:
