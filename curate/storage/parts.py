@@ -179,12 +179,20 @@ def maker(path: Path) -> str:
 
 def differences(stored: Fingerprint, wanted: Fingerprint) -> list[str]:
     """One line for each key whose value differs between two fingerprints."""
-    old, new = _flat(stored), _flat(wanted)
     return [
-        f"{key}: {_show(old, key)} in the workspace, {_show(new, key)} asked for"
+        f"{key}: {old} in the workspace, {new} asked for"
+        for key, (old, new) in changed_values(stored, wanted).items()
+    ]
+
+
+def changed_values(stored: Fingerprint, wanted: Fingerprint) -> dict[str, tuple[str, str]]:
+    """The keys whose value differs between two fingerprints, and how both values are shown."""
+    old, new = _flat(stored), _flat(wanted)
+    return {
+        key: (_show(old, key), _show(new, key))
         for key in sorted(old.keys() | new.keys())
         if old.get(key) != new.get(key)
-    ]
+    }
 
 
 @contextmanager

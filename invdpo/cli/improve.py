@@ -52,6 +52,13 @@ class RoundOptions(CommonOptions):
         typer.Option(help="Prompts per part of the work.", min=1, metavar="INTEGER"),
     ] = None
     repair: Annotated[bool, typer.Option("--repair", help="Remake damaged parts.")] = False
+    change_options: Annotated[
+        bool,
+        typer.Option(
+            "--change-options",
+            help="Let the next rounds have other options than those that are done.",
+        ),
+    ] = False
 
 
 def enter(app: typer.Typer) -> None:
@@ -72,7 +79,9 @@ def improve(job: Job, work: Root, dry_run: DryRun = False, tflops: Tflops = None
     if dry_run:
         _estimate(job, work, config, tflops)
         return
-    improvement = run_rounds(work, config, options, job.out.note)
+    improvement = run_rounds(
+        work, config, options, job.out.note, change_options=common.change_options
+    )
     job.out.result(to_dict(improvement), summary(improvement))
     if improvement.best.number:
         job.out.note(f"Next: {next_command(improvement)}")
@@ -92,7 +101,7 @@ def _estimate(job: Job, work: Path, config: Config, tflops: float | None) -> Non
     from invdpo.rounds.estimate import estimate
     from invdpo.rounds.estimate_text import estimate_text
 
-    result = estimate(work, config, tflops)
+    result = estimate(work, config, tflops, change_options=job.common.change_options)
     job.out.result(result.to_dict(), estimate_text(result))
     job.out.note("Nothing was written.")
 
@@ -127,6 +136,8 @@ def summary(improvement: Improvement) -> str:
         for row in rows
     ]
     text = table(header, lines)
+    for number, changes in improvement.changes.items():
+        text += "".join(f"\nFrom round {number} on: {change}" for change in changes)
     if improvement.stopped:
         text += f"\n\nStopped: {improvement.stopped}"
     best = improvement.best

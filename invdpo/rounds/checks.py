@@ -9,8 +9,9 @@ from dataclasses import replace
 from invdpo.curate import steps
 from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.runner import RunOptions, tally
-from invdpo.curate.storage.parts import differences, list_parts
+from invdpo.curate.storage.parts import list_parts
 from invdpo.curate.workspace import Workspace
+from invdpo.rounds.changes import accept_changes
 from invdpo.rounds.record import NAME, Record, RoundResult, read_record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.stopping import ALL_RIGHT, has_figure, main_figure
@@ -23,10 +24,11 @@ JUDGES = ("annotate", "score", "pair")
 """Steps that look at images or at scores."""
 
 
-def open_record(plan: RoundPlan) -> Record:
+def open_record(plan: RoundPlan, *, change_options: bool = False) -> Record:
     """What is done; nothing yet for a new folder.
 
-    How pairs are chosen may change as long as there are none.
+    How pairs are chosen may change as long as there are none, other options from one round to the
+    next if `change_options` says so.
     """
     require_one_model(plan)
     decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
@@ -36,12 +38,7 @@ def open_record(plan: RoundPlan) -> Record:
         return Record(decisive)
     if len(record.results) < 2 and not plan.workspace(1).pairs_path.exists():
         record = replace(record, config={**record.config, "pair": decisive["pair"]})
-    if changed := differences(dict(record.config), decisive):
-        lines = "\n  ".join(changed)
-        raise WorkspaceError(
-            f"{plan.root}: its rounds were made with another configuration.\n  {lines}\nGive the "
-            "same options, or use another folder."
-        )
+    record = accept_changes(plan, record, decisive, allowed=change_options)
     for result in record.results:
         require_model(plan, result)
     return record
@@ -135,20 +132,29 @@ def require_figure(plan: RoundPlan, result: RoundResult) -> None:
 
 
 def require_prompts(plan: RoundPlan, record: Record) -> None:
-    """Raise `DataError` when the source has too few prompts for all rounds."""
+    """Raise `DataError` when the source has too few prompts for the rounds that are left."""
     options, each = plan.config.improve, plan.config.prompts.num_prompts
-    if len(record.results) > options.rounds:
+    made = max(0, len(record.results) - 1)
+    if made >= options.rounds:
         return
-    rounds = 1 if options.repeat_prompts else options.rounds
-    count = steps.make_prompts(Workspace(plan.root), plan.all_prompts(), RunOptions(dry_run=True))
-    have = count.planned
+    rounds, used = options.rounds - made, record.used_prompts
+    if options.repeat_prompts:
+        rounds, used = 1, 0
+    config = plan.first_prompts(used + rounds * each)
+    count = steps.make_prompts(Workspace(plan.root), config, RunOptions(dry_run=True))
+    have = max(0, count.planned - used)
     if have < rounds * each:
-        need = "one round needs" if rounds == 1 else f"{rounds} rounds of {each} need"
+        more = "more " if used else ""
+        need = f"one {more}round needs" if rounds == 1 else f"{rounds} {more}rounds of {each} need"
         ways = ["Give more prompts"]
-        ways += [f"fewer rounds (--rounds {have // each})"] if have >= each and rounds > 1 else []
+        fewer_rounds = f"fewer rounds (--rounds {made + have // each})"
+        ways += [fewer_rounds] if have >= each and rounds > 1 else []
         fewer = f"fewer prompts per round (--num-prompts {have // rounds})"
         ways += [fewer] if have >= rounds else []
+        validation = f"in addition to the {options.validation_prompts} for validation"
+        found = f"{have} {validation}"
+        if used:
+            found = f"{have} left, {validation} and the {used} used so far"
         raise DataError(
-            f"Too few prompts: {have} in addition to the {options.validation_prompts} for "
-            f"validation, and {need} {rounds * each}. {', or '.join(ways)}."
+            f"Too few prompts: {found}, and {need} {rounds * each}. {', or '.join(ways)}."
         )

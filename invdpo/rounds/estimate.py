@@ -100,14 +100,16 @@ class _Costs:
     """Where they were counted."""
 
 
-def estimate(root: Path, config: Config, tflops: float | None = None) -> RoundsEstimate:
+def estimate(
+    root: Path, config: Config, tflops: float | None = None, *, change_options: bool = False
+) -> RoundsEstimate:
     """The work that `improve` would do. Raises as it does before the first image is made.
 
     Times come from a few real calls. Where a component has no weights, or `tflops` is given, the
     rate in TFLOP/s of another machine, work and memory are counted from the configurations.
     """
     plan = RoundPlan(root, config)
-    record = open_record(plan)
+    record = open_record(plan, change_options=change_options)
     require_judges(plan, offline=True)
     require_prompts(plan, record)
     done = len(record.results)

@@ -19,7 +19,7 @@ from invdpo.curate.workspace import Workspace
 from invdpo.rounds.checks import require_figure
 from invdpo.rounds.record import RoundResult, read_record
 from invdpo.rounds.round_plan import BASE, RoundPlan
-from invdpo.rounds.run import Improvement
+from invdpo.rounds.run import Improvement, improvement_of
 from invdpo.rounds.stopping import ALL_RIGHT, main_figure, no_pairs, reason_to_stop
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.config import Config
@@ -43,7 +43,7 @@ def read_improvement(root: Path, config: Config) -> Improvement:
     stopped, following = "", len(record.results)
     if following <= config.improve.rounds:
         stopped = reason_to_stop(record.results, config) or no_pairs(plan, following)
-    return Improvement(plan, record.results, stopped)
+    return improvement_of(plan, record, stopped)
 
 
 def write_report(improvement: Improvement, folder: Path | None = None) -> Path:

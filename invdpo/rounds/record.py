@@ -55,10 +55,17 @@ class Record:
     config: Mapping[str, Any]
     """What decides the results: the fingerprints of all sections."""
     results: tuple[RoundResult, ...] = ()
+    changes: Mapping[str, Mapping[str, tuple[str, str]]] = field(default_factory=dict)
+    """Number of a round -> option -> how it was shown before that round, and from then on."""
+
+    @property
+    def used_prompts(self) -> int:
+        """Prompts of all rounds so far; their validation has others."""
+        return sum(result.prompts for result in self.results)
 
     def write(self, root: Path) -> None:
         """Write it, completely or not at all."""
-        content = {"format": FORMAT, "config": self.config}
+        content = {"format": FORMAT, "config": self.config, "changes": self.changes}
         rounds = [asdict(result) for result in self.results]
         text = json.dumps({**content, "rounds": rounds}, indent=1)
         write_atomically(root / NAME, text.encode())
@@ -74,7 +81,7 @@ def read_record(root: Path) -> Record | None:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']}")
         results = tuple(RoundResult(**result) for result in content["rounds"])
-        return Record(content["config"], results)
+        return Record(content["config"], results, content.get("changes", {}))
     except (ValueError, KeyError, TypeError):
         text = f"{path}: damaged, or written by another version of invdpo."
         raise WorkspaceError(f"{text} Remove it and run again; finished steps are kept.") from None

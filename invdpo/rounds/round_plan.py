@@ -60,8 +60,11 @@ class RoundPlan:
             return {**base, "lora": str(self.tuned(number))}
         return {"model": str(self.tuned(number)), "revision": None, "lora": None}
 
-    def curation(self, number: int) -> Config:
-        """The configuration by which the workspace of a round is made."""
+    def curation(self, number: int, used: int) -> Config:
+        """The configuration by which the workspace of a round is made.
+
+        `used`: the number of prompts of all rounds before it.
+        """
         prompts: dict[str, Any] = {"shuffle": self._shuffled(), "skip_prompts": self._held_back()}
         images = self.generator(number - 1)
         if self.config.improve.repeat_prompts:
@@ -70,7 +73,7 @@ class RoundPlan:
             if not self._shuffled():
                 prompts["seed"] = self.config.prompts.seed + number
         else:
-            prompts["skip_prompts"] += (number - 1) * self.config.prompts.num_prompts
+            prompts["skip_prompts"] += used
         config = self._with_judges(prompts, images)
         numbered = config.dataset.model_copy(update={"round": number})
         return config.model_copy(update={"dataset": numbered})
@@ -89,10 +92,8 @@ class RoundPlan:
         images |= {} if scale is None else {"guidance_scale": scale}
         return self._with_judges(prompts, images)
 
-    def all_prompts(self) -> Config:
-        """The configuration that takes all rounds' different prompts at once, to count them."""
-        rounds = 1 if self.config.improve.repeat_prompts else self.config.improve.rounds
-        count = rounds * self.config.prompts.num_prompts
+    def first_prompts(self, count: int) -> Config:
+        """The configuration that takes so many prompts of the rounds at once, to count them."""
         prompts = {"num_prompts": count, "skip_prompts": self._held_back()}
         return self._with_judges(prompts | {"shuffle": self._shuffled()}, {})
 

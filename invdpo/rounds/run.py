@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from invdpo.curate.runner import RunOptions
+from invdpo.rounds.changes import changes_of
 from invdpo.rounds.checks import (
     open_record,
     require_figure,
@@ -49,6 +50,8 @@ class Improvement:
     """The base model first."""
     stopped: str = ""
     """Why there are fewer rounds than asked for."""
+    changes: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """Round -> the options that changed with it, a line each."""
 
     @property
     def best(self) -> RoundResult:
@@ -72,40 +75,54 @@ class Improvement:
                 "seconds": sum(v for k, v in result.cost.items() if k.endswith("_seconds")),
                 "forwards": sum(v for k, v in result.cost.items() if k.endswith("_forwards")),
                 "cost": dict(result.cost),
+                "changed": list(self.changes.get(result.number, ())),
             }
             for result in self.results
         ]
 
 
-def improve(root: Path, config: Config, options: RunOptions, note: Note) -> Improvement:
+def improve(
+    root: Path, config: Config, options: RunOptions, note: Note, *, change_options: bool = False
+) -> Improvement:
     """Run what is missing of the rounds; finished work of an earlier run is kept.
 
+    `change_options`: whether the rounds that are left may have other options than those before.
     Raises what the steps raise; `WorkspaceError` for rounds that another configuration made, or of
     which a model is gone or changed; `DataError` for prompts that don't suffice, and for a first
     round without a pair. A later one without a pair ends the rounds.
     """
     plan = RoundPlan(root, config)
     with FolderLock(root, "improving a model there"):
-        record = open_record(plan)
+        record = open_record(plan, change_options=change_options)
         require_judges(plan)
         require_prompts(plan, record)
         for result in record.results:
             require_figure(plan, result)
         write_atomically(root / "invdpo.yaml", dump_config(config).encode())
+        if record.results:
+            record.write(root)
+        if changes := changes_of(record, len(record.results)):
+            note(f"From round {len(record.results)} on: {', '.join(changes)}")
         if not record.results:
             note("Base model: evaluate it on the validation prompts")
             record = _keep(plan, record, _judged(plan, BASE, options, Costs(plan.costs(BASE))))
         for number in range(len(record.results), config.improve.rounds + 1):
             if stopped := reason_to_stop(record.results, config):
-                return Improvement(plan, record.results, stopped)
+                return improvement_of(plan, record, stopped)
             try:
-                result = _round(plan, number, options, note)
+                result = _round(plan, number, record.used_prompts, options, note)
             except DataError:
                 if number > 1 and (stopped := no_pairs(plan, number)):
-                    return Improvement(plan, record.results, stopped)
+                    return improvement_of(plan, record, stopped)
                 raise
             record = _keep(plan, record, result)
-    return Improvement(plan, record.results)
+    return improvement_of(plan, record)
+
+
+def improvement_of(plan: RoundPlan, record: Record, stopped: str = "") -> Improvement:
+    """What a record says."""
+    changes = {result.number: changes_of(record, result.number) for result in record.results}
+    return Improvement(plan, record.results, stopped, changes)
 
 
 class Costs:
@@ -141,11 +158,11 @@ def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
     return longer
 
 
-def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> RoundResult:
-    """All steps of one round."""
+def _round(plan: RoundPlan, number: int, used: int, options: RunOptions, note: Note) -> RoundResult:
+    """All steps of one round; `used` prompts were those of earlier ones."""
     costs, total = Costs(plan.costs(number)), plan.config.improve.rounds
     note(f"Round {number} of {total}: generate, annotate, score and pair")
-    report = _curate(plan, number, options, costs)
+    report = _curate(plan, number, used, options, costs)
     note(f"Round {number} of {total}: train on the pairs")
     with costs.time("train"):
         trained = train_round(plan, number)
@@ -163,11 +180,13 @@ def _round(plan: RoundPlan, number: int, options: RunOptions, note: Note) -> Rou
     )
 
 
-def _curate(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> dict[str, Any]:
+def _curate(
+    plan: RoundPlan, number: int, used: int, options: RunOptions, costs: Costs
+) -> dict[str, Any]:
     """The workspace of a round, up to its dataset; the report of the pairing."""
     from invdpo.curate import steps
 
-    ws, config = plan.workspace(number), plan.curation(number)
+    ws, config = plan.workspace(number), plan.curation(number, used)
     with costs.time("generate"):
         steps.make_prompts(ws, config, options)
         drawn = steps.generate(ws, config, options)

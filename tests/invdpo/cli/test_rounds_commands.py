@@ -37,8 +37,10 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the rounds were called with; they are done at once."""
     calls: list[Any] = []
 
-    def improve(root: Path, config: Any, options: Any, note: Any) -> Improvement:
-        calls.append((config, options))
+    def improve(
+        root: Path, config: Any, options: Any, note: Any, *, change_options: bool
+    ) -> Improvement:
+        calls.append((config, options, change_options))
         note("Base model: judge it")
         root.mkdir()
         return improvement(root)
@@ -63,7 +65,8 @@ def test_a_line_for_each_model_and_the_next_command(tmp_path: Path, called: list
     tuned = work / "round-001" / "tuned"
     assert last == f"Best on the validation prompts: 1 ({tuned})"
     assert result.stderr == f"Base model: judge it\nNext: invdpo eval '{tuned}'\n"
-    config, options = called[0]
+    config, options, change_options = called[0]
+    assert not change_options
     assert (config.improve.rounds, options.repair, options.part_size) == (2, True, 4)
 
 
@@ -71,7 +74,7 @@ def test_the_guidance_that_suits_each_model_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guided = improvement(tmp_path, models=guided_results())
-    monkeypatch.setattr(run, "improve", lambda *_: guided)
+    monkeypatch.setattr(run, "improve", lambda *_, change_options: guided)
     result = invdpo("improve", tmp_path / "work")
     assert result.exit_code == 0, result.output
     lines = [cells(line)[:2] for line in result.stdout.splitlines()[:4]]
@@ -100,13 +103,15 @@ def test_why_rounds_stopped_and_a_base_model_that_stays_the_best(tmp_path: Path)
     base, _, last = results()
     judged = base.judgement["figures"]["composition_all_right"]
     judged.update(dict.fromkeys(judged, 1.0))
-    text = summary(Improvement(plan, (base, last), "2 rounds in a row were no better."))
+    changed = {2: ["prompts.num_prompts: 4 → 6"]}
+    text = summary(Improvement(plan, (base, last), "2 rounds in a row were no better.", changed))
+    assert "\nFrom round 2 on: prompts.num_prompts: 4 → 6\n" in text
     assert "\n\nStopped: 2 rounds in a row were no better.\n\n" in text
     assert text.endswith("Best on the validation prompts: base (the base model itself)")
 
 
 def test_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "estimate", lambda *_: EXPECTED)
+    monkeypatch.setattr(estimate, "estimate", lambda *_, change_options: EXPECTED)
     work = tmp_path / "work"
     result = invdpo("improve", work, "--dry-run")
     assert result.stdout == estimate_text(EXPECTED) + "\n"

@@ -35,7 +35,7 @@ from tests.workspaces import png
 def test_every_round_and_judgement_draws_with_the_options_of_the_pipeline(tmp_path: Path) -> None:
     plan = RoundPlan(tmp_path, small_config(generate={"pipeline_options": {"eta": 1.0}}))
     for number in (1, 2):
-        assert plan.curation(number).generate.pipeline_options == {"eta": 1.0}
+        assert plan.curation(number, 0).generate.pipeline_options == {"eta": 1.0}
         assert plan.judging(number).generate.pipeline_options == {"eta": 1.0}
 
 
@@ -61,7 +61,7 @@ def test_each_model_is_judged_at_the_guidance_that_suits_it_best(
     assert record
     (result,) = record.results
     assert (result.guidance_scale, value(result, "composition_all_right").value) == (1.5, 0.75)
-    assert RoundPlan(tmp_path, config).curation(1).generate.guidance_scale == 1
+    assert RoundPlan(tmp_path, config).curation(1, 0).generate.guidance_scale == 1
 
 
 def test_a_model_that_can_be_judged_at_no_guidance_is_told(
@@ -186,11 +186,11 @@ def test_prompts_may_repeat_but_not_those_of_the_validation(tmp_path: Path, sour
     texts = []
     for number in range(4):
         ws = plan.workspace(number) if number else plan.validation(0)
-        config = plan.curation(number) if number else plan.judging(0)
+        config = plan.curation(number, 200 * (number - 1)) if number else plan.judging(0)
         steps.make_prompts(ws, config, OPTIONS)
         texts.append(_prompts(ws.prompts_path))
     assert [len(some) for some in texts] == [30, 200, 200, 200]
     assert not any(texts[0] & some for some in texts[1:])
     shared = len(texts[1] & texts[3])
     assert shared == 200 if source == "file" else 20 < shared < 100
-    assert [plan.curation(n).generate.seed for n in (1, 2, 3)] == [1, 2, 3]
+    assert [plan.curation(n, 0).generate.seed for n in (1, 2, 3)] == [1, 2, 3]
