@@ -36,6 +36,8 @@ def open_record(plan: RoundPlan, *, change_options: bool = False) -> Record:
     record = read_record(plan.root)
     if record is None:
         return Record(decisive)
+    # records of earlier versions do not name it
+    record = replace(record, config={"eval": decisive["eval"], **record.config})
     if len(record.results) < 2 and not plan.workspace(1).pairs_path.exists():
         record = replace(record, config={**record.config, "pair": decisive["pair"]})
     record = accept_changes(plan, record, decisive, allowed=change_options)

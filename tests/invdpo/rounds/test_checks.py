@@ -46,6 +46,15 @@ def test_seeds_of_the_evaluation_and_images_of_the_pairs_are_decisive(copied: Pa
         run_rounds(copied, small_config(dataset={"image_format": "jpeg"}))
 
 
+def test_a_record_without_the_seed_of_the_evaluation_goes_on(copied: Path) -> None:
+    """As earlier versions wrote it."""
+    content = json.loads((copied / NAME).read_text())
+    del content["config"]["eval"], content["changes"]
+    (copied / NAME).write_text(json.dumps(content))
+    assert len(run_rounds(copied, small_config()).results) == 3
+    assert json.loads((copied / NAME).read_text())["config"]["eval"] == {"seed": 1}
+
+
 def test_what_would_stop_a_later_step_stops_the_first(tmp_path: Path) -> None:
     """A scorer that chooses pairs and gives no score, one that there is not, and toys as judges."""
     work = tmp_path / "work"
