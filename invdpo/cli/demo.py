@@ -78,9 +78,7 @@ def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
         ),
         pair=PairConfig(policy="all", floors={"composition": 1.0}),
         train=TrainConfig(
-            noise="own",
-            fresh_noise=0.8,
-            num_inversion_steps=10,
+            objective="diffusion-dpo",
             beta=500.0,
             tuning="full",
             lr_scheduler="cosine",
