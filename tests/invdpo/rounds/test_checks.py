@@ -15,7 +15,7 @@ from tests.invdpo.rounds.small import run_rounds, small_config
 
 
 def test_another_configuration_is_refused_with_what_differs(copied: Path) -> None:
-    with pytest.raises(WorkspaceError, match=r"train\.learning_rate: 0\.0001 in the workspace"):
+    with pytest.raises(WorkspaceError, match=r"train\.learning_rate: 0\.0001 so far"):
         run_rounds(copied, small_config(train={"learning_rate": 5e-5}))
 
 
@@ -40,9 +40,9 @@ def test_a_base_model_that_has_changed_is_refused(copied: Path) -> None:
 
 def test_seeds_of_the_evaluation_and_images_of_the_pairs_are_decisive(copied: Path) -> None:
     """Both change what the next round comes to."""
-    with pytest.raises(WorkspaceError, match=r"eval\.seed: 1 in the workspace, 8 asked for"):
+    with pytest.raises(WorkspaceError, match=r"eval\.seed: 1 so far, 8 asked for"):
         run_rounds(copied, small_config(eval={"seed": 8}))
-    with pytest.raises(WorkspaceError, match=r"dataset\.image_format: nothing in the workspace"):
+    with pytest.raises(WorkspaceError, match=r"dataset\.image_format: nothing so far"):
         run_rounds(copied, small_config(dataset={"image_format": "jpeg"}))
 
 
