@@ -33,7 +33,14 @@ RAY = RunOptions(part_size=3, progress=False, engine="ray")
 def cluster() -> Iterator[None]:
     """One for all tests of this file; starting an actor may take a minute on a busy machine."""
     ray = pytest.importorskip("ray", reason="needs the extra ray")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    start = partial(ray.init, num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        start(logging_level=logging.ERROR)
+    except Exception as error:  # Ray has no class of its own for it
+        if "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()  # it waits 30 seconds, whatever is configured; the files are warm now
+        start(logging_level=logging.ERROR)
     yield
     ray.shutdown()
 
