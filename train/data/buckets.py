@@ -74,10 +74,10 @@ def bucket_of(sizes: Sequence[Size], buckets: Sequence[Size]) -> Size:
 
 
 def may_be_bucket(size: Size, buckets: Sequence[Size], multiple: int) -> bool:
-    """Whether images of this size can be trained at it, so that no pixel is resampled or cropped.
+    """Whether images of this size in pixels can be trained at it, neither resampled nor cropped.
 
     They need about as many pixels as the square has, in whole multiples; where the square is the
-    only bucket, they have to be square.
+    only bucket, they have to be that.
     """
     (width, height), square = size, max(w * h for w, h in buckets)
     about = SMALLEST_AREA * square <= width * height <= square

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SMALLEST = 1e-3
-"""Height of the plot in the figure's units: values are printed with three digits."""
+"""Least height of a plot, in the figure's units, which are printed with three digits."""
 
 
 class CurvePoint(NamedTuple):
