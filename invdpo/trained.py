@@ -208,7 +208,7 @@ def evaluation_command(
         record: `invdpo.yaml` of the workspace.
         base: The model to compare with, where the training may have begun with another one.
     """
-    from invdpo.curate.annotators.judges import unchosen
+    from invdpo.curate.annotators.judges import SCORE_FLAGS, unchosen
 
     words, training = ["invdpo", "eval", str(tuned)], read_training(tuned)
     if training is None:
@@ -221,7 +221,9 @@ def evaluation_command(
     if embedded and not own:
         return shlex.join(words)
     if not own or curated.score.annotator == "import":
-        return shlex.join([*words, "--preset", fitting_preset(base.model, training.pipeline)])
+        preset = fitting_preset(base.model, training.pipeline)
+        judges = ["--preset", preset] if preset else f"--source scenes {SCORE_FLAGS}".split()
+        return shlex.join([*words, *judges])
     words += ["--config", str(record)]
     drawn_by = curated.generate
     others = drawn_by.models or (drawn_by.model, drawn_by.revision) != (base.model, base.revision)
@@ -233,10 +235,10 @@ def evaluation_command(
     if embedded:
         return shlex.join(words)
     try:
-        judges = unchosen(curated, ["score"])
+        missing = unchosen(curated, ["score"])
     except PluginError:  # the scorer of another environment, of which `eval` says what is lacking
-        judges = []
-    return shlex.join([*words, *" ".join(judges).split()])
+        missing = []
+    return shlex.join([*words, *" ".join(missing).split()])
 
 
 def _differs(curated: Config) -> bool:

@@ -125,7 +125,7 @@ def step_commands(work: Path) -> tuple[str, str]:
 
 
 def whole_commands(command: str, models: Sequence[str], *, prompts_chosen: bool) -> tuple[str, ...]:
-    """A command of all steps with these judges, and with those of the preset for its models.
+    """A command of all steps with these judges, and with those of the preset for its models, if any.
 
     The default prompts, of coloured shapes, are replaced, too, unless they were chosen. Raises
     `ModelError` for what is no model.
@@ -141,4 +141,6 @@ def whole_commands(command: str, models: Sequence[str], *, prompts_chosen: bool)
         added = f"{ANNOTATE_FLAGS} {added}"
     if not prompts_chosen:
         added = f"--source scenes {added}"
-    return f"{command} {added}", f"{command} --preset {fitting_preset(model, pipeline)}"
+    preset = fitting_preset(model, pipeline)
+    with_preset = (f"{command} --preset {preset}",) if preset else ()
+    return (f"{command} {added}", *with_preset)

@@ -222,4 +222,4 @@ def _flat(value: Fingerprint, prefix: str = "") -> dict[str, Any]:
 
 
 def _show(values: dict[str, Any], key: str) -> str:
-    return shorten(canonical_json(values[key])) if key in values else "nothing"
+    return shorten(canonical_json(values[key])) if key in values else "not set"

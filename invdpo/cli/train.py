@@ -21,6 +21,7 @@ from invdpo.cli.arguments import (
 from invdpo.cli.command import Job, command
 from invdpo.console.output import table
 from invdpo.curate.storage.pair_sets import workspace_of
+from invdpo.rounds.record import belongs_to_round
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.text import count_noun
@@ -121,7 +122,8 @@ def train(
         )
         if is_main_process():
             _finish(job, dataset, config, result, push_to_hub, private)
-            job.out.note(f"Next: {evaluation_command(result.output, curated, record)}")
+            if not belongs_to_round(output):  # `improve` continues by itself
+                job.out.note(f"Next: {evaluation_command(result.output, curated, record)}")
 
 
 def _check_push(

@@ -71,6 +71,11 @@ class Record:
         write_atomically(root / NAME, text.encode())
 
 
+def belongs_to_round(tuned: Path) -> bool:
+    """Whether a round writes its model to this folder, `WORK/round-00N/tuned`."""
+    return (tuned.absolute().parent.parent / NAME).is_file()
+
+
 def read_record(root: Path) -> Record | None:
     """What a folder says of its rounds; None without any. Raises `WorkspaceError` if damaged."""
     path = root / NAME

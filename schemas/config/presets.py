@@ -32,10 +32,14 @@ def preset_comment(name: str) -> str:
     return "\n".join(line.removeprefix("#").removeprefix(" ") for line in comment)
 
 
-def fitting_preset(model: str, pipeline: str = "") -> str:
-    """The preset whose sampling suits a model: by its pipeline's class, or else by its name."""
+def fitting_preset(model: str, pipeline: str = "") -> str | None:
+    """The preset whose sampling suits a model: by its pipeline's class, or else by its name.
+
+    None for a pipeline that no preset is for, such as FLUX.
+    """
     name = re.sub(r"[-_]", "", pipeline or model.rpartition("/")[2]).lower()
     if "xl" in name:
         return "sdxl"
-    of_flow = FLOW in name or (pipeline and not pipeline.startswith("StableDiffusion"))
-    return "sd35-medium" if of_flow else "sd15"
+    if FLOW in name:
+        return "sd35-medium"
+    return None if pipeline and not pipeline.startswith("StableDiffusion") else "sd15"

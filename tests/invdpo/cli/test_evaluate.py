@@ -32,6 +32,17 @@ def tuned(dataset: Path, pipeline: Path, tmp_path_factory: pytest.TempPathFactor
     return output
 
 
+def test_a_training_by_a_round_names_no_next_command(tuned: Path, tmp_path: Path) -> None:
+    """The processes of `improve` said so in the middle of the rounds; it continues by itself."""
+    (tmp_path / "rounds.json").write_text("{}")
+    output = shutil.copytree(tuned, tmp_path / "round-001" / "tuned")
+    training = json.loads((tuned / "training.json").read_text())
+    data, model = training["data"]["dataset"], training["config"]["model"]
+    result = invdpo("train", data, "--model", model, "--output", output, *SMALL)
+    assert result.exit_code == 0, result.stderr
+    assert "Next:" not in result.stderr
+
+
 def test_the_base_is_the_model_of_the_training(tuned: Path, pipeline: Path, tmp_path: Path) -> None:
     result = invdpo("eval", tuned, "--output", tmp_path / "eval", *QUICK, *TOYS, "--json")
     assert result.exit_code == 0, result.stderr

@@ -25,7 +25,7 @@ def test_every_preset_is_a_valid_configuration(name: str) -> None:
         ("sd15", "folder", "StableDiffusionPipeline"),
         ("sdxl", "folder", "StableDiffusionXLPipeline"),
         ("sd35-medium", "folder", "StableDiffusion3Pipeline"),
-        ("sd35-medium", "sdxl", "FluxPipeline"),
+        (None, "sdxl", "FluxPipeline"),
         ("sd15", "an/xl", "StableDiffusionPipeline"),
         ("sdxl", "stabilityai/stable-diffusion-xl-base-1.0", ""),
         ("sdxl", "segmind/SSD-XL", ""),
@@ -33,7 +33,7 @@ def test_every_preset_is_a_valid_configuration(name: str) -> None:
         ("sd15", "xlabs/some", ""),
     ],
 )
-def test_the_preset_that_suits_a_model(preset: str, model: str, pipeline: str) -> None:
+def test_the_preset_that_suits_a_model(preset: str | None, model: str, pipeline: str) -> None:
     assert fitting_preset(model, pipeline) == preset
 
 
