@@ -227,7 +227,8 @@ def _result(prepared: Prepared, loop: Loop, metrics: Metrics) -> TrainResult:
     done, pairs = loop.progress, [*prepared.train, *prepared.validation]
     walked = 0
     if loop.objective.inverts:
-        walked = trajectory_forwards(prepared.cache, loop.config, pairs)
+        walks = {walk.id: walk for pair in pairs for walk in pair.walks}
+        walked = trajectory_forwards(prepared.cache, loop.config, walks.values())
     return TrainResult(
         output=loop.output,
         steps=done.step,

@@ -21,6 +21,7 @@ from invdpo.schemas.io.text import format_bytes
 from invdpo.train.cache.trajectories import Cache
 from invdpo.train.data import Pair
 from invdpo.train.data.buckets import framing
+from invdpo.train.data.pairs import Walk
 from invdpo.train.inversion import calls
 from invdpo.train.models import Conditioning, ModelAdapter
 
@@ -44,7 +45,9 @@ class Lacking:
     prompts: int
     images: int
     trajectories: int
-    """(image, prompt) to be inverted."""
+    """(image, prompt) to be inverted, or noised with the image's own noise."""
+    forwards: int
+    """UNet sample-forwards that these trajectories take."""
     bytes: int
     prompt_bytes: int
     """Those of prompts among them."""
@@ -62,10 +65,9 @@ def forwards_per_trajectory(cache: Cache, config: TrainConfig, *, straight: bool
     return halves * calls(cache.steps, config.inversion_corrections) + fresh
 
 
-def trajectory_forwards(cache: Cache, config: TrainConfig, pairs: Iterable[Pair]) -> int:
-    """Those of all trajectories of these pairs, cached or not."""
-    walks = {walk.id: walk for pair in pairs for walk in pair.walks}
-    straight = (config.noise == "fresh" or walk.seed is not None for walk in walks.values())
+def trajectory_forwards(cache: Cache, config: TrainConfig, walks: Iterable[Walk]) -> int:
+    """Those of all these trajectories, cached or not."""
+    straight = (config.noise == "fresh" or walk.seed is not None for walk in walks)
     return sum(forwards_per_trajectory(cache, config, straight=one) for one in straight)
 
 
@@ -82,7 +84,7 @@ def lacking(
     """
     pairs = [pair for split in splits.values() for pair in split]
     shapes = {i: adapter.latent_shape(pair.bucket) for pair in pairs for i in pair.pictures}
-    walks = {walk.id: walk.picture for pair in pairs for walk in pair.walks}
+    walks = {walk.id: walk for pair in pairs for walk in pair.walks}
     texts = {content_id(prompt): prompt for prompt in {None, *(pair.prompt for pair in pairs)}}
     prompts = cache.prompts.lacks(texts)
     images = cache.latents.lacks(shapes)
@@ -104,11 +106,12 @@ def lacking(
     ):
         ids = store.lacks(walks) if store else []
         missing.update(ids)
-        for shape, count in Counter(shapes[walks[i]] for i in ids).items():
+        for shape, count in Counter(shapes[walks[i].picture] for i in ids).items():
             point = latent * math.prod(shape) + position * math.prod(shape[1:]) + extra
             row = cache.kept * point
             size += _total(count, row, trajectories_per_call(config, cache.kept, shape), tensors)
-    return Lacking(len(prompts), len(images), len(missing), size, text)
+    forwards = trajectory_forwards(cache, config, (walks[i] for i in missing))
+    return Lacking(len(prompts), len(images), len(missing), forwards, size, text)
 
 
 def ensure_space(need: Lacking, cache: Cache, output: Path, written: int) -> None:

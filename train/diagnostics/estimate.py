@@ -15,8 +15,8 @@ from invdpo.schemas.errors import ConfigError, ModelError
 from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.io.model_folder import find_folder
 from invdpo.train.batches import BatchSampler
-from invdpo.train.cache.sizes import Lacking, forwards_per_trajectory, lacking
-from invdpo.train.cache.trajectories import Cache, open_cache
+from invdpo.train.cache.sizes import Lacking, lacking
+from invdpo.train.cache.trajectories import open_cache
 from invdpo.train.data import Pairs
 from invdpo.train.data.dataset import FocusBoxes
 from invdpo.train.diagnostics.counting import META
@@ -115,7 +115,7 @@ def estimate(
     else:
         need = lacking(cache, adapter, config, pairs)
         measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
-    forwards = _forwards(cache, config, sampler, need, len(pairs["validation"]))
+    forwards = _forwards(config, sampler, need, len(pairs["validation"]))
     costs = _costs(measured, required, need, config.gradient_checkpointing)
     spent = _spent(costs, forwards, sampler.live_reference) if costs else (None, None)
     rate = 1.0 if measured else tflops and tflops * 1e12
@@ -171,7 +171,7 @@ def _counts(splits: dict[str, Pairs]) -> dict[str, Any]:
 
 
 def _forwards(
-    cache: Cache, config: TrainConfig, sampler: BatchSampler, need: Lacking, validation: int
+    config: TrainConfig, sampler: BatchSampler, need: Lacking, validation: int
 ) -> tuple[int, int, int]:
     """UNet sample-forwards of phase one, of training steps, and of validation."""
     per_point = sampler.objective.sides * (2 if sampler.live_reference else 1)
@@ -179,8 +179,7 @@ def _forwards(
     validations = -(-config.max_steps // config.validate_every)
     validation_points = validation * min(VALIDATION_POINTS, sampler.available_points)
     return (
-        need.trajectories
-        * forwards_per_trajectory(cache, config, straight=config.noise != "inversion"),
+        need.forwards,
         config.max_steps * step_points * per_point,
         validations * validation_points * per_point,
     )

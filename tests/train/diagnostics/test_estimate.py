@@ -38,6 +38,7 @@ def size(folder: Path) -> int:
         {"unet_batch_size": 1},
         {"objective": "diffusion-dpo"},
         {"objective": "sft", "gradient_accumulation_steps": 2},
+        {"noise": "own", "fresh_noise": 0.5},  # these images are another model's, and inverted
     ],
 )
 def test_the_estimate_is_what_then_happens(
