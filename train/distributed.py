@@ -136,7 +136,9 @@ def shard(denoiser: nn.Module, group: ProcessGroup) -> None:
     mesh = init_device_mesh(group.device.type, (group.world,))
     for block in [m for m in denoiser.modules() if type(m).__name__ in BLOCKS]:
         fully_shard(block, mesh=mesh)
-    fully_shard(denoiser, mesh=mesh)
+    # else the outermost weights stay gathered after a forward, and those put into the shards
+    # since then, as averages are for a while, would not be seen
+    fully_shard(denoiser, mesh=mesh, reshard_after_forward=True)
 
 
 def _chunks(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:

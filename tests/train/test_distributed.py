@@ -22,7 +22,7 @@ from tests import flow_pipelines
 from tests.processes import run_processes
 from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
 from tests.train.tiny import png, row, write_pairs
-from tests.train.worker import main, save_shares
+from tests.train.worker import main, save_shares, swap_shares
 
 ROOT = Path(__file__).parents[2]
 UNLIKE = {"second", "seconds", "peak", "accuracies", "negative"}
@@ -103,6 +103,15 @@ def test_what_processes_share_unequally_can_be_saved(tmp_path: Path) -> None:
     saved = load_file(tmp_path / "weights.safetensors")
     for rows in (1, 3):
         assert torch.equal(saved[f"{rows}"], torch.arange(rows * 8.0).reshape(rows, 8))
+
+
+def test_shared_weights_are_those_of_the_moment_also_while_they_are_swapped(
+    tmp_path: Path,
+) -> None:
+    codes = run_processes(2, swap_shares, (str(tmp_path),), tmp_path / "printed")
+    assert codes == [0, 0], (tmp_path / "printed").read_text()
+    seen = load_file(tmp_path / "seen.safetensors")
+    assert [seen[name][0, 0] for name in ("before", "during", "after")] == [2, 4, 2]
 
 
 @pytest.mark.parametrize("case", CASES)

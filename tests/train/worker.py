@@ -59,5 +59,30 @@ def save_shares(folder: str) -> None:
     dist.destroy_process_group()
 
 
+def swap_shares(folder: str) -> None:
+    """Save what shared weights come to before, during and after a swap, without a backward."""
+    import torch
+    import torch.distributed as dist
+    from safetensors.torch import save_file
+
+    from invdpo.train.distributed import ProcessGroup, shard
+    from invdpo.train.optim.ema import swapped
+
+    dist.init_process_group("gloo")
+    rank, world = dist.get_rank(), dist.get_world_size()
+    network = torch.nn.Linear(2, 2, bias=False)
+    torch.nn.init.ones_(network.weight)
+    shard(network, ProcessGroup(torch.device("cpu"), rank, world, sharded=True))
+    parameters, x = list(network.parameters()), torch.ones(1, 2)
+    with torch.no_grad():
+        seen = {"before": network(x)}
+        with swapped(parameters, [2 * p.detach() for p in parameters]):
+            seen["during"] = network(x)
+        seen["after"] = network(x)
+    if rank == 0:
+        save_file(seen, Path(folder) / "seen.safetensors")
+    dist.destroy_process_group()
+
+
 if __name__ == "__main__":
     main(*sys.argv[1:])
