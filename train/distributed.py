@@ -56,6 +56,14 @@ class ProcessGroup:
         """Of all processes together."""
         return config.batch_size * config.gradient_accumulation_steps * self.world
 
+    def shares(self, count: int) -> tuple[list[int], list[int]]:
+        """This process's indices of 0 .. count-1, and those of them that count for another one.
+
+        All processes have equally many, since those that share weights make equally many calls.
+        """
+        positions = range(self.rank, -(-count // self.world) * self.world, self.world)
+        return [n % count for n in positions], [n % count for n in positions if n >= count]
+
     def wait(self) -> None:
         """Return when all processes have called this."""
         if self.state:

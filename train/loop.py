@@ -259,15 +259,11 @@ class Loop:
     def _validation_table(self, pairs: Sequence[Pair]) -> Tensor:
         """The table of the pairs at points that are the same in every validation and every run."""
         table = torch.zeros(len(pairs), Columns.COUNT, dtype=torch.float64)
-        rank, world = self.group.rank, self.group.world
-        # one pair more for some, so that processes that share weights make equally many calls
-        positions = range(rank, -(-len(pairs) // world) * world, world)
-        for chunk in chunks(positions, self.config.batch_size):
-            indices = [position % len(pairs) for position in chunk]
-            for batch in self._batches(pairs, indices, "validation", points=VALIDATION_POINTS):
+        indices, surplus = self.group.shares(len(pairs))
+        for chunk in chunks(indices, self.config.batch_size):
+            for batch in self._batches(pairs, chunk, "validation", points=VALIDATION_POINTS):
                 error = all_errors(self._predict(), batch, self.config.unet_batch_size)
                 table[list(batch.indices)] = pair_table(error, batch, self.objective)
-        surplus = [position - len(pairs) for position in positions if position >= len(pairs)]
         table[surplus] = 0
         return self.group.total(table)
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.train import train
-from invdpo.train.distributed import start_processes
+from invdpo.train.distributed import ProcessGroup, start_processes
 from tests import flow_pipelines
 from tests.processes import run_processes
 from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
@@ -156,6 +156,21 @@ def test_processes_stop_together_and_go_on_together(
     alone = config.model_copy(update={"batch_size": 2})
     assert "pairs a step" in launch(1, dataset, tmp_path / "out", config)
     train(dataset, tmp_path / "out", alone, cache_dir=tmp_path / "cache", progress=False)
+
+
+@pytest.mark.parametrize("count", range(8))
+@pytest.mark.parametrize("world", range(1, 6))
+def test_equally_many_are_evaluated_by_each_process_and_each_is_counted_once(
+    world: int, count: int
+) -> None:
+    groups = [ProcessGroup(torch.device("cpu"), rank, world) for rank in range(world)]
+    shares = [group.shares(count) for group in groups]
+    assert {len(indices) for indices, _ in shares} == {-(-count // world)}
+    counted = []
+    for indices, surplus in shares:
+        assert len({*indices}) == len(indices)
+        counted += {*indices} - {*surplus}
+    assert sorted(counted) == list(range(count))
 
 
 def test_options_that_processes_cannot_serve(
