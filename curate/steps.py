@@ -73,7 +73,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
         fingerprint = reread(ws.prompts_path, fingerprint, silent, config.prompts)
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = silent() if options.dry_run else source()
-            rows, doubled = collect(drafts, source.name, asked, **selection(config.prompts))
+            rows, doubled, read = collect(drafts, source.name, asked, **selection(config.prompts))
             counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)
             made = len(rows)
@@ -83,7 +83,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
             remove_stale(ws.root)
             by_category = any(row["category"] for row in rows)
             table = pa.Table.from_pylist(rows, with_categories(PROMPTS) if by_category else PROMPTS)
-            write_part(ws.prompts_path, table, fingerprint, {"doubled": doubled})
+            write_part(ws.prompts_path, table, fingerprint, {"doubled": doubled, "read": read})
         result = _prompts_result(ws, made, asked)
     notes = (*result.notes, *counts)
     return replace(result, notes=notes, seconds=time.monotonic() - begin)

@@ -164,7 +164,7 @@ class _Estimator:
             asks = section.parser == "vlm"
             silent = section.model_copy(update={"parser": "none"}) if asks else section
             source = make_plugin(PROMPT_SOURCES, section.source, silent)
-            rows, _ = collect(source(), source.name, SAMPLES, **selection(section))
+            rows = collect(source(), source.name, SAMPLES, **selection(section)).rows
         return next((row for row in rows if row["status"] == OK), None)
 
     def _drawing(self) -> StepEstimate:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from invdpo.schemas import SceneGraph
@@ -63,6 +63,17 @@ PROMPT_SOURCES: Registry[Callable[..., PromptSource]] = Registry(
 )
 
 
+class Collected(NamedTuple):
+    """What was taken of a source's prompts."""
+
+    rows: list[Record]
+    duplicates: int
+    """Drafts dropped, whose prompt and graph had come before."""
+    read: int
+    """Distinct prompts read after the skipped ones; more than taken where some say the same as
+    those. Who skips these, too, meets none of the taken again."""
+
+
 def collect(
     drafts: Iterable[Draft],
     source: str,
@@ -70,8 +81,8 @@ def collect(
     *,
     skip: int = 0,
     shuffle_seed: int | None = None,
-) -> tuple[list[Record], int]:
-    """The first `limit` distinct prompts as rows, and the number of duplicates dropped.
+) -> Collected:
+    """The first `limit` distinct prompts.
 
     The first `skip` are passed over, and with them every prompt that says the same as one of them.
     With a `shuffle_seed` it decides the order, not the source.
@@ -81,8 +92,13 @@ def collect(
     if shuffle_seed is not None:
         rows = iter(sorted(rows, key=lambda row: content_id(shuffle_seed, row["prompt_id"])))
     passed = {key for row in islice(rows, skip) for key in _meaning(row)}
-    new = (row for row in rows if not passed.intersection(_meaning(row)))
-    return list(islice(new, limit)), seen.total() - len(seen)
+    taken: list[Record] = []
+    read = 0
+    while len(taken) < limit and (row := next(rows, None)):
+        read += 1
+        if not passed.intersection(_meaning(row)):
+            taken.append(row)
+    return Collected(taken, seen.total() - len(seen), read)
 
 
 def selection(config: PromptsConfig) -> dict[str, int]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from invdpo.schemas.config import Config
 
 FIXED = {
-    "prompts": ("skip_prompts", "shuffle"),
+    "prompts": ("skip_prompts", "shuffle", "split"),
     "generate": ("lora",),
     "dataset": ("round",),
     "train": ("model", "start_from", "reference", "data_format", "data_revision"),

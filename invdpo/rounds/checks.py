@@ -142,9 +142,7 @@ def require_prompts(plan: RoundPlan, record: Record) -> None:
     rounds, used = options.rounds - made, record.used_prompts
     if options.repeat_prompts:
         rounds, used = 1, 0
-    config = plan.first_prompts(used + rounds * each)
-    count = steps.make_prompts(Workspace(plan.root), config, RunOptions(dry_run=True))
-    have = max(0, count.planned - used)
+    have = _prompts_left(plan, rounds * each, used)
     if have < rounds * each:
         more = "more " if used else ""
         need = f"one {more}round needs" if rounds == 1 else f"{rounds} {more}rounds of {each} need"
@@ -160,3 +158,14 @@ def require_prompts(plan: RoundPlan, record: Record) -> None:
         raise DataError(
             f"Too few prompts: {found}, and {need} {rounds * each}. {', or '.join(ways)}."
         )
+
+
+def _prompts_left(plan: RoundPlan, enough: int, used: int) -> int:
+    """How many prompts the source has beyond those that were used, counted up to `enough`."""
+    config, options = plan.next_prompts(enough, used), RunOptions(dry_run=True)
+    try:
+        return steps.make_prompts(Workspace(plan.root), config, options).planned
+    except DataError:
+        if used:  # earlier rounds have taken all
+            return 0
+        raise

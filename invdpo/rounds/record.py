@@ -34,6 +34,9 @@ class RoundResult:
     trained_pairs: int = 0
     """Pairs that it was trained on, those of earlier rounds included."""
     prompts: int = 0
+    prompts_read: int | None = None
+    """Prompts of the source up to its last one, with those that say the same as an earlier round's
+    and were passed over; None in records of earlier versions."""
     prompts_with_pair: int = 0
     cost: Mapping[str, float] = field(default_factory=dict)
     """UNet sample-forwards and seconds, by what they were spent on."""
@@ -60,8 +63,11 @@ class Record:
 
     @property
     def used_prompts(self) -> int:
-        """Prompts of all rounds so far; their validation has others."""
-        return sum(result.prompts for result in self.results)
+        """Prompts of the source that all rounds so far have read; their validation has others."""
+        return sum(
+            result.prompts if result.prompts_read is None else result.prompts_read
+            for result in self.results
+        )
 
     def write(self, root: Path) -> None:
         """Write it, completely or not at all."""

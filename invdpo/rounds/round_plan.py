@@ -63,9 +63,9 @@ class RoundPlan:
     def curation(self, number: int, used: int) -> Config:
         """The configuration by which the workspace of a round is made.
 
-        `used`: the number of prompts of all rounds before it.
+        `used`: the number of prompts that all rounds before it have read.
         """
-        prompts: dict[str, Any] = {"shuffle": self._shuffled(), "skip_prompts": self._held_back()}
+        prompts = self._of_rounds()
         images = self.generator(number - 1)
         if self.config.improve.repeat_prompts:
             images |= {"seed": self.config.generate.seed + number}
@@ -92,14 +92,17 @@ class RoundPlan:
         images |= {} if scale is None else {"guidance_scale": scale}
         return self._with_judges(prompts, images)
 
-    def first_prompts(self, count: int) -> Config:
-        """The configuration that takes so many prompts of the rounds at once, to count them."""
-        prompts = {"num_prompts": count, "skip_prompts": self._held_back()}
-        return self._with_judges(prompts | {"shuffle": self._shuffled()}, {})
+    def next_prompts(self, count: int, used: int) -> Config:
+        """The configuration that takes the prompts of several rounds at once, to count them."""
+        prompts = self._of_rounds()
+        prompts["skip_prompts"] += used
+        return self._with_judges({"num_prompts": count, **prompts}, {})
 
-    def _held_back(self) -> int:
-        """Prompts at the beginning of the source that are those of the validation."""
-        return self.config.improve.validation_prompts if self._shuffled() else 0
+    def _of_rounds(self) -> dict[str, Any]:
+        """Which prompts are no prompts of the validation: another split, or all but the first."""
+        if not self._shuffled():
+            return {"shuffle": False, "skip_prompts": 0, "split": "train"}
+        return {"shuffle": True, "skip_prompts": self.config.improve.validation_prompts}
 
     def _shuffled(self) -> bool:
         """Whether prompts are read, and so may be sorted by kind."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.runner import RunOptions
+from invdpo.curate.storage.parts import read_header
 from invdpo.rounds.changes import changes_of
 from invdpo.rounds.checks import (
     open_record,
@@ -176,6 +177,7 @@ def _round(plan: RoundPlan, number: int, used: int, options: RunOptions, note: N
         pairs=report["pairs"]["total"],
         trained_pairs=trained["pairs"],
         prompts=report["prompts"]["total"],
+        prompts_read=read_header(plan.workspace(number).prompts_path).notes.get("read"),
         prompts_with_pair=report["prompts"]["paired"],
     )
 

@@ -18,7 +18,7 @@ from invdpo.schemas.tables import PROMPTS, Record
 def read(tmp_path: Path, name: str, data: str | bytes) -> tuple[list[Record], int]:
     path = tmp_path / name
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return collect(FileSource(PromptsConfig(source="file", path=str(path)))(), "file", 400)
+    return collect(FileSource(PromptsConfig(source="file", path=str(path)))(), "file", 400)[:2]
 
 
 def test_text_one_prompt_a_line(tmp_path: Path) -> None:
@@ -282,5 +282,5 @@ def settings(path: Path, **more: Any) -> PromptsConfig:
 
 
 def collected(path: Path, **more: Any) -> list[dict[str, Any]]:
-    rows, _ = collect(FileSource(settings(path, **more))(), "file", 100)
+    rows, *_ = collect(FileSource(settings(path, **more))(), "file", 100)
     return rows

@@ -26,7 +26,7 @@ from invdpo.schemas.config import PromptsConfig
 def source(**more):
     return PROMPT_SOURCES["hub"](PromptsConfig(source="hub", **more))
 prompts = source(path="alice/prompts", column="text")
-rows, _ = collect(prompts(), "hub", 10)
+rows, *_ = collect(prompts(), "hub", 10)
 result = {"revision": prompts.fingerprint()["revision"], "rows": rows, "errors": []}
 for more in ({"path": "alice/gone"}, {"path": "alice/prompts", "hub_revision": "v9"},
              {"path": "alice/prompts", "column": "prompt"}):
@@ -77,7 +77,7 @@ def test_a_folder_in_the_hubs_form(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     pq.write_table(table, tmp_path / "data" / "train-00000-of-00001.parquet")
     config = PromptsConfig(source="hub", path=str(tmp_path))
-    rows, _ = collect(PROMPT_SOURCES["hub"](config)(), "hub", 10)
+    rows, *_ = collect(PROMPT_SOURCES["hub"](config)(), "hub", 10)
     assert [row["prompt"] for row in rows] == ["a red cat", "two dogs"]
     wrong = config.model_copy(update={"hub_split": "test"})
     with pytest.raises(DataError, match="split 'test' can't be opened"):

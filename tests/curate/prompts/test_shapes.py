@@ -64,9 +64,9 @@ def test_path_without_use_is_refused() -> None:
 def test_skipped_prompts_are_passed_over_with_all_that_say_the_same() -> None:
     first = Draft("a red circle", None)
     drafts = [first, Draft("A red  circle", None), Draft("a blue square", None), Draft("x", None)]
-    rows, doubled = collect(drafts, "file", 2, skip=1)
+    rows, doubled, read = collect(drafts, "file", 2, skip=1)
     assert [row["prompt"] for row in rows] == ["a blue square", "x"]
-    assert doubled == 0
+    assert (doubled, read) == (0, 3)
 
 
 def test_a_shuffle_is_decided_by_its_seed_and_skips_go_by_its_order() -> None:
