@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from invdpo.rounds.record import belongs_to_round
 from invdpo.schemas import ConfigError, DataError, ModelError, PluginError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.presets import fitting_preset
@@ -16,6 +18,8 @@ from invdpo.schemas.config.trust import is_confirmed
 from invdpo.schemas.io.documents import read_file, read_json
 
 REPORT = "training.json"
+ROUND = re.compile(r"(^|/)round-\d+/tuned$")
+"""The folder of a model in those of rounds."""
 SAMPLING = (
     "num_inference_steps",
     "guidance_scale",
@@ -52,6 +56,8 @@ class Training:
     """Split -> the `prompt_key` of its prompts; empty in reports of earlier versions."""
     config: Mapping[str, Any]
     """The options of the training, with what followed from the model."""
+    folder: Path
+    """Where the report is."""
     start_from: str | None = None
     """The weights that it began with, where those are not the base model's."""
     max_sequence_length: int | None = None
@@ -69,13 +75,13 @@ def read_training(tuned: Path) -> Training | None:
     if path is None:
         return None
     try:
-        return _training(read_json(read_file(path), path, dict))
+        return _training(read_json(read_file(path), path, dict), path.parent)
     except (ValueError, KeyError, TypeError, AttributeError, OSError):
         text = f"{path}: not a report of a training, so the base model is unknown."
         raise DataError(f"{text} Train again, or remove the file and give --model.") from None
 
 
-def _training(report: Any) -> Training:
+def _training(report: Any, folder: Path) -> Training:
     config, data = report["config"], report.get("data") or {}
     model, revision, start_from = map(_name, map(config.get, ("model", "revision", "start_from")))
     if not model:
@@ -89,6 +95,7 @@ def _training(report: Any) -> Training:
         dataset,
         prompts,
         config,
+        folder,
         start_from,
         None if (length := config.get("max_sequence_length")) is None else int(length),
     )
@@ -102,11 +109,15 @@ def _name(value: Any) -> str | None:
     return value
 
 
-def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -> BaseModel:
-    """The model that `tuned` was tuned from; `named` is what the user says that it is.
+def find_base(
+    tuned: Path, training: Training | None, named: BaseModel | None, *, whole: bool
+) -> BaseModel:
+    """The model to compare `tuned` with; `named` is what the user says that it is.
 
-    Raises `ConfigError` where nobody says, and where the named one is another than that of the
-    report; `ModelError` where it is not to be had.
+    It is the model that it was tuned from. A `whole` model of rounds is compared with the one that
+    the first round began with, or with any that it came from if that is named; a LoRA fits its own
+    base alone. Raises `ConfigError` where nobody says, and where the named one is another than that
+    of the report; `ModelError` where it is not to be had.
     """
     command = f"invdpo eval {shlex.quote(str(tuned))} --model"
     if training is None:
@@ -114,7 +125,9 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
             text = f"{tuned}: no {REPORT} beside it, so it is unknown from which model it was"
             raise ConfigError(f"{text} tuned. Name that model: {command} MODEL")
         return named
-    training, own = _origin(training, named)
+    origins = _origins(training) if whole else [training]
+    training = next(filter(_is_first, origins), origins[-1])
+    own = own_base(training)
     if named is None:
         way_out = f"{command} FOLDER, with the folder where it is now"
         if own.model in EMBEDDED_MODELS or _fingerprint(own, way_out) == training.fingerprint:
@@ -123,11 +136,14 @@ def find_base(tuned: Path, training: Training | None, named: BaseModel | None) -
             f"{tuned}: tuned from {own}, whose files have changed since the training. Give the "
             f"model as it was then: {command} FOLDER"
         )
-    if _fingerprint(named, f"{command} {own}") != training.fingerprint:
+    fingerprint = _fingerprint(named, f"{command} {own}")
+    meant = next((one for one in origins if one.fingerprint == fingerprint), None)
+    if meant is None:
         raise ConfigError(
             f"--model: found {named}, but {tuned} was tuned from {own}, which has other weights. "
             f"Compare with that model: {command} {shlex.quote(str(own))}"
         )
+    own = own_base(meant)
     return own if own.model in EMBEDDED_MODELS else named
 
 
@@ -142,33 +158,46 @@ def prompts_seen(training: Training) -> dict[str, frozenset[str]]:
         one = waiting.pop()
         for split, keys in one.prompts.items():
             prompts[split] = prompts.get(split, frozenset()) | keys
-        named = {Path(folder).resolve() for folder in (one.base.model, one.start_from) if folder}
-        new = {folder for folder in named - known if folder.is_dir()}
+        named = (_find_model(one, name) for name in (one.base.model, one.start_from) if name)
+        new = {folder for folder in named if folder and folder not in known}
         waiting += filter(None, map(read_training, new))
         known |= new
     return prompts
 
 
-def _origin(training: Training, named: BaseModel | None) -> tuple[Training, BaseModel]:
-    """The training whose base is meant, and that base.
+def _origins(training: Training) -> list[Training]:
+    """A model's training, that of its base model, and so on.
 
-    A model that was tuned in rounds has the model of the round before as its base, and so on: meant
-    is the first of them, unless another one is named. Raises `DataError` where none is the first.
+    Raises `DataError` where the chain leads back to itself.
     """
-    known = set[Path]()
+    origins, known = [training], set[Path]()
     while True:
-        own = own_base(training)
-        folder = Path(own.model).resolve()
-        earlier = None
-        if own.model not in EMBEDDED_MODELS and folder.is_dir():
-            earlier = read_training(folder)
-        if earlier is None or (named and Path(named.model).resolve() == folder):
-            return training, own
+        base = own_base(origins[-1]).model
+        folder = None if base in EMBEDDED_MODELS else _find_model(origins[-1], base)
+        earlier = folder and read_training(folder)
+        if not folder or not earlier:
+            return origins
         if folder in known:
             text = "its chain of base models leads back to itself, so the base model is unknown"
             raise DataError(f"{folder / REPORT}: {text}. Train again, with another --output.")
         known.add(folder)
-        training = earlier
+        origins.append(earlier)
+
+
+def _is_first(training: Training) -> bool:
+    """Whether a training began with no model of rounds, as the first round does."""
+    folder = _find_model(training, training.base.model)
+    return folder is None or not belongs_to_round(folder)
+
+
+def _find_model(training: Training, name: str) -> Path | None:
+    """The folder that a report names; of rounds that were moved or copied, where it is now."""
+    if (folder := Path(name)).is_dir():
+        return folder.resolve()
+    if belongs_to_round(training.folder) and ROUND.search(folder.as_posix()):
+        moved = training.folder.absolute().parent.parent.joinpath(*folder.parts[-2:])
+        return moved if moved.is_dir() else None
+    return None
 
 
 def own_base(training: Training) -> BaseModel:
@@ -178,7 +207,9 @@ def own_base(training: Training) -> BaseModel:
     there = [name for name in EMBEDDED_MODELS if (folder := bundled(name)) and folder.is_dir()]
     embedded = (BaseModel(name) for name in there)
     same = (base for base in embedded if _fingerprint(base) == training.fingerprint)
-    return next(same, training.base)
+    base, folder = training.base, _find_model(training, training.base.model)
+    moved = folder is not None and not Path(base.model).is_dir()
+    return next(same, BaseModel(str(folder)) if moved else base)
 
 
 def _fingerprint(base: BaseModel, way_out: str = "") -> str:
@@ -231,7 +262,7 @@ def evaluation_command(
         words += ["--model", str(base)]
     # those of a file are the prompts of the pairs
     if curated.prompts.source not in ("scenes", "shapes"):
-        words += ["--source", "shapes" if embedded else "scenes"]
+        words += ["--source", "shapes" if embedded else "scenes", "--path", "none"]
     if embedded:
         return shlex.join(words)
     try:

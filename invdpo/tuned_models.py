@@ -33,10 +33,12 @@ def find_models(
     pipelines = [_is_pipeline(path) for path in paths]
     trainings = [read_training(path) for path in paths]
     bases: list[BaseModel] = []
-    for path, training in zip(paths, trainings, strict=True):
+    for path, training, whole in zip(paths, trainings, pipelines, strict=True):
         known = trainings.index(training)  # checkpoints share the report of their training
         named = _named_base(config, own, training)
-        bases.append(bases[known] if known < len(bases) else find_base(path, training, named))
+        made_before = known < len(bases)
+        base = bases[known] if made_before else find_base(path, training, named, whole=whole)
+        bases.append(base)
     if other := next((n for n, base in enumerate(bases) if base != bases[0]), None):
         raise ConfigError(
             f"{paths[0]}: tuned from {bases[0]}, but {paths[other]} from {bases[other]}; models "
@@ -48,12 +50,14 @@ def find_models(
             "The prompts of the training are unknown, so the evaluation can't check whether any "
             "of these were trained on."
         )
-    base = EvaluatedModel(bases[0].model, bases[0].revision)
+    plain = EvaluatedModel(bases[0].model, bases[0].revision)
     models = [
-        replace(EvaluatedModel(str(path)) if whole else replace(base, lora=str(path)), trained_on=s)
+        replace(
+            EvaluatedModel(str(path)) if whole else replace(plain, lora=str(path)), trained_on=s
+        )
         for path, whole, s in zip(paths, pipelines, seen, strict=True)
     ]
-    return replace(base, guidance_scale=config.eval.base_guidance_scale), models
+    return replace(plain, guidance_scale=config.eval.base_guidance_scale), models
 
 
 def _named_base(config: Config, own: Config, training: Training | None) -> BaseModel | None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from invdpo.cli import app
 from invdpo.curate.shapes import bundle
 from invdpo.schemas import ConfigError, DataError, ModelError
 from invdpo.schemas.config import Config
@@ -55,7 +57,8 @@ def change_config(folder: Path, **changes: Any) -> None:
 
 
 def base_of(tuned: Path, named: Path | None = None) -> BaseModel:
-    return find_base(tuned, read_training(tuned), BaseModel(str(named)) if named else None)
+    found = BaseModel(str(named)) if named else None
+    return find_base(tuned, read_training(tuned), found, whole=True)
 
 
 def test_folders_that_a_training_begins_with_are_kept_in_full(
@@ -111,7 +114,7 @@ def test_another_model_is_refused_with_both_named(
     assert f"found {xl_pipeline}" in str(error.value)
     assert f"tuned from {pipeline}" in str(error.value)
     with pytest.raises(ConfigError, match="found embedded, but"):
-        find_base(tuned, read_training(tuned), BaseModel("embedded"))
+        find_base(tuned, read_training(tuned), BaseModel("embedded"), whole=True)
 
 
 def test_a_base_whose_files_changed_is_refused(pipeline: Path, tmp_path: Path) -> None:
@@ -201,8 +204,12 @@ def test_the_next_command_of_the_embedded_model_samples_as_the_pairs_were(tmp_pa
     curated = resolve_config([record])
     assert evaluation_command(tuned, curated, record) == f"invdpo eval {tuned}"
     confirm(curated, record, (), named_fields([record]))
-    expected = f"invdpo eval {tuned} --config {record} --source shapes"
+    others = ["--source", "shapes", "--path", "none"]
+    expected = f"invdpo eval {tuned} --config {record} {' '.join(others)}"
     assert evaluation_command(tuned, curated, record) == expected
+    words = ["curate", "prompts", str(tmp_path / "work"), "--config", str(record), *others]
+    result = CliRunner().invoke(app, [*words, "--num-prompts", "2"])
+    assert result.exit_code == 0, result.stderr
 
 
 def test_the_next_command_of_rounds_names_the_model_that_they_began_with(
@@ -229,7 +236,7 @@ def test_the_next_command_takes_the_judges_of_the_workspace(pipeline: Path, tmp_
     assert unconfirmed == f"invdpo eval {tuned} --preset sd15"
     confirm(curated, record, (), named_fields([record]))
     assert evaluation_command(tuned, curated, record) == (
-        f"invdpo eval {tuned} --config {record} --source scenes "
+        f"invdpo eval {tuned} --config {record} --source scenes --path none "
         "--annotator shapes --clip-model embedded"
     )
     other = load_config(None, {"score": {"scorers": ["nsfw"]}, "generate": {"model": "a/b"}})
