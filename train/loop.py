@@ -155,7 +155,7 @@ class Loop:
             if not table.isfinite().all() or math.isfinite(norm) or not self.scale.lower():
                 break
             self.optimizer.zero_grad()
-        check_finite(table, norm, pairs, done + 1)
+        check_finite(table, pairs, f"Step {done + 1}", norm)
         learning_rate = config.learning_rate * rate(done, config)
         set_rate(self.optimizer, learning_rate)
         self.optimizer.step()
@@ -181,9 +181,14 @@ class Loop:
 
     @torch.no_grad()
     def validate(self, validation: Sequence[Pair]) -> Metrics:
-        """Evaluate the validation pairs at fixed points, and save the weights if they are best."""
+        """Evaluate the validation pairs at fixed points, and save the weights if they are best.
+
+        Raises `DataError`, nothing saved, if a loss is not finite.
+        """
         began = time.perf_counter()
-        metrics = mean_metrics(self._validation_table(validation), self.objective.sides)
+        table = self._validation_table(validation)
+        check_finite(table, validation, f"Validation after step {self.progress.step}")
+        metrics = mean_metrics(table, self.objective.sides)
         loss = metrics.get("loss", math.nan)
         if not metrics or self.config.keep == "last" or loss < self.progress.best_loss:
             self.progress.best_step, self.progress.best_loss = self.progress.step, loss

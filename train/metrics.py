@@ -6,6 +6,7 @@ where. What one-sided objectives have not is zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -121,21 +122,14 @@ def shown(metrics: Metrics) -> dict[str, str]:
     return texts
 
 
-def check_finite(table: Tensor, norm: float, pairs: Sequence[Pair], step: int) -> None:
-    """Raise `DataError` naming the pair whose loss, or the step whose gradient, is not finite."""
-    bad = [
-        pair
-        for pair, loss in zip(pairs, table[:, Columns.LOSS], strict=True)
-        if not loss.isfinite()
-    ]
-    if not bad and torch.tensor(norm).isfinite():
+def check_finite(table: Tensor, pairs: Sequence[Pair], moment: str, norm: float = 0.0) -> None:
+    """Raise `DataError` naming the pair whose loss, or the moment whose gradient, is not finite."""
+    losses = zip(pairs, table[:, Columns.LOSS], strict=True)
+    bad = [pair for pair, loss in losses if not loss.isfinite()]
+    if not bad and math.isfinite(norm):
         return
-    what = (
-        f"the loss of pair {bad[0].pair_id} ({bad[0].row}) is not finite"
-        if bad
-        else "the gradient is not finite"
-    )
+    what = f"the loss of pair {bad[0].pair_id} ({bad[0].row})" if bad else "the gradient"
     raise DataError(
-        f"Step {step}: {what}; the weights were not changed. Check the pair's images, lower the "
-        "learning rate, or train in float32."
+        f"{moment}: {what} is not finite; this step's weights are not kept. Check the pair's "
+        "images, lower the learning rate, or train in float32."
     )

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import ModelError
+from invdpo.schemas.errors import DataError, ModelError
+from invdpo.train import loop
 from invdpo.train.loop import Loop
 from invdpo.train.models.stable_diffusion import StableDiffusion
 from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
@@ -107,6 +108,16 @@ def test_extrapolated_weights_are_saved_and_judged(run: Any, ema: float | None) 
     for name, moved in weights(plain.output).items():
         expected = start[name] + 2.5 * (moved - start[name])
         torch.testing.assert_close(changed[name], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_a_validation_loss_that_is_not_finite_stops_before_anything_is_saved(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "all_errors", lambda predict, batch, limit: batch.x[..., 0, 0, 0] / 0)
+    found = r"^Validation after step 1: the loss of pair pair6 \(.*\) is not finite"
+    with pytest.raises(DataError, match=found):
+        run("spoiled", max_steps=1)
+    assert not (tmp_path / "spoiled" / "pytorch_lora_weights.safetensors").exists()
 
 
 @pytest.mark.parametrize("phase", ["inverting", "training"])
