@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,19 @@ from invdpo.schemas.io.files import (
     write_atomically,
 )
 
+OPEN_SHARDS = 4096
+"""Shards of one store that stay mapped: Linux allows a process 65,530 maps, of all its files."""
+
 
 @dataclass
 class Shard:
-    """One file: its rows' ids, and its tensors once they are read."""
+    """One file and its rows' ids."""
 
     path: Path
     ids: list[str]
     shapes: dict[str, tuple[int, ...]]
     """Of each tensor; the first dimension runs over the rows."""
 
-    @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """The tensors, mapped from the file: only what is used comes into memory."""
         try:
@@ -77,6 +79,7 @@ class Store:
         self.key = key
         self.damaged: list[str] = []
         self._rows: dict[str, tuple[Shard, int]] = {}
+        self._mapped: OrderedDict[Path, dict[str, Tensor]] = OrderedDict()
         self._opened: set[Path] = set()
         self._broken: list[Path] = []
         self._marks: set[str] = set()
@@ -125,7 +128,8 @@ class Store:
         indices = [...] * len(ids) if index is None else index
         pairs = zip(rows, indices, strict=True)
         values = pad_sequence(
-            [shard.tensors[name][row][entries] for (shard, row), entries in pairs], batch_first=True
+            [self._tensors(shard)[name][row][entries] for (shard, row), entries in pairs],
+            batch_first=True,
         )
         if not values.isfinite().all():
             raise WorkspaceError(
@@ -145,6 +149,15 @@ class Store:
     def size(self) -> int:
         """Bytes of all shards."""
         return sum(path.stat().st_size for path in self._opened)
+
+    def _tensors(self, shard: Shard) -> dict[str, Tensor]:
+        """Those of a shard; of many shards the ones that were used last stay mapped."""
+        if shard.path not in self._mapped:
+            self._mapped[shard.path] = shard.tensors()
+        self._mapped.move_to_end(shard.path)
+        while len(self._mapped) > OPEN_SHARDS:
+            self._mapped.popitem(last=False)
+        return self._mapped[shard.path]
 
     def _open(self, path: Path) -> Shard | None:
         self._opened.add(path)
@@ -178,6 +191,7 @@ class Store:
         with disk_errors(path):
             path.unlink(missing_ok=True)
         self._opened.discard(path)
+        self._mapped.pop(path, None)
         self.damaged.append(path.name)
 
 

@@ -17,7 +17,7 @@ from invdpo.train.optim.optimizers import OptimizerName, state_bytes
 NOTABLE = 0.02
 """Share of the memory that a change must save to be worth a line."""
 
-TEXTS = ("out of memory", "can't allocate memory")
+TEXTS = ("out of memory", "can't allocate memory", "cannot allocate memory")
 """In the text of torch's errors that have no class of their own, in lower case."""
 
 

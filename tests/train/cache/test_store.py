@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from invdpo.schemas.errors import WorkspaceError
+from invdpo.train.cache import store as store_module
 from invdpo.train.cache.store import Shard, Store
 
 KEY = {"kind": "things", "model": "abc"}
@@ -143,6 +144,25 @@ print(*(now - then for now, then in zip(megabytes(), before)))
     # the kernel maps a little of the file around each read, and takes it back when it needs room
     assert own < 4
     assert mapped < 32
+
+
+def test_only_the_shards_used_last_stay_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Maps are limited; a shard that was let go is mapped again when it is wanted."""
+    monkeypatch.setattr(store_module, "OPEN_SHARDS", 2)
+    store = Store(tmp_path, KEY)
+    for n in range(4):
+        store.add([str(n)], {"x": torch.full((1, 2), float(n))})
+
+    def mapped() -> list[str]:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+        return [line.split()[-1] for line in lines if str(store.folder) in line]
+
+    assert store.get("x", list("0123")).mean(1).tolist() == [0, 1, 2, 3]
+    assert len(mapped()) == 2
+    assert store.get("x", list("3031")).mean(1).tolist() == [3, 0, 3, 1]
+    assert len(mapped()) == 2
 
 
 def test_tensors_are_mapped_not_read(tmp_path: Path) -> None:

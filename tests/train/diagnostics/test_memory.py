@@ -109,6 +109,7 @@ def refuse(error: BaseException) -> None:
     [
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         RuntimeError("CUDA error: out of memory"),
+        RuntimeError("unable to mmap 16 bytes from file: Cannot allocate memory (12)"),
         MemoryError(),
     ],
 )
