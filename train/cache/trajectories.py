@@ -21,6 +21,7 @@ from invdpo.train.cache.store import Store
 from invdpo.train.data import Pair, Pairs
 from invdpo.train.models import Conditioning, ModelAdapter
 from invdpo.train.models.base import MASK, STATES
+from invdpo.train.models.load import family_origin
 from invdpo.train.models.start import reference_id
 from invdpo.train.objective import OBJECTIVES
 from invdpo.train.schedule import Grid, NoiseProcess, Shape, stratified
@@ -114,6 +115,8 @@ def open_cache(root: Path, adapter: ModelAdapter, config: TrainConfig) -> Cache:
     grids = adapter.process.key(steps)
     kept = min(config.cache_points or steps, steps)
     frozen = {"format": FORMAT, "model": adapter.fingerprint, "dtype": adapter.precision}
+    if family := family_origin(adapter, config):
+        frozen["family"] = family
     texts = {"max_sequence_length": length} if (length := adapter.max_sequence_length) else {}
     key = {
         **frozen,

@@ -71,6 +71,16 @@ def test_rows_hold_what_the_reference_says(
     torch.testing.assert_close(store.get("error_endpoint", row)[0], noise_error(reference, target))
 
 
+def test_a_family_of_a_plug_in_has_a_cache_of_its_own(config: TrainConfig, tmp_path: Path) -> None:
+    family = "invdpo.train.models.stable_diffusion:StableDiffusion"
+    configs = [config, config.model_copy(update={"family": family})]
+    caches = [open_cache(tmp_path, load_adapter(c, torch.device("cpu")), c) for c in configs]
+    for ours, theirs in zip(*(cache.stores() for cache in caches), strict=True):
+        assert ours.folder != theirs.folder
+        assert "family" not in ours.key
+        assert theirs.key["family"].startswith(family)
+
+
 def test_residuals_share_what_they_have_in_common(
     config: TrainConfig, tmp_path: Path, dataset: Path
 ) -> None:
