@@ -2,8 +2,10 @@
 
 A fact is one object, one attribute of an object, one relation, the number of objects with one
 label, or the number of all objects. Attributes and relations that the annotator reports as
-unknown to it are not judged. Strings match exactly, as in LAION-SG. Each intended object is
-assigned to at most one observed object with its label, so that the most facts hold.
+unknown to it are not judged. Strings match exactly, as in LAION-SG, but for relations that say the
+same: phrases of one predicate, and what holds seen from the other end (A left of B, B right of A).
+Each intended object is assigned to at most one observed object with its label, so that the most
+facts hold.
 """
 
 from __future__ import annotations
@@ -11,15 +13,21 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import chain, combinations, permutations, product
 from typing import Literal, NamedTuple
 
+from invdpo.curate.scene_graphs.vocabulary import read_vocabulary
 from invdpo.schemas import SceneGraph
+from invdpo.schemas.graph import CONVERSE
+from invdpo.schemas.ids import fold
 
 Kind = Literal["object", "attribute", "relation", "count", "total"]
 Assignment = dict[int, int]
 """Intended item id -> observed item id; intended items without a counterpart are absent."""
 
+OTHER_END = CONVERSE | {converse: name for name, converse in CONVERSE.items()}
+"""Predicate -> the one that says the same with both ends exchanged."""
 MAX_TRIED = 5000
 """Assignments that are tried one by one; if there are more, a local search decides."""
 MAX_LOOKUPS = 1_000_000
@@ -44,6 +52,7 @@ class _Scene(NamedTuple):
     relations: list[tuple[int, str, int]]
     observed_attributes: set[tuple[int | None, str]]
     observed_relations: set[tuple[int | None, str, int | None]]
+    """In the words of the intended graph."""
 
 
 def facts(intended: SceneGraph, observed: SceneGraph) -> tuple[list[Fact], Assignment]:
@@ -84,8 +93,32 @@ def _scene(intended: SceneGraph, observed: SceneGraph) -> _Scene:
         ],
         [link for link in links if link[1] not in names],
         {(item.item_id, name) for item in observed.items for name in item.attributes},
-        {(r.item1, r.relation, r.item2) for r in observed.relations},
+        set(_restated(observed, {link[1] for link in links})),
     )
+
+
+def _restated(observed: SceneGraph, names: Iterable[str]) -> Iterator[tuple[int, str, int]]:
+    """The observed relations by those of these names that say the same, from either end."""
+    asked = defaultdict(list)
+    for name in names:
+        asked[_predicate(name)].append(name)
+    for relation in observed.relations:
+        predicate = _predicate(relation.relation)
+        for name in asked.get(predicate, ()):
+            yield relation.item1, name, relation.item2
+        for name in asked.get(OTHER_END.get(predicate, ""), ()):
+            yield relation.item2, name, relation.item1
+
+
+def _predicate(name: str) -> str:
+    """What a phrase of our vocabulary stands for; another name stands for itself."""
+    return _predicates().get(fold(name), name)
+
+
+@cache
+def _predicates() -> Mapping[str, str]:
+    relations = read_vocabulary().relations
+    return {text: name for name, texts in relations.items() for text in (name, *texts)}
 
 
 def _has_attribute(scene: _Scene, chosen: Mapping[int, int], item: int, attribute: str) -> bool:

@@ -25,11 +25,19 @@ class CompositionScorer(Scorer):
 
     name = "composition"
     needs: Sequence[str] = (GRAPH, OBSERVED)
-    revision = "1"
-    """Raised whenever the rules give another figure for the same graphs."""
 
     def __init__(self, config: ScoreConfig) -> None:
-        """It has no options."""
+        """Only the annotator's name counts, for the revision."""
+        self._annotator = config.annotator
+
+    @property
+    def revision(self) -> str:
+        """Raised whenever the rules give another figure for the same graphs.
+
+        Since 2 relations count from either end. `shapes` and `detector` state them from the end
+        that is asked for, so the figures of their graphs, and their tables, stay as they are.
+        """
+        return "1" if self._annotator in ("shapes", "detector") else "2"
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged]:
         """`satisfied` as the score, the other figures of `composition` as its components."""
