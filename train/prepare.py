@@ -31,7 +31,7 @@ from invdpo.train.diagnostics.memory import advice, out_of_memory
 from invdpo.train.diagnostics.overtraining import small_validation
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
-from invdpo.train.models.finetuning import add_lora
+from invdpo.train.models.finetuning import set_reference
 from invdpo.train.models.load import family_origin
 from invdpo.train.models.output_sizes import output_bytes
 from invdpo.train.models.start import start_id
@@ -108,8 +108,7 @@ def set_up(config: TrainConfig, output: Path, *, show_progress: bool) -> Setup:
     group = start_processes(config)
     adapter = load_adapter(config, group.device)
     config = resolve_config(config, adapter)
-    if config.start_from and config.reference == "start":
-        add_lora(adapter.denoiser, config)  # phase one is the first to ask the reference
+    set_reference(adapter, config)
     return Setup(adapter, config, group, output, show_progress and group.is_main)
 
 

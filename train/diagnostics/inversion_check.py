@@ -27,6 +27,7 @@ from invdpo.train.data import Pair
 from invdpo.train.distributed import pick_device
 from invdpo.train.inversion import invert, regenerate
 from invdpo.train.models import load_adapter
+from invdpo.train.models.finetuning import set_reference
 from invdpo.train.objective import OBJECTIVES
 from invdpo.train.splits import open_data, read_splits, resolve_config
 
@@ -77,6 +78,7 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
     # the path of an image has nothing to do with what its pair or a region of it counts
     weights = {"box_weight": 1.0, "margin_weights": False}
     config = resolve_config(config, adapter).model_copy(update=weights)
+    set_reference(adapter, config)
     steps = config.num_inversion_steps
     adapter.process.key(steps)  # raises where the model allows no such grid
     data = open_data(dataset, config)

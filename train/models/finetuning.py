@@ -106,6 +106,12 @@ def add_lora(denoiser: Any, config: TrainConfig) -> None:
         load_lora(denoiser, Path(config.start_from))
 
 
+def set_reference(adapter: ModelAdapter, config: TrainConfig) -> None:
+    """Make the denoiser what phase one asks: with the LoRA of the start if that's the reference."""
+    if config.start_from and config.reference == "start":
+        add_lora(adapter.denoiser, config)
+
+
 class FullTuning(Tuning):
     """All weights; a frozen copy is kept only for objectives that ask for it."""
 

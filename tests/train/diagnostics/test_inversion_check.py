@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,6 +42,19 @@ def test_guidance_makes_inversion_harder(config: TrainConfig, dataset: Path) -> 
     )
     assert guided.guidance == 8
     assert guided.rows[1].latent_error > plain.rows[1].latent_error
+
+
+def test_the_reference_is_the_model_that_training_starts_from(
+    config: TrainConfig, dataset: Path, run: Any
+) -> None:
+    """Its weights moved far, so its inversion is another one."""
+    start = run("start", objective="sft", learning_rate=1.0, max_steps=1, keep="last").output
+    errors = []
+    for reference in ("base", "start"):
+        changed = config.model_copy(update={"start_from": str(start), "reference": reference})
+        errors.append(check_inversion(dataset, changed, images=1).rows[0].latent_error)
+    base = check_inversion(dataset, config, images=1).rows[0].latent_error
+    assert errors[0] == base != errors[1]
 
 
 @pytest.mark.parametrize(
