@@ -143,6 +143,12 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
                 f"inversion_guidance_scale: found {config.inversion_guidance_scale:g}, but "
                 f"{config.model} was distilled without guidance; allowed: 1."
             )
+    if config.tuning == "full" and config.start_from and config.reference == "start":
+        raise ConfigError(
+            "reference: found start, which with start_from is for a LoRA, but tuning is full. Leave "
+            f"both options out and give these weights as --model {config.start_from}, or set "
+            "reference base."
+        )
     if config.lora_format == "kohya" and adapter.component != "unet":
         raise ConfigError(
             "lora_format: found kohya, which has names only for the layers of a UNet; "

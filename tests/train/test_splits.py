@@ -9,10 +9,11 @@ import torch
 
 from invdpo.curate.shapes.bundle import model_path
 from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.errors import ConfigError
 from invdpo.train.data.buckets import Size, make_buckets, may_be_bucket
 from invdpo.train.data.pairs import Pair
 from invdpo.train.models import ModelAdapter, load_adapter
-from invdpo.train.splits import _fitted
+from invdpo.train.splits import _fitted, resolve_config
 
 OURS = "revision of the reference"
 QWEN = make_buckets(1328, 16)
@@ -68,3 +69,12 @@ def test_the_sizes_that_qwen_image_recommends_may_be_buckets(size: Size) -> None
     assert not may_be_bucket(size, make_buckets(1328, 16, square=True), 16)
     assert not may_be_bucket(size, make_buckets(1024, 16), 16)
     assert not may_be_bucket((size[0] + 8, size[1]), QWEN, 16)
+
+
+def test_all_weights_that_are_tied_to_their_start_are_given_as_the_model(
+    adapter: ModelAdapter,
+) -> None:
+    config = TrainConfig(model=str(model_path()), tuning="full", start_from="tuned")
+    assert resolve_config(config, adapter).start_from == "tuned"
+    with pytest.raises(ConfigError, match=r"^reference: found start.* give .* as --model tuned"):
+        resolve_config(config.model_copy(update={"reference": "start"}), adapter)
