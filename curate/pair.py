@@ -11,12 +11,14 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from invdpo.curate.dataset.card import renew_card
 from invdpo.curate.dataset.write import write_dataset
+from invdpo.curate.earlier_pairs import earlier_report
 from invdpo.curate.fingerprints import descendant, fingerprint_of
 from invdpo.curate.pairing import Report, check_columns, check_scores, cut_pairs, require_target
 from invdpo.curate.pairing.checks import NEEDED
@@ -28,6 +30,7 @@ from invdpo.curate.storage.parts import (
     Fingerprint,
     differences,
     exists,
+    list_parts,
     read_header,
     read_part,
     remove_stale,
@@ -39,7 +42,7 @@ from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.pair import PairConfig
 from invdpo.schemas.ids import content_id
-from invdpo.schemas.io.documents import as_written, read_file, read_json
+from invdpo.schemas.io.documents import as_written
 
 COLUMNS = ("candidate_id", "prompt_id", "status", "error", "phash", "seed", "model", "revision")
 """Of candidates; never their images."""
@@ -56,9 +59,10 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     begin = time.monotonic()
     fingerprint = _fingerprint(ws, config)
     options = _may_replace(ws, fingerprint, options)
-    if is_done(ws.pairs_path, fingerprint, options) and ws.dataset_dir.exists():
+    done = is_done(ws.pairs_path, fingerprint, options)
+    if done and not (options.overwrite or options.repair):
         rows = read_header(ws.pairs_path).rows
-        if earlier := _earlier_report(ws, config, rows):
+        if earlier := earlier_report(ws, config, rows):
             if not options.dry_run:
                 _renew_licence(ws, config)
             return _result(ws, earlier, begin, options, resumed=rows)
@@ -107,18 +111,6 @@ def _uses(ws: Workspace) -> Iterator[str]:
         yield f"{count:,} {'decision' if count == 1 else 'decisions'} of reviewers"
     if repo := ws.pushed_to():
         yield f"it was pushed to {repo}"
-
-
-def _earlier_report(ws: Workspace, config: Config, rows: int) -> Report | None:
-    """The report of these pairs, None when it is gone or a later pairing wrote another."""
-    if not exists(ws.report_path):
-        return None
-    try:
-        report: Report = read_json(read_file(ws.report_path), ws.report_path, dict)
-        same = report["config"] == config.pair.fingerprint() and report["pairs"]["total"] == rows
-    except (ValueError, KeyError, TypeError):
-        return None
-    return report if same else None
 
 
 def _renew_licence(ws: Workspace, config: Config) -> None:
@@ -180,7 +172,10 @@ def _read_reviews(ws: Workspace) -> pa.Table:
 
 
 def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
-    """What decides the pairs. Raises `WorkspaceError` for scores missing, unfinished or stale."""
+    """What decides the pairs and their graphs.
+
+    Raises `WorkspaceError` for scores missing, unfinished or stale.
+    """
     prompts = fingerprint_of(ws, ws.prompts_path)
     candidates = descendant(ws, ws.candidates_dir, prompts)
     scorers = require_scores(ws, config.pair)
@@ -188,13 +183,27 @@ def _fingerprint(ws: Workspace, config: Config) -> Fingerprint:
     for name in sorted(scorers | config.pair.scorers()):
         for part in ws.iter_parts(ws.candidates_dir):
             ws.need(ws.scores_dir(name) / part.name)
-        made_by = descendant(ws, ws.scores_dir(name), candidates)
+        made_by = _made_by(ws, ws.scores_dir(name), candidates)
         scores[name] = {key: made_by[key] for key in ("annotate", "score") if key in made_by}
     fingerprint = candidates | {"scores": scores, "pair": config.pair.fingerprint()}
+    if annotator := _annotator(ws, config):
+        seen = fingerprint_of(ws, ws.annotations_dir(annotator)).get("annotate")
+        if seen and seen not in [made_by.get("annotate") for made_by in scores.values()]:
+            fingerprint["annotate"] = seen
     dataset = config.dataset.fingerprint()
     if config.pair.reviews:
         fingerprint["reviews"] = {"content": content_id(_read_reviews(ws).to_pydict())}
     return fingerprint | ({"dataset": dataset} if dataset else {})
+
+
+def _made_by(ws: Workspace, scores: Path, candidates: Fingerprint) -> Fingerprint:
+    """What made a table of scores, once it is sure that nothing it was made from was remade."""
+    made_by = descendant(ws, scores, candidates)
+    if annotator := made_by.get("annotate", {}).get("annotator"):
+        annotations = ws.annotations_dir(annotator)
+        if list_parts(annotations):
+            descendant(ws, scores, fingerprint_of(ws, annotations))
+    return made_by
 
 
 def require_scores(ws: Workspace, config: PairConfig, planned: Collection[str] = ()) -> set[str]:
@@ -204,7 +213,8 @@ def require_scores(ws: Workspace, config: PairConfig, planned: Collection[str] =
     planned calls itself isn't known, so that only lacking built-in scorers are refused then.
     """
     folder = ws.scores_dir("")
-    scorers = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = folder.iterdir() if folder.is_dir() else ()
+    scorers = {path.name for path in found if path.is_dir() and not path.name.startswith(".")}
     scorers |= set(planned)
     if missing := sorted(config.scorers() - scorers):
         if planned and not set(missing) <= set(SCORERS.names()):

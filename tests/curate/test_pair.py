@@ -16,7 +16,7 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.load import load_config
-from invdpo.schemas.tables import CANDIDATES, PROMPTS, REVIEWS, SCORES
+from invdpo.schemas.tables import ANNOTATIONS, CANDIDATES, PROMPTS, REVIEWS, SCORES
 from tests.curate.dataset_files import png
 
 COUNT, EACH = 6, 3
@@ -53,13 +53,26 @@ def ws(tmp_path: Path) -> Workspace:
     return made
 
 
-def write_scores(ws: Workspace, name: str, values: Mapping[str, float]) -> None:
+def write_scores(ws: Workspace, name: str, values: Mapping[str, float], **more: Any) -> None:
     rows = [
         {"candidate_id": key, "score": value, "components": [], "scorer": name, "status": "ok"}
         for key, value in values.items()
     ]
-    made = MADE | {"score": {"scorer": name, "revision": "1"}}
+    made = MADE | {"score": {"scorer": name, "revision": "1"}} | more
     write_part(ws.scores_dir(name) / PART, pa.Table.from_pylist(rows, SCORES), made)
+
+
+def annotate(ws: Workspace, revision: str) -> dict[str, Any]:
+    """Graphs for all candidates; what the tables made from them say of it."""
+    rows = [{"candidate_id": key, "graph": "{}"} for key in candidate_ids()]
+    own = {"annotate": {"annotator": "shapes", "revision": revision}}
+    table = pa.Table.from_pylist(rows, ANNOTATIONS)
+    write_part(ws.annotations_dir("shapes") / PART, table, MADE | own)
+    return own
+
+
+def candidate_ids() -> list[str]:
+    return [f"c{n}{k}" for n in range(COUNT) for k in range(EACH)]
 
 
 def write_reviews(ws: Workspace, **decisions: str) -> None:
@@ -67,9 +80,12 @@ def write_reviews(ws: Workspace, **decisions: str) -> None:
     pq.write_table(pa.Table.from_pylist(rows, REVIEWS), ws.reviews_path)
 
 
-def pair(ws: Workspace, *, overwrite: bool = False, **options: Any) -> StepResult:
+def pair(
+    ws: Workspace, *, overwrite: bool = False, repair: bool = False, **options: Any
+) -> StepResult:
     config = Config.model_validate({"pair": PAIR["pair"] | options})
-    return pair_workspace(ws, config, RunOptions(overwrite=overwrite, progress=False))
+    how = RunOptions(overwrite=overwrite, repair=repair, progress=False)
+    return pair_workspace(ws, config, how)
 
 
 def ends(ws: Workspace) -> dict[str, tuple[str, str]]:
@@ -86,7 +102,7 @@ def test_reviews_are_applied_and_decide_the_pairs(ws: Workspace) -> None:
     ):
         pair(ws, reviews=True, overwrite=True)
     write_reviews(ws, **{drop: "drop", flip: "flip", keep: "keep"})
-    with pytest.raises(WorkspaceError, match=r"reviews\.content: nothing in the workspace"):
+    with pytest.raises(WorkspaceError, match=r"reviews\.content: not set in the workspace"):
         pair(ws, reviews=True)
     assert pair(ws, reviews=True, overwrite=True).made == COUNT - 1
     after = ends(ws)
@@ -215,3 +231,50 @@ def test_too_large_a_target_leaves_a_report_that_says_what_costs_most(ws: Worksp
     report = json.loads(ws.report_path.read_text())
     assert report["costs"] == {"min_margin": COUNT}
     assert not ws.pairs_path.exists()
+
+
+def test_scores_of_graphs_that_were_made_again_are_refused(ws: Workspace) -> None:
+    values = {key: float(key[-1]) for key in candidate_ids()}
+    write_scores(ws, "composition", values, **annotate(ws, "1"))
+    assert pair(ws).made == COUNT
+    assert pair(ws).resumed == COUNT
+    annotate(ws, "2")
+    with pytest.raises(WorkspaceError) as error:
+        pair(ws, overwrite=True)
+    assert "composition: made from an earlier version of a table" in str(error.value)
+    assert f"Remake it: invdpo curate score {ws.root} --overwrite" in str(error.value)
+    ws.annotations_dir("shapes").rename(ws.root / "elsewhere")  # as in a set that was pulled
+    assert pair(ws).resumed == COUNT
+
+
+def test_pairs_hold_graphs_that_no_scorer_read(ws: Workspace) -> None:
+    annotate(ws, "1")
+    assert pair(ws).made == COUNT
+    assert pair(ws).resumed == COUNT
+    annotate(ws, "2")
+    with pytest.raises(
+        WorkspaceError, match=r'annotate\.revision: "1" in the workspace, "2" asked'
+    ):
+        pair(ws)
+
+
+def test_a_damaged_dataset_is_written_again(ws: Workspace) -> None:
+    """Unasked where its files can't be opened or lack rows; else when it is asked for."""
+    assert pair(ws).made == COUNT
+    shard = next((ws.dataset_dir / "data").glob("train-*"))
+    whole = shard.read_bytes()
+    for damage in (whole[:-99], None):
+        shard.write_bytes(damage) if damage else shard.unlink()
+        assert pair(ws).made == COUNT
+        assert shard.read_bytes() == whole
+    for how in ("overwrite", "repair"):
+        shard.write_bytes(whole[:50] + b"damage" + whole[56:])
+        assert pair(ws).resumed == COUNT
+        assert pair(ws, **{how: True}).made == COUNT
+        assert shard.read_bytes() == whole
+
+
+def test_what_is_no_table_of_scores_is_passed_over(ws: Workspace) -> None:
+    ws.scores_dir("clip").with_name(".DS_Store").write_bytes(b"x")
+    ws.scores_dir("clip").with_name(".cache").mkdir()
+    assert pair(ws).made == COUNT
