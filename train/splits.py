@@ -145,7 +145,7 @@ def resolve_config(config: TrainConfig, adapter: ModelAdapter) -> TrainConfig:
             )
     if config.tuning == "full" and config.start_from and config.reference == "start":
         raise ConfigError(
-            "reference: found start, which with start_from is for a LoRA, but tuning is full. Leave "
+            "reference: found start, which is for a LoRA to start from, but tuning is full. Leave "
             f"both options out and give these weights as --model {config.start_from}, or set "
             "reference base."
         )
