@@ -14,8 +14,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from invdpo.curate.candidate import IMAGE
 from invdpo.curate.engines import ENGINES, InputPart, MakeStage, Outcome, Output, Task
 from invdpo.curate.engines.worker import reason
 from invdpo.curate.storage.cuts import count_cut, cut_note
@@ -32,7 +34,7 @@ from invdpo.curate.storage.parts import (
 from invdpo.schemas import WorkspaceError
 from invdpo.schemas.io.progress import progress_bar
 from invdpo.schemas.io.text import add_counts, format_counts
-from invdpo.schemas.tables import REJECTED
+from invdpo.schemas.tables import OK, REJECTED
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class RunOptions:
     """How a step is run; none of it changes what comes out."""
 
     repair: bool = False
-    """Remake damaged parts instead of refusing."""
+    """Remake damaged parts instead of refusing, and those of candidates that lack their images."""
     overwrite: bool = False
     """Remake parts made with another configuration instead of refusing."""
     dry_run: bool = False
@@ -214,8 +216,8 @@ def is_done(target: Path, fingerprint: Fingerprint, options: RunOptions) -> bool
         return False
     try:
         header = read_header(target)
-        if options.repair:
-            read_part(target)
+        if options.repair and _lacks_images(read_part(target)):
+            return False
     except WorkspaceError:
         if options.repair or options.overwrite:
             return False
@@ -228,6 +230,14 @@ def is_done(target: Path, fingerprint: Fingerprint, options: RunOptions) -> bool
             "Use another workspace, or --overwrite to remake this step."
         )
     return not differing
+
+
+def _lacks_images(table: pa.Table) -> bool:
+    """Whether candidates have no image, as in a workspace that was pulled without them."""
+    if IMAGE not in table.column_names:
+        return False
+    usable = table.filter(pc.field("status") == OK)
+    return bool(usable[IMAGE].null_count)
 
 
 def tally(target: Path) -> tuple[int, Counter[str]]:

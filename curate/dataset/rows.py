@@ -144,7 +144,7 @@ def _check_images(missing: int) -> None:
         raise DataError(
             "Some candidates have no image: the dataset was pushed with the images of pairs "
             "only.\nPush it again with --with-candidates and pull it again, or generate the "
-            "images again: invdpo curate generate WORK --overwrite"
+            "images again: invdpo curate generate WORK --repair"
         )
 
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from invdpo.curate.engines import ENGINES, Stage
-from invdpo.curate.runner import Goal, RunOptions, StepResult
-from invdpo.curate.storage.parts import list_parts, read_part
+from invdpo.curate.runner import Goal, RunOptions, StepResult, is_done
+from invdpo.curate.storage.parts import list_parts, read_part, write_part
 from invdpo.schemas import PluginError, WorkspaceError
-from invdpo.schemas.tables import Record
+from invdpo.schemas.tables import CANDIDATES, Record
 from tests.curate.goals import run_goals
 
 SCHEMA = pa.schema([("n", pa.int64()), ("status", pa.string()), ("error", pa.string())])
@@ -129,6 +129,17 @@ def test_truncated_part_is_refused_and_repaired(tmp_path: Path) -> None:
     result = run(tmp_path, RunOptions(repair=True, progress=False))
     assert (result.made, result.resumed) == (3, 9)
     assert contents(tmp_path) == [n * n for n in range(12)]
+
+
+@pytest.mark.parametrize(("status", "is_whole"), [("ok", False), ("rejected", True)])
+def test_candidates_that_lost_their_images_are_repaired(
+    tmp_path: Path, status: str, is_whole: bool
+) -> None:
+    """As in a workspace that was pulled; one that was rejected never had an image."""
+    rows = [{"status": status, "image": None}, {"status": "ok", "image": {"bytes": b"x"}}]
+    write_part(tmp_path / "part.parquet", pa.Table.from_pylist(rows, CANDIDATES), {})
+    assert is_done(tmp_path / "part.parquet", {}, QUIET)
+    assert is_done(tmp_path / "part.parquet", {}, RunOptions(repair=True)) == is_whole
 
 
 def test_unknown_engine_lists_the_known() -> None:
