@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -32,6 +32,40 @@ class Failure:
     """Why one element has no result."""
 
     reason: str
+    raised: bool = field(default=False, compare=False)
+    """Whether it is an error of the model's, which its set-up or the device may have caused."""
+
+
+FAILURES_IN_A_ROW = 8
+"""So many equal errors, one after another, are not the elements' fault."""
+
+
+class Attempts(Generic[Element, Answer]):
+    """`attempt` on the batches of one stage, of which it remembers the last errors."""
+
+    def __init__(self) -> None:
+        self._error: str | None = None
+        self._count = 0
+        """How often the last error came in a row."""
+
+    def __call__(
+        self,
+        work: Callable[[Sequence[Element]], Sequence[Answer | Failure]],
+        batch: Sequence[Element],
+    ) -> list[Answer | Failure]:
+        """As `attempt`. Raises `ModelError` also when one error comes again and again.
+
+        After some errors a device gives no other answer, and batches of one don't show it.
+        """
+        answers = attempt(work, batch)
+        for answer in answers:
+            error = answer.reason if isinstance(answer, Failure) and answer.raised else None
+            self._count = self._count + 1 if error == self._error else 1
+            self._error = error
+            if error is not None and self._count == FAILURES_IN_A_ROW:
+                text = f"The model failed on {self._count} inputs in a row ({error})."
+                raise ModelError(text)
+        return answers
 
 
 def attempt(
@@ -64,7 +98,7 @@ def _alone(
     except (InvdpoError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - any third party's error is the row's reason
-        return Failure(describe_error(error))
+        return Failure(describe_error(error), raised=True)
 
 
 class Model(ABC, Generic[Answer]):
@@ -124,6 +158,7 @@ class ModelStage(ABC, Generic[Answer]):
         self.chunk = batch_size
         self.needs = model.needs
         self.model = model
+        self._attempt: Attempts[Candidate, Answer] = Attempts()
 
     @property
     def revision(self) -> str:
@@ -151,7 +186,7 @@ class ModelStage(ABC, Generic[Answer]):
         while batch := list(islice(source, self.chunk)):
             problems = [candidate.problem(self.needs) for candidate in batch]
             complete = [c for c, problem in zip(batch, problems, strict=True) if problem is None]
-            answers = iter(attempt(self.model, complete))
+            answers = iter(self._attempt(self.model, complete))
             for candidate, problem in zip(batch, problems, strict=True):
                 answer = next(answers) if problem is None else Failure(problem)
                 yield self.row(candidate, answer)

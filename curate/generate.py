@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from invdpo.curate.batching import Failure, attempt
+from invdpo.curate.batching import Attempts, Failure
 from invdpo.curate.engines import Stage
 from invdpo.curate.generators.order import (
     Numbered,
@@ -45,6 +45,7 @@ class Generate(Stage):
         self._sizes = sizes(config)
         self._config = config
         self._generators = [ImageGenerator(config, spec) for spec in model_specs(config)]
+        self._attempt: Attempts[ImageRequest, Picture] = Attempts()
 
     @property
     def schema(self) -> pa.Schema:
@@ -155,7 +156,7 @@ class Generate(Stage):
         self, generator: ImageGenerator, requests: Sequence[ImageRequest]
     ) -> list[Picture | Failure]:
         try:
-            return attempt(generator, requests)
+            return self._attempt(generator, requests)
         except ModelError as error:
             if len(self._generators) == 1:
                 raise
