@@ -136,7 +136,11 @@ def test_candidates_that_lost_their_images_are_repaired(
     tmp_path: Path, status: str, is_whole: bool
 ) -> None:
     """As in a workspace that was pulled; one that was rejected never had an image."""
-    rows = [{"status": status, "image": None}, {"status": "ok", "image": {"bytes": b"x"}}]
+    images = {"lost": (status, None), "there": ("ok", {"bytes": b"x"})}
+    rows = [
+        {"candidate_id": key, "prompt_id": "p", "status": given, "image": image}
+        for key, (given, image) in images.items()
+    ]
     write_part(tmp_path / "part.parquet", pa.Table.from_pylist(rows, CANDIDATES), {})
     assert is_done(tmp_path / "part.parquet", {}, QUIET)
     assert is_done(tmp_path / "part.parquet", {}, RunOptions(repair=True)) == is_whole
