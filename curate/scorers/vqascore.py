@@ -6,7 +6,8 @@ vocabulary, that the answer to "Does this figure show …?" begins with the firs
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     import torch
 
 ANSWER = "Yes"
+ONE_BEGINNING = "bos=1"
+"""In the revision of models whose questions had two tokens of beginning in earlier tables."""
 
 
 class _Model(NamedTuple):
@@ -52,12 +55,14 @@ class VqaScorer(Scorer):
 
     def __init__(self, config: ScoreConfig) -> None:
         self._config = config
+        self._processor = LoadOnce(self._load_processor)
         self._model = LoadOnce(self._load)
 
     @cached_property
     def revision(self) -> str:
-        """Model with revision, and its precision."""
-        return f"{self._weights.identifier} {self._config.vqascore_dtype}"
+        """Model with revision, and its precision; the processor is loaded, and no weights."""
+        revision = f"{self._weights.identifier} {self._config.vqascore_dtype}"
+        return f"{revision} {ONE_BEGINNING}" if self._begins_itself else revision
 
     @cached_property
     def _weights(self) -> Weights:
@@ -67,28 +72,25 @@ class VqaScorer(Scorer):
         """The configured model."""
         return [transformers_files(self._weights)]
 
+    def _load_processor(self) -> Any:
+        from transformers import AutoProcessor
+
+        with self._reported():
+            return AutoProcessor.from_pretrained(self._weights.location, **self._weights.options)
+
     def _load(self) -> _Model:
         import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoModelForImageTextToText
 
-        location, options = self._weights.location, self._weights.options
-        try:
-            with quiet_libraries():
-                loaded: Any = AutoModelForImageTextToText.from_pretrained(
-                    location,
-                    use_safetensors=True,
-                    output_loading_info=True,
-                    dtype=getattr(torch, self._config.vqascore_dtype),
-                    **options,
-                )
-                processor: Any = AutoProcessor.from_pretrained(location, **options)
-        except Exception as error:
-            if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
-                require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
-            text = (
-                f"{self._weights.name}: not an image-text-to-text model ({describe_error(error)})."
+        with self._reported():
+            loaded: Any = AutoModelForImageTextToText.from_pretrained(
+                self._weights.location,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=getattr(torch, self._config.vqascore_dtype),
+                **self._weights.options,
             )
-            raise ModelError(text) from error
+        processor = self._processor()
         network, info = loaded
         check_loaded(self._weights.name, info)
         # A decoder continues the question, so all questions must end at the same position; for an
@@ -97,6 +99,20 @@ class VqaScorer(Scorer):
         answer = processor.tokenizer(ANSWER, add_special_tokens=False)["input_ids"][0]
         device = torch_device(self._config.device)
         return _Model(network.to(device).eval(), processor, device, answer)
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Errors of loading in our words."""
+        try:
+            with quiet_libraries():
+                yield
+        except Exception as error:
+            if any(package in str(error).lower() for package in ("sentencepiece", "tiktoken")):
+                require("sentencepiece", "vlm", f"the tokenizer of {self._weights.name}")
+            text = (
+                f"{self._weights.name}: not an image-text-to-text model ({describe_error(error)})."
+            )
+            raise ModelError(text) from error
 
     def __call__(self, candidates: Sequence[Candidate]) -> list[Judged | Failure]:
         """One probability a candidate; a `Failure` if the prompt has the model's image token."""
@@ -111,12 +127,14 @@ class VqaScorer(Scorer):
         import torch
 
         model = self._model()
+        own_beginning = {"add_special_tokens": False} if self._begins_itself else {}
         with quiet_libraries():
             inputs = model.processor(
                 images=[candidate.image for candidate in candidates],
                 text=[self._conversation(candidate.prompt) for candidate in candidates],
                 padding=True,
                 return_tensors="pt",
+                **own_beginning,
             ).to(model.device)
         inputs = {
             name: value.to(model.network.dtype) if value.is_floating_point() else value
@@ -129,16 +147,24 @@ class VqaScorer(Scorer):
 
     def _conversation(self, prompt: str) -> str:
         """The question in the form that the model was trained on."""
-        model = self._model()
-        if not getattr(model.processor, "chat_template", None):
+        processor = self._processor()
+        if not getattr(processor, "chat_template", None):
             return f"{self._image_word()}{question(prompt)}"
         content = [{"type": "image"}, {"type": "text", "text": question(prompt)}]
         turns = [{"role": "user", "content": content}]
-        return str(model.processor.apply_chat_template(turns, add_generation_prompt=True))
+        return str(processor.apply_chat_template(turns, add_generation_prompt=True))
+
+    @cached_property
+    def _begins_itself(self) -> bool:
+        """Whether the chat template writes the token that the tokenizer would begin with."""
+        tokenizer = self._processor().tokenizer
+        begin = tokenizer.bos_token_id
+        tokens = tokenizer(self._conversation(""))["input_ids"]
+        return begin is not None and tokens[:2] == [begin, begin]
 
     def _image_word(self) -> str:
         """The word that stands for the image, if the processor does not insert it itself."""
-        processor = self._model().processor
+        processor = self._processor()
         word = getattr(processor, "image_token", None)
         return f"{word}\n" if word and not hasattr(processor, "num_query_tokens") else ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,36 @@ def test_is_the_models_own_chance_of_yes(model: Path, candidates: list[Candidate
         expected.append(logits.softmax(dim=-1)[WORDS.index("Yes")].item())
     assert values(scorer(model)(candidates[:6])) == pytest.approx(expected, abs=1e-5)
     assert len({round(value, 7) for value in expected}) > 3
+
+
+def test_a_template_that_begins_itself_gives_one_beginning(
+    candidates: list[Candidate], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tokenizer would write `<s>`, too. Only such a model is of another revision."""
+    from tokenizers.processors import TemplateProcessing
+
+    folder = save_model("llava", tmp_path)
+    plain = scorer(folder).revision
+    state = json.loads((folder / "tokenizer.json").read_text())
+    begin = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    state["post_processor"] = json.loads(begin.__getstate__())
+    (folder / "tokenizer.json").write_text(json.dumps(state))
+    judge = scorer(folder)
+    assert judge.revision.split()[1:] == plain.split()[1:]
+    template = folder / "chat_template.jinja"
+    template.write_text("{{ bos_token }}" + template.read_text())
+    judge = scorer(folder)
+    assert judge.revision.split()[1:] == [*plain.split()[1:], "bos=1"]
+    seen: list[Any] = []
+    network = judge._model().network
+    monkeypatch.setattr(network, "forward", partial(_noting, seen, network.forward))
+    judge(candidates[:2])
+    assert (seen[0]["input_ids"] == 1).sum(dim=1).tolist() == [1, 1]
+
+
+def _noting(seen: list[Any], call: Any, **inputs: Any) -> Any:
+    seen.append(inputs)
+    return call(**inputs)
 
 
 def test_batch_and_order_do_not_matter(model: Path, candidates: list[Candidate]) -> None:
