@@ -21,7 +21,12 @@ from invdpo.train.data.buckets import Size
 from invdpo.train.data.regions import position_weights
 from invdpo.train.inversion import endpoint_target
 from invdpo.train.models import Conditioning
-from invdpo.train.objective import make_objective, margin_strength, region_mean
+from invdpo.train.objective import (
+    has_live_reference,
+    make_objective,
+    margin_strength,
+    region_mean,
+)
 from invdpo.train.schedule import Grid, NoiseProcess, Shape, stratified
 
 
@@ -91,7 +96,7 @@ class BatchSampler:
 
     def __init__(self, cache: Cache, config: TrainConfig) -> None:
         self.cache, self.residual, self.weighting = cache, config.residual, config.weighting
-        self._moves, self.box_weight = config.reference_decay is not None, config.box_weight
+        self.live_reference, self.box_weight = has_live_reference(config), config.box_weight
         self.objective, self.by_margin = make_objective(config), config.margin_weights
         self._levels: dict[Shape, Levels] = {}
         self.available_points = cache.kept if self.objective.inverts else cache.process.levels
@@ -100,11 +105,6 @@ class BatchSampler:
         """K."""
         if self.objective.inverts:
             self.points = min(self.points, cache.kept)
-
-    @property
-    def live_reference(self) -> bool:
-        """Whether E_0 is computed in every step: no cache holds it, or the reference moves."""
-        return self.objective.live_reference or (self._moves and self.objective.sides == 2)
 
     @property
     def samples_per_pair(self) -> int:

@@ -185,3 +185,9 @@ def make_objective(config: TrainConfig) -> Objective:
     if kind.sides == 1:
         return kind(config.beta)
     return kind(config.beta, config.sft_share, config.loser_scaling)
+
+
+def has_live_reference(config: TrainConfig) -> bool:
+    """Whether E_0 is computed in every step: no cache holds it, or the reference moves."""
+    kind = OBJECTIVES[config.objective]
+    return kind.live_reference or (config.reference_decay is not None and kind.sides == 2)

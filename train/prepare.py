@@ -27,7 +27,7 @@ from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.checkpoint.resume import discard_state, find_state, identity_of
 from invdpo.train.checkpoint.state import TrainState
 from invdpo.train.data import DataSet, Pair, Pairs
-from invdpo.train.diagnostics.memory import advice, out_of_memory
+from invdpo.train.diagnostics.memory import Setting, advice, out_of_memory
 from invdpo.train.diagnostics.overtraining import small_validation
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
@@ -80,22 +80,18 @@ class Setup:
         return out_of_memory(lambda: self._advice(moving, samples or self.config.unet_batch_size))
 
     def _advice(self, moving: Sequence[Tensor], samples: int) -> str:
-        config, device = self.config, self.group.device
-        return advice(
-            config,
+        parameters, device = list(self.adapter.denoiser.parameters()), self.group.device
+        setting = Setting.of(
+            self.config,
+            sum(p.numel() * p.element_size() for p in parameters),
+            sum(p.numel() for p in parameters),
+            moving,
             samples=samples,
-            weights_bytes=sum(
-                p.numel() * p.element_size() for p in self.adapter.denoiser.parameters()
-            ),
-            moving=moving,
-            device_bytes=torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None,
-            optimizer=config.optimizer,
-            averaged=config.ema_decay is not None,
-            extrapolated=config.extrapolation > 0,
-            # without anything that moves there is no graph to save
-            gradient_checkpointing=config.gradient_checkpointing or not moving,
-            sharded=self.group.sharded,
             devices=self.group.world,
+            sharded=self.group.sharded,
+        )
+        return advice(
+            setting, torch.cuda.mem_get_info(device)[1] if device.type == "cuda" else None
         )
 
 

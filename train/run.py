@@ -28,6 +28,7 @@ from invdpo.train.diagnostics.overtraining import overtraining
 from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
 from invdpo.train.models.finetuning import start_tuning
+from invdpo.train.models.live_reference import kept_copy
 from invdpo.train.monitoring.curves import plot_curves, read_series
 from invdpo.train.monitoring.trackers import OnStep, TrackedRun, open_trackers
 from invdpo.train.monitoring.validation_images import IMAGES, ValidationImages
@@ -188,8 +189,8 @@ def _loop(setup: Setup, prepared: Prepared) -> Loop:
     adapter, config, group = setup.adapter, setup.config, setup.group
     sampler = BatchSampler(prepared.cache, config)
     with setup.within_memory():
-        live = sampler.objective.live_reference and not config.reference_decay
-        tuning = start_tuning(adapter, config, group, keep_reference=live)
+        frozen = kept_copy(config) == "network"
+        tuning = start_tuning(adapter, config, group, keep_reference=frozen)
         loop = Loop(adapter, tuning, sampler, config, setup.output, group)
         if prepared.state:
             loop.restore(prepared.state)

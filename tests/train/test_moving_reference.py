@@ -48,7 +48,7 @@ def test_the_average_moves_towards_the_weights_and_gives_them_back() -> None:
 def test_one_tied_to_the_start_stays_there(tmp_path: Path) -> None:
     tuning = _Tuning()
     tuning.set(1.0)
-    config = TrainConfig(start_from=str(tmp_path), reference="start")
+    config = TrainConfig(objective="diffusion-dpo", start_from=str(tmp_path), reference="start")
     reference = LiveReference(tuning, config)  # type: ignore[arg-type]
     tuning.set(5.0)
     reference.follow(1)

@@ -98,13 +98,7 @@ def _work(required: Requirements, estimate: Estimate) -> str:
 
 def _memory(measured: Measured) -> str:
     graph = f"graph of {count_noun(measured.samples, 'sample')}"
-    return _memory_parts(
-        {
-            "UNet": measured.weights_bytes,
-            "gradients and optimiser": measured.moving_bytes,
-            graph: measured.graph_bytes,
-        }
-    )
+    return _memory_parts(measured.fixed_bytes | {graph: measured.graph_bytes})
 
 
 def _memory_parts(parts: dict[str, int]) -> str:

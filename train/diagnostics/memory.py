@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError
 from invdpo.schemas.io.text import count_noun, format_bytes
+from invdpo.train.models.live_reference import copy_bytes
 from invdpo.train.optim.optimizers import OptimizerName, state_bytes
 
 NOTABLE = 0.02
@@ -32,12 +34,45 @@ class Setting:
     weights: int
     """Bytes of all the network's weights in memory."""
     moving: Sequence[Tensor]
+    """The parameters in training; only their shapes are used."""
     averaged: bool
     extrapolated: bool
+    reference: int
+    """Bytes of what is kept for a reference that is asked in every step."""
     checkpointing: bool
     devices: int
     sharded: bool
     """Whether the devices share what each of them holds otherwise."""
+
+    @classmethod
+    def of(
+        cls,
+        config: TrainConfig,
+        weights: int,
+        network: int,
+        moving: Sequence[Tensor],
+        *,
+        samples: int = 1,
+        devices: int = 1,
+        sharded: bool = False,
+    ) -> Self:
+        """That of a configuration; `network` is the network's number of parameters."""
+        trained = sum(p.numel() for p in moving)
+        return cls(
+            samples=samples,
+            dtype=config.dtype,
+            full=config.tuning == "full",
+            optimizer=config.optimizer,
+            weights=weights,
+            moving=moving,
+            averaged=config.ema_decay is not None,
+            extrapolated=config.extrapolation > 0,
+            reference=copy_bytes(config, network, trained) if moving else 0,
+            # without anything that moves there is no graph to save
+            checkpointing=config.gradient_checkpointing or not moving,
+            devices=devices,
+            sharded=sharded,
+        )
 
     def parts(self) -> dict[str, int]:
         """Fixed bytes: those on a device before the first image, by what they hold."""
@@ -48,6 +83,7 @@ class Setting:
             f"{self.optimizer}'s states": state_bytes(self.optimizer, self.moving),
             "averages": copy if self.averaged else 0,
             "weights of the start": copy if self.extrapolated else 0,
+            "reference": self.reference,
         }
         share = self.devices if self.sharded else 1
         return {name: size // share for name, size in sizes.items() if size}
@@ -57,53 +93,16 @@ class Setting:
         return sum(self.parts().values())
 
 
-def advice(
-    config: TrainConfig,
-    *,
-    samples: int,
-    weights_bytes: int,
-    moving: Sequence[Tensor],
-    device_bytes: int | None,
-    optimizer: OptimizerName = "adamw",
-    averaged: bool = False,
-    extrapolated: bool = False,
-    gradient_checkpointing: bool = False,
-    sharded: bool = False,
-    devices: int = 1,
-) -> str:
+def advice(now: Setting, device_bytes: int | None) -> str:
     """The text of an out-of-memory error: what was tried, then what takes less, least harm first.
 
-    Args:
-        config: The run's; its `dtype` and `tuning` are used.
-        samples: UNet samples of one graph.
-        weights_bytes: All the network's weights, were they on one device; a frozen copy too.
-        moving: The parameters in training; only their shapes are used.
-        device_bytes: Memory of one device; None if unknown.
-        optimizer: Its name.
-        averaged: Whether averages of the moving weights are kept.
-        extrapolated: Whether the moving weights of the start are kept.
-        gradient_checkpointing: Whether it is on.
-        sharded: Whether the devices share weights, gradients and states (strategy `fsdp`).
-        devices: Number of processes.
+    `device_bytes` is the memory of one device, None if unknown.
     """
-    now = Setting(
-        samples=samples,
-        dtype=config.dtype,
-        full=config.tuning == "full",
-        optimizer=optimizer,
-        weights=weights_bytes,
-        moving=moving,
-        averaged=averaged,
-        extrapolated=extrapolated,
-        checkpointing=gradient_checkpointing,
-        devices=devices,
-        sharded=sharded,
-    )
     parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in now.parts().items())
     if device_bytes is not None and now.fixed_bytes() >= device_bytes:
         return "\n".join([_overfull(now, parts, device_bytes), *_fixed_lines(now, device_bytes)])
     room = "the device" if device_bytes is None else f"a device of {format_bytes(device_bytes)}"
-    graph = f"{count_noun(samples, 'UNet sample')} in one graph"
+    graph = f"{count_noun(now.samples, 'UNet sample')} in one graph"
     first = (
         f"Out of memory on {room}: {graph} did not fit beside {parts}. Try these changes, the "
         "least harmful first:"
@@ -184,7 +183,7 @@ def _all_changes(now: Setting, device_bytes: int | None) -> Iterator[tuple[str, 
             yield f"optimizer: {name}", replace(now, optimizer=name)
     if now.full:
         frozen = now.weights // (1 if now.dtype == "float32" else 2)
-        yield "tuning: lora", replace(now, full=False, weights=frozen, moving=[])
+        yield "tuning: lora", replace(now, full=False, weights=frozen, moving=[], reference=0)
     if not now.sharded:
         count = now.devices
         if count == 1:

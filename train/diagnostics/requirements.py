@@ -30,7 +30,6 @@ from invdpo.train.models.components import lacks_weights
 from invdpo.train.models.finetuning import add_lora, check_targets
 from invdpo.train.models.latent_model import LatentModel
 from invdpo.train.models.output_sizes import lora_tensors
-from invdpo.train.objective import make_objective
 
 LETTERS = 4
 """Of a prompt that make a token, about: a tokenizer may not be there."""
@@ -188,38 +187,14 @@ def _fixed_bytes(
     config: TrainConfig, tuning: str, parameters: int, moving: dict[str, list[Tensor]]
 ) -> dict[str, int]:
     """Bytes that stay on one device under a tuning, by what they hold."""
-    full, half = tuning == "full", config.dtype != "float32"
+    config = config.model_copy(update={"tuning": tuning})
+    full, item = tuning == "full", getattr(torch, config.dtype).itemsize
     trained = sum(tensor.numel() for tensor in moving[tuning])
-    item = getattr(torch, config.dtype).itemsize
-    setting = Setting(
-        samples=1,
-        dtype=config.dtype,
-        full=full,
-        optimizer=config.optimizer,
-        weights=4 * parameters if full else item * parameters + 4 * trained,
-        moving=moving[tuning],
-        averaged=config.ema_decay is not None,
-        extrapolated=config.extrapolation > 0,
-        checkpointing=config.gradient_checkpointing,
-        devices=1,
-        sharded=False,
-    )
-    parts = setting.parts()
-    if full and half:
+    weights = 4 * parameters if full else item * parameters + 4 * trained
+    parts = Setting.of(config, weights, parameters, moving[tuning]).parts()
+    if full and config.dtype != "float32":
         parts[f"copies in {config.dtype}"] = item * parameters
-    if reference := _reference_bytes(config, full, parameters, trained):
-        parts["reference"] = reference
     return parts
-
-
-def _reference_bytes(config: TrainConfig, full: bool, parameters: int, trained: int) -> int:
-    """Of weights beside those in training, where the reference is asked in every step."""
-    objective, decay = make_objective(config), config.reference_decay
-    if not (objective.live_reference or (decay and objective.sides == 2)):
-        return 0
-    start = config.start_from is not None and config.reference == "start"
-    frozen = 4 * parameters if full and not decay else 0
-    return frozen + (4 * trained if decay or start else 0)
 
 
 def count_pair(

@@ -20,6 +20,7 @@ from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import open_cache
 from invdpo.train.data import DataSet, Pair
 from invdpo.train.diagnostics.kept import counted
+from invdpo.train.diagnostics.memory import Setting
 from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import Conditioning, ModelAdapter
 from invdpo.train.models.finetuning import Tuning, start_tuning
@@ -37,10 +38,8 @@ class Measured:
     """A sample, without a graph."""
     step_seconds: float
     """A sample, forward and backward."""
-    weights_bytes: int
-    """The UNet's parameters."""
-    moving_bytes: int
-    """Gradients and the optimiser's two moments; less with other optimisers than AdamW."""
+    fixed_bytes: dict[str, int]
+    """On the device throughout phase two, by what they hold."""
     graph_bytes: int
     """What autograd keeps for the backward of one such call."""
 
@@ -65,16 +64,17 @@ def measure(
             latent = builder.cache.latents.get("latent", pictures).to(adapter.device)
             conditioning = builder.reference(pictures, prompts).conditioning
     adapter.drop_encoders()
+    network = sum(p.numel() for p in adapter.denoiser.parameters())
     forward, backward, tuning = time_calls(adapter, config, latent, conditioning)
     with counted(tuning.denoiser.parameters()) as kept:
         _step(adapter, tuning, latent, middle_timestep(adapter, latent), conditioning)
+    weights = sum(p.nbytes for p in adapter.denoiser.parameters())
     return Measured(
         samples,
         encode_seconds=encode,
         forward_seconds=forward,
         step_seconds=backward,
-        weights_bytes=sum(p.nbytes for p in adapter.denoiser.parameters()),
-        moving_bytes=3 * sum(p.nbytes for p in tuning.parameters),
+        fixed_bytes=Setting.of(config, weights, network, tuning.parameters).parts(),
         graph_bytes=kept.peak,
     )
 

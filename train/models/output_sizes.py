@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.models.base import ModelAdapter
 from invdpo.train.models.finetuning import check_targets, copied_files, is_target
+from invdpo.train.models.live_reference import kept_copy
 from invdpo.train.optim.optimizers import state_bytes
 
 FLOAT = 4
@@ -47,7 +48,7 @@ def _saved_bytes(adapter: ModelAdapter, config: TrainConfig) -> tuple[int, int]:
         moving = list(denoiser.parameters())
         others = [path.stat().st_size for path in copied_files(adapter.folder)]
         weights = _bytes([*moving, *denoiser.buffers()]) + sum(others)
-    copies = 2 if config.ema_decay else 1
+    copies = 1 + (config.ema_decay is not None) + (kept_copy(config) == "average")
     return weights, copies * _bytes(moving) + state_bytes(config.optimizer, moving) + _names(moving)
 
 

@@ -74,7 +74,7 @@ def test_times_and_memory_come_from_calls(
     assert estimated.train_seconds == (estimated.train_forwards + estimated.validation_forwards) / 8
     assert estimated.cache_seconds == (estimated.images + estimated.cache_forwards) / 8
     assert measured.graph_bytes > 100_000
-    assert measured.moving_bytes < measured.weights_bytes
+    assert 3 * measured.fixed_bytes["gradients"] < measured.fixed_bytes["weights"]
     assert estimated.to_dict()["lacking"]["trajectories"] == 16
 
 
@@ -97,6 +97,15 @@ def test_too_little_disk_is_an_error_before_the_start(
     with pytest.raises(WorkspaceError, match=r"16 images need .* kB.*free.*--cache-points"):
         train(dataset, tmp_path / "out", config, cache_dir=tmp_path / "cache", progress=False)
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_state_has_room_for_the_average_that_is_its_reference(config: TrainConfig) -> None:
+    adapter = load_adapter(config, torch.device("cpu"))
+    plain, averaged, moving = (
+        output_bytes(adapter, config.model_copy(update=changes))
+        for changes in ({}, {"ema_decay": 0.9}, {"reference_decay": 0.9})
+    )
+    assert plain < averaged == moving
 
 
 def test_bytes_in_words() -> None:

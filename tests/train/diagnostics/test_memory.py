@@ -1,35 +1,38 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ModelError
-from invdpo.train.diagnostics.memory import advice, out_of_memory
+from invdpo.train.diagnostics.memory import Setting, advice, out_of_memory
 
 GB = 10**9
 NETWORK: list[Tensor] = [torch.empty(1000, 1280, device="meta")] * 1953
 """2.5e9 weights: 10 GB in float32."""
+NUMBERS = 1000 * 1280 * 1953
 LORA: list[Tensor] = [torch.empty(1000, 16, device="meta")] * 1000
 
 
-def full(gigabytes: float | None, dtype: str = "float32", **known: object) -> list[str]:
+def full(gigabytes: float | None, dtype: str = "float32", **known: Any) -> list[str]:
     return advice_lines("full", dtype, NETWORK, gigabytes, **known)
 
 
-def lora(gigabytes: float | None, dtype: str = "float32", **known: object) -> list[str]:
+def lora(gigabytes: float | None, dtype: str = "float32", **known: Any) -> list[str]:
     return advice_lines("lora", dtype, LORA, gigabytes, **known)
 
 
 def advice_lines(
-    tuning: str, dtype: str, moving: list[Tensor], gigabytes: float | None, **known: object
+    tuning: str, dtype: str, moving: list[Tensor], gigabytes: float | None, **known: Any
 ) -> list[str]:
     config = TrainConfig.model_validate({"tuning": tuning, "dtype": dtype})
     device = None if gigabytes is None else int(gigabytes * GB)
-    options = {"samples": 8, "weights_bytes": 10 * GB, **known}
-    text = advice(config, moving=moving, device_bytes=device, **options)  # type: ignore[arg-type]
-    return [line.strip() for line in text.splitlines()]
+    setting = replace(Setting.of(config, 10 * GB, NUMBERS, moving, samples=8), **known)
+    return [line.strip() for line in advice(setting, device).splitlines()]
 
 
 def test_a_graph_too_large_lists_what_helps_from_least_harm_on() -> None:
@@ -53,7 +56,7 @@ def test_a_graph_too_large_lists_what_helps_from_least_harm_on() -> None:
 
 
 def test_what_is_set_already_is_not_advised_again() -> None:
-    lines = full(80, "bfloat16", samples=1, gradient_checkpointing=True, sharded=True, devices=4)
+    lines = full(80, "bfloat16", samples=1, checkpointing=True, sharded=True, devices=4)
     assert lines[0].startswith("Out of memory on a device of 80.0 GB: 1 UNet sample in one graph")
     assert [line.split(":")[0] for line in lines[1:]] == ["tuning", "resolution"]
 
@@ -86,6 +89,25 @@ def test_lora_halves_its_frozen_weights_and_keeps_its_optimizer() -> None:
 def test_averages_count_and_devices_that_share_hold_their_share() -> None:
     assert "averages 2.5 GB" in full(80, averaged=True, sharded=True, devices=4)[0]
     assert "weights of the start 2.5 GB" in full(80, extrapolated=True, sharded=True, devices=4)[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "full_bytes", "lora_bytes"),
+    [
+        ({}, 0, 0),
+        ({"objective": "diffusion-dpo"}, 4 * NUMBERS, 0),
+        ({"reference_decay": 0.9}, 4 * NUMBERS, 64_000_000),
+        ({"objective": "sft", "reference_decay": 0.9}, 0, 0),
+    ],
+)
+def test_what_is_kept_for_a_reference_counts(
+    changes: dict[str, Any], full_bytes: int, lora_bytes: int
+) -> None:
+    tunings: dict[str, list[Tensor]] = {"full": NETWORK, "lora": LORA}
+    for (tuning, moving), size in zip(tunings.items(), (full_bytes, lora_bytes), strict=True):
+        config = TrainConfig.model_validate({"tuning": tuning, **changes})
+        assert Setting.of(config, 0, NUMBERS, moving).parts().get("reference", 0) == size
+        assert "reference" not in Setting.of(config, 1, NUMBERS, []).parts()
 
 
 def test_shared_weights_go_with_adamw_alone() -> None:
