@@ -166,7 +166,7 @@ def test_equally_many_are_evaluated_by_each_process_and_each_is_counted_once(
     groups = [ProcessGroup(torch.device("cpu"), rank, world) for rank in range(world)]
     shares = [group.shares(count) for group in groups]
     assert {len(indices) for indices, _ in shares} == {-(-count // world)}
-    counted = []
+    counted = list[int]()
     for indices, surplus in shares:
         assert len({*indices}) == len(indices)
         counted += {*indices} - {*surplus}
