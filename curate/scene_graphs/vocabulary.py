@@ -107,10 +107,12 @@ def _text(path: Path) -> str:
 
 
 class AttributeChoice(NamedTuple):
-    """A question about one object: which of these words describes it?"""
+    """A question about one object: which of these words describe it?"""
 
     label: str
     words: tuple[str, ...]
+    count: int = 1
+    """How many do: as many as the graph gives one such object, two of a black and white cat."""
 
 
 class Alternatives:
@@ -131,18 +133,29 @@ class Alternatives:
 
     def choices(self, graph: SceneGraph) -> dict[str, list[AttributeChoice]]:
         """Label -> questions about objects of that name, one for each kind the graph mentions."""
-        mentioned: dict[str, dict[str, set[str]]] = {}
+        mentioned: dict[str, dict[str, list[set[str]]]] = {}
         for item in graph.items:
-            for word in item.attributes:
-                if kind := self._kind.get(fold(word)):
-                    mentioned.setdefault(item.label, {}).setdefault(kind, set()).add(word)
+            for kind, words in self._by_kind(item.attributes).items():
+                mentioned.setdefault(item.label, {}).setdefault(kind, []).append(words)
         return {
             label: [
-                AttributeChoice(label, self._with_alternatives(kind, words))
-                for kind, words in kinds.items()
+                AttributeChoice(
+                    label,
+                    self._with_alternatives(kind, set().union(*of_items)),
+                    max(map(len, of_items)),
+                )
+                for kind, of_items in kinds.items()
             ]
             for label, kinds in mentioned.items()
         }
+
+    def _by_kind(self, words: Iterable[str]) -> dict[str, set[str]]:
+        """Kind -> those of the words that are of it; without words of no kind."""
+        kinds: dict[str, set[str]] = {}
+        for word in words:
+            if kind := self._kind.get(fold(word)):
+                kinds.setdefault(kind, set()).add(word)
+        return kinds
 
     def unknown(self, graph: SceneGraph) -> list[str]:
         """The attributes of a graph that are of none of the kinds."""

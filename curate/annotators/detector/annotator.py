@@ -30,7 +30,7 @@ from invdpo.schemas.ids import content_id
 if TYPE_CHECKING:
     import torch
 
-RULES_REVISION = 1
+RULES_REVISION = 2
 """Raised whenever the same boxes would give another graph."""
 LABEL = "{label}"
 
@@ -132,9 +132,9 @@ class DetectorAnnotator(Annotator):
         choices = [(n, c) for n, item in enumerate(objects) for c in by_label.get(item.label, [])]
         boxes = [(objects[n].box, choice) for n, choice in choices]
         attributes: dict[int, list[str]] = {n: [] for n in range(len(objects))}
-        words = self._classifier.choose(candidate.image, boxes)
-        for (n, _), word in zip(choices, words, strict=True):
-            attributes[n].append(word)
+        chosen = self._classifier.choose(candidate.image, boxes)
+        for (n, _), words in zip(choices, chosen, strict=True):
+            attributes[n] += words
         return [
             {
                 "item_id": n,

@@ -1,4 +1,4 @@
-"""Chooses the attribute of a detected object among the alternatives of its kind, by open_clip.
+"""Chooses the attributes of a detected object among the alternatives of a kind, by open_clip.
 
 Legend: n crops, m alternatives, d the width of the joint embedding.
 """
@@ -39,8 +39,8 @@ class AttributeClassifier:
 
     def choose(
         self, image: Image.Image, choices: Sequence[tuple[Box, AttributeChoice]]
-    ) -> list[str]:
-        """The word that describes the object best, for each box and its choice."""
+    ) -> list[list[str]]:
+        """For each box and its choice, the words that describe the object best, best first."""
         import torch
 
         if not choices:
@@ -51,10 +51,7 @@ class AttributeClassifier:
         with torch.inference_mode():
             embeddings = clip.images(pixels.to(clip.device))
         crops: Mapping[Box, torch.Tensor] = dict(zip(boxes, embeddings, strict=True))
-        return [
-            choice.words[int((self._texts(choice) @ crops[box]).argmax())]
-            for box, choice in choices
-        ]
+        return [_best(choice, self._texts(choice) @ crops[box]) for box, choice in choices]
 
     def _encode(self, choice: AttributeChoice) -> torch.Tensor:
         """Unit embeddings of a phrase for each word, m×d."""
@@ -63,6 +60,11 @@ class AttributeClassifier:
         texts = [f"a photo of a {word} {choice.label}" for word in choice.words]
         with torch.inference_mode():
             return self._clip().texts(texts)
+
+
+def _best(choice: AttributeChoice, likeness: torch.Tensor) -> list[str]:
+    """`likeness` of each word, m."""
+    return [choice.words[n] for n in likeness.topk(choice.count).indices.tolist()]
 
 
 def _crop(image: Image.Image, box: Box) -> Image.Image:

@@ -15,6 +15,7 @@ from invdpo.curate.annotate import Annotate
 from invdpo.curate.annotators.detector import annotator as module
 from invdpo.curate.annotators.detector.boxes import DetectionQuery, RawBoxes
 from invdpo.curate.candidate import Candidate
+from invdpo.curate.checkpoints import open_clip
 from invdpo.curate.scene_graphs.vocabulary import Alternatives, AttributeChoice
 from invdpo.curate.score import Score
 from invdpo.schemas import ConfigError, ModelError, SceneGraph
@@ -134,6 +135,47 @@ def test_attributes_are_seen_not_believed(detector: FakeDetector, owl: Path) -> 
     assert seen == [[("blue",), ("yellow",)], [("green",), ("red",)]]
 
 
+class FakeClip:
+    """Knows red, green and blue, by how much of each is in a crop."""
+
+    device = "cpu"
+
+    def pixels(self, image: Image.Image) -> torch.Tensor:
+        mean = image.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+        return torch.tensor(mean, dtype=torch.float32)
+
+    def images(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels
+
+    def texts(self, texts: Sequence[str]) -> torch.Tensor:
+        known = ("red", "green", "blue")
+        return torch.tensor([[float(f" {word} " in text) for word in known] for text in texts])
+
+
+@pytest.mark.parametrize(
+    ("left", "seen"), [("red", ("red", "blue")), ("blue", ("blue", "red")), ("lime", None)]
+)
+def test_two_words_of_one_kind(
+    detector: FakeDetector, owl: Path, monkeypatch: pytest.MonkeyPatch, left: str, seen: Any
+) -> None:
+    """The two nearest of all words, so that each of them can hold; other objects get one."""
+    monkeypatch.setattr(open_clip, "load_encoder", lambda *_: FakeClip())
+    image = picture(left)
+    ImageDraw.Draw(image).ellipse((10, 26, 21, 37), fill="red" if left == "blue" else "blue")
+    items = [
+        {"item_id": 0, "label": "circle", "attributes": ["red", "blue"]},
+        {"item_id": 1, "label": "square", "attributes": ["blue"]},
+    ]
+    given = candidate(image, {"items": items})
+    (row,) = annotate(owl, given)
+    circle, square = SceneGraph.from_json(row["graph"]).items
+    assert seen in (None, circle.attributes)
+    assert (len(circle.attributes), square.attributes) == (2, ("blue",))
+    judged = Candidate({**given.row, "observed_graph": row["graph"]})
+    (score,) = Score("composition", ScoreConfig())([judged])
+    assert (score["score"] == 1) == (seen is not None)
+
+
 def test_finding_nothing_is_an_answer(detector: FakeDetector, owl: Path) -> None:
     """An empty graph, of whose facts `composition` finds none."""
     (row,) = annotate(owl, candidate(Image.new("RGB", (64, 64))))
@@ -234,7 +276,7 @@ def test_alternatives_leave_out_what_means_the_same() -> None:
     choices = alternatives.choices(graph)
     colour, shape = choices["car"]
     assert choices.keys() == {"car"}
-    assert colour == AttributeChoice("car", ("Grey", "red", *colour.words[2:]))
+    assert colour == AttributeChoice("car", ("Grey", "red", *colour.words[2:]), count=2)
     assert not {"gray", "grey"} & {*colour.words[2:]}
     assert {"blue", "black"} <= {*colour.words}
     assert "circular" not in shape.words
