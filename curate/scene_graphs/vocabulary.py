@@ -111,7 +111,7 @@ class AttributeChoice(NamedTuple):
 
     label: str
     words: tuple[str, ...]
-    count: int = 1
+    take: int = 1
     """How many do: as many as the graph gives one such object, two of a black and white cat."""
 
 

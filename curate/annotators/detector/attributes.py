@@ -64,7 +64,7 @@ class AttributeClassifier:
 
 def _best(choice: AttributeChoice, likeness: torch.Tensor) -> list[str]:
     """`likeness` of each word, m."""
-    return [choice.words[n] for n in likeness.topk(choice.count).indices.tolist()]
+    return [choice.words[n] for n in likeness.topk(choice.take).indices.tolist()]
 
 
 def _crop(image: Image.Image, box: Box) -> Image.Image:

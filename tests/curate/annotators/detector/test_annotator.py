@@ -276,7 +276,7 @@ def test_alternatives_leave_out_what_means_the_same() -> None:
     choices = alternatives.choices(graph)
     colour, shape = choices["car"]
     assert choices.keys() == {"car"}
-    assert colour == AttributeChoice("car", ("Grey", "red", *colour.words[2:]), count=2)
+    assert colour == AttributeChoice("car", ("Grey", "red", *colour.words[2:]), take=2)
     assert not {"gray", "grey"} & {*colour.words[2:]}
     assert {"blue", "black"} <= {*colour.words}
     assert "circular" not in shape.words
