@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
 from invdpo.curate.storage.parts import read_part
@@ -66,18 +67,18 @@ class CandidatePart:
         columns = ["candidate_id", "prompt_id", "status", "error"]
         rows = read_part(self.path, [*columns, IMAGE] if IMAGE in needs else columns)
         with as_written(self.path):
-            prompts = self._prompts() if {PROMPT, GRAPH} & needs else {}
-            observed = self._observed() if OBSERVED in needs else {}
+            prompts = self._prompts(rows["prompt_id"]) if {PROMPT, GRAPH} & needs else {}
+            observed = self._observed(rows[KEY]) if OBSERVED in needs else {}
             for row in _rows(rows):
                 about = prompts.get(row["prompt_id"], {}) | observed.get(row[KEY], {})
                 yield Candidate({**row, **about})
 
-    def _prompts(self) -> dict[str, Record]:
-        return _by_key(self.prompts, "prompt_id", {"prompt": PROMPT, "graph": GRAPH})
+    def _prompts(self, ids: pa.ChunkedArray) -> dict[str, Record]:
+        return _by_key(self.prompts, "prompt_id", ids, {"prompt": PROMPT, "graph": GRAPH})
 
-    def _observed(self) -> dict[str, Record]:
+    def _observed(self, ids: pa.ChunkedArray) -> dict[str, Record]:
         names = {"graph": OBSERVED, "error": "observed_error"}
-        return _by_key(self.annotations, KEY, names) if self.annotations else {}
+        return _by_key(self.annotations, KEY, ids, names) if self.annotations else {}
 
 
 def _rows(table: pa.Table) -> Iterator[Record]:
@@ -86,7 +87,13 @@ def _rows(table: pa.Table) -> Iterator[Record]:
         yield from batch.to_pylist()
 
 
-def _by_key(path: Path, key: str, names: Mapping[str, str]) -> dict[str, Record]:
-    """Key -> the columns of `names`, called as it says."""
-    rows = read_part(path, [key, *names]).to_pylist()
+def _by_key(
+    path: Path, key: str, keys: pa.ChunkedArray, names: Mapping[str, str]
+) -> dict[str, Record]:
+    """Each of these keys that is there -> the columns of `names`, called as it says.
+
+    Of a table for many parts only the rows of this one become Python's objects.
+    """
+    table = read_part(path, [key, *names])
+    rows = table.filter(pc.is_in(table[key], value_set=keys.unique())).to_pylist()
     return {row[key]: {new: row[old] for old, new in names.items()} for row in rows}

@@ -1,4 +1,4 @@
-"""Prompts, graphs and words from behind addresses; keys in them are refused and never shown."""
+"""What parts read of a table, and what comes from behind addresses, whose keys are never shown."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from invdpo.curate.annotators.imported import ImportAnnotator
+from invdpo.curate.inputs import _by_key
 from invdpo.curate.prompts.file import FileSource
 from invdpo.curate.scene_graphs.vocabulary import OURS, read_vocabulary
+from invdpo.curate.storage.parts import write_part
 from invdpo.curate.storage.urls import to_path
 from invdpo.schemas import ConfigError, DataError, PluginError
 from invdpo.schemas.config.annotate import AnnotateConfig
@@ -49,6 +52,15 @@ def source(path: str) -> FileSource:
 
 def prompts(path: str) -> list[str | None]:
     return [draft.prompt for draft in source(path)()]
+
+
+def test_a_part_reads_the_rows_of_its_own_prompts(tmp_path: Path) -> None:
+    """Each part of many would make Python's objects of the whole table otherwise."""
+    table = pa.table({"prompt_id": ["a", "b", "c"], "prompt": ["x", "y", "z"]})
+    write_part(tmp_path / "t.parquet", table, {})
+    keys = pa.chunked_array([["c"], ["a", "c", "gone"]])
+    found = _by_key(tmp_path / "t.parquet", "prompt_id", keys, {"prompt": "text"})
+    assert found == {"a": {"text": "x"}, "c": {"text": "z"}}
 
 
 def test_over_http(site: str) -> None:
