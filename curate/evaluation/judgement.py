@@ -9,16 +9,21 @@ model learns to please a scorer: dark pages, grids, and few colours.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from invdpo.curate import steps
 from invdpo.curate.annotators.judges import reads_graphs
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.scene_graphs.matching import facts
+from invdpo.curate.storage.parts import read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.config import Config
@@ -31,6 +36,10 @@ EDGE = 0.1
 """Change of brightness from one pixel to the next from which on there is an edge."""
 SHADES = 4
 """Levels of each colour in the histogram of which the entropy is taken."""
+
+
+COLUMNS = ("candidate_id", "prompt_id", "status", "phash")
+"""Of candidates; their images are read apart."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,7 @@ def judge_model(ws: Workspace, config: Config, options: RunOptions) -> Judgement
 def read_judgement(ws: Workspace, config: Config) -> Judgement:
     """What the tables of a judged workspace say."""
     by_prompt = defaultdict[str, list[Record]](list)
-    rows = ws.read_table(ws.candidates_dir).to_pylist()
+    rows = ws.read_table(ws.candidates_dir, COLUMNS).to_pylist()
     usable = [row for row in rows if row["status"] == OK]
     for row in usable:
         by_prompt[row["prompt_id"]].append(row)
@@ -74,7 +83,7 @@ def read_judgement(ws: Workspace, config: Config) -> Judgement:
         figures=_figures(ws, config, by_prompt),
         facts=_facts(ws, config, usable) if reads_graphs(config) else {},
         diversity=_diversity(by_prompt.values()),
-        statistics=_statistics(usable),
+        statistics=_statistics(ws),
         images=len(rows),
         rejected=len(rows) - len(usable),
     )
@@ -124,10 +133,21 @@ def _diversity(groups: Iterable[Sequence[Record]]) -> float | None:
     return fmean(means) if means else None
 
 
-def _statistics(rows: Sequence[Record]) -> dict[str, float]:
-    measured = [image_statistics(row["image"]["bytes"]) for row in rows]
+def _statistics(ws: Workspace) -> dict[str, float]:
+    """Means over all images, of which memory holds those of one part at a time."""
+    measured = [
+        image_statistics(image["bytes"].as_py())
+        for part in ws.iter_parts(ws.candidates_dir)
+        for image in _images(part)
+    ]
     names = measured[0] if measured else ()
     return {name: fmean(one[name] for one in measured) for name in names}
+
+
+def _images(part: Path) -> Iterator[pa.StructScalar]:
+    table = read_part(part, ["image", "status"])
+    for chunk in table.filter(pc.field("status") == OK)["image"].chunks:
+        yield from chunk
 
 
 def image_statistics(content: bytes) -> dict[str, float]:
