@@ -55,11 +55,11 @@ def export_images(
 
 
 def _geneval_records(prompts: PromptsConfig) -> dict[str, tuple[int, Record]]:
-    """Prompt -> its place in the file, from 0, and its record."""
+    """Prompt -> its place in the file, or in all files one after another, from 0; its record."""
     records = read_records(prompts) if prompts.source == "file" else []
     known = {
-        str(record["prompt"]).strip(): (number - 1, record)
-        for number, record in records
+        str(record["prompt"]).strip(): (place, record)
+        for place, (_, record) in enumerate(records)
         if isinstance(record.get("include"), list) and {"tag", "prompt"} <= record.keys()
     }
     if not known:

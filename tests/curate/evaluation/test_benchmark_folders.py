@@ -62,6 +62,19 @@ def test_geneval(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "base" / "00001" / "samples" / "0001.png").read_bytes() == b"base"
 
 
+def test_geneval_of_several_files(tmp_path: Path) -> None:
+    """The numbers go on from one file to the next, so that no two prompts share a folder."""
+    for name, record in zip("ab", RECORDS, strict=True):
+        (tmp_path / f"part_{name}.jsonl").write_text(json.dumps(record))
+    prompts = PromptsConfig(source="file", path=str(tmp_path / "part_*.jsonl"))
+    found = evaluation(("two cats", None), ("a dog", None))
+    export_images(tmp_path / "out", find_export("geneval", prompts), "lab/base", [found])
+    folders = [tmp_path / "out" / "base" / number for number in ("00000", "00001")]
+    metadata = [json.loads((folder / "metadata.jsonl").read_text()) for folder in folders]
+    assert metadata == RECORDS
+    assert all(len([*(folder / "samples").iterdir()]) == 2 for folder in folders)
+
+
 def test_t2i_compbench(tmp_path: Path) -> None:
     """Its judges take the prompt up to the first underscore, and sort by the number at the end."""
     write = find_export("t2i-compbench", PromptsConfig())
