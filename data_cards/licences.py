@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.data_cards.head import split_head
+from invdpo.schemas.config.section import EMBEDDED_MODELS
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.documents import read_file
 
@@ -19,7 +20,7 @@ HUB = "https://huggingface.co"
 
 _NAMED: dict[str, tuple[str, ...]] = {
     "apache-2.0": (
-        "embedded",
+        *EMBEDDED_MODELS,
         "black-forest-labs/FLUX.1-schnell",
         "segmind/SSD-1B",
         "segmind/Segmind-Vega",

@@ -17,6 +17,7 @@ SD3 = "stabilityai/stable-diffusion-3.5-medium"
     ("models", "expected"),
     [
         (["embedded"], {"license": "apache-2.0"}),
+        (["embedded-flow"], {"license": "apache-2.0"}),
         ([SDXL], {"license": "openrail++"}),
         (["embedded", SCHNELL], {"license": "apache-2.0"}),
         (["embedded", SDXL], {"license": ["apache-2.0", "openrail++"]}),
