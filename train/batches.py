@@ -98,6 +98,7 @@ class BatchSampler:
         self.cache, self.residual, self.weighting = cache, config.residual, config.weighting
         self.live_reference, self.box_weight = has_live_reference(config), config.box_weight
         self.objective, self.by_margin = make_objective(config), config.margin_weights
+        self._batch_size, self._unet_batch_size = config.batch_size, config.unet_batch_size
         self._levels: dict[Shape, Levels] = {}
         self.available_points = cache.kept if self.objective.inverts else cache.process.levels
         """How many points K are drawn from: those a trajectory keeps, or all T levels."""
@@ -110,6 +111,11 @@ class BatchSampler:
     def samples_per_pair(self) -> int:
         """S * K, the UNet samples of a pair."""
         return self.objective.sides * self.points
+
+    @property
+    def samples_per_graph(self) -> int:
+        """The largest number of UNet samples in one graph."""
+        return min(self._unet_batch_size, self._batch_size * self.samples_per_pair)
 
     def levels(self, pairs: Sequence[Pair]) -> Levels:
         """Where the points of these pairs are stored, whose latents have one shape."""

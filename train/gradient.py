@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from invdpo.train.batches import Batch
+from invdpo.train.batches import Batch, BatchSampler
 from invdpo.train.models import Conditioning
 from invdpo.train.objective import Objective, loser_scale, mean_square, residual
 
@@ -84,6 +84,13 @@ def accumulate(
             for index in range(len(batch.x))
         ]
     )
+
+
+def forwards_per_sample(sampler: BatchSampler, *, scores_first: bool = False) -> int:
+    """Of a step: that with a backward, the one before it for scores or weights, the reference's."""
+    split = sampler.samples_per_pair > sampler.samples_per_graph
+    twice = split and (scores_first or not sampler.objective.decided_by_score)
+    return 1 + twice + sampler.live_reference
 
 
 def _whole_pairs(

@@ -34,7 +34,7 @@ from invdpo.train.checkpoint.state import Progress, TrainState, save_state
 from invdpo.train.chunks import chunks
 from invdpo.train.data import Pair
 from invdpo.train.distributed import ProcessGroup
-from invdpo.train.gradient import Predict, accumulate, all_errors
+from invdpo.train.gradient import Predict, accumulate, all_errors, forwards_per_sample
 from invdpo.train.metrics import (
     VALIDATION_POINTS,
     Columns,
@@ -78,19 +78,6 @@ class Loop:
         self.peak = PeakMemory(group.device)
         self.saved_weights = SavedWeights(tuning.parameters, config)
         self.reference = LiveReference(tuning, config) if sampler.live_reference else None
-
-    @property
-    def _passes(self) -> int:
-        """Forwards of each sample in a step."""
-        live = self.sampler.live_reference
-        twice = self.sampler.samples_per_pair > self.samples_per_graph
-        return 1 + live + (twice and not self.objective.decided_by_score)
-
-    @property
-    def samples_per_graph(self) -> int:
-        """The largest number of UNet samples in one graph."""
-        config = self.config
-        return min(config.unet_batch_size, config.batch_size * self.sampler.samples_per_pair)
 
     def run(
         self,
@@ -236,6 +223,7 @@ class Loop:
         share = self.pairs_per_step // world
         indices = range(self.group.rank * share, (self.group.rank + 1) * share)
         table = torch.zeros(self.pairs_per_step, Columns.COUNT, dtype=torch.float64)
+        each = forwards_per_sample(self.sampler, scores_first=self.group.sharded)
         forwards = 0
         # shared weights have their gradients averaged over the processes in each backward
         scale = self.scale.value * (world if self.group.sharded else 1) / self.pairs_per_step
@@ -245,12 +233,12 @@ class Loop:
                 batch,
                 self.objective,
                 self.tuning.parameters,
-                self.samples_per_graph,
+                self.sampler.samples_per_graph,
                 scale,
                 scores_first=self.group.sharded,
             )
             table[list(batch.indices)] = pair_table(error, batch, self.objective)
-            forwards += error.numel() * self._passes
+            forwards += error.numel() * each
         table[list(indices), Columns.PEAK] = self.peak.gigabytes()
         self.group.sum_gradients(self.tuning.parameters)
         return self.group.total(table), forwards * world

@@ -147,7 +147,7 @@ def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | No
     names = setup.config.trackers if setup.group.is_main else ()
     tracked = _tracked_run(setup, data, loop.progress.step)
     with (
-        setup.within_memory(loop.tuning.parameters, loop.samples_per_graph),
+        setup.within_memory(loop.tuning.parameters, loop.sampler.samples_per_graph),
         open_trackers(names, tracked, prepared.note) as trackers,
     ):
 

@@ -27,6 +27,7 @@ from invdpo.train.diagnostics.requirements import (
 )
 from invdpo.train.diagnostics.timing import Measured, measure
 from invdpo.train.distributed import pick_device
+from invdpo.train.gradient import forwards_per_sample
 from invdpo.train.metrics import VALIDATION_POINTS
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.latent_model import LatentModel
@@ -107,7 +108,7 @@ def estimate(
     pairs = {name: split.pairs for name, split in splits.items()}
     cache = open_cache(cache_dir or output.parent / "trajectories", adapter, config)
     sampler = BatchSampler(cache, config)
-    samples = min(config.unet_batch_size, config.batch_size * sampler.samples_per_pair)
+    samples = sampler.samples_per_graph
     missing, required, measured = without_weights(adapter), None, None
     if isinstance(adapter, LatentModel) and (missing or tflops):
         required = require(adapter, config, pairs["train"], samples)
@@ -115,9 +116,10 @@ def estimate(
     else:
         need = lacking(cache, adapter, config, pairs)
         measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
-    forwards = _forwards(config, sampler, need, len(pairs["validation"]))
+    beside = forwards_per_sample(sampler) - 1
+    forwards = _forwards(config, sampler, need, len(pairs["validation"]), beside)
     costs = _costs(measured, required, need, config.gradient_checkpointing)
-    spent = _spent(costs, forwards, sampler.live_reference) if costs else (None, None)
+    spent = _spent(costs, forwards, beside) if costs else (None, None)
     rate = 1.0 if measured else tflops and tflops * 1e12
     cache_time, train_time = (cost and rate and round(cost / rate, 3) for cost in spent)
     cache_flops, train_flops = (cost if required else None for cost in spent)
@@ -171,16 +173,19 @@ def _counts(splits: dict[str, Pairs]) -> dict[str, Any]:
 
 
 def _forwards(
-    config: TrainConfig, sampler: BatchSampler, need: Lacking, validation: int
+    config: TrainConfig, sampler: BatchSampler, need: Lacking, validation: int, beside: int
 ) -> tuple[int, int, int]:
-    """UNet sample-forwards of phase one, of training steps, and of validation."""
-    per_point = sampler.objective.sides * (2 if sampler.live_reference else 1)
-    step_points = config.batch_size * config.gradient_accumulation_steps * sampler.points
+    """UNet sample-forwards of phase one, of training steps, and of validation.
+
+    A step has `beside` forwards of each sample beside the one with a backward.
+    """
+    samples = config.batch_size * config.gradient_accumulation_steps * sampler.samples_per_pair
+    per_point = sampler.objective.sides * (1 + sampler.live_reference)
     validations = -(-config.max_steps // config.validate_every)
     validation_points = validation * min(VALIDATION_POINTS, sampler.available_points)
     return (
         need.forwards,
-        config.max_steps * step_points * per_point,
+        config.max_steps * samples * (1 + beside),
         validations * validation_points * per_point,
     )
 
@@ -203,17 +208,20 @@ def _costs(
 
 
 def _spent(
-    costs: tuple[float, float, float], forwards: tuple[int, int, int], live: bool
+    costs: tuple[float, float, float], forwards: tuple[int, int, int], beside: int
 ) -> tuple[float, float]:
     """On both phases, in the unit of the costs."""
     encoding, forward, step = costs
     inversion, train, validation = forwards
-    with_backward, without = split_steps(train, live)
+    with_backward, without = split_steps(train, beside)
     without += validation
     return encoding + inversion * forward, with_backward * step + without * forward
 
 
-def split_steps(forwards: int, live_reference: bool) -> tuple[int, int]:
-    """Those of training's forwards that have a backward, and those of a reference beside them."""
-    with_backward = forwards // 2 if live_reference else forwards
+def split_steps(forwards: int, beside: int) -> tuple[int, int]:
+    """Those of training's forwards that have a backward, and those without.
+
+    `beside` is the number of the latter for each of the former: of a reference, or for weights.
+    """
+    with_backward = forwards // (1 + beside)
     return with_backward, forwards - with_backward

@@ -37,6 +37,7 @@ def size(folder: Path) -> int:
         {"cache_points": 2, "cache_dtype": "bfloat16", "inversion_guidance_scale": 2.0},
         {"unet_batch_size": 1},
         {"objective": "diffusion-dpo"},
+        {"objective": "diffusion-dpo", "sft_share": 0.1, "num_points": 16, "unet_batch_size": 16},
         {"objective": "sft", "gradient_accumulation_steps": 2},
         {"noise": "own", "fresh_noise": 0.5},  # these images are another model's, and inverted
     ],
