@@ -32,9 +32,9 @@ from invdpo.curate.generate import Generate
 from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.inputs import CandidatePart, cut
 from invdpo.curate.pair import pair_workspace, require_scores
-from invdpo.curate.prompts import PROMPT_SOURCES, PromptSource, collect
+from invdpo.curate.prompts import collect
 from invdpo.curate.prompts.base import selection
-from invdpo.curate.prompts.revisions import reread
+from invdpo.curate.prompts.fingerprint import make_source, prompts_fingerprint, without_asking
 from invdpo.curate.runner import (
     Goal,
     RunOptions,
@@ -52,7 +52,6 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.annotate import AnnotateConfig
 from invdpo.schemas.config.generate import GenerateConfig
-from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import count_noun, format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
@@ -63,14 +62,12 @@ NO_GRAPH = "a scene graph; the others give no pair while `composition` has a wei
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
     """Write the table of prompts. Raises `DataError` when the source has none that can be used."""
     begin = time.monotonic()
-    source = make_plugin(PROMPT_SOURCES, config.prompts.source, config.prompts)
+    source, silent = make_source(config.prompts), without_asking(config.prompts)
     counts: tuple[str, ...] = ()
-    fingerprint = {"prompts": source.fingerprint() | selection(config.prompts) | {**source.origin}}
     asked = config.prompts.num_prompts
     with _working(ws, config, options, "prompts"):
         made = 0
-        silent = _without_asking(config)
-        fingerprint = reread(ws.prompts_path, fingerprint, silent, config.prompts)
+        fingerprint = prompts_fingerprint(ws.prompts_path, config.prompts, source)
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = silent() if options.dry_run else source()
             rows, doubled, read = collect(drafts, source.name, asked, **selection(config.prompts))
@@ -87,14 +84,6 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
         result = _prompts_result(ws, made, asked)
     notes = (*result.notes, *counts)
     return replace(result, notes=notes, seconds=time.monotonic() - begin)
-
-
-def _without_asking(config: Config) -> PromptSource:
-    """The source of prompts, such that nothing is asked of a model, which would cost."""
-    section = config.prompts
-    asks = section.parser == "vlm"
-    silent = section.model_copy(update={"parser": "none"}) if asks else section
-    return make_plugin(PROMPT_SOURCES, section.source, silent)
 
 
 def _require_prompts(config: Config, rows: Sequence[Record]) -> None:

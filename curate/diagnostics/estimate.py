@@ -25,8 +25,9 @@ from invdpo.curate.diagnostics.token_costs import TokenCosts, token_costs
 from invdpo.curate.generate import Generate, sizes
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.curate.inputs import CandidatePart
-from invdpo.curate.prompts import PROMPT_SOURCES, collect
+from invdpo.curate.prompts import collect
 from invdpo.curate.prompts.base import selection
+from invdpo.curate.prompts.fingerprint import without_asking
 from invdpo.curate.prompts.vlm_parser import question
 from invdpo.curate.runner import StepResult
 from invdpo.curate.score import Score
@@ -35,7 +36,6 @@ from invdpo.curate.storage.urls import is_remote
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import OfflineError
 from invdpo.schemas.config import Config
-from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.io.files import free_bytes
 from invdpo.schemas.tables import OK, Record
 
@@ -161,9 +161,7 @@ class _Estimator:
             rows = read_part(self._ws.prompts_path).slice(0, SAMPLES).to_pylist()
         else:
             section = self._config.prompts
-            asks = section.parser == "vlm"
-            silent = section.model_copy(update={"parser": "none"}) if asks else section
-            source = make_plugin(PROMPT_SOURCES, section.source, silent)
+            source = without_asking(section)
             rows = collect(source(), source.name, SAMPLES, **selection(section)).rows
         return next((row for row in rows if row["status"] == OK), None)
 

@@ -225,7 +225,7 @@ def _message(error: Exception) -> str:
         return str(error)
     first = next(iter(str(error).splitlines()), "no reason given")
     if type(error).__name__ == "OutOfMemoryError" or isinstance(error, MemoryError):
-        return f"Out of memory: {first}\nTry a smaller --batch-size."
+        return f"Out of memory: {first}\nTry a smaller batch size (see --help)."
     text = without_secrets(f"{type(error).__name__}: {first}")
     if settings.file:
         return f"{text}\nThis is unexpected. The log file holds the traceback."

@@ -12,6 +12,7 @@ from invdpo.cli.arguments import DryRun, Tflops, check_tflops
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.console.output import table
 from invdpo.options import section_class
+from invdpo.schemas.config.load import load_config
 from invdpo.schemas.config.section import marks
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def improve(job: Job, work: Root, dry_run: DryRun = False, tflops: Tflops = None
     from invdpo.curate.runner import RunOptions
     from invdpo.rounds.run import improve as run_rounds
 
-    config = with_defaults(job.config(work / "invdpo.yaml"))
+    record = work / "invdpo.yaml"
+    config = with_defaults(job.config(record), record)
     common = job.common
     options = RunOptions(repair=common.repair, engine=common.engine, part_size=common.part_size)
     if dry_run:
@@ -87,14 +89,16 @@ def improve(job: Job, work: Root, dry_run: DryRun = False, tflops: Tflops = None
         job.out.note(f"Next: {next_command(improvement)}")
 
 
-def with_defaults(config: Config) -> Config:
+def with_defaults(config: Config, record: Path) -> Config:
     """The configuration with what suits rounds where nobody chose otherwise.
 
     A round has few pairs for validation, and the next one generates with the last step's model.
+    Rounds that were begun go on with what their `record` of all options says.
     """
     if "keep" in config.train.model_fields_set:
         return config
-    return config.model_copy(update={"train": config.train.model_copy(update={"keep": "last"})})
+    keep = load_config(record).train.keep if record.exists() else "last"
+    return config.model_copy(update={"train": config.train.model_copy(update={"keep": keep})})
 
 
 def _estimate(job: Job, work: Path, config: Config, tflops: float | None) -> None:

@@ -22,6 +22,7 @@ FREE = (
     "train.",
     "improve.reference",
     "improve.replay_rounds",
+    "improve.train_processes",
 )
 """Options, and sections, that decide on the pairs and the training of one round alone."""
 FIXED = ("pair.weights", "pair.held_out", "train.tuning", "train.lora_rank", "train.lora_targets")

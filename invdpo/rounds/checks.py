@@ -7,15 +7,17 @@ from collections import Counter
 from dataclasses import replace
 
 from invdpo.curate import steps
+from invdpo.curate.evaluation.sameness import changed_judgement
 from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.runner import RunOptions, tally
 from invdpo.curate.storage.parts import list_parts
 from invdpo.curate.workspace import Workspace
 from invdpo.rounds.changes import accept_changes
 from invdpo.rounds.record import NAME, Record, RoundResult, read_record
-from invdpo.rounds.round_plan import RoundPlan
+from invdpo.rounds.round_plan import BASE, RoundPlan
 from invdpo.rounds.stopping import ALL_RIGHT, has_figure, main_figure
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
+from invdpo.schemas.config import Config
 from invdpo.schemas.io.text import count_noun
 
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train", "improve")
@@ -31,6 +33,7 @@ def open_record(plan: RoundPlan, *, change_options: bool = False) -> Record:
     next if `change_options` says so.
     """
     require_one_model(plan)
+    _require_format(plan.config)
     decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
     decisive["eval"] = {"seed": plan.config.eval.seed}
     record = read_record(plan.root)
@@ -38,15 +41,18 @@ def open_record(plan: RoundPlan, *, change_options: bool = False) -> Record:
         return Record(decisive)
     # records of earlier versions do not name it
     record = replace(record, config={"eval": decisive["eval"], **record.config})
+    before = record.config.get("pair")
     if len(record.results) < 2 and not plan.workspace(1).pairs_path.exists():
         record = replace(record, config={**record.config, "pair": decisive["pair"]})
+    chosen_again = before != record.config.get("pair")
     record = accept_changes(plan, record, decisive, allowed=change_options)
     for result in record.results:
         require_model(plan, result)
-    return record
+    # the scorer that weighs most decides at which guidance scale the base model counts
+    return replace(record, results=()) if chosen_again else record
 
 
-def require_judges(plan: RoundPlan, *, offline: bool = False) -> None:
+def require_judges(plan: RoundPlan, record: Record, *, offline: bool = False) -> None:
     """Report, before anything is generated, what would stop a later step.
 
     Raises `ConfigError` where the embedded model's judges were left to judge another one's images,
@@ -55,8 +61,26 @@ def require_judges(plan: RoundPlan, *, offline: bool = False) -> None:
     """
     model = plan.config.generate.model
     command = f"invdpo improve {shlex.quote(str(plan.root))} --model {shlex.quote(model)}"
-    options = RunOptions(dry_run=offline)
-    steps.check(plan.workspace(1), plan.config, options, JUDGES, command)
+    # those that judged the base model were chosen then
+    config = plan.curation(1, 0) if record.results else plan.config
+    steps.check(plan.workspace(1), config, RunOptions(dry_run=offline), JUDGES, command)
+
+
+def require_comparable(plan: RoundPlan, record: Record) -> None:
+    """Raise `WorkspaceError` where the next model would be judged otherwise than the base model.
+
+    So where the file of the prompts or the weights of a judge changed, whose names are the same.
+    """
+    if not record.results:
+        return
+    scale = record.results[0].guidance_scale
+    ws, config = plan.validation(BASE, scale), plan.judging(BASE, scale)
+    if changes := changed_judgement(ws, config):
+        lines = "\n  ".join(changes)
+        raise WorkspaceError(
+            f"{ws.root}: the models of these rounds were compared on other prompts or by other "
+            f"judges.\n  {lines}\nRestore what they were, or use another folder."
+        )
 
 
 def require_one_model(plan: RoundPlan) -> None:
@@ -72,6 +96,14 @@ def require_one_model(plan: RoundPlan) -> None:
         raise WorkspaceError(
             f"{plan.root}: a workspace of `invdpo curate`, not a folder of rounds. Give another "
             "folder."
+        )
+
+
+def _require_format(config: Config) -> None:
+    if config.train.tuning == "lora" and config.train.lora_format != "diffusers":
+        raise ConfigError(
+            f"train.lora_format: found {config.train.lora_format}; the LoRA of a round is what the "
+            "next one continues from, in the format of diffusers. Leave it out."
         )
 
 
@@ -146,7 +178,7 @@ def require_prompts(plan: RoundPlan, record: Record) -> None:
     if have < rounds * each:
         more = "more " if used else ""
         need = f"one {more}round needs" if rounds == 1 else f"{rounds} {more}rounds of {each} need"
-        ways = ["Give more prompts"]
+        ways = [f"Give more prompts{' in another folder' if record.results else ''}"]
         fewer_rounds = f"fewer rounds (--rounds {made + have // each})"
         ways += [fewer_rounds] if have >= each and rounds > 1 else []
         fewer = f"fewer prompts per round (--num-prompts {have // rounds})"

@@ -110,7 +110,7 @@ def estimate(
     """
     plan = RoundPlan(root, config)
     record = open_record(plan, change_options=change_options)
-    require_judges(plan, offline=True)
+    require_judges(plan, record, offline=True)
     require_prompts(plan, record)
     done = len(record.results)
     left = max(0, config.improve.rounds + 1 - max(done, 1))
@@ -165,7 +165,9 @@ def _work(
     generating = sum(count * passes(adapter.pipeline, scale) for count, scale in made)
     pairs = training.batch_size * training.gradient_accumulation_steps
     per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
-    walks = left * each * 2 * sampler.objective.inverts
+    last = config.improve.rounds
+    sets = sum(min(n, 1 + config.improve.replay_rounds) for n in range(last - left + 1, last + 1))
+    walks = sets * each * 2 * sampler.objective.inverts
     straight = training.noise != "inversion"
     return _Work(
         images=sum(count for count, _ in made),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,6 @@ class RoundResult:
     trained_pairs: int = 0
     """Pairs that it was trained on, those of earlier rounds included."""
     prompts: int = 0
-    prompts_read: int | None = None
-    """Prompts of the source up to its last one, with those that say the same as an earlier round's
-    and were passed over; None in records of earlier versions."""
     prompts_with_pair: int = 0
     cost: Mapping[str, float] = field(default_factory=dict)
     """UNet sample-forwards and seconds, by what they were spent on."""
@@ -44,6 +41,11 @@ class RoundResult:
     """At which it was judged, the best of several; None where there was nothing to choose."""
     diversities: Mapping[str, float | None] = field(default_factory=dict)
     """At each of several guidance scales."""
+    prompts_read: int | None = None
+    """Prompts of the source up to its last one, with those that say the same as an earlier round's
+    and were passed over; None in records of earlier versions."""
+    lower_is_better: Sequence[str] | None = None
+    """The scorers of which less is better; None in records of earlier versions."""
 
     def diversity_at(self, scale: float | None) -> float | None:
         """Of its images at a guidance scale, which changes it by itself."""

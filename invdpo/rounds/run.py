@@ -15,6 +15,7 @@ from invdpo.curate.storage.parts import read_header
 from invdpo.rounds.changes import changes_of
 from invdpo.rounds.checks import (
     open_record,
+    require_comparable,
     require_figure,
     require_judges,
     require_prompts,
@@ -26,6 +27,7 @@ from invdpo.rounds.round_training import train_round
 from invdpo.rounds.stopping import (
     best_round,
     has_figure,
+    lower_is_better,
     main_figure,
     no_pairs,
     reason_to_stop,
@@ -95,7 +97,8 @@ def improve(
     plan = RoundPlan(root, config)
     with FolderLock(root, "improving a model there"):
         record = open_record(plan, change_options=change_options)
-        require_judges(plan)
+        require_judges(plan, record)
+        require_comparable(plan, record)
         require_prompts(plan, record)
         for result in record.results:
             require_figure(plan, result)
@@ -215,11 +218,16 @@ def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> 
 
     name = str(plan.tuned(number).relative_to(plan.root)) if number else plan.config.generate.model
     revision, judged = revision_of(plan, number), []
+    lower = lower_is_better(plan.config.score.scorers, plan.config)
     for scale in plan.config.improve.validation_guidance_scales or (None,):
         with costs.time("validation"):
             ws, config = plan.validation(number, scale), plan.judging(number, scale)
             judgement = judge_model(ws, config, options).to_dict()
-        judged.append(RoundResult(number, name, revision, judgement, guidance_scale=scale))
+        judged.append(
+            RoundResult(
+                number, name, revision, judgement, guidance_scale=scale, lower_is_better=lower
+            )
+        )
     figure = main_figure(plan.config)
     comparable = [result for result in judged if has_figure(result, figure)]
     best = best_round(comparable, plan.config) if comparable else judged[0]

@@ -9,6 +9,7 @@ from invdpo.curate.scorers import SCORERS
 from invdpo.rounds.record import RoundResult
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.text import count_noun
 
@@ -53,14 +54,22 @@ def value(result: RoundResult, figure: str) -> Interval:
 def best_round(results: Sequence[RoundResult], config: Config) -> RoundResult:
     """The model with the best figure; the earlier one of equals."""
     figure = main_figure(config)
-    sign = _sign(figure, config)
+    sign = _sign(figure, results[0], config)
     return max(results, key=lambda result: (sign * value(result, figure).value, -result.number))
 
 
-def _sign(figure: str, config: Config) -> int:
+def _sign(figure: str, result: RoundResult, config: Config) -> int:
     """1 for a figure of which more is better, -1 for one of which less is."""
-    lower = figure in SCORERS.names() and not SCORERS[figure](config.score).higher_is_better
-    return -1 if lower else 1
+    lower = result.lower_is_better
+    if lower is None:
+        lower = lower_is_better([figure] if figure in SCORERS.names() else [], config)
+    return -1 if figure in lower else 1
+
+
+def lower_is_better(names: Sequence[str], config: Config) -> list[str]:
+    """The scorers among these of which less is better. Raises `PluginError` for unknown ones."""
+    made = {name: make_plugin(SCORERS, name, config.score) for name in names}
+    return [name for name, scorer in made.items() if not scorer.higher_is_better]
 
 
 def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
@@ -79,7 +88,7 @@ def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
         return f"{rounds} in a row did not improve on {earlier} ({figure})."
     if held_out := config.pair.held_out:
         change = difference(base, last, held_out)
-        if change and _loses(change, _sign(held_out, config)):
+        if change and _loses(change, _sign(held_out, base, config)):
             side = "below" if change.value < 0 else "above"
             where = f"{abs(change.value):.3f} {side} the base model's, which is worse"
             return f"{held_out}, which is held out from choosing pairs, is {where}."
@@ -113,7 +122,7 @@ def _rounds_without_gain(results: Sequence[RoundResult], figure: str, config: Co
 
     That one stays the measure meanwhile, so that several small gains count when they add up.
     """
-    last, idle, sign = results[0], 0, _sign(figure, config)
+    last, idle, sign = results[0], 0, _sign(figure, results[0], config)
     for result in results[1:]:
         change = difference(last, result, figure)
         if change and _loses(change, -sign):

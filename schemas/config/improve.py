@@ -60,8 +60,8 @@ class ImproveConfig(Section):
     train_processes: Count = Field(
         1,
         description="Number of training processes, one per device; torchrun starts them if there "
-        "is more than one.",
-        json_schema_extra=RUNTIME,
+        "is more than one. Each takes a batch of its own.",
+        json_schema_extra=OPTIONAL,
     )
     min_diversity: float = Field(
         0.8,

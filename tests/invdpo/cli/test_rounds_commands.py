@@ -17,7 +17,7 @@ from invdpo.rounds import estimate, run
 from invdpo.rounds.estimate import RoundsEstimate
 from invdpo.rounds.estimate_text import estimate_text
 from invdpo.rounds.run import Improvement
-from invdpo.schemas.config.load import dump_config
+from invdpo.schemas.config.load import dump_config, load_config
 from tests.invdpo.rounds.recorded import CONFIG, draw, guided_results, improvement, results
 from tests.workspaces import png
 
@@ -42,7 +42,7 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     ) -> Improvement:
         calls.append((config, options, change_options))
         note("Base model: judge it")
-        root.mkdir()
+        root.mkdir(exist_ok=True)
         return improvement(root)
 
     monkeypatch.setattr(run, "improve", improve)
@@ -88,6 +88,17 @@ def test_rounds_keep_the_last_weights_unless_told(
 ) -> None:
     assert invdpo("improve", tmp_path / "work", *words).exit_code == 0
     assert called[0][0].train.keep == kept
+
+
+def test_rounds_go_on_with_the_weights_that_their_record_names(
+    tmp_path: Path, called: list[Any]
+) -> None:
+    """`best` is the default of a training, which a record of all options holds, too."""
+    record = tmp_path / "work" / "invdpo.yaml"
+    record.parent.mkdir()
+    record.write_text(dump_config(load_config(None, {"train": {"keep": "best"}})))
+    assert invdpo("improve", record.parent).exit_code == 0
+    assert called[0][0].train.keep == "best"
 
 
 @pytest.mark.usefixtures("called")

@@ -10,7 +10,7 @@ import pytest
 
 from invdpo.curate.storage.parts import read_header
 from invdpo.rounds.changes import changes_of
-from invdpo.rounds.checks import require_prompts
+from invdpo.rounds.checks import open_record, require_prompts
 from invdpo.rounds.estimate import estimate
 from invdpo.rounds.page import read_improvement, write_report
 from invdpo.rounds.record import Record, read_record
@@ -87,6 +87,15 @@ def test_a_round_that_has_begun_keeps_its_options(copied: Path) -> None:
     assert done.rows()[3]["changed"] == ["train.learning_rate: 0.0001 → 1e-05"]
 
 
+def test_the_number_of_processes_is_an_option_of_the_next_round(copied: Path) -> None:
+    """Each takes a batch of its own, so eight of them train on eight times the pairs."""
+    plan = RoundPlan(copied, small_config(improve={"rounds": 3, "train_processes": 8}))
+    with pytest.raises(WorkspaceError, match=r"train_processes: not set so far, 8 asked for"):
+        open_record(plan)
+    changes = changes_of(open_record(plan, change_options=True), 3)
+    assert changes == ["improve.train_processes: not set → 8"]
+
+
 def test_a_change_taken_back_is_none(copied: Path) -> None:
     """The first one was stopped before its round began."""
     change(copied, small_config(prompts={"num_prompts": 6}))
@@ -107,6 +116,6 @@ def test_prompts_that_are_left_are_counted(tmp_path: Path) -> None:
         require_prompts(plan, record)
     assert str(refused.value) == (
         "Too few prompts: 6 left, in addition to the 2 for validation and the 4 used so far, and 2 "
-        "more rounds of 5 need 10. Give more prompts, or fewer rounds (--rounds 2), or fewer "
-        "prompts per round (--num-prompts 3)."
+        "more rounds of 5 need 10. Give more prompts in another folder, or fewer rounds "
+        "(--rounds 2), or fewer prompts per round (--num-prompts 3)."
     )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from invdpo.curate.scorers.composition import CompositionScorer
 from invdpo.curate.shapes import bundle
-from invdpo.rounds.record import NAME
+from invdpo.curate.steps import make_prompts
+from invdpo.rounds.checks import open_record, require_comparable, revision_of
+from invdpo.rounds.record import NAME, Record, RoundResult
+from invdpo.rounds.round_plan import RoundPlan
 from invdpo.schemas import ConfigError, DataError, PluginError, WorkspaceError
-from tests.invdpo.rounds.small import run_rounds, small_config
+from tests.invdpo.rounds.recorded import results
+from tests.invdpo.rounds.small import OPTIONS, run_rounds, small_config
 
 
 def test_another_configuration_is_refused_with_what_differs(copied: Path) -> None:
@@ -81,6 +87,48 @@ def test_how_pairs_are_chosen_may_change_while_there_are_none(tmp_path: Path) ->
     assert part.stat().st_mtime_ns == before
     with pytest.raises(WorkspaceError, match=r"pair\.min_margin"):
         run_rounds(tmp_path, high)
+
+
+def test_other_weights_before_there_are_pairs_choose_the_base_models_scale_again(
+    tmp_path: Path,
+) -> None:
+    """The scorer that weighs most decides at which guidance it counts; its images are there."""
+    plan = RoundPlan(tmp_path, small_config(pair={"weights": {"clip": 1}}))
+    record = open_record(plan)
+    base = RoundResult(0, "embedded", revision_of(plan, 0), {})
+    replace(record, results=(base,)).write(tmp_path)
+    assert open_record(plan).results == (base,)
+    other = RoundPlan(tmp_path, small_config(pair={"weights": {"composition": 1}}))
+    assert open_record(other).results == ()
+
+
+def test_a_lora_that_no_round_could_continue_from_is_refused(tmp_path: Path) -> None:
+    """Before an image is made; it failed in the second round, when all of its images were."""
+    config = small_config(train={"tuning": "lora", "lora_format": "kohya"})
+    with pytest.raises(ConfigError, match=r"train\.lora_format: found kohya"):
+        run_rounds(tmp_path / "work", config)
+    assert not (tmp_path / "work" / "validation").exists()
+
+
+def test_a_judge_that_changed_is_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the same name; the next model's figures would not be those of the ones before."""
+    monkeypatch.setattr(CompositionScorer, "revision", "another")
+    with pytest.raises(WorkspaceError, match=r'score\.revision: "1" in the workspace, "another"'):
+        run_rounds(copied, small_config(improve={"rounds": 3}))
+
+
+def test_prompts_of_the_validation_that_changed_are_refused(tmp_path: Path) -> None:
+    """The order is a shuffle by content, so what is appended to the file moves all of them."""
+    file = tmp_path / "prompts.txt"
+    file.write_text("".join(f"a red circle number {n}\n" for n in range(9)))
+    config = small_config(prompts={"source": "file", "path": str(file)})
+    plan, record = RoundPlan(tmp_path, config), Record({}, results())
+    make_prompts(plan.validation(0), plan.judging(0), OPTIONS)
+    require_comparable(plan, record)
+    with file.open("a") as more:
+        more.write("a blue circle\n")
+    with pytest.raises(WorkspaceError, match="were compared on other prompts"):
+        require_comparable(plan, record)
 
 
 def test_prompts_that_run_out_are_told_before_anything_is_drawn(tmp_path: Path) -> None:

@@ -95,6 +95,15 @@ def test_each_guidance_scale_of_the_evaluation_counts(pipeline: Path, tmp_path: 
 
 
 @pytest.mark.usefixtures("half_a_second")
+def test_pairs_of_earlier_rounds_are_inverted_again(pipeline: Path, tmp_path: Path) -> None:
+    """Each round has a reference of its own: 40 walks, and 20 of the first round in the second."""
+    plain, again = (
+        estimate(tmp_path, configured(pipeline, improve={"replay_rounds": n})) for n in (0, 1)
+    )
+    assert again.forwards - plain.forwards == 20 * 9
+
+
+@pytest.mark.usefixtures("half_a_second")
 def test_half_precision_halves_the_trajectories_and_own_noise_walks_only_kept_points(
     pipeline: Path, tmp_path: Path
 ) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from invdpo.rounds.record import RoundResult
-from invdpo.rounds.stopping import best_round, difference, main_figure, reason_to_stop, value
+from invdpo.rounds.stopping import (
+    best_round,
+    difference,
+    lower_is_better,
+    main_figure,
+    reason_to_stop,
+    value,
+)
 from invdpo.schemas.config.load import load_config
 
 PROMPTS = [f"p{n}" for n in range(100)]
@@ -44,6 +51,26 @@ def test_less_is_better_where_the_scorer_says_so() -> None:
     assert not reason_to_stop(results[:2], held_out)
     worse = "is 10.000 above the base model's, which is worse."
     assert worse in reason_to_stop([results[1], results[2]], held_out)
+
+
+def test_a_plug_in_says_which_way_is_better() -> None:
+    """The record keeps it, since a report may be made where the plug-in isn't installed."""
+    judge = {"use": "remote", "remote_url": "http://127.0.0.1:1", "remote_lower_is_better": True}
+    config = load_config(None, {"score": {"scorers": ["judge"], "plugins": {"judge": judge}}})
+    lower = lower_is_better(["judge"], config)
+    assert lower == ["judge"]
+    results = [
+        RoundResult(
+            number,
+            "m",
+            str(number),
+            {"figures": {"judge": dict.fromkeys(PROMPTS, score)}},
+            lower_is_better=lower,
+        )
+        for number, score in enumerate((50.0, 30.0, 40.0))
+    ]
+    elsewhere = load_config(None, {"score": {"scorers": ["judge"]}})
+    assert best_round(results, elsewhere).number == 1
 
 
 def test_diversity_is_compared_at_one_guidance_scale() -> None:

@@ -1,20 +1,41 @@
-"""Prompts that an earlier version read are kept, if this one reads them in the same way."""
+"""What decides the prompts of a workspace.
+
+Prompts that an earlier version read are kept, if this one reads them in the same way.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
 
-from invdpo.curate.prompts.base import PromptSource, collect, selection
+from invdpo.curate.prompts.base import PROMPT_SOURCES, PromptSource, collect, selection
 from invdpo.curate.storage.parts import Fingerprint, exists, read_header, read_part
 from invdpo.schemas import WorkspaceError
+from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.config.prompts import PromptsConfig
 
 REVISED = {"parser", "reader"}
 """Keys of a source's fingerprint that say by which rules it read."""
 
 
-def reread(
+def make_source(config: PromptsConfig) -> PromptSource:
+    """The source that the configuration names."""
+    return make_plugin(PROMPT_SOURCES, config.source, config)
+
+
+def without_asking(config: PromptsConfig) -> PromptSource:
+    """The same, such that nothing is asked of a model, which would cost."""
+    asks = config.parser == "vlm"
+    return make_source(config.model_copy(update={"parser": "none"}) if asks else config)
+
+
+def prompts_fingerprint(path: Path, config: PromptsConfig, source: PromptSource) -> Fingerprint:
+    """The fingerprint that the table at `path` should have, made from this source."""
+    decisive = source.fingerprint() | selection(config) | {**source.origin}
+    return _reread(path, {"prompts": decisive}, without_asking(config), config)
+
+
+def _reread(
     path: Path, wanted: Fingerprint, source: PromptSource, config: PromptsConfig
 ) -> Fingerprint:
     """The fingerprint that the table at `path` should have.
