@@ -127,9 +127,9 @@ def _split_pair(
     scale: float,
     index: int,
 ) -> Tensor:
-    """Many graphs for one pair: its score's gradient is summed up, then scaled; its errors (S, K).
+    """Many graphs for one pair: its score's gradient is summed up, then weighed; its errors (S, K).
 
-    The scale is the slope of the loss at the score.
+    The weight is the slope of the loss at the score.
     """
     pair, first = slice(index, index + 1), index * batch.samples_per_pair
     *given, strength = _given(batch, pair)
@@ -137,7 +137,8 @@ def _split_pair(
     for p in parameters:
         p.grad = None
     zero = batch.target.new_zeros(1, *batch.x.shape[1:3])
-    share = _slope(lambda error: objective.score(error, *given), zero).flatten()
+    # the scale is inside, so that small gradients survive in half precision
+    share = _slope(lambda error: scale * objective.score(error, *given), zero).flatten()
     errors = []
     for start, stop in _spans(first, first + batch.samples_per_pair, limit):
         part = sample_errors(predict, batch, start, stop)
@@ -145,7 +146,7 @@ def _split_pair(
         errors.append(part.detach())
     error = torch.cat(errors).view(1, *batch.x.shape[1:3])
     score = objective.score(error, *given)
-    factor = scale * _slope(lambda s: objective.loss(strength * s), score).item()
+    factor = _slope(lambda s: objective.loss(strength * s), score).item()
     for p, before in zip(parameters, earlier, strict=True):
         if p.grad is not None:
             p.grad.mul_(factor)

@@ -137,6 +137,30 @@ def test_gradients_add_to_those_already_there(adapter: Any, predict: Predict) ->
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("scores_first", [False, True])
+def test_the_scale_reaches_the_backward_of_a_pair_in_many_graphs(
+    scores_first: bool, adapter: Any, predict: Predict
+) -> None:
+    """Half precision would lose small gradients before they are scaled."""
+    objective, parameters = OBJECTIVES["inversion-dpo"](3.0), list(adapter.denoiser.parameters())
+    seen = list[Tensor]()
+
+    def watched(*given: Any) -> Tensor:
+        out = predict(*given)
+        if out.requires_grad:
+            out.register_hook(seen.append)
+        return out
+
+    def size(scale: float) -> float:
+        seen.clear()
+        accumulate(
+            watched, make_batch(2), objective, parameters, 3, scale, scores_first=scores_first
+        )
+        return torch.cat([gradient.flatten() for gradient in seen]).norm().item()
+
+    assert size(1024.0) == pytest.approx(1024 * size(1.0))
+
+
 def test_errors_do_not_depend_on_how_they_are_cut(predict: Predict) -> None:
     batch = make_batch(2)
     torch.testing.assert_close(all_errors(predict, batch, 7), all_errors(predict, batch, 1000))
