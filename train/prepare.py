@@ -145,7 +145,9 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     splits = read_splits(dataset, adapter, config)
     pairs = {name: split.pairs for name, split in splits.items()}
     count = group.pairs_per_step(config)
-    identity = identity_of(adapter.fingerprint, adapter.precision, pairs, count)
+    identity = identity_of(
+        adapter.fingerprint, adapter.precision, pairs, count, margins=config.margin_weights
+    )
     if start := start_id(config):
         identity["start_from"] = start
     if family := family_origin(adapter, config):

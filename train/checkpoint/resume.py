@@ -26,13 +26,23 @@ IN_IDENTITY = frozenset(
 
 
 def identity_of(
-    fingerprint: str, precision: str, splits: dict[str, list[Pair]], count: int
+    fingerprint: str,
+    precision: str,
+    splits: dict[str, list[Pair]],
+    count: int,
+    *,
+    margins: bool = False,
 ) -> dict[str, Any]:
-    """What must stay the same beside the options; `count` is the number of pairs per step."""
+    """What must stay the same beside the options; `count` is the number of pairs per step.
+
+    `margins` says whether those of the pairs decide the loss.
+    """
     pairs = {split: content_id(*(p.pair_id for p in members)) for split, members in splits.items()}
     identity = {"model": fingerprint, "precision": precision, "pairs": pairs, "pairs a step": count}
     if any(any(pair.boxes) for members in splits.values() for pair in members):
         identity["boxes"] = {s: content_id(*(p.boxes for p in m)) for s, m in splits.items()}
+    if margins:
+        identity["margins"] = {s: content_id(*(p.margin for p in m)) for s, m in splits.items()}
     return identity
 
 

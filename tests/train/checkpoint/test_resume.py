@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.interrupts import Interrupted
 from invdpo.train import train
+from invdpo.train.checkpoint.resume import identity_of
 from tests.processes import run_processes
 from tests.train.test_distributed import lines, weights
+from tests.train.tiny import pairs_of
 from tests.train.worker import main
 
 CASES: dict[str, dict[str, Any]] = {
@@ -108,6 +111,17 @@ def test_another_model_or_other_pairs_are_told(
     run("out")
     with pytest.raises(WorkspaceError, match="model: the state has"):
         run("out", model=str(xl_pipeline))
+
+
+def test_margins_are_told_where_they_decide_the_loss(dataset: Path) -> None:
+    pairs = pairs_of(dataset)
+    weighed, other = ([replace(p, margin=m) for p in pairs] for m in (0.5, 0.7))
+    plain, one, another = (
+        identity_of("m", "p", {"train": some}, 4, margins=some is not pairs)
+        for some in (pairs, weighed, other)
+    )
+    assert "margins" not in plain
+    assert {name for name in one if one[name] != another[name]} == {"margins"}
 
 
 def test_a_damaged_state_is_passed_over(run: Any) -> None:
