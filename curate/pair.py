@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 
 from invdpo.curate.dataset.card import renew_card
+from invdpo.curate.dataset.earlier_pairs import earlier_report
 from invdpo.curate.dataset.write import write_dataset
-from invdpo.curate.earlier_pairs import earlier_report
 from invdpo.curate.fingerprints import descendant, fingerprint_of
 from invdpo.curate.pairing import Report, check_columns, check_scores, cut_pairs, require_target
 from invdpo.curate.pairing.checks import NEEDED
