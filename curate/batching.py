@@ -36,8 +36,9 @@ class Failure:
     """Whether it is an error of the model's, which its set-up or the device may have caused."""
 
 
-FAILURES_IN_A_ROW = 8
-"""So many equal errors, one after another, are not the elements' fault."""
+FAILURES_IN_A_ROW = 64
+"""So many equal errors, one after another, are not the elements' fault: more than one prompt has
+candidates, which may well fail alike."""
 
 
 class Attempts(Generic[Element, Answer]):
@@ -53,18 +54,17 @@ class Attempts(Generic[Element, Answer]):
         work: Callable[[Sequence[Element]], Sequence[Answer | Failure]],
         batch: Sequence[Element],
     ) -> list[Answer | Failure]:
-        """As `attempt`. Raises `ModelError` also when one error comes again and again.
+        """As `attempt`. Raises `ModelError` also when one error ends batch after batch of one.
 
-        After some errors a device gives no other answer, and batches of one don't show it.
+        After some errors a device gives no other answer; larger batches show it at once.
         """
         answers = attempt(work, batch)
-        for answer in answers:
-            error = answer.reason if isinstance(answer, Failure) and answer.raised else None
-            self._count = self._count + 1 if error == self._error else 1
-            self._error = error
-            if error is not None and self._count == FAILURES_IN_A_ROW:
-                text = f"The model failed on {self._count} inputs in a row ({error})."
-                raise ModelError(text)
+        first = answers[0] if len(answers) == 1 else None
+        error = first.reason if isinstance(first, Failure) and first.raised else None
+        self._count = self._count + 1 if error == self._error else 1
+        self._error = error
+        if error is not None and self._count == FAILURES_IN_A_ROW:
+            raise ModelError(f"The model failed on {self._count} inputs in a row ({error}).")
         return answers
 
 

@@ -44,7 +44,7 @@ def test_one_error_again_and_again_stops() -> None:
     several: Attempts[int, float] = Attempts()
     for _ in range(FAILURES_IN_A_ROW - 1):
         assert several(halves, [0]) == [Failure("ZeroDivisionError: division by zero")]
-    with pytest.raises(ModelError, match=r"failed on 8 inputs in a row \(ZeroDivisionError"):
+    with pytest.raises(ModelError, match=r"failed on 64 inputs in a row \(ZeroDivisionError"):
         several(halves, [0])
 
 
@@ -59,6 +59,8 @@ def test_a_success_another_error_and_an_answer_of_the_models_end_a_row() -> None
     several = Attempts()
     for _ in range(2 * FAILURES_IN_A_ROW):
         assert several(judge, [-1]) == [Failure("no")]
+    all_but_one = [0] * FAILURES_IN_A_ROW + [1]
+    assert len(several(judge, all_but_one)) == len(all_but_one)
 
 
 class Broken(Scorer):
