@@ -125,7 +125,7 @@ def step_commands(work: Path) -> tuple[str, str]:
 
 
 def whole_commands(command: str, models: Sequence[str], *, prompts_chosen: bool) -> tuple[str, ...]:
-    """A command of all steps with these judges, and with those of the preset for its models, if any.
+    """A command of all steps with these judges, and with those of the preset for its models if any.
 
     The default prompts, of coloured shapes, are replaced, too, unless they were chosen. Raises
     `ModelError` for what is no model.
