@@ -145,8 +145,8 @@ def test_the_scale_reaches_the_backward_of_a_pair_in_many_graphs(
     objective, parameters = OBJECTIVES["inversion-dpo"](3.0), list(adapter.denoiser.parameters())
     seen = list[Tensor]()
 
-    def watched(*given: Any) -> Tensor:
-        out = predict(*given)
+    def watched(*given: Any) -> Any:
+        out: Any = predict(*given)
         if out.requires_grad:
             out.register_hook(seen.append)
         return out
@@ -156,7 +156,7 @@ def test_the_scale_reaches_the_backward_of_a_pair_in_many_graphs(
         accumulate(
             watched, make_batch(2), objective, parameters, 3, scale, scores_first=scores_first
         )
-        return torch.cat([gradient.flatten() for gradient in seen]).norm().item()
+        return float(torch.cat([gradient.flatten() for gradient in seen]).norm())
 
     assert size(1024.0) == pytest.approx(1024 * size(1.0))
 
