@@ -32,6 +32,7 @@ from invdpo.train.diagnostics.requirements import (
     require,
     without_weights,
 )
+from invdpo.train.gradient import forwards_per_sample
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.latent_model import LatentModel
 from invdpo.train.splits import resolve_config
@@ -83,7 +84,8 @@ class _Work:
     steps: int
     kept: int
     """Points of each walk that are stored."""
-    live_reference: bool
+    beside: int
+    """Forwards of a step's sample beside the one with a backward."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def estimate(
         costs = _counted(adapter, training, size, wanted)
     else:
         costs = _measured(adapter, training, size, wanted)
-    with_backward, without = split_steps(work.steps, work.live_reference)
+    with_backward, without = split_steps(work.steps, work.beside)
     spent = work.generating * costs.drawing
     spent += (work.phase_one + without) * costs.forward + with_backward * costs.step
     rate = tflops and tflops * 1e12 if costs.required else 1.0
@@ -164,7 +166,8 @@ def _work(
     made += [(judged, scale) for scale in judging]
     generating = sum(count * passes(adapter.pipeline, scale) for count, scale in made)
     pairs = training.batch_size * training.gradient_accumulation_steps
-    per_pair = sampler.samples_per_pair * (1 + sampler.live_reference)
+    beside = forwards_per_sample(sampler) - 1
+    per_pair = sampler.samples_per_pair * (1 + beside)
     last = config.improve.rounds
     sets = sum(min(n, 1 + config.improve.replay_rounds) for n in range(last - left + 1, last + 1))
     walks = sets * each * 2 * sampler.objective.inverts
@@ -176,7 +179,7 @@ def _work(
         phase_one=walks * forwards_per_trajectory(cache, training, straight=straight),
         steps=left * training.max_steps * pairs * per_pair,
         kept=cache.kept,
-        live_reference=sampler.live_reference,
+        beside=beside,
     )
 
 
