@@ -221,5 +221,9 @@ def _flat(value: Fingerprint, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+NOTHING = "nothing"
+"""How a value is shown that a fingerprint lacks."""
+
+
 def _show(values: dict[str, Any], key: str) -> str:
-    return shorten(canonical_json(values[key])) if key in values else "not set"
+    return shorten(canonical_json(values[key])) if key in values else NOTHING

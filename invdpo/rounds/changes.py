@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from invdpo.curate.storage.parts import changed_values
+from invdpo.curate.storage.parts import NOTHING, changed_values
 from invdpo.rounds.record import Record
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.schemas import WorkspaceError
@@ -27,6 +27,8 @@ FREE = (
 """Options, and sections, that decide on the pairs and the training of one round alone."""
 FIXED = ("pair.weights", "pair.held_out", "train.tuning", "train.lora_rank", "train.lora_targets")
 """What all rounds share of these sections: by what they are compared, and what is trained on."""
+DEFAULT = "default"
+"""What an option has that is not recorded, since it was added later and left at that."""
 WITH_SCALES = "generate.guidance_scale"
 """Free where the validation has guidance scales of its own."""
 
@@ -67,7 +69,8 @@ def accept_changes(
 def changes_of(record: Record, number: int) -> list[str]:
     """The options that changed with a round, a line each."""
     changes = record.changes.get(str(number), {})
-    return [f"{key}: {old} → {new}" for key, (old, new) in changes.items()]
+    shown = {key: [DEFAULT if v == NOTHING else v for v in pair] for key, pair in changes.items()}
+    return [f"{key}: {old} → {new}" for key, (old, new) in shown.items()]
 
 
 def _is_free(key: str, plan: RoundPlan) -> bool:

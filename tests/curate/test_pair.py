@@ -102,7 +102,7 @@ def test_reviews_are_applied_and_decide_the_pairs(ws: Workspace) -> None:
     ):
         pair(ws, reviews=True, overwrite=True)
     write_reviews(ws, **{drop: "drop", flip: "flip", keep: "keep"})
-    with pytest.raises(WorkspaceError, match=r"reviews\.content: not set in the workspace"):
+    with pytest.raises(WorkspaceError, match=r"reviews\.content: nothing in the workspace"):
         pair(ws, reviews=True)
     assert pair(ws, reviews=True, overwrite=True).made == COUNT - 1
     after = ends(ws)

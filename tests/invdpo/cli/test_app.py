@@ -223,7 +223,7 @@ def test_usage_errors(words: list[str]) -> None:
         (WorkspaceError("full"), 1, "Error: full\n"),
         (ConfigError("a\n  b"), 1, "Error: a\n  b\n"),
         (KeyError("x"), 1, "Error: KeyError: 'x'\nThis is unexpected. Run it again with INVDPO_D"),
-        (MemoryError("6 GiB"), 1, "Error: Out of memory: 6 GiB\nTry a smaller --batch-size."),
+        (MemoryError("6 GiB"), 1, "Error: Out of memory: 6 GiB\nTry a smaller batch size"),
         (KeyboardInterrupt(), 130, "\nStopped. Finished work is kept. To continue:\n"),
     ],
 )

@@ -90,10 +90,10 @@ def test_a_round_that_has_begun_keeps_its_options(copied: Path) -> None:
 def test_the_number_of_processes_is_an_option_of_the_next_round(copied: Path) -> None:
     """Each takes a batch of its own, so eight of them train on eight times the pairs."""
     plan = RoundPlan(copied, small_config(improve={"rounds": 3, "train_processes": 8}))
-    with pytest.raises(WorkspaceError, match=r"train_processes: not set so far, 8 asked for"):
+    with pytest.raises(WorkspaceError, match=r"train_processes: nothing so far, 8 asked for"):
         open_record(plan)
     changes = changes_of(open_record(plan, change_options=True), 3)
-    assert changes == ["improve.train_processes: not set → 8"]
+    assert changes == ["improve.train_processes: default → 8"]
 
 
 def test_a_change_taken_back_is_none(copied: Path) -> None:

@@ -48,7 +48,7 @@ def test_seeds_of_the_evaluation_and_images_of_the_pairs_are_decisive(copied: Pa
     """Both change what the next round comes to."""
     with pytest.raises(WorkspaceError, match=r"eval\.seed: 1 so far, 8 asked for"):
         run_rounds(copied, small_config(eval={"seed": 8}))
-    with pytest.raises(WorkspaceError, match=r"dataset\.image_format: not set so far"):
+    with pytest.raises(WorkspaceError, match=r"dataset\.image_format: nothing so far"):
         run_rounds(copied, small_config(dataset={"image_format": "jpeg"}))
 
 
