@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from invdpo.curate import steps
 from invdpo.curate.evaluation.sameness import changed_judgement
@@ -35,12 +37,12 @@ def open_record(plan: RoundPlan, *, change_options: bool = False) -> Record:
     require_one_model(plan)
     _require_format(plan.config)
     decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
-    decisive["eval"] = {"seed": plan.config.eval.seed}
+    decisive = _by_content(decisive | {"eval": {"seed": plan.config.eval.seed}})
     record = read_record(plan.root)
     if record is None:
         return Record(decisive)
     # records of earlier versions do not name it
-    record = replace(record, config={"eval": decisive["eval"], **record.config})
+    record = replace(record, config=_by_content({"eval": decisive["eval"], **record.config}))
     before = record.config.get("pair")
     if len(record.results) < 2 and not plan.workspace(1).pairs_path.exists():
         record = replace(record, config={**record.config, "pair": decisive["pair"]})
@@ -50,6 +52,12 @@ def open_record(plan: RoundPlan, *, change_options: bool = False) -> Record:
         require_model(plan, result)
     # the scorer that weighs most decides at which guidance scale the base model counts
     return replace(record, results=()) if chosen_again else record
+
+
+def _by_content(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the name of a revision: `require_comparable` looks at the commit it stands for."""
+    prompts = {k: v for k, v in config.get("prompts", {}).items() if k != "hub_revision"}
+    return {**config, "prompts": prompts}
 
 
 def require_judges(plan: RoundPlan, record: Record, *, offline: bool = False) -> None:
@@ -79,7 +87,8 @@ def require_comparable(plan: RoundPlan, record: Record) -> None:
         lines = "\n  ".join(changes)
         raise WorkspaceError(
             f"{ws.root}: the models of these rounds were compared on other prompts or by other "
-            f"judges.\n  {lines}\nRestore what they were, or use another folder."
+            f"judges.\n  {lines}\nRestore what they were (of prompts on the Hub by --hub-revision "
+            "COMMIT), or use another folder."
         )
 
 

@@ -102,6 +102,20 @@ def test_other_weights_before_there_are_pairs_choose_the_base_models_scale_again
     assert open_record(other).results == ()
 
 
+def test_a_branch_that_moved_is_left_for_the_commit_that_was_read(tmp_path: Path) -> None:
+    """Which is another option for the same prompts."""
+    prompts = {"source": "hub", "path": "lab/prompts"}
+    plan = RoundPlan(tmp_path, small_config(prompts=prompts))
+    record = open_record(plan)
+    base = RoundResult(0, "embedded", revision_of(plan, 0), {})
+    replace(record, results=(base,)).write(tmp_path)
+    pinned = small_config(prompts=prompts | {"hub_revision": "a" * 40})
+    assert open_record(RoundPlan(tmp_path, pinned)).results == (base,)
+    other = small_config(prompts=prompts | {"path": "lab/others"})
+    with pytest.raises(WorkspaceError, match=r"prompts\.path"):
+        open_record(RoundPlan(tmp_path, other))
+
+
 def test_a_lora_that_no_round_could_continue_from_is_refused(tmp_path: Path) -> None:
     """Before an image is made; it failed in the second round, when all of its images were."""
     config = small_config(train={"tuning": "lora", "lora_format": "kohya"})
