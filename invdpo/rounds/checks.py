@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from invdpo.curate import steps
-from invdpo.curate.evaluation.sameness import changed_judgement
+from invdpo.curate.evaluation.judgement_changes import changed_judgement
 from invdpo.curate.generators.specs import model_specs
 from invdpo.curate.runner import RunOptions, tally
 from invdpo.curate.storage.parts import list_parts
