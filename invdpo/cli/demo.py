@@ -72,7 +72,7 @@ def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
     """What the demo runs; `quick` only shows that every step works, at a sixteenth of the size."""
     size = 1 if quick else 16
     return Config(
-        prompts=PromptsConfig(num_prompts=20 * size),
+        prompts=PromptsConfig(num_prompts=13 * size),
         generate=GenerateConfig(
             model=model, num_candidates=6, num_inference_steps=12, guidance_scale=2.0
         ),
@@ -85,11 +85,11 @@ def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
             warmup_steps=5,
             batch_size=64,
             num_points=1,
-            max_steps=5 * size,
-            validate_every=5 * size,
+            max_steps=3 * size,
+            validate_every=3 * size,
             keep="last",
         ),
-        eval=EvalConfig(num_prompts=16 * size),
+        eval=EvalConfig(num_prompts=12 * size),
     )
 
 
