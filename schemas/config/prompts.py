@@ -28,7 +28,8 @@ class _Prompts(Section):
     )
     column: str | None = Field(
         None,
-        description="Column of a table with the prompts; `prompt` or `caption_ori` if not given.",
+        description="Column of a table with the prompts; `prompt`, `caption_ori` or `caption` if not "
+        "given.",
     )
     parser: Literal["auto", "rules", "spacy", "rules+spacy", "vlm", "none"] = Field(
         "auto",
