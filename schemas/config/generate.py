@@ -45,7 +45,8 @@ class GenerateConfig(Section):
     model: str = Field(
         EMBEDDED,
         description="`embedded`, `embedded-flow`, a diffusers folder, or a Hub id, with @REVISION "
-        "if needed. Each model generates num_candidates images; +LORA=SCALE adds a LoRA to it.",
+        "if needed. Only `curate` takes several (each generates num_candidates images) and "
+        "MODEL+LORA=SCALE. In `eval` it is the base model; the one of the training if not given.",
         json_schema_extra=several("MODEL,...") | LOCAL,
     )
     revision: str | None = Field(

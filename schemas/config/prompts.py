@@ -28,8 +28,8 @@ class _Prompts(Section):
     )
     column: str | None = Field(
         None,
-        description="Column of a table with the prompts; `prompt`, `caption_ori` or `caption` if not "
-        "given.",
+        description="Column of a table with the prompts; `prompt`, `caption_ori` or `caption` if "
+        "not given.",
     )
     parser: Literal["auto", "rules", "spacy", "rules+spacy", "vlm", "none"] = Field(
         "auto",
@@ -53,6 +53,13 @@ class _Prompts(Section):
         ge=0,
         description="Number of prompts to skip first; later prompts equal to these are skipped, "
         "too.",
+        json_schema_extra=OPTIONAL,
+    )
+    min_objects: int = Field(
+        0,
+        ge=0,
+        description="Leave out prompts whose scene graph has fewer objects, or that have none; 0 "
+        "leaves out none.",
         json_schema_extra=OPTIONAL,
     )
     shuffle: bool = Field(

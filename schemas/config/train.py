@@ -84,8 +84,8 @@ class TrainConfig(Section):
     )
     fresh_noise: Annotated[Share | None, AfterValidator(check_fresh_noise)] = Field(
         None,
-        description="Share of fresh noise in a trajectory (eta); if not given, 0.8 for `endpoint` with "
-        "the noise of the inversion, else 0.",
+        description="Share of fresh noise in a trajectory (eta); if not given, 0.8 for `endpoint` "
+        "with the noise of the inversion, else 0.",
         json_schema_extra=OPTIONAL | {"unused": 0.0},
     )
     beta: float = Field(
