@@ -49,7 +49,9 @@ def overtraining(series: Series, best_loss: float | None) -> Iterator[str]:
             "the start: the model has memorised them. Train fewer steps, with a lower learning "
             "rate, or on more pairs."
         )
-    values = series.get("validation/rewards/chosen", series["rewards/chosen"])[1]
+    values = series.get("validation/rewards/chosen", ((), ()))[1]
+    if len(values) < 2:  # one alone tells of no fall
+        values = series["rewards/chosen"][1]
     recent = max(1, len(values) // 3)
     before, now = values[-2 * recent : -recent], _mean(values[-recent:])
     if before and now < min(FALLEN_REWARD, _mean(before)):

@@ -66,6 +66,12 @@ def test_training_rewards_serve_where_nothing_is_validated() -> None:
     assert "is -9 and falling (it was -5 before)" in text
 
 
+def test_training_rewards_serve_where_only_the_end_is_validated() -> None:
+    """As in rounds: their trainings are short, and the one validation has nothing before it."""
+    (text,) = overtraining(series([0.5] * 4, [0.0, 0.0, -5.0, -9.0], (-11.0,)), None)
+    assert "is -9 and falling (it was -5 before)" in text
+
+
 def test_no_step_beat_the_base_model() -> None:
     (text,) = overtraining(series([LN2] * 3, [0.0] * 3), LN2)
     assert "never fell below ln 2" in text
