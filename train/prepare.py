@@ -217,14 +217,31 @@ def _unused(config: TrainConfig) -> list[str]:
     return [f"objective {config.objective} inverts nothing; not used: {', '.join(given)}."]
 
 
+def _poor_inversion(config: TrainConfig, splits: dict[str, Pairs], cache: Cache) -> list[str]:
+    """A note on inversions that a model distilled with guidance does badly."""
+    if config.embedded_guidance <= 1 or config.noise == "fresh" or not cache.trajectories:
+        return []
+    if not any(count_without_own_noise(split)[0] for split in splits.values()):
+        return []
+    return [
+        f"embedded_guidance: found {config.embedded_guidance:g}; models distilled with guidance "
+        "invert badly above 1: the noise that is found does not give the image back. Give 1, or "
+        "--noise own for the model's own images; --check-inversion measures it."
+    ]
+
+
 def _notes(
     config: TrainConfig, splits: dict[str, Pairs], cache: Cache, truncated: int
 ) -> list[str]:
-    notes = _unused(config) + [
-        f"{name}: {count_noun(count, 'row')} skipped, {reason} (first: {split.examples[reason]})."
-        for name, split in splits.items()
-        for reason, count in split.skipped.items()
-    ]
+    notes = (
+        _unused(config)
+        + _poor_inversion(config, splits, cache)
+        + [
+            f"{name}: {count_noun(count, 'row')} skipped, {reason} (first: {split.examples[reason]})."
+            for name, split in splits.items()
+            for reason, count in split.skipped.items()
+        ]
+    )
     if config.noise == "own" and cache.trajectories:
         counts = [count_without_own_noise(split) for split in splits.values()]
         unknown, total = (sum(column) for column in zip(*counts, strict=True))

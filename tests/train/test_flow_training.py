@@ -199,6 +199,19 @@ def test_a_dry_run_and_a_check_of_the_inversion(models: Any, dataset: Path, tmp_
     assert corrected < plain
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({}, True), ({"noise": "fresh"}, False), ({"objective": "diffusion-dpo"}, False)],
+    ids=["inversion", "fresh", "diffusion-dpo"],
+)
+def test_an_inversion_with_embedded_guidance_is_warned_of(
+    models: Any, dataset: Path, tmp_path: Path, changes: dict[str, Any], told: bool
+) -> None:
+    config = config_of(models("flux"), embedded_guidance=3.5, max_steps=1, num_points=1, **changes)
+    notes = train(dataset, tmp_path / "out", config, progress=False).notes
+    assert any("found 3.5; models distilled with guidance invert badly" in n for n in notes) == told
+
+
 def test_the_report_names_the_family(models: Any, dataset: Path, tmp_path: Path) -> None:
     run(dataset, tmp_path / "out", config_of(models("z-image")))
     report = json.loads((tmp_path / "out" / "training.json").read_text())

@@ -94,12 +94,18 @@ def check_inversion(dataset: str | Path, config: TrainConfig, images: int = 8) -
         sizes = sorted({max(1, steps // 2), steps, min(2 * steps, adapter.process.most_steps)})
         rows = tuple(_quality(builder, pairs, n) for n in sizes)
     scale = config.inversion_guidance_scale
-    text = advice(rows, steps, scale) + without_inversion(config)
+    text = advice(rows, steps, _guided_by(config)) + without_inversion(config)
     return InversionCheck(len(pairs), scale, steps, rows, text)
 
 
-def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
-    """One sentence on what to do with N."""
+def _guided_by(config: TrainConfig) -> str | None:
+    """The option, of the two kinds of guidance, that is not 1; None for neither."""
+    options = ("inversion_guidance_scale", "embedded_guidance")
+    return next((name for name in options if getattr(config, name) != 1), None)
+
+
+def advice(rows: Sequence[GridQuality], steps: int, guidance: str | None = None) -> str:
+    """One sentence on what to do with N; `guidance` is the option that guides the inversion."""
     level = {row.steps: row.psnr for row in rows}
     now, finest = level[steps], max(level)
     if not all(map(math.isfinite, level.values())):
@@ -109,8 +115,8 @@ def advice(rows: Sequence[GridQuality], steps: int, guidance: float) -> str:
         less = f"; {coarser[0]} is enough, too, at half the cost" if coarser else ""
         return f"N = {steps} is fine enough ({now:.1f} dB, {GOOD_PSNR:.0f} or more is good){less}."
     if finest == steps or level[finest] < now + WORTHWHILE_GAIN:
-        if guidance != 1:
-            return "More steps hardly help: set inversion_guidance_scale closer to 1."
+        if guidance:
+            return f"More steps hardly help: set {guidance} closer to 1."
         return f"N = {steps} reconstructs poorly ({now:.1f} dB), and more steps are hardly better."
     enough = "and is fine enough" if level[finest] >= GOOD_PSNR else "which is still coarse"
     better = f"num_inversion_steps {finest} reaches {level[finest]:.1f}, {enough}"
