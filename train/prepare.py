@@ -233,15 +233,12 @@ def _poor_inversion(config: TrainConfig, splits: dict[str, Pairs], cache: Cache)
 def _notes(
     config: TrainConfig, splits: dict[str, Pairs], cache: Cache, truncated: int
 ) -> list[str]:
-    notes = (
-        _unused(config)
-        + _poor_inversion(config, splits, cache)
-        + [
-            f"{name}: {count_noun(count, 'row')} skipped, {reason} (first: {split.examples[reason]})."
-            for name, split in splits.items()
-            for reason, count in split.skipped.items()
-        ]
-    )
+    notes = [*_unused(config), *_poor_inversion(config, splits, cache)]
+    notes += [
+        f"{name}: {count_noun(count, 'row')} skipped, {reason} (first: {split.examples[reason]})."
+        for name, split in splits.items()
+        for reason, count in split.skipped.items()
+    ]
     if config.noise == "own" and cache.trajectories:
         counts = [count_without_own_noise(split) for split in splits.values()]
         unknown, total = (sum(column) for column in zip(*counts, strict=True))
