@@ -97,7 +97,8 @@ def add_lora(denoiser: Any, config: TrainConfig) -> None:
         r=config.lora_rank,
         lora_alpha=config.lora_rank,
         init_lora_weights="gaussian",
-        target_modules=list(config.lora_targets),
+        # by their whole names: the end of one may be that of a list of layers, too
+        target_modules=[name for name, _ in target_layers(denoiser, config.lora_targets)],
     )
     with torch.random.fork_rng():
         torch.manual_seed(derived_seed(config.seed, "lora"))
@@ -205,8 +206,16 @@ def _is_hidden(parts: Sequence[str]) -> bool:
     return any(part.startswith(".") for part in parts)
 
 
-def is_target(layer: str, targets: Sequence[str]) -> bool:
-    """Whether a layer, by its name in the denoiser, gets a LoRA."""
+def target_layers(
+    denoiser: nn.Module, targets: Sequence[str]
+) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
+    """The layers that get a LoRA, with their names in the denoiser."""
+    for name, layer in denoiser.named_modules():
+        if isinstance(layer, nn.Linear | nn.Conv2d) and _is_target(name, targets):
+            yield name, layer
+
+
+def _is_target(layer: str, targets: Sequence[str]) -> bool:
     return any(layer == target or layer.endswith(f".{target}") for target in targets)
 
 
@@ -214,7 +223,7 @@ def check_targets(denoiser: nn.Module, targets: Sequence[str]) -> None:
     """Raise `ConfigError` that names every target without a layer, and the names of all layers."""
     layers = [n for n, m in denoiser.named_modules() if isinstance(m, nn.Linear | nn.Conv2d)]
     known = {_short(name) for name in layers}
-    unknown = [t for t in targets if not any(is_target(name, [t]) for name in layers)]
+    unknown = [t for t in targets if not any(_is_target(name, [t]) for name in layers)]
     if unknown:
         raise ConfigError(
             f"lora_targets: no layer of this model is called {', '.join(unknown)}; allowed: "

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.models.base import ModelAdapter
-from invdpo.train.models.finetuning import check_targets, copied_files, is_target
+from invdpo.train.models.finetuning import check_targets, copied_files, target_layers
 from invdpo.train.models.live_reference import kept_copy
 from invdpo.train.optim.optimizers import state_bytes
 
@@ -54,12 +54,11 @@ def _saved_bytes(adapter: ModelAdapter, config: TrainConfig) -> tuple[int, int]:
 
 def lora_tensors(denoiser: nn.Module, config: TrainConfig) -> Iterator[Tensor]:
     """Both halves of each layer's LoRA, on no device."""
-    for name, layer in denoiser.named_modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d) and is_target(name, config.lora_targets):
-            kept, *rest = layer.weight.shape
-            ones = [1] * (len(rest) - 1)
-            yield torch.empty(config.lora_rank, *rest, device="meta")
-            yield torch.empty(kept, config.lora_rank, *ones, device="meta")
+    for _, layer in target_layers(denoiser, config.lora_targets):
+        kept, *rest = layer.weight.shape
+        ones = [1] * (len(rest) - 1)
+        yield torch.empty(config.lora_rank, *rest, device="meta")
+        yield torch.empty(kept, config.lora_rank, *ones, device="meta")
 
 
 def _bytes(tensors: list[Tensor]) -> int:

@@ -31,7 +31,10 @@ class Flux2Klein(FlowModel):
     vae_class: ClassVar[str] = "AutoencoderKLFlux2"
     encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer")
     longest: ClassVar[dict[str, int]] = {"tokenizer": 512}
-    lora_targets: ClassVar[tuple[str, ...]] = (*FlowModel.lora_targets, "to_qkv_mlp_proj")
+    lora_targets: ClassVar[tuple[str, ...]] = (
+        *(*FlowModel.lora_targets, "to_qkv_mlp_proj"),
+        "to_out",  # of blocks of one stream; in the others it is a list, whose layer is `to_out.0`
+    )
     patch: ClassVar[int] = 1
     sample_size: ClassVar[int] = 64
 
