@@ -74,13 +74,22 @@ def load_adapter(
             "and see embedded_guidance; inversion works best with 1 there, too."
         )
     adapter.embedded_guidance = config.embedded_guidance
-    if config.max_sequence_length and not isinstance(adapter, FlowModel):
-        raise ConfigError(
-            f"max_sequence_length: found {config.max_sequence_length}, but {config.model} is a "
-            f"{name}, whose text encoders take a fixed number of tokens. Leave it out."
-        )
-    adapter.max_sequence_length = config.max_sequence_length
+    adapter.max_sequence_length = _text_length(adapter, config)
     return adapter
+
+
+def _text_length(adapter: ModelAdapter, config: TrainConfig) -> int | None:
+    """The configured one. Raises `ConfigError` for one that the model does not take."""
+    length = config.max_sequence_length
+    if length is None:
+        return None
+    start = f"max_sequence_length: found {length}, but {config.model} is a {adapter.pipeline}"
+    if not isinstance(adapter, FlowModel):
+        text = "whose text encoders take a fixed number of tokens. Leave it out"
+        raise ConfigError(f"{start}, {text}.")
+    if adapter.most_tokens and length > adapter.most_tokens:
+        raise ConfigError(f"{start}; allowed: up to {adapter.most_tokens}.")
+    return length
 
 
 def family_origin(adapter: ModelAdapter, config: TrainConfig) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, ModelError
+from invdpo.train.distributed import ProcessGroup
 from invdpo.train.models import load_adapter
+from invdpo.train.models.finetuning import start_tuning
 from invdpo.train.models.latent_model import LatentModel
 from invdpo.train.splits import resolve_config
 from tests import flow_pipelines
@@ -82,6 +85,37 @@ def test_models_distilled_without_guidance_get_none(tmp_path: Path, family: str)
     guided = config.model_copy(update={"inversion_guidance_scale": 2.0})
     with pytest.raises(ConfigError, match=r"inversion_guidance_scale: found 2.*without guidance"):
         resolve_config(guided, adapter)
+
+
+@pytest.mark.parametrize(
+    ("family", "most"), [("sd3", 512), ("flux", 512), ("lumina2", 512), ("qwen_image", 1024)]
+)
+def test_longer_texts_than_the_pipeline_takes_are_refused(
+    tmp_path: Path, family: str, most: int
+) -> None:
+    from diffusers import DiffusionPipeline
+
+    folder = FLOW_PIPELINES[family](tmp_path / "model")
+    pipe: Any = DiffusionPipeline.from_pretrained(folder)
+    with pytest.raises(ValueError, match=f"cannot be greater than {most}"):
+        pipe("a cat", max_sequence_length=most + 1)
+    config = TrainConfig(model=str(folder), max_sequence_length=most + 1)
+    with pytest.raises(ConfigError, match=rf"found {most + 1}, .*allowed: up to {most}"):
+        load_adapter(config, CPU)
+    assert load_adapter(config.model_copy(update={"max_sequence_length": most}), CPU)
+
+
+@pytest.mark.parametrize("family", sorted(FLOW_PIPELINES.keys() - {"flux2_dev"}))
+def test_every_layer_of_attention_gets_a_lora(tmp_path: Path, family: str) -> None:
+    """FLUX.2's blocks of one stream have a `to_out` where those of two have a list of that name."""
+    config = TrainConfig(model=str(FLOW_PIPELINES[family](tmp_path / "model")), lora_rank=2)
+    adapter = load_adapter(config, CPU)
+    modules = adapter.empty_denoiser().named_modules()
+    layers = {n for n, m in modules if isinstance(m, torch.nn.Linear)}
+    wanted = {n for n in layers if re.search(r"(attn\d?|attention)\.", n)}
+    config = resolve_config(config, adapter)
+    tuning = start_tuning(adapter, config, ProcessGroup(CPU), keep_reference=False)
+    assert {name.split(".lora_")[0] for name in tuning.named} == wanted
 
 
 def test_the_kohya_names_are_for_unets(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ class FlowModel(LatentModel):
     longest: ClassVar[dict[str, int]]
     """Tokenizers that a prompt must fit, and the most tokens that the pipeline takes by default;
     0 for as many as the tokenizer says."""
+    most_tokens: ClassVar[int | None] = None
+    """The most that the pipeline lets anybody ask for."""
     reserved_tokens: ClassVar[int] = 0
     """Of those, what a prompt can't have."""
     text_width: ClassVar[str] = "joint_attention_dim"

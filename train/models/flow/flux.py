@@ -24,6 +24,7 @@ class Flux(FlowModel):
         *("tokenizer", "tokenizer_2"),
     )
     longest: ClassVar[dict[str, int]] = {"tokenizer_2": 512}
+    most_tokens: ClassVar[int | None] = 512
     pools_texts: ClassVar[bool] = True
 
     @property

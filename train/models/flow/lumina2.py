@@ -21,6 +21,7 @@ class Lumina2(FlowModel):
     denoiser_class: ClassVar[str] = "Lumina2Transformer2DModel"
     encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer")
     longest: ClassVar[dict[str, int]] = {"tokenizer": 256}
+    most_tokens: ClassVar[int | None] = 512
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
     lengths_vary: ClassVar[bool] = True
     text_width: ClassVar[str] = "cap_feat_dim"

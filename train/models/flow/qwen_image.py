@@ -28,6 +28,7 @@ class QwenImage(FlowModel):
     encoders: ClassVar[tuple[str, ...]] = ("text_encoder", "tokenizer")
     negative: ClassVar[str] = " "
     longest: ClassVar[dict[str, int]] = {"tokenizer": MOST_TOKENS}
+    most_tokens: ClassVar[int | None] = 1024
     lengths_vary: ClassVar[bool] = True
 
     @property

@@ -26,6 +26,7 @@ class StableDiffusion3(FlowModel):
     steps_evenly: ClassVar[bool] = False
     max_shift: ClassVar[float] = 1.16
     longest: ClassVar[dict[str, int]] = {"tokenizer": 0, "tokenizer_3": 256}
+    most_tokens: ClassVar[int | None] = 512
     pools_texts: ClassVar[bool] = True
 
     @property
