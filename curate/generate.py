@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +18,7 @@ from invdpo.curate.generators.order import (
     restore_order,
 )
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture, Size
+from invdpo.curate.generators.sizes import sizes as sizes
 from invdpo.curate.generators.specs import distinct, model_specs
 from invdpo.curate.images import encode, perceptual_hash
 from invdpo.curate.storage.cuts import CUT_PROMPT
@@ -195,22 +195,6 @@ def _finished(number: int, row: Record, picture: Picture | Failure) -> Numbered[
         "status": OK,
         "error": None,
     }
-
-
-def sizes(config: GenerateConfig) -> list[Size]:
-    """The sizes candidates may have; none for the model's own. Raises `ConfigError`."""
-    if config.width is not None and config.height is not None:
-        if config.resolutions:
-            raise ConfigError("generate.resolutions: give either these or width and height.")
-        return [(config.width, config.height)]
-    parsed = []
-    for text in config.resolutions:
-        match = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.strip().lower())
-        if match is None:
-            expected = "sizes such as 1024x1024"
-            raise ConfigError(f"generate.resolution: found {text!r}; expected {expected}.")
-        parsed.append((int(match[1]), int(match[2])))
-    return list(dict.fromkeys(parsed))
 
 
 def remake(candidate: Mapping[str, Any], prompt: str, config: GenerateConfig) -> bytes:

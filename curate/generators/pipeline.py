@@ -23,6 +23,7 @@ from invdpo.curate.devices import torch_device as torch_device
 from invdpo.curate.generators.adapters import adapt
 from invdpo.curate.generators.fit import check_fit
 from invdpo.curate.generators.guidance import Guidance
+from invdpo.curate.generators.sizes import check_sizes
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.schemas import ConfigError, ModelError
 from invdpo.schemas.config.generate import GenerateConfig
@@ -157,6 +158,7 @@ class ImageGenerator:
             adapt(pipeline, self.spec)
         pipeline.scheduler = chosen_scheduler(pipeline, self._config.scheduler)
         Guidance(pipeline, self._config).check()
+        check_sizes(pipeline, self._config)
         return self._placed(pipeline)
 
     @cached_property

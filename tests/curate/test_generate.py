@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -140,10 +141,12 @@ def test_a_model_that_draws_nothing_finite_stops(
         spoiled.clear()
 
 
-def test_wrong_size_stops_instead_of_rejecting_all(config: GenerateConfig) -> None:
-    odd = config.model_copy(update={"width": 17, "height": 17})
-    with pytest.raises(ModelError, match=r"failed on all of 4 inputs.*divisible by 8"):
-        list(Generate(odd)(prompts()))
+def test_what_always_fails_stops_instead_of_rejecting_all(
+    config: GenerateConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_answers", Mock(side_effect=RuntimeError("no kernel")))
+    with pytest.raises(ModelError, match=r"failed on all of 4 inputs.*no kernel"):
+        list(Generate(config)(prompts()))
 
 
 def test_damaged_weights(config: GenerateConfig, tiny_model: Path, tmp_path: Path) -> None:

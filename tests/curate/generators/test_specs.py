@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from invdpo.curate import steps
 from invdpo.curate.generate import Generate, remake
+from invdpo.curate.generators import pipeline
 from invdpo.curate.generators.pipeline import ImageGenerator
 from invdpo.curate.generators.specs import LoraSpec, ModelSpec, model_specs
 from invdpo.curate.runner import RunOptions
@@ -145,8 +147,11 @@ def test_the_same_weights_twice_are_refused(tiny_model: Path, tmp_path: Path) ->
         Generate(settings(tiny_model, models=[str(tiny_model), str(copy)])).fingerprint()
 
 
-def test_a_model_that_fails_is_named(tiny_model: Path, other: Path) -> None:
-    config = settings(tiny_model, models=[str(tiny_model), str(other)], width=17, height=17)
+def test_a_model_that_fails_is_named(
+    tiny_model: Path, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_answers", Mock(side_effect=RuntimeError("no kernel")))
+    config = settings(tiny_model, models=[str(tiny_model), str(other)])
     with pytest.raises(ModelError, match=r"pipeline: The model failed on all of 4 inputs"):
         drawn(config)
 
