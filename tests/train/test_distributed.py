@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.train import train
-from invdpo.train.distributed import ProcessGroup, start_processes
+from invdpo.train.distributed import BLOCKS, ProcessGroup, start_processes
+from invdpo.train.models import load_adapter
 from tests import flow_pipelines
+from tests.flow_pipelines import FLOW_PIPELINES
 from tests.processes import run_processes
 from tests.train.smooth import NOWHERE, SMOOTH, apart, smooth_steps
 from tests.train.tiny import png, row, write_pairs
@@ -186,3 +188,14 @@ def test_options_that_processes_cannot_serve(
         start_processes(config.model_copy(update={"strategy": "fsdp", "dtype": "float16"}))
     with pytest.raises(ConfigError, match=r"found adafactor.*fsdp"):
         start_processes(config.model_copy(update={"strategy": "fsdp", "optimizer": "adafactor"}))
+
+
+@pytest.mark.parametrize("family", sorted(FLOW_PIPELINES.keys() - {"flux2_dev"}))
+def test_shared_weights_are_gathered_block_by_block(tmp_path: Path, family: str) -> None:
+    """A family whose blocks are unknown would be gathered whole, and fit into memory no better."""
+    config = TrainConfig(model=str(FLOW_PIPELINES[family](tmp_path / "model")))
+    children = load_adapter(config, torch.device("cpu")).empty_denoiser().named_children()
+    stacks = [child for _, child in children if isinstance(child, torch.nn.ModuleList)]
+    blocks = {type(block).__name__ for stack in stacks for block in stack}
+    assert blocks
+    assert blocks <= {*BLOCKS}
