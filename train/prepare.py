@@ -34,7 +34,7 @@ from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.finetuning import set_reference
 from invdpo.train.models.load import family_origin
 from invdpo.train.models.output_sizes import output_bytes
-from invdpo.train.models.start import start_id
+from invdpo.train.models.start import notes_on_base, start_id
 from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
 from invdpo.train.objective import OBJECTIVES
 from invdpo.train.optim.optimizers import check_package
@@ -153,6 +153,7 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     if family := family_origin(adapter, config):
         identity["family"] = family
     state, notes = _state(setup, identity, restart=restart)
+    notes += notes_on_base(config, adapter.fingerprint)
     image_prompts = read_image_prompts(config, pairs)
     cache = open_cache(root, adapter, config)
     if group.is_main:

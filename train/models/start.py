@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import ConfigError, ModelError
+from invdpo.schemas.errors import ConfigError, DocumentError, ModelError
 from invdpo.schemas.ids import content_id
+from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.files import hash_file
 from invdpo.schemas.io.logs import quiet_libraries
-from invdpo.schemas.io.model_folder import DENOISERS, folder_revision
+from invdpo.schemas.io.model_folder import DENOISERS, TRAINING_REPORT, folder_revision
 from invdpo.schemas.io.text import count_noun
 from invdpo.train.models.base import ModelAdapter
 from invdpo.train.models.lora_format import FILE
@@ -90,6 +91,29 @@ def drawing_revision(adapter: ModelAdapter, config: TrainConfig) -> str:
     if config.start_from and config.reference == "start":
         revision += f"+{hash_file(Path(config.start_from) / FILE)[:32]}"
     return revision
+
+
+def notes_on_base(config: TrainConfig, fingerprint: str) -> list[str]:
+    """A note on a LoRA that its report says was trained on another model than `fingerprint`.
+
+    It has the same layers, so nothing else tells.
+    """
+    folder = Path(config.start_from or "")
+    kept_by = folder.parents[1] if folder.parent.name == "checkpoints" else folder
+    path = kept_by / TRAINING_REPORT
+    if not config.start_from or config.tuning != "lora" or not path.is_file():
+        return []
+    try:
+        base = read_json(read_file(path), path, dict).get("model")
+    except (DocumentError, OSError):
+        return []
+    if base in (None, fingerprint):
+        return []
+    return [
+        "start_from: this LoRA was trained on a model with other weights, so on this one neither "
+        "the start nor the reference is what that training left. Give its model, which the "
+        f"`config` of its {TRAINING_REPORT} names."
+    ]
 
 
 def start_id(config: TrainConfig) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from invdpo.train.models.start import (
     drawing_revision,
     load_denoiser,
     load_lora,
+    notes_on_base,
     reference_id,
     start_id,
 )
@@ -130,6 +132,24 @@ def test_weights_to_start_from_that_are_gone_or_of_another_kind(tmp_path: Path) 
     config = TrainConfig(model="m", start_from=str(tmp_path / "gone"))
     with pytest.raises(ModelError, match=r"start_from: .*gone.*: No such file"):
         start_id(config)
+
+
+def test_a_lora_of_another_base_is_told(tmp_path: Path) -> None:
+    """By the report of its training, beside it or above its checkpoints; else nobody knows."""
+    tuned = tmp_path / "tuned"
+    (tuned / "checkpoints" / "step-000001").mkdir(parents=True)
+    starts = [tuned, tuned / "checkpoints" / "step-000001"]
+    configs = [TrainConfig(model="m", start_from=str(folder)) for folder in starts]
+    assert not any(notes_on_base(config, "ours") for config in configs)
+    (tuned / "training.json").write_text(json.dumps({"model": "another"}))
+    for config in configs:
+        (note,) = notes_on_base(config, "ours")
+        assert note.startswith("start_from: this LoRA was trained on a model with other weights")
+        assert not notes_on_base(config, "another")
+        assert not notes_on_base(config.model_copy(update={"tuning": "full"}), "ours")
+    (tuned / "training.json").write_text("[")
+    assert not notes_on_base(configs[0], "ours")
+    assert not notes_on_base(TrainConfig(model="m"), "ours")
 
 
 def test_all_weights_decide_what_a_full_training_starts_from(tmp_path: Path) -> None:
