@@ -70,7 +70,8 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
         fingerprint = prompts_fingerprint(ws.prompts_path, config.prompts, source)
         if not is_done(ws.prompts_path, fingerprint, options):
             drafts = silent() if options.dry_run else source()
-            rows, doubled, read = collect(drafts, source.name, asked, **selection(config.prompts))
+            chosen = selection(config.prompts, asked=not options.dry_run)
+            rows, doubled, read = collect(drafts, source.name, asked, **chosen)
             counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)
             made = len(rows)
@@ -89,7 +90,9 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
 def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
     source = config.prompts.path or config.prompts.source
     if not rows:
-        raise DataError(f"{source}: no prompts found.")
+        least = config.prompts.min_objects
+        kind = f" with {count_noun(least, 'object')} or more in their scene graph" if least else ""
+        raise DataError(f"{source}: no prompts{kind} found.")
     if all(row["status"] != OK for row in rows):
         raise DataError(f"{source}: none of {len(rows)} prompts can be used ({rows[0]['error']}).")
 

@@ -162,7 +162,8 @@ class _Estimator:
         else:
             section = self._config.prompts
             source = without_asking(section)
-            rows = collect(source(), source.name, SAMPLES, **selection(section)).rows
+            chosen = selection(section, asked=False)
+            rows = collect(source(), source.name, SAMPLES, **chosen).rows
         return next((row for row in rows if row["status"] == OK), None)
 
     def _drawing(self) -> StepEstimate:

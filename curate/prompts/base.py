@@ -71,7 +71,7 @@ class Collected(NamedTuple):
     """Drafts dropped, whose prompt and graph had come before."""
     read: int
     """Distinct prompts read after the skipped ones; more than taken where some say the same as
-    those. Who skips these, too, meets none of the taken again."""
+    those, or have too few objects. Who skips these, too, meets none of the taken again."""
 
 
 def collect(
@@ -80,9 +80,10 @@ def collect(
     limit: int,
     *,
     skip: int = 0,
+    min_objects: int = 0,
     shuffle_seed: int | None = None,
 ) -> Collected:
-    """The first `limit` distinct prompts.
+    """The first `limit` distinct prompts that have `min_objects` in their graph.
 
     The first `skip` are passed over, and with them every prompt that says the same as one of them.
     With a `shuffle_seed` it decides the order, not the source.
@@ -96,20 +97,30 @@ def collect(
     read = 0
     while len(taken) < limit and (row := next(rows, None)):
         read += 1
-        if not passed.intersection(_meaning(row)):
+        if not passed.intersection(_meaning(row)) and _objects(row) >= min_objects:
             taken.append(row)
     return Collected(taken, seen.total() - len(seen), read)
 
 
-def selection(config: PromptsConfig) -> dict[str, int]:
-    """Which prompts `collect` takes, by its own words; empty where it is the first ones."""
+def selection(config: PromptsConfig, *, asked: bool = True) -> dict[str, int]:
+    """Which prompts `collect` takes, by its own words; empty where it is the first ones.
+
+    Where graphs are a model's, and it was not `asked`, nobody knows which have too few objects.
+    """
     chosen = {"skip": config.skip_prompts} if config.skip_prompts else {}
+    if config.min_objects and (asked or config.parser != "vlm"):
+        chosen |= {"min_objects": config.min_objects}
     return chosen | ({"shuffle_seed": config.seed} if config.shuffle else {})
 
 
 def _meaning(row: Record) -> tuple[str, str]:
     """What two prompts that say the same have in common: the text, or the composition."""
     return fold(row["prompt"] or ""), row["split_group"]
+
+
+def _objects(row: Record) -> int:
+    """How many objects a prompt asks for, as far as its graph says."""
+    return len(SceneGraph.from_json(row["graph"]).items) if row["graph"] else 0
 
 
 def _distinct(rows: Iterable[Record], seen: Counter[str]) -> Iterator[Record]:

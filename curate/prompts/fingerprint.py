@@ -54,7 +54,8 @@ def _reread(
         alike = parsers[0] == parsers[1] if by_model else parsers[0][0] == parsers[1][0]
         if changed and changed <= REVISED and alike:
             column = "prompt" if by_model else "prompt_id"
-            rows = collect(source(), source.name, config.num_prompts, **selection(config)).rows
+            chosen = selection(config, asked=False)
+            rows = collect(source(), source.name, config.num_prompts, **chosen).rows
             if [row[column] for row in rows] == read_part(path, [column])[column].to_pylist():
                 return stored
     return wanted

@@ -45,6 +45,7 @@ SAMPLING = (
     "prompts.source",
     "prompts.path",
     "prompts.column",
+    "prompts.min_objects",
     "prompts.shuffle",
     "generate.model",
     "generate.revision",

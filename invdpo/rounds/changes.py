@@ -17,6 +17,7 @@ from invdpo.schemas import WorkspaceError
 
 FREE = (
     "prompts.num_prompts",
+    "prompts.min_objects",
     "generate.num_candidates",
     "pair.",
     "train.",

@@ -85,6 +85,7 @@ class RoundPlan:
         """
         chosen, shuffled = self.config.improve, self._shuffled()
         prompts: dict[str, Any] = {"num_prompts": chosen.validation_prompts, "shuffle": shuffled}
+        prompts["min_objects"] = 0  # rounds may differ in it, and are compared by the same prompts
         if not shuffled:
             prompts["split"] = "validation"
         images = self.generator(number) | {"num_candidates": chosen.validation_images}

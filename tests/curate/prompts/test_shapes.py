@@ -1,5 +1,7 @@
 """Prompts of the embedded world."""
 
+from itertools import islice
+
 import pytest
 
 from invdpo.curate.prompts import collect, split_group
@@ -14,6 +16,21 @@ from invdpo.schemas.tables import Record
 def rows(count: int, **changes: object) -> list[Record]:
     config = PromptsConfig.model_validate({"num_prompts": count, **changes})
     return collect(ShapesSource(config)(), "shapes", count)[0]
+
+
+def test_prompts_of_few_objects_are_left_out() -> None:
+    """Those without a graph, too; what was read to find the others is counted."""
+    draft = Draft("something else", None)
+    source = [draft, *islice(ShapesSource(PromptsConfig())(), 40)]
+    assert {len(SceneGraph.from_json(row["graph"]).items) for row in rows(40)} == {1, 2, 3}
+    taken, _, read = collect(source, "shapes", 5, min_objects=3)
+    assert [len(SceneGraph.from_json(row["graph"]).items) for row in taken] == [3] * 5
+    kept = [row for row in collect(source, "shapes", read)[0] if row in taken]
+    assert kept == taken
+    assert len(collect(source, "shapes", 41, min_objects=0)[0]) == 41
+    later = collect(source, "shapes", 5, skip=read, min_objects=3)[0]
+    assert later
+    assert not any(row in taken for row in later)
 
 
 def test_distinct_repeatable_and_parsed() -> None:

@@ -12,7 +12,7 @@ from invdpo.curate.storage.parts import read_header, read_part
 from invdpo.rounds.checks import require_prompts
 from invdpo.rounds.record import Record, RoundResult
 from invdpo.rounds.round_plan import RoundPlan
-from invdpo.schemas import DataError
+from invdpo.schemas import DataError, SceneGraph
 from tests.invdpo.rounds.small import OPTIONS, small_config
 
 
@@ -67,6 +67,21 @@ def test_rounds_have_other_combinations_than_the_validation_whatever_split_is_na
     validation, first = compositions(plan, 1)
     assert len(first) > 20
     assert not validation & first
+
+
+def test_prompts_of_many_objects_are_those_of_the_rounds_alone(tmp_path: Path) -> None:
+    """Models are compared on the same prompts, whatever a round is trained on."""
+    sections: dict[str, Any] = {"improve": {"validation_prompts": 30}}
+    plain = RoundPlan(tmp_path, small_config(prompts={"num_prompts": 40}, **sections))
+    many = {"num_prompts": 40, "min_objects": 3}
+    plan = RoundPlan(tmp_path, small_config(prompts=many, **sections))
+    assert plan.judging(0).prompts == plain.judging(0).prompts
+    validation, *rounds = compositions(plan, 2)
+    assert min(map(len, (validation, *rounds))) > 20
+    assert not rounds[0] & rounds[1]
+    for number in (1, 2):
+        graphs = read_part(plan.workspace(number).prompts_path, ["graph"])["graph"].to_pylist()
+        assert {len(SceneGraph.from_json(graph).items) for graph in graphs} == {3}
 
 
 def test_prompts_that_were_passed_over_are_not_left(tmp_path: Path) -> None:

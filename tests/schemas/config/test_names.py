@@ -25,6 +25,7 @@ ADDED_LATER = (
     "  embedded_guidance: 1.0\n",
     "  max_sequence_length: null\n",
     "  skip_prompts: 0\n",
+    "  min_objects: 0\n",
     "  shuffle: false\n",
     "  plugins: {}\n",
     "  validation_guidance_scales: []\n",

@@ -34,7 +34,8 @@ VLM_OTHERS = (
     "vlm_budget_cost"
 )
 HARMLESS = {
-    "prompts": f"column parser hub_split num_prompts split seed skip_prompts shuffle {VLM_OTHERS}",
+    "prompts": "column parser hub_split num_prompts split seed skip_prompts min_objects shuffle "
+    f"{VLM_OTHERS}",
     "generate": "num_candidates num_inference_steps guidance_scale resolution width height "
     "resolutions negative_prompt pipeline_options scheduler seed dtype compile offload "
     "batch_size device",
