@@ -50,7 +50,7 @@ def main() -> None:
     given = parser.parse_args()
     changes = dict(text.split("=", 1) for text in given.set)
     names = given.only or list(VARIANTS)
-    generate = CONFIG.generate.model_copy(update={"model": given.model})
+    generate = GenerateConfig.model_validate({**CONFIG.generate.model_dump(), "model": given.model})
     config = CONFIG.model_copy(update={"generate": generate})
     workspace = given.workspace or given.folder / "pairs"
     plan = Plan(given.folder, config, sorted(given.at), changes, workspace)

@@ -136,9 +136,10 @@ class Study:
         return Run(variant, seed, points, best, result["cache_seconds"])
 
     def _lengths(self, seed: int) -> dict[str, Any]:
-        every = math.gcd(*self._plan.at)
+        every, generate = math.gcd(*self._plan.at), self._plan.config.generate
         return {
-            "model": str(bundle.bundled(self._plan.config.generate.model)),
+            "model": str(bundle.bundled(generate.model)),
+            "max_sequence_length": generate.max_sequence_length,
             "max_steps": max(self._plan.at),
             "validate_every": every,
             "save_every": every,
