@@ -14,6 +14,7 @@ BIASES = {
     "imagereward": "was trained on choices of a small group of people among images of 2022.",
     "nsfw": "misses some unsafe images and rejects some harmless ones.",
     "pickscore": "was trained on choices of the users of one web site, on their prompts.",
+    "soft_tifa": "asks one model one question a fact, and repeats every error of that model.",
     "vqascore": "asks one model one question; how readily it says yes differs by subject.",
 }
 

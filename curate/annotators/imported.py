@@ -64,7 +64,7 @@ class ImportAnnotator(Annotator):
                 raise DataError(f"{self._path}: record {number}: {error}.")
             key = _key(record, f"{self._path}: record {number}")
             is_new = key not in graphs
-            graphs[key] = _graph(record) if is_new else Failure("stands twice in the file")
+            graphs[key] = _graph(record) if is_new else Failure("occurs twice in the file")
         if not graphs:
             raise DataError(f"{self._path}: no records.")
         return graphs

@@ -27,7 +27,7 @@ from invdpo.schemas.layouts.rows import UNREADABLE, Row
 from invdpo.schemas.plugins import Registry
 from invdpo.schemas.tables import SIDES, Record, dataset_schema
 
-TWICE = "pair stands twice"
+TWICE = "pair occurs twice"
 
 IMPORTS: Registry[Layout] = Registry("import layout")
 for _name in ("folders", "pickapic", "preference"):

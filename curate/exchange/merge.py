@@ -18,8 +18,8 @@ from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.ids import prompt_key
 from invdpo.schemas.layouts.rows import UNREADABLE
 
-TWICE = "pair stands in an earlier dataset"
-LEAK = "prompt stands in the validation split of another dataset"
+TWICE = "pair is in an earlier dataset, too"
+LEAK = "prompt is in the validation split of another dataset"
 
 
 def merge_datasets(

@@ -33,8 +33,8 @@ COMPARE = {
     ">=": pc.greater_equal,
 }
 FACTS_OF_BOTH = "states facts of both splits"
-DOUBLED = "id stands in an earlier row"
-KNOWN_PROMPT, KNOWN_PAIR = "prompt stands in the other set", "pair stands in the other set"
+DOUBLED = "an earlier row has this id"
+KNOWN_PROMPT, KNOWN_PAIR = "prompt is in the other set", "pair is in the other set"
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def subset(where: Sequence[str], number: int | None, seed: int) -> Operation:
         order = np.argsort([derived_seed("subset", seed, pair_id) for pair_id in ids])
         left_out = np.ones(len(rows), dtype=bool)
         left_out[order[:number]] = False
-        return drop(rows, pa.array(left_out), "not drawn", result)
+        return drop(rows, pa.array(left_out), "not selected", result)
 
     drawn = [f"{number:,} selected with seed {seed}"] if number else []
     words = " and ".join(["rows with " + " and ".join(map(str, conditions))] if where else [])

@@ -171,7 +171,7 @@ def _too_long(where: object, max_bytes: int) -> str:
 
 
 def _too_deep(where: object) -> str:
-    return f"{where}: lists and mappings stand in one another over {MAX_DEPTH} deep."
+    return f"{where}: nested more than {MAX_DEPTH} levels deep."
 
 
 def _is_deep(value: Any) -> bool:

@@ -77,7 +77,7 @@ def test_faults_of_a_record_are_its_own(tmp_path: Path) -> None:
     (tmp_path / "g.json").write_text(json.dumps(records))
     results = labels_or_reasons(tmp_path / "g.json", [candidate(name) for name in "abcde"])
     assert "which does not exist" in results[0]
-    assert results[1] == "stands twice in the file"
+    assert results[1] == "occurs twice in the file"
     assert results[2].startswith("scene graph: ")
     assert results[3].startswith("scene graph: ")
     assert results[4] == "cat"

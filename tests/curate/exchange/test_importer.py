@@ -72,7 +72,7 @@ def test_every_row_that_is_no_pair_is_counted(tmp_path: Path) -> None:
     done = bring(parquet(tmp_path / "theirs", given))
     assert done.pairs == {"train": 1, "validation": 0}
     assert done.skipped == {
-        "pair stands twice": 1,
+        "pair occurs twice": 1,
         "prompt missing": 2,
         "image missing": 1,
         "chosen equals rejected": 1,

@@ -93,8 +93,8 @@ def test_an_error_says_which_line() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[" * 20_000 + "]" * 20_000, "over 100 deep"),
-        ('{"a":' * 101 + "1" + "}" * 101, "over 100 deep"),
+        ("[" * 20_000 + "]" * 20_000, "nested more than 100 levels deep"),
+        ('{"a":' * 101 + "1" + "}" * 101, "nested more than 100 levels deep"),
         ("1" * 5_000, "a number is too long"),
         (b"\xff\xfe", "not UTF-8 text at byte 0"),
         ("", "not JSON: Expecting value"),
