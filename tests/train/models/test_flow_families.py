@@ -34,7 +34,7 @@ from tests import flow_pipelines
 
 CPU = torch.device("cpu")
 PROMPTS = ["a red circle", "a blue square to the left of a much larger yellow triangle"]
-STEPS, SIDE = 4, 64
+STEPS, SIDE, SIZE = 4, 64, (96, 64)
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def drawn(pipe: Any, case: Case, shape: Shape, **given: Any) -> tuple[Tensor, Te
 
     images = pipe(
         prompt=[*PROMPTS],
-        height=SIDE,
-        width=SIDE,
+        width=SIZE[0],
+        height=SIZE[1],
         num_inference_steps=STEPS,
         generator=[torch.Generator().manual_seed(seed) for seed in (3, 4)],
         output_type="pt",
@@ -139,7 +139,7 @@ def unpacked(latents: Tensor, shape: Shape) -> Tensor:
 
 def euler(adapter: ModelAdapter, **guidance: Any) -> Tensor:
     """From the noise of the seeds, with our own σ grid and our own encodings."""
-    shape = adapter.latent_shape((SIDE, SIDE))
+    shape = adapter.latent_shape(SIZE)
     noise = own_noise([3, 4], torch.zeros(2, *shape))
     reference = Reference(adapter, adapter.encode_prompts(PROMPTS), **guidance)
     return regenerate(reference, adapter.process, noise, adapter.process.grid(STEPS, shape))
@@ -147,7 +147,7 @@ def euler(adapter: ModelAdapter, **guidance: Any) -> Tensor:
 
 def test_euler_steps_of_our_velocity_are_the_pipelines(folder: Path, case: Case, pipe: Any) -> None:
     adapter = load_adapter(config_of(folder, case), CPU)
-    theirs, _ = drawn(pipe, case, adapter.latent_shape((SIDE, SIDE)))
+    theirs, _ = drawn(pipe, case, adapter.latent_shape(SIZE))
     torch.testing.assert_close(euler(adapter), theirs, atol=1e-5, rtol=1e-5)
     assert (theirs - own_noise([3, 4], theirs)).abs().max() > 0.01
 
@@ -157,7 +157,7 @@ def test_texts_are_as_long_as_the_images_were_drawn_with(
 ) -> None:
     adapter = load_adapter(config_of(folder, case, max_sequence_length=24), CPU)
     given = {"max_sequence_length": 24}
-    theirs, _ = drawn(pipe, case, adapter.latent_shape((SIDE, SIDE)), **given)
+    theirs, _ = drawn(pipe, case, adapter.latent_shape(SIZE), **given)
     torch.testing.assert_close(euler(adapter), theirs, atol=1e-5, rtol=1e-5)
     usual = load_adapter(config_of(folder, case), CPU)
     prompt = " ".join(PROMPTS * 3)
@@ -172,7 +172,7 @@ def test_guidance_leads_away_from_the_pipelines_negative(
     if case.guided is None:
         pytest.skip("this pipeline guides in a way of its own, or not at all")
     adapter = load_adapter(config_of(folder, case), CPU)
-    theirs, _ = drawn(pipe, case, adapter.latent_shape((SIDE, SIDE)), **case.guided)
+    theirs, _ = drawn(pipe, case, adapter.latent_shape(SIZE), **case.guided)
     empty = adapter.encode_prompts([None, None])
     ours = euler(adapter, empty=empty, scale=3.0, samples=4)
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
@@ -219,14 +219,14 @@ def test_the_grid_is_the_pipelines_for_every_size(folder: Path, case: Case, pipe
 def test_training_levels_are_spread_as_those_of_a_sampler(folder: Path, case: Case) -> None:
     """However far beyond any sampler's steps T is, the noisy half isn't left out."""
     adapter = load_adapter(config_of(folder, case), CPU)
-    training = adapter.process.training_levels(adapter.latent_shape((SIDE, SIDE))).levels
+    training = adapter.process.training_levels(adapter.latent_shape(SIZE)).levels
     assert len(training) == 1000
     assert training.median() > 0.49
 
 
 def test_a_prompt_alone_is_the_prompt_in_a_padded_batch(folder: Path, case: Case) -> None:
     adapter = load_adapter(config_of(folder, case), CPU)
-    shape = adapter.latent_shape((SIDE, SIDE))
+    shape = adapter.latent_shape(SIZE)
     x = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
     sigma, together = torch.tensor([0.3, 0.8]), adapter.encode_prompts(PROMPTS)
     with torch.no_grad():
@@ -239,10 +239,10 @@ def test_a_prompt_alone_is_the_prompt_in_a_padded_batch(folder: Path, case: Case
 
 def test_latents_are_the_scaled_mode_and_come_back(folder: Path, case: Case, pipe: Any) -> None:
     adapter = load_adapter(config_of(folder, case), CPU)
-    noise = torch.randint(256, (SIDE, SIDE, 3), dtype=torch.uint8, generator=seeded())
-    image = fit(Image.fromarray(noise.numpy()), (SIDE, SIDE))
+    noise = torch.randint(256, (*SIZE[::-1], 3), dtype=torch.uint8, generator=seeded())
+    image = fit(Image.fromarray(noise.numpy()), SIZE)
     latent = adapter.encode_images([image])["latent"]
-    assert latent.shape[1:] == adapter.latent_shape((SIDE, SIDE))
+    assert latent.shape[1:] == adapter.latent_shape(SIZE)
     latents, theirs = drawn(pipe, case, latent.shape[1:])
     ours = adapter.decode_latents(latents) / 2 + 0.5
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
@@ -274,7 +274,7 @@ def test_tuned_weights_load_into_diffusers_and_change_the_image(
         loaded.load_lora_weights(tmp_path / "tuned")
     else:
         loaded = DiffusionPipeline.from_pretrained(tmp_path / "tuned", **absent(folder))
-    shape = adapter.latent_shape((SIDE, SIDE))
+    shape = adapter.latent_shape(SIZE)
     (after, _), (before, _) = drawn(quiet(loaded), case, shape), drawn(pipe, case, shape)
     assert (after - before).abs().max() > 1e-3
     torch.testing.assert_close(euler(adapter), after, atol=1e-4, rtol=1e-4)
