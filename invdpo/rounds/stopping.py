@@ -108,8 +108,10 @@ def no_pairs(plan: RoundPlan, number: int) -> str:
     report = read_json(read_file(path), path, dict)
     if report["pairs"]["total"]:
         return ""
-    prompts = count_noun(report["prompts"]["total"], "prompt")
-    return f"none of the {prompts} of round {number} gives a pair: see invdpo report {path.parent}"
+    prompts, lost = count_noun(report["prompts"]["total"], "prompt"), report["prompts"]["dropped"]
+    why = "; ".join(f"{n} x {reason}" for reason, n in sorted(lost.items(), key=lambda r: -r[1]))
+    text = f"none of the {prompts} of round {number} gives a pair" + (f" ({why})" if why else "")
+    return f"{text}: see invdpo report {path.parent}"
 
 
 def _loses(change: Interval, sign: int) -> bool:

@@ -160,7 +160,11 @@ def test_a_later_round_without_a_pair_ends_the_rounds(
     done = run_rounds(copied, config)
     assert [result.number for result in done.results] == [0, 1, 2]
     folder = copied / "round-003"
-    reason = f"none of the 4 prompts of round 3 gives a pair: see invdpo report {folder}"
+    report = json.loads((folder / "pairs.report.json").read_text())
+    lost = sorted(report["prompts"]["dropped"].items(), key=lambda reason: -reason[1])
+    assert sum(count for _, count in lost) == 4
+    why = "; ".join(f"{count} x {reason}" for reason, count in lost)
+    reason = f"none of the 4 prompts of round 3 gives a pair ({why}): see invdpo report {folder}"
     assert done.stopped == reason
     assert read_improvement(copied, config).stopped == reason
     assert not read_improvement(copied, small_config()).stopped
