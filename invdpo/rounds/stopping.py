@@ -17,8 +17,12 @@ ALL_RIGHT = "composition_all_right"
 
 
 def main_figure(config: Config) -> str:
-    """What rounds are compared by: exactly right prompts, or else the scorer that weighs most."""
-    scorers = config.score.scorers
+    """What rounds are compared by: exactly right prompts, or else the scorer that weighs most.
+
+    Never what is held out, by which nothing may be chosen, unless there is nothing else.
+    """
+    named = config.score.scorers
+    scorers = [name for name in named if name != config.pair.held_out] or named
     if "composition" in scorers:
         return ALL_RIGHT
     weights = {name: config.pair.weights.get(name, 0.0) for name in scorers}

@@ -53,6 +53,13 @@ def test_less_is_better_where_the_scorer_says_so() -> None:
     assert worse in reason_to_stop([results[1], results[2]], held_out)
 
 
+def test_the_best_round_is_not_chosen_by_what_is_held_out() -> None:
+    config = load_config(None, {"pair": {"held_out": "composition", "weights": {"clip": 1}}})
+    assert main_figure(config) == "clip"
+    results = [_result(0, 40), _result(1, 50, clip=0.7), _result(2, 90, clip=0.6)]
+    assert best_round(results, config).number == 1
+
+
 def test_a_plug_in_says_which_way_is_better() -> None:
     """The record keeps it, since a report may be made where the plug-in isn't installed."""
     judge = {"use": "remote", "remote_url": "http://127.0.0.1:1", "remote_lower_is_better": True}
