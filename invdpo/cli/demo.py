@@ -69,12 +69,15 @@ def demo(
 
 
 def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
-    """What the demo runs; `quick` only shows that every step works, at a sixteenth of the size."""
+    """What the demo runs; `quick` only shows that every step works, with a sixteenth of it."""
     size = 1 if quick else 16
     return Config(
         prompts=PromptsConfig(num_prompts=13 * size),
         generate=GenerateConfig(
-            model=model, num_candidates=6, num_inference_steps=12, guidance_scale=2.0
+            model=model,
+            num_candidates=6,
+            num_inference_steps=6 if quick else 12,
+            guidance_scale=2.0,
         ),
         pair=PairConfig(policy="all", floors={"composition": 1.0}),
         train=TrainConfig(
@@ -83,7 +86,7 @@ def demo_config(*, quick: bool = False, model: str = EMBEDDED) -> Config:
             tuning="full",
             lr_scheduler="cosine",
             warmup_steps=5,
-            batch_size=64,
+            batch_size=4 * size,
             num_points=1,
             max_steps=3 * size,
             validate_every=3 * size,
