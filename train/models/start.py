@@ -117,13 +117,22 @@ def notes_on_base(config: TrainConfig, fingerprint: str) -> list[str]:
 
 
 def start_id(config: TrainConfig) -> str | None:
-    """Hash of the weights that training starts from; None for the base model's own."""
+    """Hash of the weights that training starts from; None for the base model's own.
+
+    Raises `ConfigError` for a folder without weights of all layers, `ModelError` for a lost LoRA.
+    """
     if not config.start_from:
         return None
     folder = Path(config.start_from)
     files = [folder / FILE]
     if config.tuning == "full":
         files = [file for name in DENOISERS for file in sorted((folder / name).glob("*.s*"))]
+        if not files:
+            found = "a LoRA" if (folder / FILE).is_file() else "no model"
+            raise ConfigError(
+                f"start_from: found {found} in {folder}; allowed with tuning: full is a folder "
+                f"with {' or '.join(DENOISERS)}. Give one, or tuning: lora for a LoRA."
+            )
     try:
         return content_id(*(hash_file(path) for path in files))
     except OSError as error:

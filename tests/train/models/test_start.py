@@ -119,6 +119,14 @@ def test_a_start_of_another_kind_is_refused(tmp_path: Path) -> None:
         start_tuning(load_adapter(config, CPU), config, ProcessGroup(CPU), keep_reference=False)
 
 
+def test_a_start_without_all_weights_is_told_before_phase_one(tmp_path: Path) -> None:
+    start = _tuned(tmp_path / "lora")
+    with pytest.raises(ConfigError, match=r"found a LoRA in .*lora; allowed with tuning: full"):
+        start_id(_config(tuning="full", start_from=str(start)))
+    with pytest.raises(ConfigError, match=r"found no model in .*nothing; .*unet or transformer"):
+        start_id(_config(tuning="full", start_from=str(tmp_path / "nothing")))
+
+
 def test_weights_to_start_from_that_are_gone_or_of_another_kind(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"start_from: .* can't be read"):
         load_lora(None, tmp_path)
