@@ -13,7 +13,7 @@ from PIL import Image
 from invdpo.curate.evaluation.page_content import EQUAL, LOST, MOST, UNJUDGED, WON, page_of
 from invdpo.curate.evaluation.results import ALL_RIGHT, Outcome, Result, evaluate_results
 from invdpo.curate.report.evaluation_page import write_evaluation_page
-from tests.curate.report.test_report_in_browser import CONTRAST, HIDDEN, UNSEEN, WIDER
+from tests.page_checks import CONTRAST, HIDDEN, UNSEEN, WIDER
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -8,13 +8,13 @@ import pytest
 
 from invdpo.curate import steps
 from invdpo.curate.report.build import write_report
-from invdpo.curate.report.plots.theme import DPI
 from invdpo.curate.report.sets import write_comparison
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.pair import PairConfig
 from tests.curate.report.report_workspaces import workspace
+from tests.page_checks import HIDDEN, WIDER, check_fit, check_plots
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -26,29 +26,6 @@ PROMPTS = (
     "Donaudampfschifffahrtsgesellschaft" * 30,
     "word " * 5_000,
 )
-UNSEEN = "[...document.images].filter(image => image.naturalWidth === 0).length"
-WIDER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-HIDDEN = """[...document.querySelectorAll('main *')].filter(element => {
-    const box = element.getBoundingClientRect()
-    return box.right > innerWidth + 1 && !element.closest('.scroll, .hidden, svg')
-}).length"""
-"""Elements that stick out to the right, where nothing scrolls."""
-CONTRAST = """selector => {
-    const numbers = colour => colour.match(/[\\d.]+/g).slice(0, 3).map(Number)
-    const light = colour => numbers(colour)
-        .map(value => value / 255)
-        .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, value, place) => sum + value * [0.2126, 0.7152, 0.0722][place], 0)
-    const ground = element => {
-        const found = getComputedStyle(element).backgroundColor
-        return found.endsWith(', 0)') ? ground(element.parentElement) : found
-    }
-    return Math.min(...[...document.querySelectorAll(selector)].map(element => {
-        const pair = [light(getComputedStyle(element).color), light(ground(element))].sort()
-        return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05)
-    }))
-}"""
-"""The least contrast of the text of elements to what lies behind them."""
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +45,14 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("width", [320, 400, 1400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_and_is_whole(page: Page, report: str, width: int, scheme: str) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(report)
-    assert [url for url in asked if not url.startswith("data:")] == [report]
+    texts = "p, dt, dd, th, td, a, h1, h2, h3, h4, li, .badge, .which"
+    check_fit(page, report, (width, 900), scheme, texts)
     assert page.title() == "Pairs of work"
     assert page.evaluate("document.images.length") >= 4
-    assert page.evaluate(UNSEEN) == 0
-    assert page.evaluate(WIDER) == 0
-    assert page.evaluate(HIDDEN) == 0
-    texts = "p, dt, dd, th, td, a, h1, h2, h3, h4, li, .badge, .which"
-    assert page.evaluate(CONTRAST, texts) >= 4.5
 
 
 def test_plots_are_readable_on_a_phone(page: Page, report: str) -> None:
-    """The least text is 7.5 points high, a point being `DPI` / 72 pixels of the file."""
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(report)
-    scales = page.locator(".plot img").evaluate_all("all => all.map(i => i.width / i.naturalWidth)")
-    assert len(scales) >= 5
-    assert min(scales) * 7.5 * DPI / 72 >= 9
+    check_plots(page, report, 5)
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from invdpo.curate.report.plots.theme import DPI
 from invdpo.rounds.page import write_report
-from tests.curate.report.test_report_in_browser import CONTRAST, HIDDEN, UNSEEN, WIDER
 from tests.invdpo.rounds.recorded import ODD, draw, improvement, results
+from tests.page_checks import check_fit, check_plots
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -32,15 +31,10 @@ def rounds_page(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_rounds_fit_and_are_whole(page: Page, rounds_page: str, width: int, scheme: str) -> None:
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.set_viewport_size({"width": width, "height": 844})
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    page.goto(rounds_page)
-    assert [url for url in asked if not url.startswith("data:")] == [rounds_page]
+    check_fit(
+        page, rounds_page, (width, 844), scheme, "p, dt, dd, th, td, a, h1, h2, figcaption, .muted"
+    )
     assert page.title() == "Rounds of improved"
-    assert page.evaluate(UNSEEN) == page.evaluate(WIDER) == page.evaluate(HIDDEN) == 0
-    assert page.evaluate(CONTRAST, "p, dt, dd, th, td, a, h1, h2, figcaption, .muted") >= 4.5
 
 
 def test_sections_tables_and_strips_are_seen(page: Page, rounds_page: str) -> None:
@@ -59,9 +53,4 @@ def test_sections_tables_and_strips_are_seen(page: Page, rounds_page: str) -> No
 
 
 def test_curves_are_readable_on_a_phone(page: Page, rounds_page: str) -> None:
-    """The least text is 7.5 points high, a point being `DPI` / 72 pixels of the file."""
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(rounds_page)
-    scales = page.locator(".plot img").evaluate_all("all => all.map(i => i.width / i.naturalWidth)")
-    assert len(scales) >= 3
-    assert min(scales) * 7.5 * DPI / 72 >= 9
+    check_plots(page, rounds_page, 3)
