@@ -18,7 +18,7 @@ from invdpo.curate.generators.order import (
     restore_order,
 )
 from invdpo.curate.generators.pipeline import ImageGenerator, ImageRequest, Picture, Size
-from invdpo.curate.generators.sizes import sizes as sizes
+from invdpo.curate.generators.sizes import sizes
 from invdpo.curate.generators.specs import distinct, model_specs
 from invdpo.curate.images import encode, perceptual_hash
 from invdpo.curate.storage.cuts import CUT_PROMPT

@@ -22,7 +22,8 @@ from invdpo.curate.diagnostics.timing import (
     time_judging,
 )
 from invdpo.curate.diagnostics.token_costs import TokenCosts, token_costs
-from invdpo.curate.generate import Generate, sizes
+from invdpo.curate.generate import Generate
+from invdpo.curate.generators.sizes import sizes
 from invdpo.curate.generators.specs import ModelSpec, model_specs
 from invdpo.curate.inputs import CandidatePart
 from invdpo.curate.prompts import collect

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from invdpo.curate.batching import ModelStage
 from invdpo.curate.candidate import Candidate
 from invdpo.curate.devices import for_each_device, torch_device
-from invdpo.curate.generate import Generate, sizes
+from invdpo.curate.generate import Generate
 from invdpo.curate.generators.pipeline import Size
+from invdpo.curate.generators.sizes import sizes
 from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.tables import OK, Record
 from invdpo.schemas.timing import fastest

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from invdpo.curate.diagnostics.timing import stored_bytes
-from invdpo.curate.generate import sizes
 from invdpo.curate.generators.guidance import passes
+from invdpo.curate.generators.sizes import sizes
 from invdpo.rounds.checks import open_record, require_judges, require_prompts
 from invdpo.rounds.round_plan import RoundPlan, weights_path
 from invdpo.schemas.config import Config
