@@ -57,7 +57,7 @@ class Plan:
     config: Config
     at: Sequence[int]
     """Optimiser steps whose checkpoints are judged; the last one ends a run."""
-    changes: Mapping[str, str]
+    changes: Mapping[str, Any]
     workspace: Path
     """Where the pairs are, or are made."""
 

@@ -60,7 +60,7 @@ def pair_workspace(ws: Workspace, config: Config, options: RunOptions) -> StepRe
     fingerprint = _fingerprint(ws, config)
     options = _may_replace(ws, fingerprint, options)
     done = is_done(ws.pairs_path, fingerprint, options)
-    if done and not (options.overwrite or options.repair):
+    if done and not (options.overwrite or options.repair or options.retry_rejected):
         rows = read_header(ws.pairs_path).rows
         if earlier := earlier_report(ws, config, rows):
             if not options.dry_run:

@@ -43,6 +43,8 @@ class RunOptions:
 
     repair: bool = False
     """Remake damaged parts instead of refusing, and those of candidates that lack their images."""
+    retry_rejected: bool = False
+    """Remake parts with rejected rows, whose cause may be gone, such as a server's time-out."""
     overwrite: bool = False
     """Remake parts made with another configuration instead of refusing."""
     dry_run: bool = False
@@ -118,12 +120,12 @@ def plan_goal(source: Sequence[InputPart], goal: Goal, options: RunOptions) -> P
     resumed, rejections = 0, Counter[str]()
     for part in source:
         target = goal.sink / part.name
-        if is_done(target, goal.fingerprint, options):
-            rows, rejected = tally(target)
-            resumed += rows
-            rejections += rejected
-        else:
+        if not is_done(target, goal.fingerprint, options) or to_retry(target, options):
             wanted.append(part)
+            continue
+        rows, rejected = tally(target)
+        resumed += rows
+        rejections += rejected
     obsolete = _obsolete(source, goal.sink, options)
     return Plan(goal, wanted, obsolete, resumed, rejections)
 
@@ -245,6 +247,11 @@ def tally(target: Path) -> tuple[int, Counter[str]]:
     table = read_part(target, ["status", "error"])
     rejected = table.filter(pc.field("status") == REJECTED)
     return table.num_rows, Counter(reason(row) for row in rejected.to_pylist())
+
+
+def to_retry(target: Path, options: RunOptions) -> bool:
+    """Whether a part has rejected rows, and is to be remade for that."""
+    return options.retry_rejected and bool(tally(target)[1])
 
 
 def _obsolete(source: Sequence[InputPart], sink: Path, options: RunOptions) -> list[Path]:

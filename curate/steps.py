@@ -43,6 +43,7 @@ from invdpo.curate.runner import (
     plan_goal,
     run_plans,
     tally,
+    to_retry,
     was_begun,
 )
 from invdpo.curate.score import Score
@@ -68,7 +69,8 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
     with _working(ws, config, options, "prompts"):
         made = 0
         fingerprint = prompts_fingerprint(ws.prompts_path, config.prompts, source)
-        if not is_done(ws.prompts_path, fingerprint, options):
+        done = is_done(ws.prompts_path, fingerprint, options)
+        if not done or to_retry(ws.prompts_path, options):
             drafts = silent() if options.dry_run else source()
             chosen = selection(config.prompts, asked=not options.dry_run)
             rows, doubled, read = collect(drafts, source.name, asked, **chosen)

@@ -64,6 +64,7 @@ class Workspace:
         engine: str = "local",
         part_size: int | None = None,
         repair: bool = False,
+        retry_rejected: bool = False,
         overwrite: bool = False,
         progress: bool = True,
     ) -> list[StepResult]:
@@ -80,6 +81,7 @@ class Workspace:
         config = self._read_config(names)
         options = RunOptions(
             repair=repair,
+            retry_rejected=retry_rejected,
             overwrite=overwrite,
             engine=engine,
             part_size=part_size,

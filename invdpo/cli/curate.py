@@ -39,6 +39,10 @@ class StepOptions(CommonOptions):
     ] = "local"
     part_size: Annotated[int | None, typer.Option(help=PART_SIZE, min=1, metavar="INTEGER")] = None
     repair: Annotated[bool, typer.Option("--repair", help="Remake damaged parts.")] = False
+    retry_rejected: Annotated[
+        bool,
+        typer.Option("--retry-rejected", help="Remake parts with rows that were rejected."),
+    ] = False
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Replace results of another configuration."),
@@ -130,6 +134,7 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
     config = job.config(*ws.config_paths)
     options = RunOptions(
         repair=common.repair,
+        retry_rejected=common.retry_rejected,
         overwrite=common.overwrite,
         dry_run=common.dry_run,
         engine=common.engine,

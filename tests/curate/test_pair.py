@@ -81,10 +81,17 @@ def write_reviews(ws: Workspace, **decisions: str) -> None:
 
 
 def pair(
-    ws: Workspace, *, overwrite: bool = False, repair: bool = False, **options: Any
+    ws: Workspace,
+    *,
+    overwrite: bool = False,
+    repair: bool = False,
+    retry_rejected: bool = False,
+    **options: Any,
 ) -> StepResult:
     config = Config.model_validate({"pair": PAIR["pair"] | options})
-    how = RunOptions(overwrite=overwrite, repair=repair, progress=False)
+    how = RunOptions(
+        overwrite=overwrite, repair=repair, retry_rejected=retry_rejected, progress=False
+    )
     return pair_workspace(ws, config, how)
 
 
@@ -267,7 +274,7 @@ def test_a_damaged_dataset_is_written_again(ws: Workspace) -> None:
         shard.write_bytes(damage) if damage else shard.unlink()
         assert pair(ws).made == COUNT
         assert shard.read_bytes() == whole
-    for how in ("overwrite", "repair"):
+    for how in ("overwrite", "repair", "retry_rejected"):
         shard.write_bytes(whole[:50] + b"damage" + whole[56:])
         assert pair(ws).resumed == COUNT
         assert pair(ws, **{how: True}).made == COUNT

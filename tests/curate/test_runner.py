@@ -37,23 +37,23 @@ class Numbers:
 
 
 class Square(Stage):
-    """Squares; rejects multiples of five; dies at `fatal`."""
+    """Squares; rejects multiples of `rejects`; dies at `fatal`."""
 
     name = "square"
     schema = SCHEMA
     needs: Sequence[str] = ()
     chunk = 2
 
-    def __init__(self, fatal: int | None = None) -> None:
-        self._fatal = fatal
+    def __init__(self, fatal: int | None, rejects: int) -> None:
+        self._fatal, self._rejects = fatal, rejects
 
     def __call__(self, rows: Iterable[Record]) -> Iterator[Record]:
         for row in rows:
             n = row["n"]
             if n == self._fatal:
                 raise KeyboardInterrupt
-            bad = n % 5 == 0
-            error = f"a multiple of five (line {n})" if bad else None
+            bad = n % self._rejects == 0
+            error = f"a multiple of {self._rejects} (line {n})" if bad else None
             yield {"n": n * n, "status": "rejected" if bad else "ok", "error": error}
 
 
@@ -64,11 +64,12 @@ def run(
     fatal: int | None = None,
     count: int = 4,
     power: int = 2,
+    rejects: int = 5,
 ) -> StepResult:
     source = [Numbers(n) for n in range(count)]
     fingerprint = {"square": {"power": power}}
     goal = Goal("square", "square", folder, fingerprint)
-    return run_goals(lambda name: Square(fatal), source, [goal], options)[0]
+    return run_goals(lambda name: Square(fatal, rejects), source, [goal], options)[0]
 
 
 def contents(folder: Path) -> list[int]:
@@ -78,7 +79,7 @@ def contents(folder: Path) -> list[int]:
 def test_makes_counts_and_resumes(tmp_path: Path) -> None:
     first = run(tmp_path)
     assert (first.made, first.resumed, first.rejected) == (12, 0, 3)
-    assert first.rejections == {"a multiple of five": 3}
+    assert first.rejections == {"a multiple of 5": 3}
     assert contents(tmp_path) == [n * n for n in range(12)]
     again = run(tmp_path)
     assert (again.made, again.resumed, again.rejections) == (0, 12, first.rejections)
@@ -144,6 +145,17 @@ def test_candidates_that_lost_their_images_are_repaired(
     write_part(tmp_path / "part.parquet", pa.Table.from_pylist(rows, CANDIDATES), {})
     assert is_done(tmp_path / "part.parquet", {}, QUIET)
     assert is_done(tmp_path / "part.parquet", {}, RunOptions(repair=True)) == is_whole
+
+
+def test_parts_with_rejected_rows_are_remade_when_asked_for(tmp_path: Path) -> None:
+    run(tmp_path)
+    retry = RunOptions(retry_rejected=True, progress=False)
+    result = run(tmp_path, retry, rejects=10)  # 5 was in the second part, 10 is in the fourth
+    assert (result.made, result.resumed) == (9, 3)
+    assert result.rejections == {"a multiple of 10": 2}
+    assert run(tmp_path, rejects=1).rejected == 2
+    with pytest.raises(WorkspaceError, match=r"square\.power: 2 in the workspace, 3 asked for"):
+        run(tmp_path, retry, power=3)
 
 
 def test_unknown_engine_lists_the_known() -> None:

@@ -12,7 +12,7 @@ from invdpo.curate.clients.budget import BudgetError
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas.config import Config
-from tests.curate.clients.server import SECRET, graph_reply, reply, serving
+from tests.curate.clients.server import SECRET, Answer, graph_reply, reply, serving
 from tests.curate.tiny import tiny_config
 
 OPTIONS = RunOptions(part_size=3, progress=False)
@@ -55,3 +55,27 @@ def test_a_run_that_is_out_of_money_goes_on(
     assert [row["status"] for row in rows] == ["ok"] * 12
     for path in tmp_path.rglob("*"):
         assert path.is_dir() or SECRET.encode() not in path.read_bytes()
+
+
+def test_a_question_that_failed_is_asked_again_when_asked_for(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers of all other images come from the cache."""
+    monkeypatch.setenv("INVDPO_VLM_KEY", SECRET)
+    ws, cache = Workspace(tmp_path / "work"), tmp_path / "cache"
+    retry = RunOptions(part_size=3, progress=False, retry_rejected=True)
+
+    def busy_at_first(request: dict[str, Any], number: int) -> Answer:
+        return Answer(status=504) if number == 3 else reply(graph_reply(request, "cat"))
+
+    with serving(busy_at_first) as server:
+        asked = config(tiny_model, server.url, cache, vlm_tries=1, vlm_concurrency=1)
+        steps.make_prompts(ws, asked, OPTIONS)
+        steps.generate(ws, asked, OPTIONS)
+        (first,) = steps.annotate(ws, asked, OPTIONS)
+        assert (first.rejected, len(server.requests)) == (1, 12)
+        (again,) = steps.annotate(ws, asked, OPTIONS)
+        assert (again.made, again.rejected, len(server.requests)) == (0, 1, 12)
+        (mended,) = steps.annotate(ws, asked, retry)
+        assert (mended.made, mended.resumed, mended.rejected) == (6, 6, 0)
+        assert len(server.requests) == 13
