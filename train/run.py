@@ -24,7 +24,7 @@ from invdpo.train.cache.sizes import trajectory_forwards
 from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
 from invdpo.train.data.dataset import FocusBoxes
-from invdpo.train.diagnostics.overtraining import overtraining
+from invdpo.train.diagnostics.overtraining import Watch, overtraining
 from invdpo.train.loop import Loop
 from invdpo.train.metrics import Metrics
 from invdpo.train.models.finetuning import start_tuning
@@ -150,9 +150,12 @@ def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | No
         setup.within_memory(loop.tuning.parameters, loop.sampler.samples_per_graph),
         open_trackers(names, tracked, prepared.note) as trackers,
     ):
+        watch = Watch(setup.output / "metrics.jsonl", setup.config) if setup.group.is_main else None
 
-        def log(metrics: Mapping[str, float]) -> None:
+        def report(metrics: Mapping[str, float]) -> None:
             trackers.log(metrics)
+            if watch:
+                watch(metrics)
             if on_step:
                 on_step(metrics)
 
@@ -163,7 +166,7 @@ def _train(setup: Setup, data: DataSet, prepared: Prepared, on_step: OnStep | No
             prepared.validation,
             prepared.identity,
             show_progress=setup.show_progress,
-            on_step=log,
+            on_step=report,
         )
     if setup.group.is_main:
         best_loss = loop.progress.best_loss if prepared.validation else None

@@ -12,6 +12,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError, WorkspaceError
 from invdpo.schemas.io.lock import FolderLock
 from invdpo.train import train
+from invdpo.train.diagnostics import overtraining
 from invdpo.train.run import lock_output
 from tests.locks import held_elsewhere, killed_while_writing
 
@@ -107,3 +108,21 @@ def test_the_next_run_removes_what_a_killed_one_left(
     paths = list(tmp_path.rglob("*"))
     assert [path.name for path in paths if path.name.startswith(".")] == []
     assert {p: p.stat().st_ino for p in paths if "state" in p.parts} == before
+
+
+def test_a_falling_reward_is_told_once_while_it_can_be_stopped(
+    config: TrainConfig,
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(overtraining, "falling_reward", lambda series: "it falls")
+    short = config.model_copy(update={"max_steps": 4, "validate_every": 1})
+    result = train(dataset, tmp_path / "out", short, progress=False)
+    told = [text for text in caplog.messages if "it falls" in text]
+    assert [text.split(".")[0] for text in told] == [
+        "Step 1 of 4: it falls",
+        "Over-trained: it falls",
+    ]
+    assert [text for text in result.notes if "it falls" in text] == told[1:]

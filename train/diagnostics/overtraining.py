@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.text import count_noun
+from invdpo.train.monitoring.curves import read_series
+
+log = logging.getLogger("invdpo.train")
 
 FEWEST_PAIRS = 30
 """Validation pairs to choose weights by. The share of n pairs that is right is uncertain by
@@ -49,18 +55,45 @@ def overtraining(series: Series, best_loss: float | None) -> Iterator[str]:
             "the start: the model has memorised them. Train fewer steps, with a lower learning "
             "rate, or on more pairs."
         )
+    if fall := falling_reward(series):
+        yield (
+            f"Over-trained: {fall}. Train fewer steps, with a lower learning rate, or compare with "
+            "`invdpo eval` first."
+        )
+
+
+def falling_reward(series: Series) -> str | None:
+    """The first sign of a collapse, if it is there: the chosen images' error rises.
+
+    Their reward is half of β times what their error is below the reference's.
+    """
     values = series.get("validation/rewards/chosen", ((), ()))[1]
     if len(values) < 2:  # one alone tells of no fall
-        values = series["rewards/chosen"][1]
+        values = series.get("rewards/chosen", ((), ()))[1]
     recent = max(1, len(values) // 3)
-    before, now = values[-2 * recent : -recent], _mean(values[-recent:])
-    if before and now < min(FALLEN_REWARD, _mean(before)):
-        yield (
-            f"Over-trained: the reward of the chosen images is {now:.2g} and falling (it was "
-            f"{_mean(before):.2g} before): the model moves away from the images that it should "
-            "prefer. Train fewer steps, with a lower learning rate, or compare with `invdpo "
-            "eval` first."
-        )
+    before, now = values[-2 * recent : -recent], values[-recent:]
+    if not before or _mean(now) >= min(FALLEN_REWARD, _mean(before)):
+        return None
+    return (
+        f"the reward of the chosen images is {_mean(now):.2g} and falling (it was "
+        f"{_mean(before):.2g} before): the model moves away from the images that it should prefer"
+    )
+
+
+class Watch:
+    """Logs the first sign of a collapse once, while there is time to stop the training."""
+
+    def __init__(self, metrics: Path, config: TrainConfig) -> None:
+        self._path, self._config, self._told = metrics, config, False
+
+    def __call__(self, metrics: Mapping[str, float]) -> None:
+        """Look after a validation; the report says what holds at the end."""
+        step, config = metrics["step"], self._config
+        if self._told or step % config.validate_every or step == config.max_steps:
+            return
+        if fall := falling_reward(read_series(self._path)):
+            log.warning("Step %d of %d: %s.", step, config.max_steps, fall)
+            self._told = True
 
 
 def _mean(values: Sequence[float]) -> float:

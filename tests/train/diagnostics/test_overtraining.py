@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from invdpo.train.diagnostics.overtraining import Series, overtraining, small_validation
+from invdpo.schemas.config.train import TrainConfig
+from invdpo.schemas.io.files import append_line
+from invdpo.train.diagnostics.overtraining import Series, Watch, overtraining, small_validation
 
 LN2 = math.log(2)
 
@@ -59,6 +63,20 @@ def test_a_chosen_reward_that_falls() -> None:
 )
 def test_other_rewards_are_no_sign(values: Sequence[float]) -> None:
     assert list(overtraining(series([0.5] * 3, [0.0] * 3, values), 0.5)) == []
+
+
+def test_a_fall_is_watched_for_at_validations(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told at the first of them that shows it, not again, and not at the end, which is reported."""
+    path = tmp_path / "metrics.jsonl"
+    watch = Watch(path, TrainConfig(model="m", max_steps=6, validate_every=2))
+    for step, reward in enumerate([0.0, 0.0, -5.0, -9.0, -13.0, -20.0], start=1):
+        row = {"step": step, "loss": 0.5, "rewards/chosen": reward}
+        append_line(path, json.dumps(row))
+        watch(row)
+    (text,) = caplog.messages
+    assert text.startswith("Step 4 of 6: the reward of the chosen images is -9 and falling")
 
 
 def test_training_rewards_serve_where_nothing_is_validated() -> None:
