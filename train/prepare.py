@@ -20,15 +20,14 @@ from torch import Tensor
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import DataError
 from invdpo.schemas.io.files import remove_abandoned, remove_leftovers
-from invdpo.schemas.io.text import count_noun
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.sizes import ensure_space, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
 from invdpo.train.checkpoint.resume import discard_state, find_state, identity_of
 from invdpo.train.checkpoint.state import TrainState
-from invdpo.train.data import DataSet, Pair, Pairs
+from invdpo.train.data import DataSet, Pair
 from invdpo.train.diagnostics.memory import Setting, advice, out_of_memory
-from invdpo.train.diagnostics.overtraining import small_validation
+from invdpo.train.diagnostics.notes import notes_on
 from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.finetuning import set_reference
@@ -36,27 +35,10 @@ from invdpo.train.models.load import family_origin
 from invdpo.train.models.output_sizes import output_bytes
 from invdpo.train.models.start import notes_on_base, start_id
 from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
-from invdpo.train.objective import OBJECTIVES
 from invdpo.train.optim.optimizers import check_package
-from invdpo.train.splits import (
-    count_enlarged,
-    count_without_boxes,
-    count_without_own_noise,
-    no_pairs,
-    read_splits,
-    resolve_config,
-)
+from invdpo.train.splits import no_pairs, read_splits, resolve_config
 
 log = logging.getLogger("invdpo.train")
-
-OF_INVERSION = (
-    "residual",
-    "noise",
-    "fresh_noise",
-    "inversion_corrections",
-    "inversion_guidance_scale",
-)
-"""Options that only objectives with an inversion use."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +158,7 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
     skipped = sum((split.skipped for split in splits.values()), Counter[str]())
     train, validation, is_main = usable["train"], usable["validation"], group.is_main
     prepared = Prepared(cache, train, validation, image_prompts, skipped, identity, state, is_main)
-    for text in (*notes, *_notes(config, splits, cache, truncated)):
+    for text in (*notes, *notes_on(config, splits, cache, truncated)):
         prepared.note(text)
     prepared.seconds = time.perf_counter() - began
     return prepared
@@ -208,67 +190,3 @@ def _resume_note(done: int, steps: int) -> str:
     if done == steps:
         return f"All {steps} steps are done: nothing was trained. Use --restart to start again."
     return f"Resuming after step {done} of {steps}."
-
-
-def _unused(config: TrainConfig) -> list[str]:
-    """A note on options that only an inversion uses, where there is none."""
-    given = [f"{name} {getattr(config, name)}" for name in OF_INVERSION if config.is_used(name)]
-    if not given or OBJECTIVES[config.objective].inverts:
-        return []
-    return [f"objective {config.objective} inverts nothing; not used: {', '.join(given)}."]
-
-
-def _poor_inversion(config: TrainConfig, splits: dict[str, Pairs], cache: Cache) -> list[str]:
-    """A note on inversions that a model distilled with guidance does badly."""
-    if config.embedded_guidance <= 1 or config.noise == "fresh" or not cache.trajectories:
-        return []
-    if not any(count_without_own_noise(split)[0] for split in splits.values()):
-        return []
-    return [
-        f"embedded_guidance: found {config.embedded_guidance:g}; models distilled with guidance "
-        "invert badly above 1: the noise that is found does not give the image back. Give 1, or "
-        "--noise own for the model's own images; --check-inversion measures it."
-    ]
-
-
-def _notes(
-    config: TrainConfig, splits: dict[str, Pairs], cache: Cache, truncated: int
-) -> list[str]:
-    notes = [*_unused(config), *_poor_inversion(config, splits, cache)]
-    notes += [
-        f"{name}: {count_noun(count, 'row')} skipped, {reason} (first: {split.examples[reason]})."
-        for name, split in splits.items()
-        for reason, count in split.skipped.items()
-    ]
-    if config.noise == "own" and cache.trajectories:
-        counts = [count_without_own_noise(split) for split in splits.values()]
-        unknown, total = (sum(column) for column in zip(*counts, strict=True))
-        if unknown:
-            notes.append(
-                f"{unknown} of {total} images are inverted: they are not known to be generated "
-                "by the reference model, from a seed, at the training size."
-            )
-    if config.box_weight != 1 and (even := sum(map(count_without_boxes, splits.values()))):
-        total = sum(len(split.pairs) for split in splits.values())
-        notes.append(
-            f"{even} of {total} pairs have no box for box_weight, so both images count equally "
-            "everywhere: no box was found, or no object is right only in the chosen image."
-        )
-    if cache.damaged():
-        notes.append(f"{count_noun(cache.damaged(), 'damaged cache shard')} remade.")
-    if small := sum(map(count_enlarged, splits.values())):
-        notes.append(f"{count_noun(small, 'image')} smaller than the training size: enlarged.")
-    if truncated:
-        notes.append(
-            f"{count_noun(truncated, 'prompt')} longer than the text encoder allows: truncated."
-        )
-    if not splits["validation"].pairs:
-        notes.append("No validation pairs: the last step's weights are saved.")
-    elif config.keep == "best" and (warning := small_validation(len(splits["validation"].pairs))):
-        notes.append(warning)
-    if config.objective == "inversion-dpo" and config.residual == "reference":
-        notes.append(
-            "with residual `reference` the gradient is exactly zero at the base model, where "
-            "training starts, so nothing is learnt; use `endpoint` or `implied` to train."
-        )
-    return notes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from invdpo.train.data.buckets import (
     may_be_bucket,
 )
 from invdpo.train.data.dataset import FocusBoxes
+from invdpo.train.data.pairs import NO_SEED, OF_ANOTHER, RESIZED
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.latent_model import LatentModel
 from invdpo.train.models.start import drawing_revision
@@ -58,19 +60,19 @@ def _fitted(pair: Pair, sizes: Sequence[Size], adapter: ModelAdapter, revision: 
     Images are known to be the reference's by their seed and `revision`, None where it does not
     matter. Noise belongs to one size, so a pair of them keeps its size if that may be a bucket.
     """
-    drawn = [
-        seed is not None and revision is not None and drawn_by == revision
+    unknown = [
+        NO_SEED if seed is None else OF_ANOTHER if drawn_by != revision or not revision else ""
         for seed, drawn_by in zip(pair.seeds, pair.revisions, strict=True)
     ]
     own, same = pair.sizes[0], pair.sizes[0] == pair.sizes[1]
-    keeps = all(drawn) and same and may_be_bucket(own, sizes, adapter.multiple)
+    keeps = not any(unknown) and same and may_be_bucket(own, sizes, adapter.multiple)
     bucket = own if keeps else bucket_of(pair.sizes, sizes)
     resized = isinstance(adapter, LatentModel) and adapter.drawn_size(bucket) != bucket
     chosen, rejected = (
-        known and size == bucket and not resized
-        for known, size in zip(drawn, pair.sizes, strict=True)
+        reason or (RESIZED if resized or size != bucket else "")
+        for reason, size in zip(unknown, pair.sizes, strict=True)
     )
-    return replace(pair, bucket=bucket, own_noise=(chosen, rejected))
+    return replace(pair, bucket=bucket, inverted=(chosen, rejected))
 
 
 def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:
@@ -104,14 +106,15 @@ def count_without_boxes(split: Pairs) -> int:
     return sum(not any(pair.boxes) for pair in split.pairs)
 
 
-def count_without_own_noise(split: Pairs) -> tuple[int, int]:
-    """How many images have to be inverted for want of their own noise, and how many there are."""
-    own = {
-        picture: own
+def count_inverted(splits: Iterable[Pairs]) -> Counter[str]:
+    """How many images have to be inverted for want of their own noise, by the reason."""
+    reasons = {
+        picture: reason
+        for split in splits
         for pair in split.pairs
-        for picture, own in zip(pair.pictures, pair.own_noise, strict=True)
+        for picture, reason in zip(pair.pictures, pair.inverted, strict=True)
     }
-    return sum(not known for known in own.values()), len(own)
+    return Counter(reason for reason in reasons.values() if reason)
 
 
 def open_data(

@@ -11,7 +11,7 @@ from invdpo.curate.shapes.bundle import model_path
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import ConfigError
 from invdpo.train.data.buckets import Size, make_buckets, may_be_bucket
-from invdpo.train.data.pairs import Pair
+from invdpo.train.data.pairs import NO_SEED, OF_ANOTHER, RESIZED, Pair
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.splits import _fitted, resolve_config
 
@@ -36,30 +36,36 @@ def fitted(adapter: ModelAdapter, pair: Pair, revision: str | None = OURS) -> Pa
 
 def test_images_of_the_reference_keep_the_size_that_their_noise_has(adapter: ModelAdapter) -> None:
     seen = fitted(adapter, pair((208, 320)))
-    assert (seen.bucket, seen.own_noise) == ((208, 320), (True, True))
+    assert (seen.bucket, seen.inverted) == ((208, 320), ("", ""))
 
 
 def test_images_from_elsewhere_have_a_bucket_and_no_noise(adapter: ModelAdapter) -> None:
     images = pair((208, 320))
     unknown = replace(images, seeds=(3, None))
     strange = replace(images, revisions=(OURS, "another"))
-    for seen in (fitted(adapter, images, None), fitted(adapter, unknown), fitted(adapter, strange)):
-        assert seen.bucket == (208, 352)
-        assert seen.own_noise == (False, False)
+    nameless = replace(images, revisions=(None, None))
+    reasons = {
+        fitted(adapter, images, None): (OF_ANOTHER, OF_ANOTHER),
+        fitted(adapter, nameless, None): (OF_ANOTHER, OF_ANOTHER),
+        fitted(adapter, unknown): (RESIZED, NO_SEED),
+        fitted(adapter, strange): (RESIZED, OF_ANOTHER),
+    }
+    for seen, expected in reasons.items():
+        assert (seen.bucket, seen.inverted) == ((208, 352), expected)
 
 
 def test_two_sizes_share_a_bucket_and_the_image_of_that_size_has_its_noise(
     adapter: ModelAdapter,
 ) -> None:
     seen = fitted(adapter, pair((272, 272), (544, 544)))
-    assert (seen.bucket, seen.own_noise) == ((272, 272), (True, False))
+    assert (seen.bucket, seen.inverted) == ((272, 272), ("", RESIZED))
 
 
 def test_images_far_from_the_training_size_are_scaled_to_it(adapter: ModelAdapter) -> None:
     for size in ((128, 128), (544, 544), (216, 312)):
         seen = fitted(adapter, pair(size))
         assert seen.bucket in make_buckets(272, 16)
-        assert seen.own_noise == (False, False)
+        assert seen.inverted == (RESIZED, RESIZED)
 
 
 @pytest.mark.parametrize("size", [(1664, 928), (928, 1664), (1472, 1104), (1584, 1056)])

@@ -14,7 +14,7 @@ from invdpo.curate.shapes.bundle import model_path
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.trajectories import open_cache
-from invdpo.train.data.pairs import Pair
+from invdpo.train.data.pairs import NO_SEED, Pair
 from invdpo.train.inversion import own_noise
 from invdpo.train.models import load_adapter
 
@@ -54,7 +54,7 @@ def test_points_along_own_noise_need_one_call_each(tmp_path: Path, eta: float) -
     adapter = load_adapter(config, torch.device("cpu"))
     cache = open_cache(tmp_path, adapter, config)
     builder = CacheBuilder(adapter, config, cache)
-    pair = _pair(seeds=(5, 6), own_noise=(True, True))
+    pair = _pair(seeds=(5, 6), inverted=("", ""))
     latent = torch.randn(2, *adapter.latent_shape((64, 64)))
     cache.latents.add(list(pair.pictures), {"latent": latent})
     builder._encode_prompts({pair.prompt})
@@ -95,7 +95,7 @@ def test_sides_without_a_known_noise_are_inverted(tmp_path: Path) -> None:
     adapter = load_adapter(config, torch.device("cpu"))
     cache = open_cache(tmp_path, adapter, config)
     builder = CacheBuilder(adapter, config, cache)
-    pair = _pair(seeds=(5, None), own_noise=(True, False))
+    pair = _pair(seeds=(5, None), inverted=("", NO_SEED))
     latent = torch.randn(2, *adapter.latent_shape((64, 64)))
     cache.latents.add(list(pair.pictures), {"latent": latent})
     builder._encode_prompts({pair.prompt})
