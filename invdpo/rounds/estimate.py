@@ -166,7 +166,7 @@ def _work(
     made += [(judged, scale) for scale in judging]
     generating = sum(count * passes(adapter.pipeline, scale) for count, scale in made)
     pairs = training.batch_size * training.gradient_accumulation_steps
-    beside = forwards_per_sample(sampler) - 1
+    beside = forwards_per_sample(sampler, scores_first=training.strategy == "fsdp") - 1
     per_pair = sampler.samples_per_pair * (1 + beside)
     last = config.improve.rounds
     sets = sum(min(n, 1 + config.improve.replay_rounds) for n in range(last - left + 1, last + 1))

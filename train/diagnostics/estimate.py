@@ -116,7 +116,7 @@ def estimate(
     else:
         need = lacking(cache, adapter, config, pairs)
         measured = measure(adapter, config, data, pairs["train"][:MEASURED], samples)
-    beside = forwards_per_sample(sampler) - 1
+    beside = forwards_per_sample(sampler, scores_first=config.strategy == "fsdp") - 1
     forwards = _forwards(config, sampler, need, len(pairs["validation"]), beside)
     costs = _costs(measured, required, need, config.gradient_checkpointing)
     spent = _spent(costs, forwards, beside) if costs else (None, None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +58,24 @@ def test_the_estimate_is_what_then_happens(
     again = estimate(dataset, output, config, cache_dir=cache)
     assert (again.lacking.bytes, again.lacking.images, again.cache_forwards) == (0, 0, 0)
     assert again.cached_bytes == pytest.approx(estimated.lacking.bytes, rel=0.1)
+
+
+def test_processes_that_share_weights_evaluate_split_pairs_twice(
+    config: TrainConfig, dataset: Path, tmp_path: Path
+) -> None:
+    """For their scores first, as `accumulate` does; a pair that fits into a graph once."""
+    forwards = {}
+    for samples, strategy in product((1, 64), ("ddp", "fsdp")):
+        changes = {"strategy": strategy, "unet_batch_size": samples}
+        estimated = estimate(dataset, tmp_path, config.model_copy(update=changes))
+        forwards[samples, strategy] = estimated.train_forwards
+    once = forwards[1, "ddp"]
+    assert forwards == {
+        (1, "ddp"): once,
+        (1, "fsdp"): 2 * once,
+        (64, "ddp"): once,
+        (64, "fsdp"): once,
+    }
 
 
 def test_times_and_memory_come_from_calls(
