@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="of everything; 5 by default")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    repeats, times, prompts = (1, 1, 8) if given.quick else (given.repeats, 5, 64)
+    repeats, times, prompts = (1, 1, 8) if given.quick else (given.repeats, 5, 192)
     plain, cached = step_times(repeats, times)
     print("steps measured", file=sys.stderr, flush=True)
     few, many = memory(7), memory(28)
