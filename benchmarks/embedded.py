@@ -14,11 +14,10 @@ and seeds. Prints a table; everything is kept in the folder, so an interrupted r
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
+from changes import read_change
 from study import VARIANTS, Plan, Study
 from tables import markdown
 
@@ -51,7 +50,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=sorted(VARIANTS), help="some variants alone")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of all variants")
     given = parser.parse_args()
-    changes = dict(map(_change, given.set))
+    changes = dict(map(read_change, given.set))
     names = given.only or list(VARIANTS)
     generate = GenerateConfig.model_validate({**CONFIG.generate.model_dump(), "model": given.model})
     config = CONFIG.model_copy(update={"generate": generate})
@@ -62,12 +61,6 @@ def main() -> None:
     base = study.judge_base()
     runs = [study.run(name, seed) for name in names for seed in range(given.seeds)]
     print(markdown(base, runs, study.facts()))
-
-
-def _change(text: str) -> tuple[str, Any]:
-    """One `KEY=VALUE`; a list is written as in JSON."""
-    key, _, value = text.partition("=")
-    return key, json.loads(value) if value.startswith("[") else value
 
 
 if __name__ == "__main__":

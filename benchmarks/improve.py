@@ -11,12 +11,12 @@ same validation prompts and seeds. Everything is kept in the folder, so an inter
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+from changes import read_change
 from report import stamp, table
 
 from invdpo.curate.runner import RunOptions
@@ -175,9 +175,9 @@ def _values(name: str, seed: int, rounds: int, changes: list[str]) -> dict[str, 
     values["generate"]["seed"] = values["train"]["seed"] = seed
     values["improve"]["rounds"] = rounds
     for text in changes:
-        key, _, given = text.partition("=")
+        key, value = read_change(text)
         section, _, field = key.partition(".")
-        values[section][field] = json.loads(given) if given[:1] in '[{"' else given
+        values[section][field] = value
     return values
 
 

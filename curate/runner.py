@@ -39,7 +39,7 @@ from invdpo.schemas.tables import OK, REJECTED
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a step is run; none of it changes what comes out."""
+    """How a step is run; it is in no fingerprint."""
 
     repair: bool = False
     """Remake damaged parts instead of refusing, and those of candidates that lack their images."""

@@ -61,7 +61,7 @@ def _fitted(pair: Pair, sizes: Sequence[Size], adapter: ModelAdapter, revision: 
     matter. Noise belongs to one size, so a pair of them keeps its size if that may be a bucket.
     """
     unknown = [
-        NO_SEED if seed is None else OF_ANOTHER if drawn_by != revision or not revision else ""
+        _why_unknown(seed, drawn_by, revision)
         for seed, drawn_by in zip(pair.seeds, pair.revisions, strict=True)
     ]
     own, same = pair.sizes[0], pair.sizes[0] == pair.sizes[1]
@@ -73,6 +73,13 @@ def _fitted(pair: Pair, sizes: Sequence[Size], adapter: ModelAdapter, revision: 
         for reason, size in zip(unknown, pair.sizes, strict=True)
     )
     return replace(pair, bucket=bucket, inverted=(chosen, rejected))
+
+
+def _why_unknown(seed: int | None, drawn_by: str | None, revision: str | None) -> str:
+    """Why the noise that an image was generated from is not known; empty if it is."""
+    if seed is None:
+        return NO_SEED
+    return "" if revision and drawn_by == revision else OF_ANOTHER
 
 
 def _require_margins(dataset: DataSet, splits: dict[str, Pairs]) -> None:

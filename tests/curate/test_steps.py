@@ -219,6 +219,8 @@ def test_prompt_file_with_bad_lines(tmp_path: Path, model: Path) -> None:
         assert result.rejections == {"longer than 10,000 characters": 1}
         assert result.notes[0] == "1 duplicate prompt dropped"
         assert result.notes[1] == "2 distinct prompts found, 12 asked for"
+    assert result.made == 0
+    assert run(steps.make_prompts, ws, config, replace(OPTIONS, retry_rejected=True)).made == 2
     result = run(steps.generate, ws, config)
     assert (result.made, result.rejected) == (4, 2)
     path.write_text("x" * 100_000)
