@@ -147,3 +147,11 @@ def test_generation_is_compared_with_the_bare_pipeline() -> None:
     (line,) = rows(done.stdout)[2:]
     assert line[:2] == ["bundled", "64x64, 2 steps, batches of 8"]
     assert line[4].endswith("%")
+
+
+def test_steps_of_both_objectives_are_timed() -> None:
+    done = run("step_times.py", "--quick")
+    assert done.returncode == 0, done.stderr
+    found = rows(done.stdout)[2:]
+    assert [line[0].split(",")[0] for line in found] == ["LoRA of rank 16", "all weights"]
+    assert all(float(line[3].split()[0]) > 0 for line in found)
