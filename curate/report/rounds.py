@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class RoundsPage:
     best: int
     main_figure: str
     held_out: str | None
+    changes: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    """Round -> the options that changed with it, a line each."""
     strips: Sequence[ImageStrip] = ()
     stopped: str = ""
     version: str = ""

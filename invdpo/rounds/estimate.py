@@ -121,7 +121,8 @@ def estimate(
     model = {"model": weights_path(config.generate.model), "revision": config.generate.revision}
     adapter = load(config.train.model_copy(update=model), tflops)
     training = resolve_config(config.train.model_copy(update=model), adapter)
-    work = _work(plan, adapter, training, left, models=left + (not done))
+    models = [n for n in range(done, config.improve.rounds + 1) if plan.evaluates(n)]
+    work = _work(plan, adapter, training, left, models=len(models))
     own, trained = adapter.side, training.resolution or adapter.side
     size, wanted = (trained, trained), sizes(config.generate) or [(own, own)]
     missing = without_weights(adapter)

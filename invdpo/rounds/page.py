@@ -35,14 +35,14 @@ def read_improvement(root: Path, config: Config) -> Improvement:
     Raises `WorkspaceError` where there are none, `DataError` where they can't be compared.
     """
     record = read_record(root)
-    if record is None or not record.results:
+    if record is None or not record.evaluated:
         raise WorkspaceError(f"{root}: no round has been evaluated yet. Run: invdpo improve {root}")
     plan = RoundPlan(root, config)
-    for result in record.results:
+    for result in record.evaluated:
         require_figure(plan, result)
     stopped, following = "", len(record.results)
     if following <= config.improve.rounds:
-        stopped = reason_to_stop(record.results, config) or no_pairs(plan, following)
+        stopped = reason_to_stop(record.evaluated, config) or no_pairs(plan, following)
     return improvement_of(plan, record, stopped)
 
 
@@ -59,6 +59,7 @@ def write_report(improvement: Improvement, folder: Path | None = None) -> Path:
         best=best,
         main_figure=main_figure(plan.config),
         held_out=plan.config.pair.held_out,
+        changes=improvement.changes,
         strips=list(_strips(plan, results)),
         stopped=improvement.stopped,
         version=__version__,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ MAX_BYTES = 200_000_000
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One model, judged: the base model as round 0, then what each round trained."""
+    """One model: the base model as round 0, then what each round trained."""
 
     number: int
     model: str
@@ -28,7 +29,7 @@ class RoundResult:
     revision: str
     """Hash of its weights."""
     judgement: Mapping[str, Any]
-    """See `curate.evaluation.judgement.Judgement`."""
+    """See `curate.evaluation.judgement.Judgement`; empty where the round was not evaluated."""
     pairs: int = 0
     """Pairs of this round alone."""
     trained_pairs: int = 0
@@ -71,12 +72,39 @@ class Record:
             for result in self.results
         )
 
+    @property
+    def evaluated(self) -> tuple[RoundResult, ...]:
+        """The models that were evaluated, each with the pairs and the cost since the one before."""
+        models: list[RoundResult] = []
+        since: list[RoundResult] = []
+        for result in self.results:
+            since.append(result)
+            if result.judgement:
+                models.append(_sum_up(since))
+                since = []
+        return tuple(models)
+
     def write(self, root: Path) -> None:
         """Write it, completely or not at all."""
         content = {"format": FORMAT, "config": self.config, "changes": self.changes}
         rounds = [asdict(result) for result in self.results]
         text = json.dumps({**content, "rounds": rounds}, indent=1)
         write_atomically(root / NAME, text.encode())
+
+
+def _sum_up(rounds: Sequence[RoundResult]) -> RoundResult:
+    """The last of these rounds, with what all of them were made from and cost."""
+    cost = Counter[str]()
+    for result in rounds:
+        cost.update(result.cost)
+    return replace(
+        rounds[-1],
+        pairs=sum(result.pairs for result in rounds),
+        trained_pairs=sum(result.trained_pairs for result in rounds),
+        prompts=sum(result.prompts for result in rounds),
+        prompts_with_pair=sum(result.prompts_with_pair for result in rounds),
+        cost=dict(cost),
+    )
 
 
 def belongs_to_round(tuned: Path) -> bool:

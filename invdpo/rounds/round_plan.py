@@ -46,6 +46,11 @@ class RoundPlan:
         folder = self.root / "validation" / (self.folder(number).name if number else "base")
         return Workspace(folder if scale is None else folder / f"guidance-{scale:g}")
 
+    def evaluates(self, number: int) -> bool:
+        """Whether the model of a round is evaluated: of every n-th round, and the last one."""
+        every, last = self.config.improve.evaluate_every, self.config.improve.rounds
+        return number % every == 0 or number == last
+
     def costs(self, number: int) -> Path:
         """What a round, or the base model's evaluation, has cost so far."""
         folder = self.validation(BASE).root if number == BASE else self.folder(number)

@@ -46,11 +46,11 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Improvement:
-    """All rounds, and which of their models is the best on the validation prompts."""
+    """The models that were evaluated, and which is the best on the validation prompts."""
 
     plan: RoundPlan
     results: tuple[RoundResult, ...]
-    """The base model first."""
+    """The base model first; each with the pairs and the cost since the one before."""
     stopped: str = ""
     """Why there are fewer rounds than asked for."""
     changes: Mapping[int, Sequence[str]] = field(default_factory=dict)
@@ -64,6 +64,7 @@ class Improvement:
     def rows(self) -> list[dict[str, Any]]:
         """One row per model, for a table: its figures with their 95 % intervals, and its cost."""
         names = shown_figures(self.results, self.plan.config)
+        firsts = [0, *(result.number + 1 for result in self.results)]
         return [
             {
                 "round": result.number,
@@ -78,9 +79,13 @@ class Improvement:
                 "seconds": sum(v for k, v in result.cost.items() if k.endswith("_seconds")),
                 "forwards": sum(v for k, v in result.cost.items() if k.endswith("_forwards")),
                 "cost": dict(result.cost),
-                "changed": list(self.changes.get(result.number, ())),
+                "changed": [
+                    change
+                    for number in range(first, result.number + 1)
+                    for change in self.changes.get(number, ())
+                ],
             }
-            for result in self.results
+            for first, result in zip(firsts, self.results, strict=False)
         ]
 
 
@@ -100,7 +105,7 @@ def improve(
         require_judges(plan, record)
         require_comparable(plan, record)
         require_prompts(plan, record)
-        for result in record.results:
+        for result in record.evaluated:
             require_figure(plan, result)
         write_atomically(root / "invdpo.yaml", dump_config(config).encode())
         if record.results:
@@ -109,24 +114,26 @@ def improve(
             note(f"From round {len(record.results)} on: {', '.join(changes)}")
         if not record.results:
             note("Base model: evaluate it on the validation prompts")
-            record = _keep(plan, record, _judged(plan, BASE, options, Costs(plan.costs(BASE))))
+            record = _keep(plan, record, _evaluated(plan, _model(plan, BASE), options))
+        stopped = ""
         for number in range(len(record.results), config.improve.rounds + 1):
-            if stopped := reason_to_stop(record.results, config):
-                return improvement_of(plan, record, stopped)
+            if stopped := reason_to_stop(record.evaluated, config):
+                break
             try:
                 result = _round(plan, number, record.used_prompts, options, note)
             except DataError:
                 if number > 1 and (stopped := no_pairs(plan, number)):
-                    return improvement_of(plan, record, stopped)
+                    break
                 raise
             record = _keep(plan, record, result)
-    return improvement_of(plan, record)
+        record = _with_last_evaluated(plan, record, options, note)
+    return improvement_of(plan, record, stopped)
 
 
 def improvement_of(plan: RoundPlan, record: Record, stopped: str = "") -> Improvement:
     """What a record says."""
     changes = {result.number: changes_of(record, result.number) for result in record.results}
-    return Improvement(plan, record.results, stopped, changes)
+    return Improvement(plan, record.evaluated, stopped, changes)
 
 
 class Costs:
@@ -156,7 +163,8 @@ class Costs:
 
 def _keep(plan: RoundPlan, record: Record, result: RoundResult) -> Record:
     """The record with one more result, written. Raises `DataError` for one without a figure."""
-    require_figure(plan, result)
+    if result.judgement:
+        require_figure(plan, result)
     longer = replace(record, results=(*record.results, result))
     longer.write(plan.root)
     return longer
@@ -173,16 +181,19 @@ def _round(plan: RoundPlan, number: int, used: int, options: RunOptions, note: N
     if trained["trajectory_forwards"]:
         costs.set("inversion_forwards", trained["trajectory_forwards"])
     costs.set("train_forwards", trained["forwards"])
-    note(f"Round {number} of {total}: evaluate the new model on the validation prompts")
-    judged = _judged(plan, number, options, costs)
-    return replace(
-        judged,
+    result = replace(
+        _model(plan, number),
         pairs=report["pairs"]["total"],
         trained_pairs=trained["pairs"],
         prompts=report["prompts"]["total"],
         prompts_read=read_header(plan.workspace(number).prompts_path).notes.get("read"),
         prompts_with_pair=report["prompts"]["paired"],
+        cost=costs.values,
     )
+    if not plan.evaluates(number):
+        return result
+    note(f"Round {number} of {total}: evaluate the new model on the validation prompts")
+    return _evaluated(plan, result, options)
 
 
 def _curate(
@@ -212,25 +223,39 @@ def _forwards(config: Config, images: int) -> int:
     return images * generate.num_inference_steps * calls
 
 
-def _judged(plan: RoundPlan, number: int, options: RunOptions, costs: Costs) -> RoundResult:
+def _model(plan: RoundPlan, number: int) -> RoundResult:
+    """The model of a round, before it is evaluated."""
+    name = str(plan.tuned(number).relative_to(plan.root)) if number else plan.config.generate.model
+    lower = lower_is_better(plan.config.score.scorers, plan.config)
+    return RoundResult(number, name, revision_of(plan, number), {}, lower_is_better=lower)
+
+
+def _evaluated(plan: RoundPlan, result: RoundResult, options: RunOptions) -> RoundResult:
     """The model of a round on the validation prompts, at the guidance that suits it best."""
     from invdpo.curate.evaluation.judgement import judge_model
 
-    name = str(plan.tuned(number).relative_to(plan.root)) if number else plan.config.generate.model
-    revision, judged = revision_of(plan, number), []
-    lower = lower_is_better(plan.config.score.scorers, plan.config)
+    number, judged = result.number, []
+    costs = Costs(plan.costs(number))
     for scale in plan.config.improve.validation_guidance_scales or (None,):
         with costs.time("validation"):
             ws, config = plan.validation(number, scale), plan.judging(number, scale)
             judgement = judge_model(ws, config, options).to_dict()
-        judged.append(
-            RoundResult(
-                number, name, revision, judgement, guidance_scale=scale, lower_is_better=lower
-            )
-        )
+        judged.append(replace(result, judgement=judgement, guidance_scale=scale))
     figure = main_figure(plan.config)
     comparable = [result for result in judged if has_figure(result, figure)]
     best = best_round(comparable, plan.config) if comparable else judged[0]
     scales = {f"{r.guidance_scale:g}": r for r in judged if r.guidance_scale is not None}
-    diversities = {scale: result.judgement["diversity"] for scale, result in scales.items()}
+    diversities = {scale: one.judgement["diversity"] for scale, one in scales.items()}
     return replace(best, cost=costs.values, diversities=diversities)
+
+
+def _with_last_evaluated(
+    plan: RoundPlan, record: Record, options: RunOptions, note: Note
+) -> Record:
+    """The record, whose last model is evaluated even where its number is not yet due."""
+    *before, last = record.results
+    if last.judgement:
+        return record
+    note(f"Round {last.number}: evaluate the last model on the validation prompts")
+    earlier = replace(record, results=tuple(before))
+    return _keep(plan, earlier, _evaluated(plan, last, options))

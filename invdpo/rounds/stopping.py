@@ -82,13 +82,11 @@ def reason_to_stop(results: Sequence[RoundResult], config: Config) -> str:
     if len(results) < 2:
         return ""
     base, last = results[0], results[-1]
-    if (
-        options.patience
-        and (idle := _rounds_without_gain(results, figure, config)) >= options.patience
-    ):
-        number = len(results) - 1 - idle
+    better = _last_better(results, figure, config)
+    idle = last.number - better.number
+    if options.patience and idle >= options.patience:
         rounds = count_noun(idle, "round")
-        earlier = f"round {number}" if number else "the base model"
+        earlier = f"round {better.number}" if better.number else "the base model"
         return f"{rounds} in a row did not improve on {earlier} ({figure})."
     if held_out := config.pair.held_out:
         change = difference(base, last, held_out)
@@ -123,19 +121,17 @@ def _loses(change: Interval, sign: int) -> bool:
     return change.high < 0 if sign > 0 else change.low > 0
 
 
-def _rounds_without_gain(results: Sequence[RoundResult], figure: str, config: Config) -> int:
-    """Rounds since the last one that was better, beyond its interval, than the last such one.
+def _last_better(results: Sequence[RoundResult], figure: str, config: Config) -> RoundResult:
+    """The last model that was better, beyond its interval, than the last such one before it.
 
     That one stays the measure meanwhile, so that several small gains count when they add up.
     """
-    last, idle, sign = results[0], 0, _sign(figure, results[0], config)
+    better, sign = results[0], _sign(figure, results[0], config)
     for result in results[1:]:
-        change = difference(last, result, figure)
+        change = difference(better, result, figure)
         if change and _loses(change, -sign):
-            last, idle = result, 0
-        else:
-            idle += 1
-    return idle
+            better = result
+    return better
 
 
 def _by_prompt(result: RoundResult, figure: str) -> Mapping[str, float]:

@@ -51,6 +51,12 @@ class ImproveConfig(Section):
         """Neither order nor doubles change what is evaluated."""
         return tuple(sorted({*value}))
 
+    evaluate_every: Count = Field(
+        1,
+        description="Evaluate the model of every n-th round alone, as suits many small rounds; the "
+        "last one is always evaluated.",
+        json_schema_extra=RUNTIME,
+    )
     patience: Count | None = Field(
         None,
         description="Stop after this many rounds in a row that did not improve, beyond the 95 % "

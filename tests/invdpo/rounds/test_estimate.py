@@ -95,6 +95,19 @@ def test_each_guidance_scale_of_the_evaluation_counts(pipeline: Path, tmp_path: 
 
 
 @pytest.mark.usefixtures("half_a_second")
+def test_rounds_that_are_not_evaluated_have_no_validation_images(
+    pipeline: Path, tmp_path: Path
+) -> None:
+    """The base model and those of the second and of the last round are left, of four."""
+    plain, some = (
+        estimate(tmp_path, configured(pipeline, improve={"rounds": 3, "evaluate_every": n}))
+        for n in (1, 2)
+    )
+    assert plain.images - some.images == 10
+    assert plain.forwards - some.forwards == 10 * 2
+
+
+@pytest.mark.usefixtures("half_a_second")
 def test_pairs_of_earlier_rounds_are_inverted_again(pipeline: Path, tmp_path: Path) -> None:
     """Each round has a reference of its own: 40 walks, and 20 of the first round in the second."""
     plain, again = (

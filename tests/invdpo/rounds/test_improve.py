@@ -146,6 +146,46 @@ def test_a_kill_before_the_record_is_written_costs_no_finished_step(copied: Path
     assert {path: path.read_bytes() for path in weights.iterdir()} == before
 
 
+def test_some_rounds_alone_are_evaluated_and_the_last_one(tmp_path: Path) -> None:
+    """The row of each has the pairs and the cost since the one before."""
+    config = small_config(improve={"rounds": 3, "evaluate_every": 2})
+    done = run_rounds(tmp_path, config)
+    assert [result.number for result in done.results] == [0, 2, 3]
+    assert sorted(path.name for path in (tmp_path / "validation").iterdir()) == [
+        "base",
+        "round-002",
+        "round-003",
+    ]
+    reports = [
+        json.loads((tmp_path / f"round-00{n}/pairs.report.json").read_text()) for n in (1, 2, 3)
+    ]
+    made = [report["pairs"]["total"] for report in reports]
+    assert [row["pairs"] for row in done.rows()] == [0, made[0] + made[1], made[2]]
+    assert [row["prompts"] for row in done.rows()] == [0, 8, 4]
+    assert done.rows()[1]["forwards"] == 2 * done.rows()[2]["forwards"]
+    page = write_report(done, tmp_path / "page").read_text(encoding="utf-8")
+    assert "<dt>rounds</dt><dd>3</dd>" in page
+    assert "all rounds since the row before" in page
+    assert read_improvement(tmp_path, config).rows() == done.rows()
+    longer = run_rounds(tmp_path, small_config(improve={"rounds": 4, "evaluate_every": 2}))
+    assert [result.number for result in longer.results] == [0, 2, 3, 4]
+
+
+def test_the_last_model_is_evaluated_when_the_rounds_end_early(
+    copied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = read_record(copied)
+    assert record is not None
+    *before, last = record.results
+    replace(record, results=(*before, replace(last, judgement={}))).write(copied)
+    monkeypatch.setattr(run, "no_pairs", lambda *_: "no pairs")
+    monkeypatch.setattr(run, "_curate", Mock(side_effect=DataError("none")))
+    done = run_rounds(copied, small_config(improve={"rounds": 5, "evaluate_every": 4}))
+    assert done.stopped == "no pairs"
+    assert [result.number for result in done.results] == [0, 1, 2]
+    assert done.results[2].judgement == last.judgement
+
+
 def test_a_later_round_without_a_pair_ends_the_rounds(
     copied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -115,6 +115,13 @@ def test_differences_are_paired_by_prompt() -> None:
     assert gain.low == pytest.approx(0.05 - half, abs=1e-6)
 
 
+def test_patience_counts_rounds_that_were_not_evaluated_too() -> None:
+    some = [_result(0, 40), _result(4, 60), _result(8, 61)]
+    reason = reason_to_stop(some, _config(patience=3))
+    assert reason.startswith("4 rounds in a row did not improve on round 4")
+    assert not reason_to_stop(some, _config(patience=5))
+
+
 def test_patience_counts_rounds_that_are_not_beyond_the_interval() -> None:
     flat = [_result(0, 40), _result(1, 60), _result(2, 61), _result(3, 62)]
     assert not reason_to_stop(flat[:3], _config(patience=2))

@@ -29,6 +29,7 @@ ADDED_LATER = (
     "  shuffle: false\n",
     "  plugins: {}\n",
     "  validation_guidance_scales: []\n",
+    "  evaluate_every: 1\n",
     "  repeat_prompts: false\n",
     "  base_guidance_scale: null\n",
     "  family: null\n",

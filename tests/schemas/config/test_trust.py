@@ -58,7 +58,8 @@ HARMLESS = {
     "checkpoint_every pictures_every picture_guidance_scale run_name seed dtype strategy device",
     "eval": "num_prompts num_images seed seeds base_guidance_scale held_out",
     "improve": "rounds reference replay_rounds repeat_prompts validation_prompts "
-    "validation_images validation_guidance_scales patience train_processes min_diversity",
+    "validation_images validation_guidance_scales evaluate_every patience train_processes "
+    "min_diversity",
 }
 """Numbers, choices from a list, and texts that name nothing outside the workspace."""
 
