@@ -68,8 +68,18 @@ def _with(recipe: dict[str, dict[str, Any]], **train: Any) -> dict[str, dict[str
 
 
 OWN_NOISE: dict[str, Any] = {"objective": "inversion-dpo", "noise": "own", "fresh_noise": 0.8}
-WITHOUT_GUIDANCE = yaml.safe_load(preset_path("rounds-embedded").read_text(encoding="utf-8"))
+PRESET = yaml.safe_load(preset_path("rounds-embedded").read_text(encoding="utf-8"))
 """Images of the model itself; what guidance adds is found out on the validation prompts."""
+WITHOUT_GUIDANCE = _with(
+    {
+        **PRESET,
+        "prompts": {**PRESET["prompts"], "num_prompts": 512},
+        "improve": {**PRESET["improve"], "validation_prompts": 256, "evaluate_every": 1},
+    },
+    max_steps=80,
+    validate_every=80,
+)
+"""The same in rounds of eight times the size, each evaluated."""
 
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "lower-rate": {},
@@ -84,6 +94,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "smaller-beta": SMALLER_BETA,
     "smaller-beta-sft": _with(SMALLER_BETA, sft_share=0.2),
     "own-noise": _with(SMALLER_BETA, **OWN_NOISE),
+    "preset": PRESET,
     "without-guidance": WITHOUT_GUIDANCE,
     "without-guidance-own-noise": _with(WITHOUT_GUIDANCE, **OWN_NOISE),
     "larger-batches": {
