@@ -64,7 +64,7 @@ class Improvement:
     def rows(self) -> list[dict[str, Any]]:
         """One row per model, for a table: its figures with their 95 % intervals, and its cost."""
         names = shown_figures(self.results, self.plan.config)
-        firsts = [0, *(result.number + 1 for result in self.results)]
+        firsts = [0, *(result.number + 1 for result in self.results[:-1])]
         return [
             {
                 "round": result.number,
@@ -85,7 +85,7 @@ class Improvement:
                     for change in self.changes.get(number, ())
                 ],
             }
-            for first, result in zip(firsts, self.results, strict=False)
+            for first, result in zip(firsts, self.results, strict=True)
         ]
 
 
