@@ -77,6 +77,11 @@ class StepResult:
         """The same in JSON's types."""
         return asdict(self) | {"notes": list(self.notes)}
 
+    def messages(self) -> list[str]:
+        """What the user should know, a line each: the notes, and the reasons for rejections."""
+        rejected = (f"{count:,} rejected: {why}" for why, count in self.rejections.items())
+        return [f"{self.step}: {text}" for text in (*self.notes, *rejected)]
+
 
 @dataclass(frozen=True)
 class Goal:

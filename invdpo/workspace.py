@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,3 +138,20 @@ def run_step(
     function = steps.make_prompts if name == "prompts" else getattr(steps, name)
     results = function(ws, config, options)
     return results if isinstance(results, list) else [results]
+
+
+def run_steps(
+    names: Sequence[str],
+    ws: tables.Workspace,
+    config: Config,
+    options: RunOptions,
+    note: Callable[[str], None],
+) -> list[StepResult]:
+    """Run some of `STEPS`; after each, `note` is called with what the user should know of it."""
+    results: list[StepResult] = []
+    for name in names:
+        finished = run_step(name, ws, config, options)
+        results += finished
+        for message in (message for result in finished for message in result.messages()):
+            note(message)
+    return results

@@ -9,7 +9,7 @@ model learns to please a scorer: dark pages, grids, and few colours.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -62,13 +62,19 @@ class Judgement:
         return asdict(self) | {"facts": {kind: list(n) for kind, n in self.facts.items()}}
 
 
-def judge_model(ws: Workspace, config: Config, options: RunOptions) -> Judgement:
-    """Run all steps up to the scores in `ws`, and read what came out. Raises as the steps do."""
-    steps.make_prompts(ws, config, options)
-    steps.generate(ws, config, options)
+def judge_model(
+    ws: Workspace, config: Config, options: RunOptions, note: Callable[[str], None]
+) -> Judgement:
+    """Run all steps up to the scores in `ws`, and read what came out. Raises as the steps do.
+
+    `note` is called with what the user should know of a step.
+    """
+    results = [steps.make_prompts(ws, config, options), steps.generate(ws, config, options)]
     if reads_graphs(config):
-        steps.annotate(ws, config, options)
-    steps.score(ws, config, options)
+        results += steps.annotate(ws, config, options)
+    results += steps.score(ws, config, options)
+    for message in (message for result in results for message in result.messages()):
+        note(message)
     return read_judgement(ws, config)
 
 

@@ -155,8 +155,8 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
             job.out.note(f"{name}: what is done is not known, so all is counted. {error}")
             continue
         results += finished
-        for result in finished:
-            _print_notes(job, result)
+        for message in (message for result in finished for message in result.messages()):
+            job.out.note(message)
     data: dict[str, Any] = {"workspace": work, "steps": [r.to_dict() for r in results]}
     text = _summary(results)
     if options.dry_run:
@@ -171,14 +171,6 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
         if names[-1] == "pair":
             job.out.note(f"See what was chosen: invdpo report {ws.set_words}")
         job.out.note(f"Next: {_next_command(names[-1], work, config, set_name)}")
-
-
-def _print_notes(job: Job, result: StepResult) -> None:
-    """The notes of one step, and the reasons for its rejections."""
-    for note in result.notes:
-        job.out.note(f"{result.step}: {note}")
-    for reason, count in result.rejections.items():
-        job.out.note(f"{result.step}: {count:,} rejected: {reason}")
 
 
 def _summary(results: Sequence[StepResult]) -> str:

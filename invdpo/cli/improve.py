@@ -53,6 +53,13 @@ class RoundOptions(CommonOptions):
         typer.Option(help="Prompts per part of the work.", min=1, metavar="INTEGER"),
     ] = None
     repair: Annotated[bool, typer.Option("--repair", help="Remake damaged parts.")] = False
+    retry_rejected: Annotated[
+        bool,
+        typer.Option(
+            "--retry-rejected",
+            help="Remake parts with rows that were rejected, of a round not trained yet.",
+        ),
+    ] = False
     change_options: Annotated[
         bool,
         typer.Option(
@@ -77,7 +84,12 @@ def improve(job: Job, work: Root, dry_run: DryRun = False, tflops: Tflops = None
     record = work / "invdpo.yaml"
     config = with_defaults(job.config(record), record)
     common = job.common
-    options = RunOptions(repair=common.repair, engine=common.engine, part_size=common.part_size)
+    options = RunOptions(
+        repair=common.repair,
+        retry_rejected=common.retry_rejected,
+        engine=common.engine,
+        part_size=common.part_size,
+    )
     if dry_run:
         _estimate(job, work, config, tflops)
         return

@@ -37,6 +37,10 @@ class RoundPlan:
         """The same, to be worked on."""
         return Workspace(self.folder(number))
 
+    def merged_pairs(self, number: int) -> Path:
+        """The pairs of a round with those of earlier ones, where it trains on these, too."""
+        return self.folder(number) / "training"
+
     def tuned(self, number: int) -> Path:
         """What a round trained."""
         return self.folder(number) / "tuned"

@@ -59,7 +59,7 @@ def training_set(plan: RoundPlan, number: int) -> Path:
     own = plan.workspace(number).dataset_dir
     if first == number:
         return own
-    merged = plan.folder(number) / "training"
+    merged = plan.merged_pairs(number)
     if not merged.exists():
         earlier = [plan.workspace(n).dataset_dir for n in range(first, number)]
         merge_datasets([own, *earlier], merged, plan.config.dataset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,7 @@ from invdpo.schemas.config.load import dump_config
 from invdpo.schemas.io.documents import read_file, read_json
 from invdpo.schemas.io.files import write_atomically
 from invdpo.schemas.io.lock import FolderLock
+from invdpo.workspace import run_steps
 
 Note = Callable[[str], None]
 
@@ -114,7 +116,7 @@ def improve(
             note(f"From round {len(record.results)} on: {', '.join(changes)}")
         if not record.results:
             note("Base model: evaluate it on the validation prompts")
-            record = _keep(plan, record, _evaluated(plan, _model(plan, BASE), options))
+            record = _keep(plan, record, _evaluated(plan, _model(plan, BASE), options, note))
         stopped = ""
         for number in range(len(record.results), config.improve.rounds + 1):
             if stopped := reason_to_stop(record.evaluated, config):
@@ -174,7 +176,7 @@ def _round(plan: RoundPlan, number: int, used: int, options: RunOptions, note: N
     """All steps of one round; `used` prompts were those of earlier ones."""
     costs, total = Costs(plan.costs(number)), plan.config.improve.rounds
     note(f"Round {number} of {total}: generate, annotate, score and pair")
-    report = _curate(plan, number, used, options, costs)
+    report = _curate(plan, number, used, options, costs, note)
     note(f"Round {number} of {total}: train on the pairs")
     with costs.time("train"):
         trained = train_round(plan, number)
@@ -193,25 +195,31 @@ def _round(plan: RoundPlan, number: int, used: int, options: RunOptions, note: N
     if not plan.evaluates(number):
         return result
     note(f"Round {number} of {total}: evaluate the new model on the validation prompts")
-    return _evaluated(plan, result, options)
+    return _evaluated(plan, result, options, note)
 
 
 def _curate(
-    plan: RoundPlan, number: int, used: int, options: RunOptions, costs: Costs
+    plan: RoundPlan, number: int, used: int, options: RunOptions, costs: Costs, note: Note
 ) -> dict[str, Any]:
     """The workspace of a round, up to its dataset; the report of the pairing."""
-    from invdpo.curate import steps
-
     ws, config = plan.workspace(number), plan.curation(number, used)
+    if options.retry_rejected and plan.tuned(number).exists():
+        note(f"Round {number}: its training has begun, so its rejected rows stay")
+        options = replace(options, retry_rejected=False)
+    note = _titled(note, f"Round {number}")
     with costs.time("generate"):
-        steps.make_prompts(ws, config, options)
-        drawn = steps.generate(ws, config, options)
+        *_, drawn = run_steps(("prompts", "generate"), ws, config, options, note)
     costs.set("generate_forwards", _forwards(config, drawn.made + drawn.resumed))
     with costs.time("judge"):
-        steps.annotate(ws, config, options)
-        steps.score(ws, config, options)
-    steps.pair(ws, config, options)
+        run_steps(("annotate", "score"), ws, config, options, note)
+    (paired,) = run_steps(("pair",), ws, config, options, note)
+    if paired.made:  # with rejected rows tried again, say
+        shutil.rmtree(plan.merged_pairs(number), ignore_errors=True)
     return read_json(read_file(ws.report_path), ws.report_path, dict)
+
+
+def _titled(note: Note, title: str) -> Note:
+    return lambda text: note(f"{title}: {text}")
 
 
 def _forwards(config: Config, images: int) -> int:
@@ -230,16 +238,20 @@ def _model(plan: RoundPlan, number: int) -> RoundResult:
     return RoundResult(number, name, revision_of(plan, number), {}, lower_is_better=lower)
 
 
-def _evaluated(plan: RoundPlan, result: RoundResult, options: RunOptions) -> RoundResult:
+def _evaluated(
+    plan: RoundPlan, result: RoundResult, options: RunOptions, note: Note
+) -> RoundResult:
     """The model of a round on the validation prompts, at the guidance that suits it best."""
     from invdpo.curate.evaluation.judgement import judge_model
 
     number, judged = result.number, []
+    title = f"Round {number}, validation" if number else "Base model"
     costs = Costs(plan.costs(number))
     for scale in plan.config.improve.validation_guidance_scales or (None,):
         with costs.time("validation"):
             ws, config = plan.validation(number, scale), plan.judging(number, scale)
-            judgement = judge_model(ws, config, options).to_dict()
+            where = title if scale is None else f"{title} at guidance {scale:g}"
+            judgement = judge_model(ws, config, options, _titled(note, where)).to_dict()
         judged.append(replace(result, judgement=judgement, guidance_scale=scale))
     figure = main_figure(plan.config)
     comparable = [result for result in judged if has_figure(result, figure)]
@@ -258,4 +270,4 @@ def _with_last_evaluated(
         return record
     note(f"Round {last.number}: evaluate the last model on the validation prompts")
     earlier = replace(record, results=tuple(before))
-    return _keep(plan, earlier, _evaluated(plan, last, options))
+    return _keep(plan, earlier, _evaluated(plan, last, options, note))

@@ -23,7 +23,7 @@ from invdpo.rounds.checks import require_prompts
 from invdpo.rounds.page import read_improvement, write_report
 from invdpo.rounds.record import Record, read_record
 from invdpo.rounds.round_plan import RoundPlan
-from invdpo.rounds.run import Improvement
+from invdpo.rounds.run import Improvement, Note, improve
 from invdpo.rounds.stopping import value
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
@@ -42,11 +42,12 @@ def test_every_round_and_judgement_draws_with_the_options_of_the_pipeline(tmp_pa
 def test_each_model_is_judged_at_the_guidance_that_suits_it_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, stop = [], Interrupted("after the base model", 2)
+    asked, stop, notes = [], Interrupted("after the base model", 2), list[str]()
 
-    def judge(ws: Workspace, config: Config, _: RunOptions) -> Judgement:
+    def judge(ws: Workspace, config: Config, _: RunOptions, note: Note) -> Judgement:
         scale = config.generate.guidance_scale
         asked.append((ws.root.relative_to(tmp_path).as_posix(), scale))
+        note("score: 2 rejected: no face")
         figures = {"composition_all_right": {"p": {1.0: 0.25, 1.5: 0.75, 3.0: 0.5}[scale]}}
         return Judgement(figures if scale != 3 else {}, {}, None, {}, 2, 0)
 
@@ -54,7 +55,8 @@ def test_each_model_is_judged_at_the_guidance_that_suits_it_best(
     monkeypatch.setattr(run, "_round", Mock(side_effect=stop))
     config = small_config(improve={"rounds": 1, "validation_guidance_scales": [3, 1, 1.5, 1]})
     with pytest.raises(Interrupted):
-        run_rounds(tmp_path, config)
+        improve(tmp_path, config, OPTIONS, notes.append)
+    assert "Base model at guidance 1.5: score: 2 rejected: no face" in notes
     base = "validation/base/guidance-"
     assert asked == [(f"{base}1", 1.0), (f"{base}1.5", 1.5), (f"{base}3", 3.0)]
     record = read_record(tmp_path)
