@@ -57,7 +57,7 @@ from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import count_noun, format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
 
-NO_GRAPH = "a scene graph; the others give no pair while `composition` has a weight"
+NO_GRAPH = "a scene graph; `composition` has no score for the others"
 
 
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +35,6 @@ from invdpo.curate.evaluation.results import (
 )
 from invdpo.curate.runner import RunOptions
 from invdpo.curate.scorers.composition import wrong_facts
-from invdpo.curate.storage.cuts import count_cut, cut_note
 from invdpo.curate.storage.parts import read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import SceneGraph
@@ -94,23 +93,26 @@ def compare_models(
     with lock_evaluation(folder):
         _require_judges(config, base, tuned, command)
         own = Workspace(folder / BASE)
-        steps.make_prompts(own, configure(config, base, config.eval.seed), options)
+        made = steps.make_prompts(own, configure(config, base, config.eval.seed), options)
         prompts = own.read_table(own.prompts_path).to_pylist()
         config, notes = choose_judges(config, base.model, prompts)
-        notes = [*notes, *_guidance_note(config, base)]
+        notes = [*(f"{text}." for text in made.messages()), *notes, *_guidance_note(config, base)]
         leaks = [_leak(model, prompts) for model in tuned]
         for note in [*notes, *dict.fromkeys(filter(None, leaks))]:
             log.warning(note)
         judging = ["annotate", "score"] if reads_graphs(config) else ["score"]
         check_judges(configure(config, base, config.eval.seed), judging)
-        *in_tuned, in_base = _outcomes(folder, config, [*tuned, base], options)
+        (*in_tuned, in_base), (*said, of_base) = _outcomes(folder, config, [*tuned, base], options)
         first = next(iter(seed_folders(folder, config).values()))
         names = [ws.root.name for ws in tuned_workspaces(first, tuned)]
-        cut = cut_notes(Workspace(first / BASE), config.score.scorers)
     evaluations = []
-    for model, name, leak, outcomes in zip(tuned, names, leaks, in_tuned, strict=True):
+    for model, name, leak, outcomes, told in zip(tuned, names, leaks, in_tuned, said, strict=True):
         results = tuple(_results(prompts, in_base, outcomes))
-        own_notes = [*notes, *([leak] if leak else []), *cut]
+        own_notes = [
+            *notes,
+            *filter(None, [leak]),
+            *_notes_on(model.name, told, base.name, of_base),
+        ]
         scorers = config.score.scorers
         evaluations.append(evaluate_results(results, scorers, own_notes, model.name, name))
     later = (note for evaluation in evaluations for note in evaluation.notes)
@@ -146,14 +148,24 @@ def _leak(model: EvaluatedModel, prompts: Sequence[Record]) -> str | None:
 
 def _outcomes(
     folder: Path, config: Config, models: Sequence[EvaluatedModel], options: RunOptions
-) -> list[Outcomes]:
-    """The outcomes of each model, of all seeds; the last one is the base."""
+) -> tuple[list[Outcomes], list[list[str]]]:
+    """The outcomes of each model, of all seeds, and the notes on its images; the base is last."""
     outcomes: list[Outcomes] = [{} for _ in models]
+    said: list[list[str]] = [[] for _ in models]
     for seed, place in seed_folders(folder, config).items():
         spaces = [*tuned_workspaces(place, models[:-1]), Workspace(place / BASE)]
-        for model, ws, known in zip(models, spaces, outcomes, strict=True):
-            known |= evaluate_model(ws, config, model, options, seed)
-    return outcomes
+        for model, ws, known, notes in zip(models, spaces, outcomes, said, strict=True):
+            known |= evaluate_model(ws, config, model, options, seed, notes.append)
+    return outcomes, said
+
+
+def _notes_on(model: str, own: Sequence[str], base: str, of_base: Sequence[str]) -> Iterator[str]:
+    """The notes on the images of a model and of its base; those on one of them with its name."""
+    for note in dict.fromkeys([*own, *of_base]):
+        if note in own and note in of_base:
+            yield f"{note}."
+        else:
+            yield f"{model if note in own else base}: {note}."
 
 
 def evaluate_model(
@@ -162,16 +174,22 @@ def evaluate_model(
     model: EvaluatedModel,
     options: RunOptions,
     seed: int | None = None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Outcomes:
-    """The outcomes of one model on the evaluation's prompts, of `eval.seed` or another seed."""
+    """The outcomes of one model on the evaluation's prompts, of `eval.seed` or another seed.
+
+    `note` is called with what the steps say, except of images that could not be judged.
+    """
     config = configure(config, model, config.eval.seed if seed is None else seed)
     steps.make_prompts(ws, config, options)
-    steps.generate(ws, config, options)
-    observed = {}
+    results, observed = [steps.generate(ws, config, options)], {}
     if reads_graphs(config):
-        steps.annotate(ws, config, options)
+        results += steps.annotate(ws, config, options)
         observed = _by_candidate(ws, ws.annotations_dir(config.score.annotator))
-    steps.score(ws, config, options)
+    results += steps.score(ws, config, options)
+    for result in results:
+        for text in result.notes:
+            note(f"{result.step}: {text}")
     graphs = ws.read_table(ws.prompts_path, ["prompt_id", "graph"]).to_pylist()
     intended = {row["prompt_id"]: row["graph"] for row in graphs}
     scores = {name: _by_candidate(ws, ws.scores_dir(name)) for name in config.score.scorers}
@@ -185,13 +203,6 @@ def evaluate_model(
             outcome = _outcome(row, image, intended[row["prompt_id"]], seen, scored)
             outcomes[row["prompt_id"], row["seed"]] = outcome
     return outcomes
-
-
-def cut_notes(ws: Workspace, scorers: Sequence[str]) -> list[str]:
-    """What to say of prompts that were too long for the model, and for each scorer."""
-    tables = {"generate": ws.candidates_dir, **{name: ws.scores_dir(name) for name in scorers}}
-    numbers = {name: count_cut(folder) for name, folder in tables.items()}
-    return [f"{name}: {cut_note(number)}." for name, number in numbers.items() if number]
 
 
 def _by_candidate(ws: Workspace, folder: Path) -> dict[str, Record]:

@@ -2,17 +2,20 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from invdpo.curate import steps
 from invdpo.curate.evaluation.compare import compare_models, evaluate_models, lock_evaluation
 from invdpo.curate.evaluation.grid import write_grid
 from invdpo.curate.evaluation.models import EvaluatedModel
 from invdpo.curate.evaluation.preparation import TrainingPrompts
 from invdpo.curate.evaluation.results import ALL_RIGHT
-from invdpo.curate.runner import RunOptions
+from invdpo.curate.runner import RunOptions, StepResult
+from invdpo.curate.workspace import Workspace
 from invdpo.schemas import ConfigError, PluginError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.ids import prompt_key
@@ -82,6 +85,8 @@ def test_what_can_not_be_judged_is_not_wrong(tiny_model: Path, tmp_path: Path) -
     counts = {row["figure"]: row["prompts"] for row in evaluation.rows()}
     assert (counts[ALL_RIGHT], counts["composition"], counts["clip"]) == (2, 2, 4)
     assert evaluation.notes == (
+        "prompts: 4 distinct prompts found, 128 asked for.",
+        "prompts: 2 of 4 prompts have a scene graph; `composition` has no score for the others.",
         "composition scored 2 of 4 prompts in both images: 2 x no intended scene graph.",
     )
     assert [result.base.judged for result in evaluation.results] == [True, False, True, False]
@@ -93,8 +98,32 @@ def test_a_leak_is_told_with_the_number(tiny_model: Path, tmp_path: Path) -> Non
     model = EvaluatedModel(str(tiny_model))
     seen = TrainingPrompts("work/dataset", {"train": {prompt_key("a red circle")}})
     found = evaluate_models(tmp_path / "eval", config, model, model, OPTIONS, seen)
-    (leak,) = found.notes
+    few, leak = found.notes
+    assert few == "prompts: 2 distinct prompts found, 128 asked for."
     assert leak.startswith("Leak: 1 of 2 prompts are from the dataset that the model was tuned on")
+
+
+def test_notes_on_one_model_alone_have_its_name(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = steps.score
+
+    def score(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
+        *others, last = real(ws, config, options)
+        own = "2 answers from the cache" if ws.root.name == "base" else "2 questions"
+        return [*others, replace(last, notes=("2 prompts were cut", own))]
+
+    monkeypatch.setattr(steps, "score", score)
+    config = tiny_config(
+        tiny_model, eval={"num_prompts": 2}, score={"scorers": ["clip"], "clip_model": "embedded"}
+    )
+    other = Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    base, tuned = (EvaluatedModel(str(model)) for model in (tiny_model, other))
+    assert evaluate_models(tmp_path / "eval", config, base, tuned, OPTIONS).notes == (
+        "score clip: 2 prompts were cut.",
+        f"{other}: score clip: 2 questions.",
+        f"{tiny_model}: score clip: 2 answers from the cache.",
+    )
 
 
 def test_what_is_missing_is_told_before_anything_is_drawn(
