@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from invdpo.curate.exchange.ours import SourceDataset
+from invdpo.schemas.io.text import count_noun
 from invdpo.schemas.plugins import Registry
 
 
@@ -34,6 +35,13 @@ class ExchangeResult:
         return replace(
             self, skipped=self.skipped + other.skipped, first={**self.first, **other.first}
         )
+
+    def messages(self) -> list[str]:
+        """Each reason for leaving out rows, with their number and the first of them."""
+        return [
+            f"{count_noun(count, 'row')} left out: {reason} (first: {self.first[reason]})"
+            for reason, count in self.skipped.most_common()
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The same in JSON's types."""

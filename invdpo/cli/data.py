@@ -187,10 +187,8 @@ def _derive(job: Job, source: str, operation: Operation, output: Path) -> None:
 
 def _print_result(job: Job, result: ExchangeResult) -> None:
     """The counts, and each reason for leaving out rows, with the first such row."""
-    for reason, count in result.skipped.most_common():
-        job.out.note(
-            f"{count_noun(count, 'row')} left out: {reason} (first: {result.first[reason]})"
-        )
+    for message in result.messages():
+        job.out.note(message)
     counts = ", ".join(f"{n:,} for {split}" for split, n in result.pairs.items() if n)
     job.out.result(
         result.to_dict(), f"{result.folder}  {count_noun(result.pairs.total(), 'pair')}: {counts}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from invdpo.schemas.io.files import write_atomically
 from invdpo.training import training_options, with_model_path
 
 
-def train_round(plan: RoundPlan, number: int) -> dict[str, Any]:
+def train_round(plan: RoundPlan, number: int, note: Callable[[str], None]) -> dict[str, Any]:
     """Train a round's model; the `result` of its `training.json`. Raises as `train` does."""
-    dataset, output = training_set(plan, number), plan.tuned(number)
+    dataset, output = training_set(plan, number, note), plan.tuned(number)
     config, cache = training_config(plan, number), plan.folder(number) / "trajectories"
     if plan.config.improve.train_processes > 1:
         _train_in_processes(plan, number, dataset, cache)
@@ -51,8 +52,8 @@ def _train_in_processes(plan: RoundPlan, number: int, dataset: Path, cache: Path
         )
 
 
-def training_set(plan: RoundPlan, number: int) -> Path:
-    """The pairs of a round, or those of earlier rounds with them."""
+def training_set(plan: RoundPlan, number: int, note: Callable[[str], None]) -> Path:
+    """The pairs of a round, or those of earlier rounds with them; a note tells what is left out."""
     from invdpo.curate.exchange.merge import merge_datasets
 
     first = max(1, number - plan.config.improve.replay_rounds)
@@ -62,7 +63,9 @@ def training_set(plan: RoundPlan, number: int) -> Path:
     merged = plan.merged_pairs(number)
     if not merged.exists():
         earlier = [plan.workspace(n).dataset_dir for n in range(first, number)]
-        merge_datasets([own, *earlier], merged, plan.config.dataset)
+        result = merge_datasets([own, *earlier], merged, plan.config.dataset)
+        for message in result.messages():
+            note(f"Round {number}: {message}")
     return merged
 
 

@@ -179,7 +179,7 @@ def _round(plan: RoundPlan, number: int, used: int, options: RunOptions, note: N
     report = _curate(plan, number, used, options, costs, note)
     note(f"Round {number} of {total}: train on the pairs")
     with costs.time("train"):
-        trained = train_round(plan, number)
+        trained = train_round(plan, number, note)
     if trained["trajectory_forwards"]:
         costs.set("inversion_forwards", trained["trajectory_forwards"])
     costs.set("train_forwards", trained["forwards"])

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from invdpo.curate.exchange import merge
+from invdpo.curate.exchange.base import ExchangeResult
 from invdpo.rounds.round_plan import RoundPlan
 from invdpo.rounds.round_training import train_round, training_config, training_set
 from invdpo.schemas import ModelError
 from invdpo.schemas.config.load import load_config
+from tests.invdpo.rounds.small import ignore
 
 
 def plan(root: Path, **sections: Any) -> RoundPlan:
@@ -28,17 +30,23 @@ def test_pairs_of_earlier_rounds_are_joined_once(
     """With two rounds before, the fourth is trained on 4, 2 and 3; its own pairs come first."""
     joined: list[list[str]] = []
 
-    def merge_datasets(folders: list[Path], output: Path, _: Any) -> None:
+    def merge_datasets(folders: list[Path], output: Path, _: Any) -> ExchangeResult:
         joined.append([str(folder.relative_to(tmp_path)) for folder in folders])
         output.mkdir(parents=True)
+        result = ExchangeResult(output)
+        result.skip("pair is in an earlier dataset, too", "round-003/dataset: a1")
+        return result
 
     monkeypatch.setattr(merge, "merge_datasets", merge_datasets)
+    notes: list[str] = []
     chosen = plan(tmp_path, improve={"replay_rounds": 2})
     for _ in range(2):
-        assert training_set(chosen, 4) == tmp_path / "round-004" / "training"
+        assert training_set(chosen, 4, notes.append) == tmp_path / "round-004" / "training"
     assert joined == [[f"round-00{n}/dataset" for n in (4, 2, 3)]]
-    assert training_set(chosen, 1) == tmp_path / "round-001" / "dataset"
-    assert training_set(plan(tmp_path), 4) == tmp_path / "round-004" / "dataset"
+    left_out = "1 row left out: pair is in an earlier dataset, too (first: round-003/dataset: a1)"
+    assert notes == [f"Round 4: {left_out}"]
+    assert training_set(chosen, 1, ignore) == tmp_path / "round-001" / "dataset"
+    assert training_set(plan(tmp_path), 4, ignore) == tmp_path / "round-004" / "dataset"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +94,7 @@ def test_several_processes_are_started_by_torchrun(
     tuned = tmp_path / "round-002" / "tuned"
     tuned.mkdir(parents=True)
     (tuned / "training.json").write_text(json.dumps({"result": {"pairs": 3}}))
-    assert train_round(chosen, 2) == {"pairs": 3}
+    assert train_round(chosen, 2, ignore) == {"pairs": 3}
     options = tmp_path / "round-002" / "training.yaml"
     (command,) = commands
     assert command[1:] == [
@@ -101,4 +109,4 @@ def test_several_processes_are_started_by_torchrun(
     with pytest.raises(
         ModelError, match="Round 2: the training by 8 processes ended with status 9"
     ):
-        train_round(chosen, 2)
+        train_round(chosen, 2, ignore)
