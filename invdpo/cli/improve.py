@@ -158,7 +158,13 @@ def summary(improvement: Improvement) -> str:
         text += f"\n\nStopped: {improvement.stopped}"
     best = improvement.best
     where = improvement.plan.tuned(best.number) if best.number else "the base model itself"
-    return f"{text}\n\nBest on the validation prompts: {best.number or 'base'} ({where})"
+    text += f"\n\nBest on the validation prompts: {best.number or 'base'} ({where})"
+    (gain,) = (row["gain"] for row in rows if row["round"] == best.number)
+    if gain:
+        text += f", {figures[0]} {gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
+        if gain["low"] <= 0 <= gain["high"]:
+            text += ": no clear gain over the base model"
+    return text
 
 
 def next_command(improvement: Improvement) -> str:

@@ -27,6 +27,7 @@ from invdpo.rounds.round_plan import BASE, RoundPlan, pipeline_class
 from invdpo.rounds.round_training import train_round
 from invdpo.rounds.stopping import (
     best_round,
+    difference,
     has_figure,
     lower_is_better,
     main_figure,
@@ -64,8 +65,11 @@ class Improvement:
         return best_round(self.results, self.plan.config)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row per model, for a table: its figures with their 95 % intervals, and its cost."""
-        names = shown_figures(self.results, self.plan.config)
+        """One row per model, for a table: its figures with their 95 % intervals, and its cost.
+
+        `gain` is the main figure's difference from the base model, paired by prompt.
+        """
+        names, main = shown_figures(self.results, self.plan.config), main_figure(self.plan.config)
         firsts = [0, *(result.number + 1 for result in self.results[:-1])]
         return [
             {
@@ -73,6 +77,7 @@ class Improvement:
                 "model": result.model,
                 "guidance_scale": result.guidance_scale,
                 "figures": {name: value(result, name)._asdict() for name in names},
+                "gain": _gain(self.results[0], result, main),
                 "diversity": result.judgement["diversity"],
                 "statistics": result.judgement["statistics"],
                 "pairs": result.pairs,
@@ -89,6 +94,11 @@ class Improvement:
             }
             for first, result in zip(firsts, self.results, strict=True)
         ]
+
+
+def _gain(base: RoundResult, result: RoundResult, figure: str) -> dict[str, float] | None:
+    gain = difference(base, result, figure) if result.number else None
+    return gain._asdict() if gain else None
 
 
 def improve(

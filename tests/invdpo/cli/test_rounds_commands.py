@@ -63,7 +63,8 @@ def test_a_line_for_each_model_and_the_next_command(tmp_path: Path, called: list
     assert cells(first)[3:] == ["0.375", "1,500", "1500 of 2000", "3.5"]
     assert cells(second)[3] == "–"
     tuned = work / "round-001" / "tuned"
-    assert last == f"Best on the validation prompts: 1 ({tuned})"
+    gain = "composition_all_right +0.375 [-0.094, +0.844]: no clear gain over the base model"
+    assert last == f"Best on the validation prompts: 1 ({tuned}), {gain}"
     assert result.stderr == f"Base model: judge it\nNext: invdpo eval '{tuned}'\n"
     config, options, change_options = called[0]
     assert not change_options
@@ -107,6 +108,7 @@ def test_improve_as_json(tmp_path: Path) -> None:
     assert (data["best_round"], data["stopped"]) == (1, None)
     assert [row["round"] for row in data["rounds"]] == [0, 1, 2]
     assert data["rounds"][1]["seconds"] == 210.0
+    assert [row["gain"] and row["gain"]["value"] for row in data["rounds"]] == [None, 0.375, 0.125]
 
 
 def test_why_rounds_stopped_and_a_base_model_that_stays_the_best(tmp_path: Path) -> None:

@@ -76,10 +76,10 @@ def test_figures_with_their_intervals_and_a_dash_for_what_is_missing(html: str) 
     interval ends at 0 and 1.
     """
     assert table(html, "figures") == [
-        ["round", "composition all right", "clip", "diversity"],
-        ["base", "0.250 [0.000, 0.740]", "0.250 [0.250, 0.250]", "0.400"],
-        ["1", "0.625 [0.156, 1.000]", "0.375 [0.375, 0.375]", "0.375"],
-        ["2", "0.375 [0.000, 0.844]", "0.500 [0.500, 0.500]", "–"],
+        ["round", "composition all right", "clip", "gain", "diversity"],
+        ["base", "0.250 [0.000, 0.740]", "0.250 [0.250, 0.250]", "–", "0.400"],
+        ["1", "0.625 [0.156, 1.000]", "0.375 [0.375, 0.375]", "+0.375 [−0.094, +0.844]", "0.375"],
+        ["2", "0.375 [0.000, 0.844]", "0.500 [0.500, 0.500]", "+0.125 [−0.120, +0.370]", "–"],
     ]
 
 
@@ -119,7 +119,7 @@ def test_the_best_round_and_its_gain_stand_first(html: str) -> None:
         ("rounds", "2"),
         ("composition all right, base", "0.250"),
         ("best: round 1", "0.625"),
-        ("gain", "+0.375"),
+        ("gain", "+0.375 <small>[−0.094, +0.844]</small>"),
     ]
 
 
