@@ -12,6 +12,7 @@ from invdpo.cli.arguments import DryRun, Tflops, check_tflops
 from invdpo.cli.command import CommonOptions, Job, command
 from invdpo.console.output import table
 from invdpo.options import section_class
+from invdpo.schemas.config.improve import SET_BY_ROUNDS
 from invdpo.schemas.config.load import load_config
 from invdpo.schemas.config.section import marks
 
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
     from invdpo.rounds.run import Improvement
     from invdpo.schemas.config import Config
 
-FIXED = {
-    "prompts": ("skip_prompts", "shuffle", "split"),
-    "generate": ("lora",),
-    "dataset": ("round",),
-    "train": ("model", "start_from", "reference", "data_format", "data_revision"),
-}
-"""Options that the rounds set themselves."""
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train")
 FLAGS = (
     "improve",
@@ -33,7 +27,7 @@ FLAGS = (
         f"{section}.{name}"
         for section in SECTIONS
         for name, info in section_class(section).model_fields.items()
-        if name not in FIXED.get(section, ()) and not marks(info).get("hidden")
+        if name not in SET_BY_ROUNDS.get(section, ()) and not marks(info).get("hidden")
     ),
 )
 

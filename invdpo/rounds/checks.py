@@ -20,6 +20,7 @@ from invdpo.rounds.round_plan import BASE, RoundPlan
 from invdpo.rounds.stopping import ALL_RIGHT, has_figure, main_figure
 from invdpo.schemas import ConfigError, DataError, WorkspaceError
 from invdpo.schemas.config import Config
+from invdpo.schemas.config.improve import SET_BY_ROUNDS
 from invdpo.schemas.io.text import count_noun
 
 SECTIONS = ("prompts", "generate", "annotate", "score", "pair", "dataset", "train", "improve")
@@ -35,6 +36,7 @@ def open_record(plan: RoundPlan, *, change_options: bool = False) -> Record:
     next if `change_options` says so.
     """
     require_one_model(plan)
+    _require_own_options(plan.config)
     _require_format(plan.config)
     decisive = {name: getattr(plan.config, name).fingerprint() for name in SECTIONS}
     decisive = _by_content(decisive | {"eval": {"seed": plan.config.eval.seed}})
@@ -106,6 +108,20 @@ def require_one_model(plan: RoundPlan) -> None:
             f"{plan.root}: a workspace of `invdpo curate`, not a folder of rounds. Give another "
             "folder."
         )
+
+
+def _require_own_options(config: Config) -> None:
+    """Raise `ConfigError` for options of a file that the rounds set, so that they would be lost.
+
+    The order of prompts that are read is always shuffled, and the model is that of `generate`.
+    """
+    for section, names in SET_BY_ROUNDS.items():
+        options = getattr(config, section)
+        for name in filter(options.is_used, names):
+            value, same = getattr(options, name), getattr(config.generate, name, None)
+            if name != "shuffle" and value != same:
+                text = "the rounds set it themselves. Leave it out."
+                raise ConfigError(f"{section}.{name}: found {value}; {text}")
 
 
 def _require_format(config: Config) -> None:

@@ -8,6 +8,14 @@ from pydantic import Field, field_validator
 
 from invdpo.schemas.config.section import OPTIONAL, RUNTIME, Count, Guidance, Section
 
+SET_BY_ROUNDS = {
+    "prompts": ("skip_prompts", "shuffle", "split"),
+    "generate": ("lora",),
+    "dataset": ("round",),
+    "train": ("model", "revision", "start_from", "reference", "data_format", "data_revision"),
+}
+"""Options of the steps that the rounds set themselves, so that nobody else may."""
+
 
 class ImproveConfig(Section):
     """How rounds of generating, judging and training follow each other."""

@@ -124,6 +124,35 @@ def test_a_lora_that_no_round_could_continue_from_is_refused(tmp_path: Path) -> 
     assert not (tmp_path / "work" / "validation").exists()
 
 
+@pytest.mark.parametrize(
+    ("section", "option", "value"),
+    [
+        ("prompts", "skip_prompts", 3),  # rounds had prompts of the validation
+        ("prompts", "split", "heldout"),
+        ("dataset", "round", 7),
+        ("train", "start_from", "earlier"),  # each round began with it again
+        ("train", "model", "another"),
+        ("train", "revision", "main"),
+    ],
+)
+def test_what_the_rounds_set_themselves_is_refused_in_a_file(
+    tmp_path: Path, section: str, option: str, value: object
+) -> None:
+    """No flag gives it, and it was lost without a word, or had half of its effect."""
+    config = small_config(**{section: {option: value}})
+    with pytest.raises(ConfigError, match=rf"{section}\.{option}: found {value}; the rounds set"):
+        open_record(RoundPlan(tmp_path, config))
+
+
+def test_options_of_a_file_that_say_what_the_rounds_do_are_no_error(tmp_path: Path) -> None:
+    config = small_config(
+        prompts={"shuffle": True},
+        generate={"model": "lab/base", "revision": "v1"},
+        train={"model": "lab/base@v1"},
+    )
+    assert open_record(RoundPlan(tmp_path, config)).results == ()
+
+
 def test_a_judge_that_changed_is_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the same name; the next model's figures would not be those of the ones before."""
     monkeypatch.setattr(CompositionScorer, "revision", "another")
