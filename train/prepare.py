@@ -23,7 +23,7 @@ from invdpo.schemas.io.files import remove_abandoned, remove_leftovers
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.sizes import ensure_space, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
-from invdpo.train.checkpoint.resume import discard_state, find_state, identity_of
+from invdpo.train.checkpoint.resume import IMAGES, discard_state, find_state, identity_of
 from invdpo.train.checkpoint.state import TrainState
 from invdpo.train.data import DataSet, Pair
 from invdpo.train.diagnostics.memory import Setting, advice, out_of_memory
@@ -34,7 +34,7 @@ from invdpo.train.models.finetuning import set_reference
 from invdpo.train.models.load import family_origin
 from invdpo.train.models.output_sizes import output_bytes
 from invdpo.train.models.start import notes_on_base, start_id
-from invdpo.train.monitoring.validation_images import IMAGES, read_image_prompts
+from invdpo.train.monitoring.validation_images import read_image_prompts
 from invdpo.train.optim.optimizers import check_package
 from invdpo.train.splits import no_pairs, read_splits, resolve_config
 

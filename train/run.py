@@ -21,6 +21,7 @@ from invdpo.schemas.io.processes import is_main_process
 from invdpo.schemas.io.redact import redact
 from invdpo.train.batches import BatchSampler
 from invdpo.train.cache.sizes import trajectory_forwards
+from invdpo.train.checkpoint.resume import IMAGES
 from invdpo.train.data import DataSet
 from invdpo.train.data.buckets import bucket_of
 from invdpo.train.data.dataset import FocusBoxes
@@ -31,7 +32,7 @@ from invdpo.train.models.finetuning import start_tuning
 from invdpo.train.models.live_reference import kept_copy
 from invdpo.train.monitoring.curves import plot_curves, read_series
 from invdpo.train.monitoring.trackers import OnStep, TrackedRun, open_trackers
-from invdpo.train.monitoring.validation_images import IMAGES, ValidationImages
+from invdpo.train.monitoring.validation_images import ValidationImages
 from invdpo.train.prepare import Prepared, Setup, prepare, set_up
 from invdpo.train.splits import buckets, open_data
 

@@ -11,6 +11,7 @@ from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.ids import content_id
 from invdpo.schemas.io.files import write_atomically
+from invdpo.schemas.io.model_folder import TRAINING_REPORT
 from invdpo.schemas.io.text import count_noun
 from invdpo.train.checkpoint.metrics_file import read_rows
 from invdpo.train.checkpoint.state import TrainState, differences, load_state
@@ -18,6 +19,8 @@ from invdpo.train.data import Pair
 
 STATE = "state"
 """Folder of the state inside a training's output."""
+IMAGES = "pictures"
+"""Folder of the validation images."""
 
 IN_IDENTITY = frozenset(
     {"model", "revision", "start_from", "batch_size", "gradient_accumulation_steps"}
@@ -81,8 +84,12 @@ def find_state(
 def forget_after(output: Path, step: int) -> dict[str, float]:
     """Remove what a killed run wrote after the state that is used: metrics and kept weights.
 
-    Returns the metrics of `step` itself; none at the start.
+    At the start also the images and the report of a training that is thrown away, which nothing
+    may take for this one's. Returns the metrics of `step` itself; none at the start.
     """
+    if not step:
+        shutil.rmtree(output / IMAGES, ignore_errors=True)
+        (output / TRAINING_REPORT).unlink(missing_ok=True)
     path = output / "metrics.jsonl"
     rows = read_rows(path) if step and path.is_file() else []
     kept = [row for row in rows if row["step"] <= step]

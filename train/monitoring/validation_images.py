@@ -29,8 +29,6 @@ from invdpo.train.inversion import regenerate
 from invdpo.train.models import ModelAdapter
 from invdpo.train.models.reference import Reference
 
-IMAGES = "pictures"
-"""Folder of the images inside a training's output."""
 PROMPTS = 8
 """Prompts of the dataset for which images are generated unless a file names others."""
 STEPS = 25

@@ -96,6 +96,25 @@ def test_another_configuration_is_refused_and_its_difference_shown(run: Any) -> 
     assert lines(anew.output)[0]["learning_rate"] == 5e-5
 
 
+def test_images_and_report_of_a_training_that_is_thrown_away_are_gone(
+    run: Any, config: TrainConfig, dataset: Path, tmp_path: Path, cache_dir: Path
+) -> None:
+    """The card showed the last image of the longer training, and a push published all of them."""
+    output = run("out", pictures_every=1).output
+    assert len(list((output / "pictures").glob("*.png"))) == 4
+    run("out", restart=True, max_steps=2, pictures_every=2)
+    names = sorted(path.name for path in (output / "pictures").iterdir())
+    assert names == ["prompts.txt", "step-000000.png", "step-000002.png"]
+
+    def stop(_: object) -> None:
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        train(dataset, output, config, cache_dir=cache_dir, restart=True, on_step=stop)
+    assert not (output / "pictures").exists()
+    assert not (output / "training.json").exists()
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"batch_size": 1, "gradient_accumulation_steps": 2}, {"unet_batch_size": 3}, {"trackers": ()}],
