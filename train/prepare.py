@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from invdpo.schemas.config.train import TrainConfig
-from invdpo.schemas.errors import DataError
+from invdpo.schemas.errors import DataError, WorkspaceError
 from invdpo.schemas.io.files import remove_abandoned, remove_leftovers
+from invdpo.schemas.io.model_folder import INDEX
 from invdpo.train.cache.fill import CacheBuilder
 from invdpo.train.cache.sizes import ensure_space, lacking
 from invdpo.train.cache.trajectories import Cache, open_cache
@@ -32,6 +33,7 @@ from invdpo.train.distributed import ProcessGroup, start_processes
 from invdpo.train.models import ModelAdapter, load_adapter
 from invdpo.train.models.finetuning import set_reference
 from invdpo.train.models.load import family_origin
+from invdpo.train.models.lora_format import FILE as LORA_FILE
 from invdpo.train.models.output_sizes import output_bytes
 from invdpo.train.models.start import notes_on_base, start_id
 from invdpo.train.monitoring.validation_images import read_image_prompts
@@ -182,8 +184,20 @@ def _state(
     tidy = setup.group.is_main
     state, notes = find_state(setup.output, setup.config, identity, tidy=tidy)
     if state:
+        _require_weights(setup, state)
         notes.append(_resume_note(state.step, setup.config.max_steps))
     return state, notes
+
+
+def _require_weights(setup: Setup, state: TrainState) -> None:
+    """Raise `WorkspaceError` where the weights are gone that no later step may write again."""
+    best = state.progress["best_step"]
+    path = setup.output / (LORA_FILE if setup.config.tuning == "lora" else INDEX)
+    if best and not path.is_file():
+        raise WorkspaceError(
+            f"{path}: missing, though the training has saved the weights of step {best}. Restore "
+            "the file, or train again with --restart."
+        )
 
 
 def _resume_note(done: int, steps: int) -> str:

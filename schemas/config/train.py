@@ -186,7 +186,7 @@ class TrainConfig(Section):
     lora_format: Literal["diffusers", "kohya"] = Field(
         "diffusers",
         description="Names of the LoRA's tensors; `kohya` for ComfyUI and A1111.",
-        json_schema_extra=RUNTIME,
+        json_schema_extra=OPTIONAL,
     )
     ema_decay: float | None = Field(
         None,

@@ -19,6 +19,7 @@ from invdpo.schemas.errors import WorkspaceError
 from invdpo.schemas.interrupts import Interrupted
 from invdpo.train import train
 from invdpo.train.checkpoint.resume import identity_of
+from invdpo.train.models.lora_format import FILE as WEIGHTS
 from tests.processes import run_processes
 from tests.train.test_distributed import lines, weights
 from tests.train.tiny import pairs_of
@@ -69,6 +70,22 @@ def test_a_finished_training_has_nothing_left_to_do(run: Any) -> None:
     assert again.metrics == before[-1]
     assert "All 3 steps are done: nothing was trained. Use --restart to start again." in again.notes
     assert (again.best_step, again.forwards) == (first.best_step, first.forwards)
+
+
+def test_a_finished_training_whose_weights_are_gone_is_no_success(run: Any) -> None:
+    output = run("out").output
+    (output / WEIGHTS).unlink()
+    with pytest.raises(WorkspaceError, match=f"{WEIGHTS}: missing, though .*--restart"):
+        run("out")
+    assert run("out", restart=True).steps == 3
+    assert (output / WEIGHTS).is_file()
+
+
+def test_names_of_the_tensors_may_not_change_without_a_word(run: Any) -> None:
+    """A finished training wrote nothing again, and its report named the new format."""
+    run("out")
+    with pytest.raises(WorkspaceError, match='lora_format: the state has nothing, now "kohya"'):
+        run("out", lora_format="kohya")
 
 
 def test_more_steps_go_on_from_the_last(run: Any) -> None:
