@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.schemas.io.text import count_noun
 from invdpo.train.cache.trajectories import Cache
@@ -16,8 +18,13 @@ OF_INVERSION = (
     "fresh_noise",
     "inversion_corrections",
     "inversion_guidance_scale",
+    "cache_points",
 )
 """Options that only objectives with an inversion use."""
+OF_PAIRS = ("beta", "sft_share", "loser_scaling", "reference_decay")
+"""Options that only objectives with a reference use, which compare two images."""
+OF_LORA = ("lora_rank", "lora_format")
+"""Options that only the training of a LoRA uses."""
 
 
 def notes_on(
@@ -60,12 +67,24 @@ def notes_on(
     return notes
 
 
-def _unused(config: TrainConfig) -> list[str]:
-    """A note on options that only an inversion uses, where there is none."""
-    given = [f"{name} {getattr(config, name)}" for name in OF_INVERSION if config.is_used(name)]
-    if not given or OBJECTIVES[config.objective].inverts:
-        return []
-    return [f"objective {config.objective} inverts nothing; not used: {', '.join(given)}."]
+def _unused(config: TrainConfig) -> Iterator[str]:
+    """A note on options that do nothing without another one."""
+    objective = OBJECTIVES[config.objective]
+    if not objective.inverts:
+        yield from _names(config, OF_INVERSION, f"objective {config.objective} inverts nothing")
+    if objective.sides == 1:
+        yield from _names(config, OF_PAIRS, f"objective {config.objective} compares nothing")
+    if config.tuning == "full":
+        yield from _names(config, OF_LORA, "tuning full trains no LoRA")
+    if not config.start_from:
+        yield from _names(config, ("reference",), "no start_from is given")
+    if config.picture_prompts and not config.pictures_every:
+        yield "no pictures_every is given; not used: picture_prompts."
+
+
+def _names(config: TrainConfig, options: Sequence[str], reason: str) -> Iterator[str]:
+    if given := [f"{name} {getattr(config, name)}" for name in options if config.is_used(name)]:
+        yield f"{reason}; not used: {', '.join(given)}."
 
 
 def _poor_inversion(config: TrainConfig, splits: dict[str, Pairs], cache: Cache) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from invdpo.schemas.config.train import TrainConfig
 from invdpo.train.data.pairs import NO_SEED, OF_ANOTHER, RESIZED, Pair, Pairs
 from invdpo.train.diagnostics.notes import notes_on
@@ -38,3 +40,30 @@ def test_why_images_are_inverted_is_told_by_the_reason() -> None:
     asked_for = config.model_copy(update={"noise": "inversion"})
     assert notes_on(asked_for, splits, CACHE, 0) == []
     assert notes_on(config, dict.fromkeys(splits, _pairs(("a", "a"))), CACHE, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (
+            {"objective": "sft", "beta": 5.0, "sft_share": 1.0, "cache_points": 2},
+            [
+                "objective sft inverts nothing; not used: cache_points 2.",
+                "objective sft compares nothing; not used: beta 5.0, sft_share 1.0.",
+            ],
+        ),
+        ({"objective": "diffusion-dpo", "sft_share": 1.0}, []),
+        (
+            {"tuning": "full", "lora_rank": 4, "extrapolation": 0.5},
+            ["tuning full trains no LoRA; not used: lora_rank 4."],
+        ),
+        ({"reference": "start"}, ["no start_from is given; not used: reference start."]),
+        ({"reference": "start", "start_from": "earlier"}, []),
+        ({"picture_prompts": "p"}, ["no pictures_every is given; not used: picture_prompts."]),
+        ({"picture_prompts": "p", "pictures_every": 5}, []),
+    ],
+)
+def test_options_that_do_nothing_are_told(options: dict[str, Any], note: list[str]) -> None:
+    config = TrainConfig(model="m", keep="last", fresh_noise=0.0, **options)
+    splits = dict.fromkeys(("train", "validation"), _pairs(("a", "a")))
+    assert notes_on(config, splits, CACHE, 0) == note
