@@ -46,6 +46,17 @@ def descendant(ws: Workspace, path: Path, *parents: Fingerprint) -> Fingerprint:
     return fingerprint
 
 
+def require_current_pairs(ws: Workspace) -> None:
+    """Raise `WorkspaceError` where candidates or scores were remade since pairs were chosen."""
+    chosen_by = fingerprint_of(ws, ws.pairs_path).get("scores", {})
+    scores = {}
+    for name, made_by in chosen_by.items():
+        there = list_parts(ws.scores_dir(name))
+        now = fingerprint_of(ws, ws.scores_dir(name)) if there else made_by
+        scores[name] = {section: now.get(section, {}) for section in made_by}
+    descendant(ws, ws.pairs_path, fingerprint_of(ws, ws.candidates_dir), {"scores": scores})
+
+
 def part_size(
     ws: Workspace, asked: int | None, batch_size: int, *, each: int = 1, sizes: int = 1
 ) -> int:

@@ -6,7 +6,7 @@ large.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from invdpo.curate.fingerprints import require_current_pairs
 from invdpo.curate.report.findings import Findings, read_findings
 from invdpo.curate.storage.parts import exists, list_parts, read_header, read_part
 from invdpo.curate.workspace import Workspace
@@ -49,7 +50,7 @@ def read_report_data(ws: Workspace) -> ReportData:
     findings = read_findings(ws.need(ws.report_path))
     if note := why_no_pairs(ws, findings):
         return ReportData(findings, notes=(note,))
-    pairs, notes = ws.read_table(ws.pairs_path), []
+    pairs, notes = ws.read_table(ws.pairs_path), list(_why_outdated(ws))
     raw: dict[str, tuple[Floats, Floats]] = {}
     scorers = [n.removeprefix(DELTA) for n in pairs.column_names if n.startswith(DELTA)]
     for name in scorers:
@@ -63,6 +64,14 @@ def read_report_data(ws: Workspace) -> ReportData:
         prompts = {}
         notes.append(f"Prompts are left out. {error}")
     return ReportData(findings, pairs.to_pylist(), raw, prompts, tuple(notes))
+
+
+def _why_outdated(ws: Workspace) -> Iterator[str]:
+    """A note where images and scores on the page are not those that pairs were chosen by."""
+    try:
+        require_current_pairs(ws)
+    except WorkspaceError as error:
+        yield f"The pairs were not chosen from the images and scores shown beside them. {error}"
 
 
 def why_no_pairs(ws: Workspace, findings: Findings) -> str | None:

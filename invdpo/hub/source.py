@@ -36,9 +36,11 @@ def find_dataset(path: Path) -> LocalDataset:
     """The dataset at `path`, a folder with `data/` in it, or of the workspace at `path`.
 
     Raises `DataError` for what is neither, for missing or damaged shards, for a card
-    without `configs` and `dataset_info`, and for a set of other pairs than the workspace's.
+    without `configs` and `dataset_info`, and for a set of other pairs than the workspace's;
+    `WorkspaceError` where these were chosen from other candidates or scores than are there.
     """
     from invdpo.curate.dataset.folder import DatasetFolder
+    from invdpo.curate.fingerprints import require_current_pairs
 
     if "://" in str(path) or ":/" in str(path)[:12]:
         raise DataError(
@@ -50,6 +52,7 @@ def find_dataset(path: Path) -> LocalDataset:
     fingerprint, pairs = _read_shards(folder)
     if folder.workspace is not None:
         _check_same_pairs(folder.workspace, fingerprint, pairs)
+        require_current_pairs(folder.workspace)
     _check_content(folder, card)
     return LocalDataset(folder.path, folder.workspace, fingerprint, pairs, card)
 

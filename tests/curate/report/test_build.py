@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from invdpo.curate.fingerprints import require_current_pairs
 from invdpo.curate.report import build
 from invdpo.curate.report.build import write_report
+from invdpo.curate.storage.parts import read_header, read_part, write_part
 from invdpo.curate.storage.urls import to_path
 from invdpo.curate.workspace import Workspace
+from invdpo.hub.source import find_dataset
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config.pair import PairConfig
 from tests.curate.report.report_workspaces import workspace
@@ -126,3 +129,24 @@ def test_a_workspace_on_an_object_store(tmp_path: Path) -> None:
     written = write_report(Workspace(remote), "shapes")
     assert written.shown == 3
     assert written.page.read_bytes() == write_report(Workspace(local), "shapes").page.read_bytes()
+
+
+@pytest.mark.parametrize("remade", ["candidates", "scores"])
+@pytest.mark.usefixtures("no_plots")
+def test_pairs_older_than_what_they_were_chosen_from_are_told_and_not_pushed(
+    tmp_path: Path, remade: str
+) -> None:
+    """As after `generate --overwrite`: the page had other images, or none, without a word."""
+    ws = workspace(tmp_path / "work")
+    assert write_report(ws, "shapes").notes == ()
+    require_current_pairs(ws)
+    folder = ws.candidates_dir if remade == "candidates" else ws.scores_dir("clip")
+    part, section = folder / "part-00000.parquet", remade.replace("candidates", "generate")
+    made_by = read_header(part).fingerprint
+    write_part(part, read_part(part), made_by | {section.removesuffix("s"): {"name": "other"}})
+    written = write_report(ws, "shapes")
+    assert "not chosen from the images and scores shown" in written.notes[0]
+    assert "--overwrite" in written.notes[0]
+    with pytest.raises(WorkspaceError, match="made from an earlier version of a table"):
+        find_dataset(ws.root)
+    assert find_dataset(ws.dataset_dir).pairs == 3
