@@ -76,7 +76,7 @@ def derive_dataset(
                 result.skip(UNREADABLE, f"{path} row {number}")
         rows = _numbered(dataset.columns(columns))
         if not operation.doubled_ids:
-            _check_ids(source, rows)
+            check_ids(source, rows)
         chosen = operation.apply(rows, result)
         if not len(chosen):
             reasons = ", ".join(f"{why}: {n:,}" for why, n in result.skipped.most_common())
@@ -108,7 +108,8 @@ def _numbered(rows: pa.Table) -> pa.Table:
     return numbered.append_column(FLIP, pa.array(np.zeros(count, dtype=bool)))
 
 
-def _check_ids(source: DatasetFolder, rows: pa.Table) -> None:
+def check_ids(source: DatasetFolder, rows: pa.Table) -> None:
+    """Raise `DataError` for an id that several rows have."""
     counts = pc.value_counts(rows["pair_id"])
     doubled = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(doubled):

@@ -10,6 +10,7 @@ from invdpo import __version__
 from invdpo.curate.dataset.card import file_facts
 from invdpo.curate.dataset.folder import CARD, SPLITS, DatasetFolder
 from invdpo.curate.exchange.base import EXPORTS, ExchangeResult
+from invdpo.curate.exchange.derive import check_ids
 from invdpo.curate.exchange.folders import folders_metadata
 from invdpo.curate.exchange.ours import SourceDataset
 from invdpo.curate.storage.atomic import replacing_folder
@@ -44,7 +45,7 @@ def export_dataset(
         config: Format of images.
 
     Raises `PluginError` for an unknown layout, `DataError` when there is no dataset, or no pair in
-    it, when the output holds something, and for a damaged file.
+    it, when an id occurs twice or the output holds something, and for a damaged file.
     """
     export = EXPORTS[layout]
     folder = DatasetFolder.find(dataset)
@@ -57,6 +58,7 @@ def export_dataset(
                 result.skip(UNREADABLE, f"data/{path.name} row {row}")
         if result.skipped and not result.pairs.total():
             raise DataError(f"{dataset}: no pair in it ({UNREADABLE}: {result.skipped.total()}).")
+        check_ids(folder, source.columns(["pair_id"]))  # by which files are named
         export(source, new)
         (new / CARD).write_text(_card(folder, layout, new), encoding="utf-8")
     return result

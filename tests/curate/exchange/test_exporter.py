@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -177,4 +179,16 @@ def test_unknown_layouts_and_foreign_sets_are_told(ours: Path, tmp_path: Path) -
         DataError, match="not a dataset of invdpo; prompt, chosen, rejected missing"
     ):
         export_dataset(tmp_path / "theirs", "folders", tmp_path / "out", KEEP)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("layout", ["folders", "webdataset"])
+def test_no_pair_replaces_another_of_its_id(ours: Path, tmp_path: Path, layout: str) -> None:
+    """Fewer images were written than the count of pairs said."""
+    twice = Path(shutil.copytree(ours, tmp_path / "twice"))
+    shard = next((twice / "data").glob("train-*.parquet"))
+    rows = pq.read_table(shard)
+    pq.write_table(pa.concat_tables([rows, rows]).combine_chunks(), shard)
+    with pytest.raises(DataError, match=r"24 ids occur in several rows.*invdpo curate dedupe"):
+        export_dataset(twice, layout, tmp_path / "out", KEEP)
     assert not (tmp_path / "out").exists()
