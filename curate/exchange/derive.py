@@ -7,7 +7,6 @@ which rows stay. Then the pairs are copied a few at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from invdpo.curate.dataset.card import card_licence, write_dataset_card
+from invdpo.curate.dataset.card import write_dataset_card
 from invdpo.curate.dataset.folder import DatasetFolder
 from invdpo.curate.dataset.write import file_metadata, write_splits
 from invdpo.curate.exchange.base import ExchangeResult
-from invdpo.curate.exchange.ours import SPLIT, SourceDataset, SplitTables
+from invdpo.curate.exchange.ours import SPLIT, SourceDataset, SplitTables, with_licence
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.curate.storage.parts import NOTES
 from invdpo.schemas import DataError
@@ -87,7 +86,7 @@ def derive_dataset(
         written = write_splits(new / "data", tables, described)
         result.pairs.update(written.pairs)
         write_dataset_card(
-            new, output.resolve().name, _with_licence(source, config), hashes=written.hashes
+            new, output.resolve().name, with_licence([source], config), hashes=written.hashes
         )
     return result
 
@@ -174,14 +173,6 @@ def _described(source: DatasetFolder, schema: pa.Schema, operation: Operation) -
     notes["origin"] = " ".join(filter(None, (notes.get("origin"), made)))
     facts = {operation.name: {"of": source.content_hash(), **operation.facts}}
     return schema.with_metadata(file_metadata(schema, facts, notes))
-
-
-def _with_licence(source: DatasetFolder, config: DatasetConfig) -> DatasetConfig:
-    """The licence as given, else that of the source's card."""
-    with suppress(DataError):
-        licence = config.license or card_licence(source.read_card())
-        return config.model_copy(update={"license": licence})
-    return config
 
 
 def iter_texts(rows: pa.Table, name: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from invdpo.curate.dataset.card import write_dataset_card
 from invdpo.curate.dataset.folder import DatasetFolder
 from invdpo.curate.dataset.write import file_metadata, write_splits
 from invdpo.curate.exchange.base import ExchangeResult
-from invdpo.curate.exchange.ours import SourceDataset, SplitTables
+from invdpo.curate.exchange.ours import SourceDataset, SplitTables, with_licence
 from invdpo.curate.storage.atomic import replacing_folder
 from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
@@ -33,7 +33,7 @@ def merge_datasets(
     Args:
         sources: Datasets, by their folders or those of their workspaces; at least two.
         output: A folder that does not exist yet, or is empty.
-        config: The licence for the card.
+        config: The licence for the card; the one that the sources' cards name if not given.
 
     Raises `DataError` for fewer than two, for columns that are not the same in all of them, for a
     damaged file, and when the output holds something.
@@ -51,7 +51,8 @@ def merge_datasets(
         result.pairs.update(written.pairs)
         if not result.pairs.total():
             raise DataError(f"{folders[0].path}: no pair in any of these datasets.")
-        write_dataset_card(new, output.resolve().name, config, hashes=written.hashes)
+        licensed = with_licence(folders, config)
+        write_dataset_card(new, output.resolve().name, licensed, hashes=written.hashes)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from invdpo.curate.dataset.card import card_licence
 from invdpo.curate.dataset.folder import SPLITS, DatasetFolder
 from invdpo.curate.dataset.reencode import reencode_images
 from invdpo.curate.dataset.write import write_splits
@@ -19,7 +21,10 @@ from invdpo.schemas import DataError
 from invdpo.schemas.config.dataset import DatasetConfig
 from invdpo.schemas.io.images import decode
 from invdpo.schemas.io.parquet import iter_batches, read_schema
+from invdpo.schemas.io.text import quote
 from invdpo.schemas.tables import IMAGE, SIDES, Record, dataset_schema
+
+log = logging.getLogger("invdpo.curate")
 
 SplitTables = Iterator[tuple[str, pa.Table]]
 """A split and some of its rows, again and again."""
@@ -28,6 +33,7 @@ BATCH_ROWS = 32
 """Rows in memory; their images may have megabytes each."""
 SPLIT = "(split)"
 """Column of the split that a row is in; no dataset has one of this name."""
+KEEP = "the new one has `other`. Give --license to choose another."
 NEEDED = {"pair_id": pa.string(), "prompt": pa.string(), "chosen": IMAGE, "rejected": IMAGE}
 
 
@@ -116,6 +122,26 @@ def _check(path: Path) -> None:
     if wrong:
         text = f"{path}: not a dataset of invdpo; {', '.join(wrong)} missing or of another type."
         raise DataError(f"{text} Import it first: invdpo curate import --from LAYOUT")
+
+
+def with_licence(sources: Sequence[DatasetFolder], config: DatasetConfig) -> DatasetConfig:
+    """The licence as given, else the one that the cards of all sources name."""
+    if config.license:
+        return config
+    named = dict.fromkeys(map(_licence, sources))
+    if len(named) > 1:
+        shown = ", ".join(quote(name) if name else "none" for name in named)
+        log.warning(f"The cards of these datasets name different licences ({shown}): {KEEP}")
+        return config
+    return config.model_copy(update={"license": next(iter(named))})
+
+
+def _licence(source: DatasetFolder) -> str | None:
+    try:
+        return card_licence(source.read_card())
+    except DataError as error:
+        log.warning(f"{error} Its licence is not known: {KEEP}")
+        return None
 
 
 def write_tables(tables: SplitTables, schema: pa.Schema, folder: Path) -> None:

@@ -63,7 +63,9 @@ def training_set(plan: RoundPlan, number: int, note: Callable[[str], None]) -> P
     merged = plan.merged_pairs(number)
     if not merged.exists():
         earlier = [plan.workspace(n).dataset_dir for n in range(first, number)]
-        result = merge_datasets([own, *earlier], merged, plan.config.dataset)
+        licence = {"license": plan.config.dataset.license or "other"}  # nobody else gets it
+        config = plan.config.dataset.model_copy(update=licence)
+        result = merge_datasets([own, *earlier], merged, config)
         for message in result.messages():
             note(f"Round {number}: {message}")
     return merged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,13 @@ def test_the_card_says_what_was_done(source: DatasetFolder, tmp_path: Path) -> N
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "from the dataset source: rows with margin \\>= 1, 3 selected with seed 0." in card
     assert "license: mit" in card
+
+
+def test_a_card_that_cannot_be_read_is_told(
+    source: DatasetFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its licence was lost without a word."""
+    spoilt = DatasetFolder(Path(shutil.copytree(source.path, tmp_path / "spoilt")))
+    (spoilt.path / "README.md").write_text("---\nlicense: [mit\n---\n")
+    derive(spoilt, subset([], 3, 0), tmp_path / "out")
+    assert "Its licence is not known: the new one has `other`." in caplog.text

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from invdpo.curate.dataset.card import write_dataset_card
 from invdpo.curate.dataset.folder import DatasetFolder
 from invdpo.curate.dataset.write import write_splits
 from invdpo.curate.exchange.merge import LEAK, TWICE, merge_datasets
@@ -81,3 +82,23 @@ def test_other_columns_are_refused_by_name(tmp_path: Path) -> None:
 def test_one_data_set_is_not_merged(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="two or more"):
         merge_datasets([tmp_path], tmp_path / "out", DatasetConfig())
+
+
+def test_the_licence_stays_where_all_have_one_and_else_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was `other` in any case, without a word."""
+    folders = [_dataset(tmp_path / name, [("train", name, name)]) for name in ("a", "b")]
+    for name, licences, expected in (
+        ("same", ("mit", "mit"), "mit"),
+        ("unlike", ("mit", "cc0-1.0"), "other"),
+        ("unknown", ("mit", "other"), "other"),
+    ):
+        caplog.clear()
+        for folder, licence in zip(folders, licences, strict=True):
+            write_dataset_card(folder, "card", DatasetConfig(license=licence))
+        merge_datasets(folders, tmp_path / name, DatasetConfig())
+        assert f"license: {expected}" in (tmp_path / name / "README.md").read_text()
+        assert ("different licences" in caplog.text) == (expected == "other")
+    merge_datasets(folders, tmp_path / "given", DatasetConfig(license="cc0-1.0"))
+    assert "license: cc0-1.0" in (tmp_path / "given" / "README.md").read_text()
