@@ -53,6 +53,7 @@ class RoundsPage:
     """Round -> the options that changed with it, a line each."""
     strips: Sequence[ImageStrip] = ()
     stopped: str = ""
+    warning: str = ""
     version: str = ""
 
     @property

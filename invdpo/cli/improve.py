@@ -122,6 +122,7 @@ def to_dict(improvement: Improvement) -> dict[str, Any]:
         "folder": str(improvement.plan.root),
         "best_round": improvement.best.number,
         "stopped": improvement.stopped or None,
+        "warning": improvement.warning or None,
         "rounds": improvement.rows(),
     }
 
@@ -148,6 +149,8 @@ def summary(improvement: Improvement) -> str:
     text = table(header, lines)
     for number, changes in improvement.changes.items():
         text += "".join(f"\nFrom round {number} on: {change}" for change in changes)
+    if improvement.warning:
+        text += f"\n\n{improvement.warning}"
     if improvement.stopped:
         text += f"\n\nStopped: {improvement.stopped}"
     best = improvement.best

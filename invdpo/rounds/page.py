@@ -62,6 +62,7 @@ def write_report(improvement: Improvement, folder: Path | None = None) -> Path:
         changes=improvement.changes,
         strips=list(_strips(plan, results)),
         stopped=improvement.stopped,
+        warning=improvement.warning,
         version=__version__,
     )
     data = {"best_round": improvement.best.number, "rounds": rows, "facts": page.facts}

@@ -34,6 +34,7 @@ from invdpo.rounds.stopping import (
     no_pairs,
     reason_to_stop,
     shown_figures,
+    unlike_prompts,
     value,
 )
 from invdpo.schemas import DataError
@@ -63,6 +64,11 @@ class Improvement:
     def best(self) -> RoundResult:
         """The best model on the validation prompts."""
         return best_round(self.results, self.plan.config)
+
+    @property
+    def warning(self) -> str:
+        """What to know before figures are compared; empty where nothing is."""
+        return unlike_prompts(self.results, self.plan.config)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per model, for a table: its figures with their 95 % intervals, and its cost.

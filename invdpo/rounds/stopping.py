@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from invdpo.curate.evaluation.statistics import Interval, mean
 from invdpo.curate.scorers import SCORERS
 from invdpo.rounds.record import RoundResult
-from invdpo.rounds.round_plan import RoundPlan
+from invdpo.rounds.round_plan import BASE, RoundPlan
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.make_plugin import make_plugin
 from invdpo.schemas.io.documents import read_file, read_json
@@ -56,10 +56,26 @@ def value(result: RoundResult, figure: str) -> Interval:
 
 
 def best_round(results: Sequence[RoundResult], config: Config) -> RoundResult:
-    """The model with the best figure; the earlier one of equals."""
+    """The model with the best figure, by the prompts that two have; the earlier one of equals."""
+    figure, best = main_figure(config), results[0]
+    sign = _sign(figure, best, config)
+    for result in results[1:]:
+        change = difference(best, result, figure)
+        best = result if change and sign * change.value > 0 else best
+    return best
+
+
+def unlike_prompts(results: Sequence[RoundResult], config: Config) -> str:
+    """What to know of means over different prompts, in a sentence; empty for the same ones."""
     figure = main_figure(config)
-    sign = _sign(figure, results[0], config)
-    return max(results, key=lambda result: (sign * value(result, figure).value, -result.number))
+    judged = {r.number: _by_prompt(r, figure).keys() for r in results}
+    if all(prompts == judged[BASE] for prompts in judged.values()):
+        return ""
+    counts = (f"round {n}: {len(p)}" if n else f"base: {len(p)}" for n, p in judged.items())
+    return (
+        f"{figure} is known for different prompts ({', '.join(counts)}), and a mean is over those "
+        "alone. The gain and the best round go by the prompts that both models have."
+    )
 
 
 def _sign(figure: str, result: RoundResult, config: Config) -> int:

@@ -14,6 +14,7 @@ from invdpo.rounds.stopping import (
     lower_is_better,
     main_figure,
     reason_to_stop,
+    unlike_prompts,
     value,
 )
 from invdpo.schemas.config.load import load_config
@@ -51,6 +52,20 @@ def test_less_is_better_where_the_scorer_says_so() -> None:
     assert not reason_to_stop(results[:2], held_out)
     worse = "is 10.000 above the base model's, which is worse."
     assert worse in reason_to_stop([results[1], results[2]], held_out)
+
+
+def test_models_are_compared_by_the_prompts_that_both_were_judged_on() -> None:
+    """One whose images of wrong prompts could not be judged had the best mean."""
+    config = load_config(None, {})
+    base, better, bare = _result(0, 40), _result(1, 45), _result(2, 40)
+    known = bare.judgement["figures"]["composition_all_right"]
+    figures = {"composition_all_right": {p: v for p, v in known.items() if v}}
+    bare = replace(bare, judgement={**bare.judgement, "figures": figures})
+    assert value(bare, "composition_all_right").value == 1
+    assert best_round([base, bare], config).number == 0
+    assert best_round([base, better, bare], config).number == 1
+    assert unlike_prompts([base, better], config) == ""
+    assert "(base: 100, round 2: 40)" in unlike_prompts([base, bare], config)
 
 
 def test_the_best_round_is_not_chosen_by_what_is_held_out() -> None:
