@@ -73,7 +73,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
         if not done or to_retry(ws.prompts_path, options):
             drafts = silent() if options.dry_run else source()
             chosen = selection(config.prompts, asked=not options.dry_run)
-            rows, doubled, read = collect(drafts, source.name, asked, **chosen)
+            rows, doubled, read, small = collect(drafts, source.name, asked, **chosen)
             counts = tuple(filter(None, [format_counts(source.counts())]))
             _require_prompts(config, rows)
             made = len(rows)
@@ -83,7 +83,8 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
             remove_stale(ws.root)
             by_category = any(row["category"] for row in rows)
             table = pa.Table.from_pylist(rows, with_categories(PROMPTS) if by_category else PROMPTS)
-            write_part(ws.prompts_path, table, fingerprint, {"doubled": doubled, "read": read})
+            told = {"doubled": doubled, "read": read, "small": small}
+            write_part(ws.prompts_path, table, fingerprint, told)
         result = _prompts_result(ws, made, asked)
     notes = (*result.notes, *counts)
     return replace(result, notes=notes, seconds=time.monotonic() - begin)
@@ -101,10 +102,12 @@ def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
 
 def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     rows, rejections = tally(ws.prompts_path)
-    doubled = read_header(ws.prompts_path).notes.get("doubled", 0)
+    told = read_header(ws.prompts_path).notes
+    doubled, small = (told.get(name, 0) for name in ("doubled", "small"))
     notes = [f"{count_noun(doubled, 'duplicate prompt')} dropped"] if doubled else []
     found = count_noun(rows, "distinct prompt")
-    notes += [f"{found} found, {asked} asked for"] if rows < asked else []
+    fewer = f"; {small} left out with fewer objects than --min-objects asks for" if small else ""
+    notes += [f"{found} found, {asked} asked for{fewer}"] if rows < asked else []
     graphs = rows - ws.read_table(ws.prompts_path, ["graph"])["graph"].null_count
     notes += [f"{graphs} of {rows} prompts have {NO_GRAPH}"] if graphs < rows else []
     return StepResult(

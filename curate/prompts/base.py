@@ -72,6 +72,8 @@ class Collected(NamedTuple):
     read: int
     """Distinct prompts read after the skipped ones; more than taken where some say the same as
     those, or have too few objects. Who skips these, too, meets none of the taken again."""
+    small: int = 0
+    """Prompts left out for too few objects."""
 
 
 def collect(
@@ -83,7 +85,7 @@ def collect(
     min_objects: int = 0,
     shuffle_seed: int | None = None,
 ) -> Collected:
-    """The first `limit` distinct prompts that have `min_objects` in their graph.
+    """The first `limit` distinct prompts that have `min_objects` in their graph, or an error.
 
     The first `skip` are passed over, and with them every prompt that says the same as one of them.
     With a `shuffle_seed` it decides the order, not the source.
@@ -94,12 +96,16 @@ def collect(
         rows = iter(sorted(rows, key=lambda row: content_id(shuffle_seed, row["prompt_id"])))
     passed = {key for row in islice(rows, skip) for key in _meaning(row)}
     taken: list[Record] = []
-    read = 0
+    read = small = 0
     while len(taken) < limit and (row := next(rows, None)):
         read += 1
-        if not passed.intersection(_meaning(row)) and _objects(row) >= min_objects:
+        if passed.intersection(_meaning(row)):
+            continue
+        if row["status"] == OK and _objects(row) < min_objects:
+            small += 1
+        else:
             taken.append(row)
-    return Collected(taken, seen.total() - len(seen), read)
+    return Collected(taken, seen.total() - len(seen), read, small)
 
 
 def selection(config: PromptsConfig, *, asked: bool = True) -> dict[str, int]:

@@ -228,6 +228,21 @@ def test_prompt_file_with_bad_lines(tmp_path: Path, model: Path) -> None:
         run(steps.make_prompts, Workspace(tmp_path / "other"), config)
 
 
+def test_what_cannot_be_read_is_told_where_few_objects_are_left_out(
+    tmp_path: Path, model: Path
+) -> None:
+    """It has no graph, and was dropped as if it asked for nothing."""
+    path = tmp_path / "p.jsonl"
+    path.write_text('"a red circle to the left of a blue square"\n{broken\n"a green star"\n')
+    source = {"source": "file", "path": str(path), "min_objects": 2}
+    result = run(
+        steps.make_prompts, Workspace(tmp_path / "work"), tiny_config(model, prompts=source)
+    )
+    assert result.rejections == {"not JSON": 1}
+    few = "2 distinct prompts found, 12 asked for; 1 left out with fewer objects than --min-objects"
+    assert f"{few} asks for" in result.notes
+
+
 def test_unknown_names_stop_before_any_work(made: Workspace, model: Path) -> None:
     with pytest.raises(PluginError, match="Unknown annotator 'x'"):
         run(steps.annotate, made, tiny_config(model, annotate={"annotators": ("shapes", "x")}))

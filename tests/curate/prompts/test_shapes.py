@@ -23,7 +23,8 @@ def test_prompts_of_few_objects_are_left_out() -> None:
     draft = Draft("something else", None)
     source = [draft, *islice(ShapesSource(PromptsConfig())(), 40)]
     assert {len(SceneGraph.from_json(row["graph"]).items) for row in rows(40)} == {1, 2, 3}
-    taken, _, read = collect(source, "shapes", 5, min_objects=3)
+    taken, _, read, small = collect(source, "shapes", 5, min_objects=3)
+    assert small == read - 5
     assert [len(SceneGraph.from_json(row["graph"]).items) for row in taken] == [3] * 5
     kept = [row for row in collect(source, "shapes", read)[0] if row in taken]
     assert kept == taken
@@ -81,7 +82,7 @@ def test_path_without_use_is_refused() -> None:
 def test_skipped_prompts_are_passed_over_with_all_that_say_the_same() -> None:
     first = Draft("a red circle", None)
     drafts = [first, Draft("A red  circle", None), Draft("a blue square", None), Draft("x", None)]
-    rows, doubled, read = collect(drafts, "file", 2, skip=1)
+    rows, doubled, read, _ = collect(drafts, "file", 2, skip=1)
     assert [row["prompt"] for row in rows] == ["a blue square", "x"]
     assert (doubled, read) == (0, 3)
 

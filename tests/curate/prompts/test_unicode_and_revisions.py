@@ -29,7 +29,7 @@ def decomposed(text: str) -> str:
 
 
 def test_both_unicode_forms_are_one_prompt() -> None:
-    rows, doubled, _ = collect([Draft(CAFE_DECOMPOSED), Draft(CAFE), Draft("a cafe")], "file", 9)
+    rows, doubled, *_ = collect([Draft(CAFE_DECOMPOSED), Draft(CAFE), Draft("a cafe")], "file", 9)
     assert ([row["prompt"] for row in rows], doubled) == ([CAFE_DECOMPOSED, "a cafe"], 1)
 
 
