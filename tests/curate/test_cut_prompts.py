@@ -85,7 +85,7 @@ def test_evaluation_tells_of_them(
     model = EvaluatedModel(str(tiny_model))
     with caplog.at_level(logging.WARNING):
         evaluation = evaluate_models(tmp_path / "eval", config, model, model, OPTIONS)
-    assert {f"generate: {NOTE}.", f"clip: {NOTE}."} <= {*evaluation.notes}
+    assert {f"generate: {NOTE}.", f"score clip: {NOTE}."} <= {*evaluation.notes}
     assert max(map(len, caplog.messages)) < 200
     assert LONG[:40] not in "".join(capfd.readouterr())
 
