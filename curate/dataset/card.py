@@ -17,12 +17,12 @@ from invdpo.curate.scorers import SCORERS
 from invdpo.curate.storage.atomic import replacing
 from invdpo.curate.storage.columns import hub_columns
 from invdpo.curate.storage.cuts import count_cut
-from invdpo.curate.storage.parts import CONFIG_HASH, NOTES, VERSION, read_part
+from invdpo.curate.storage.parts import CONFIG, CONFIG_HASH, NOTES, VERSION, read_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, SceneGraph
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
-from invdpo.schemas.ids import prompt_key
+from invdpo.schemas.ids import content_id, prompt_key
 from invdpo.schemas.io.documents import as_written, read_file, read_json
 from invdpo.schemas.io.redact import redact
 from invdpo.schemas.io.text import quote
@@ -57,7 +57,10 @@ def renew_card(ws: Workspace, config: DatasetConfig) -> Path:
 def write_card(
     ws: Workspace, folder: DatasetFolder, config: DatasetConfig, old: str | None
 ) -> None:
-    """Write the card of the dataset in `folder`, with what a person changed in the `old` one."""
+    """Write the card of the dataset in `folder`, with what a person changed in the `old` one.
+
+    Plots and figures of the report are left out where they are of another pairing.
+    """
     from invdpo.data_cards import render_dataset_card, renewed
     from invdpo.data_cards.head import split_head
 
@@ -70,8 +73,11 @@ def write_card(
         log.warning(
             f"{card}: keeps the licence {quote(found)}, set there by hand. Change it there."
         )
-    for plot in _plots(ws):
-        with replacing(folder.path / ASSETS / plot.name) as temporary:
+    assets, plots = folder.path / ASSETS, _plots(ws, folder)
+    for name in {path.name for path in assets.glob("*.png")} - {plot.name for plot in plots}:
+        (assets / name).unlink()
+    for plot in plots:
+        with replacing(assets / plot.name) as temporary:
             temporary.write_bytes(plot.read_bytes())
     with replacing(folder.path / CARD) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -111,9 +117,7 @@ def card_licence(card: str | None) -> str | None:
 
 def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts:
     """What the card says: from the files of the dataset, and from the workspace."""
-    report: dict[str, Any] = {}
-    if ws.report_path.exists():
-        report = read_json(read_file(ws.report_path), ws.report_path, dict)
+    report = _report(ws, folder)
     facts = dataset_facts(folder)
     facts |= {
         "name": ws.title,
@@ -121,7 +125,7 @@ def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts
         "dropped": report.get("prompts", {}).get("dropped", {}),
         "plots": [
             {"title": plot.stem.replace("_", " "), "path": f"{ASSETS}/{plot.name}"}
-            for plot in _plots(ws)
+            for plot in _plots(ws, folder)
         ],
         "config": None,
     }
@@ -130,9 +134,29 @@ def _facts(ws: Workspace, folder: DatasetFolder, config: DatasetConfig) -> Facts
     return facts | _licence(facts["models"], config)
 
 
-def _plots(ws: Workspace) -> list[Path]:
-    """Of the report page, if it was made."""
+def _report(ws: Workspace, folder: DatasetFolder) -> Facts:
+    """What the pairing says of itself; nothing where a later one, without a dataset, says it."""
+    if not ws.report_path.exists():
+        return {}
+    report: Facts = read_json(read_file(ws.report_path), ws.report_path, dict)
+    options = _made_by(folder).get("pair")
+    return report if report.get("config", options) == options else {}
+
+
+def _plots(ws: Workspace, folder: DatasetFolder) -> list[Path]:
+    """Of the report page, if it was made of these pairs, which it names by what made them."""
+    page = ws.report_dir / "index.html"
+    made_by = content_id(_made_by(folder))
+    if not page.exists() or made_by.encode() not in page.read_bytes():
+        return []
     return sorted(ws.report_dir.glob("*.png"))
+
+
+def _made_by(folder: DatasetFolder) -> Facts:
+    """What decided the pairs, as their table has it: without the name of the set."""
+    metadata = folder.schema().metadata or {}
+    made_by: Facts = read_json(metadata.get(CONFIG, b"{}"), f"{folder.path}: its origin", dict)
+    return {section: values for section, values in made_by.items() if section != "set"}
 
 
 def _licence(models: Sequence[str], config: DatasetConfig) -> Facts:

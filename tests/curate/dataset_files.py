@@ -15,6 +15,7 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas.tables import ANNOTATIONS, CANDIDATES, PROMPTS, SCORES, pairs_schema
 
 PAIRS = 30
+MADE_BY = {"a": {"b": 1}}
 GRAPH = '{"items":[{"item_id":0,"label":"circle"}]}'
 
 
@@ -74,6 +75,8 @@ def pairs(count: int = PAIRS, held: int = 6) -> pa.Table:
     return table(rows, pairs_schema(["composition", "clip"]))
 
 
-def write(ws: Workspace, given: pa.Table | None = None, **options: Any) -> Path:
+def write(
+    ws: Workspace, given: pa.Table | None = None, made_by: Any = MADE_BY, **options: Any
+) -> Path:
     chosen = pairs() if given is None else given
-    return write_dataset(ws, chosen, {"a": {"b": 1}}, annotator="shapes", **options)
+    return write_dataset(ws, chosen, made_by, annotator="shapes", **options)

@@ -16,8 +16,9 @@ from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError, WorkspaceError
 from invdpo.schemas.config import Config
 from invdpo.schemas.config.dataset import DatasetConfig
+from invdpo.schemas.ids import content_id
 from invdpo.schemas.tables import PROMPTS
-from tests.curate.dataset_files import pairs, table, workspace, write
+from tests.curate.dataset_files import MADE_BY, pairs, table, workspace, write
 from tests.hub_repos import card_errors
 
 
@@ -40,13 +41,34 @@ def test_the_card_tells_the_report_and_shows_its_plots(ws: Workspace) -> None:
     plot = ws.root / "report" / "rank_correlation.png"
     plot.parent.mkdir()
     plot.write_bytes(b"a plot")
-    (ws.root / "report" / "index.html").write_text("a page")
+    page = ws.root / "report" / "index.html"
+    page.write_text(f"a page of {content_id(MADE_BY)}")
     folder = write(ws)
     card = (folder / "README.md").read_text()
     assert "| margin | 3 |" in card
     assert "![rank correlation](assets/rank_correlation.png)" in card
     assert [p.name for p in (folder / "assets").iterdir()] == ["rank_correlation.png"]
     assert card_errors(card, "dataset") == []
+
+
+def test_plots_and_figures_of_another_pairing_are_left_out(ws: Workspace) -> None:
+    """After `pair --overwrite`, or one that fell short, the card showed those of other pairs."""
+    ws.report_path.write_text(json.dumps({"config": {}, "prompts": {"dropped": {"margin": 3}}}))
+    plot, page = (ws.root / "report" / name for name in ("margins.png", "index.html"))
+    plot.parent.mkdir()
+    plot.write_bytes(b"a plot")
+    page.write_text(f"a page of {content_id(MADE_BY)}")
+    folder = write(ws, made_by={**MADE_BY, "pair": {"min_margin": 1}})
+    assert not (folder / "assets").exists()
+    card = (folder / "README.md").read_text()
+    assert "margins.png" not in card
+    assert "| margin | 3 |" not in card
+    page.write_text(f"a page of {content_id({**MADE_BY, 'pair': {'min_margin': 1}})}")
+    renew_card(ws, DatasetConfig())
+    assert [path.name for path in (folder / "assets").iterdir()] == ["margins.png"]
+    page.write_text("a page of other pairs again")
+    renew_card(ws, DatasetConfig())
+    assert not list((folder / "assets").iterdir())
 
 
 def test_plots_made_later_come_with_a_renewed_card(ws: Workspace) -> None:
