@@ -126,7 +126,7 @@ def compare_with_base(
     base, models = find_models(config, own, list(dict.fromkeys(paths)), note)
     folder, export = request.output or _default_folder(paths), request.export
     _check_held_out(config)
-    config = with_text_length(config, paths[0])
+    config = with_text_length(config, paths)
     write = find_export(export, config.prompts) if export else None
     with lock_evaluation(folder):
         evaluations = compare_models(folder, config, base, models, request.options, command)

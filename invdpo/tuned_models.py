@@ -100,11 +100,24 @@ def with_checkpoints(given: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def with_text_length(config: Config, tuned: Path) -> Config:
-    """With texts as long as in the training, unless the configuration says how long."""
-    training, options = read_training(tuned), config.generate.pipeline_options
-    if training is None or not training.max_sequence_length or "max_sequence_length" in options:
+def with_text_length(config: Config, tuned: Sequence[Path]) -> Config:
+    """With texts as long as in the training, unless the configuration says how long.
+
+    Raises `ConfigError` for several trainings with texts of other lengths.
+    """
+    options = config.generate.pipeline_options
+    lengths = {t.max_sequence_length: path for path in tuned if (t := read_training(path))}
+    length = next(iter(lengths), None)
+    if "max_sequence_length" in options:
         return config
-    options = {**options, "max_sequence_length": training.max_sequence_length}
+    if len(lengths) > 1:
+        shown = ", ".join(f"{path} with {n or 'the default'}" for n, path in lengths.items())
+        raise ConfigError(
+            f"max_sequence_length: these were trained with texts of other lengths ({shown}). "
+            "Evaluate them separately, or all with one: --pipeline-option max_sequence_length=N"
+        )
+    if not length:
+        return config
+    options = {**options, "max_sequence_length": length}
     generate = config.generate.model_copy(update={"pipeline_options": options})
     return config.model_copy(update={"generate": generate})

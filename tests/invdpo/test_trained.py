@@ -87,13 +87,16 @@ def test_the_base_is_that_of_the_report(pipeline: Path, tmp_path: Path) -> None:
 def test_texts_are_as_long_as_in_the_training(pipeline: Path, tmp_path: Path) -> None:
     tuned = write_report(tmp_path / "tuned", pipeline)
     config = Config()
-    assert with_text_length(config, tuned) is config
+    assert with_text_length(config, [tuned]) is config
     change_config(tuned, max_sequence_length=24)
-    drawn = with_text_length(config, tuned).generate
+    drawn = with_text_length(config, [tuned, tuned]).generate
     assert drawn.pipeline_options == {"max_sequence_length": 24}
     options = {"generate": {"pipeline_options": {"max_sequence_length": 9}}}
     chosen = Config.model_validate(options)
-    assert with_text_length(chosen, tuned) is chosen
+    other = write_report(tmp_path / "other", pipeline)
+    with pytest.raises(ConfigError, match=r"other lengths \(.*tuned with 24, .*other with the def"):
+        with_text_length(config, [tuned, other])
+    assert with_text_length(chosen, [tuned, other]) is chosen
 
 
 def test_a_base_that_was_moved_is_named(pipeline: Path, tmp_path: Path) -> None:
