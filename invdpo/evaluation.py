@@ -161,6 +161,8 @@ def _write(found: Comparisons) -> None:
     from invdpo.curate.report.evaluation_page import write_evaluation_page
     from invdpo.curate.storage.atomic import replacing
 
+    for stale in {*found.folder.glob("grid-*.png")}.difference(found.grids):
+        stale.unlink()  # of a model that is not on the page any more
     for grid, evaluation in zip(found.grids, found.evaluations, strict=True):
         write_grid(grid, [r for r in evaluation.results if r.number == 0][:GRID])
     write_results(found.results, found.base, found.evaluations)

@@ -144,6 +144,8 @@ def test_several_models_share_a_base(
     assert {row["model"] for row in data["figures"]} == {str(tuned), str(other)}
     made = {path.name for path in (tmp_path / "eval").iterdir() if path.is_file()}
     assert {"index.html", "results.parquet", "grid.png", "grid-2.png", "evaluation.json"} <= made
+    assert invdpo("eval", other, *words).exit_code == 0
+    assert [path.name for path in (tmp_path / "eval").glob("grid*")] == ["grid.png"]
 
 
 def test_what_is_named_wrong_is_told_at_once(tuned: Path, dataset: Path, tmp_path: Path) -> None:
