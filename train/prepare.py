@@ -138,6 +138,8 @@ def prepare(setup: Setup, dataset: DataSet, root: Path, *, restart: bool) -> Pre
         identity["family"] = family
     state, notes = _state(setup, identity, restart=restart)
     notes += notes_on_base(config, adapter.fingerprint)
+    if config.strategy == "fsdp" and group.world == 1:
+        notes.append("strategy fsdp: there is one process, so nothing is split. Start several.")
     image_prompts = read_image_prompts(config, pairs)
     cache = open_cache(root, adapter, config)
     if group.is_main:

@@ -99,9 +99,11 @@ def test_residual_reference_has_zero_gradient_and_says_so(
 
 
 def test_options_that_the_objective_does_not_use_are_named(run: Any) -> None:
-    result = run(objective="diffusion-dpo", noise="own", fresh_noise=0.5, max_steps=1)
+    unused = {"noise": "own", "fresh_noise": 0.5, "strategy": "fsdp"}
+    result = run(objective="diffusion-dpo", max_steps=1, **unused)
     expected = "objective diffusion-dpo inverts nothing; not used: noise own, fresh_noise 0.5."
     assert expected in result.notes
+    assert any("fsdp: there is one process" in note for note in result.notes)
     assert not any("not used" in note for note in run("plain", max_steps=1).notes)
     assert any("no step beat the base model" in note for note in result.notes)
 
