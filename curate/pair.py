@@ -209,16 +209,13 @@ def _made_by(ws: Workspace, scores: Path, candidates: Fingerprint) -> Fingerprin
 def require_scores(ws: Workspace, config: PairConfig, planned: Collection[str] = ()) -> set[str]:
     """The scorers of the workspace and those planned, before pairs are chosen by them.
 
-    Raises `WorkspaceError` when an option of pairing names another one. What a plug-in that is
-    planned calls itself isn't known, so that only lacking built-in scorers are refused then.
+    Raises `WorkspaceError` when an option of pairing names another one.
     """
     folder = ws.scores_dir("")
     found = folder.iterdir() if folder.is_dir() else ()
     scorers = {path.name for path in found if path.is_dir() and not path.name.startswith(".")}
     scorers |= set(planned)
     if missing := sorted(config.scorers() - scorers):
-        if planned and not set(missing) <= set(SCORERS.names()):
-            return scorers
         names = ",".join((*sorted(scorers), *missing))
         text = (
             f"{folder}: no scores of {', '.join(missing)}; there are: "

@@ -20,9 +20,9 @@ from invdpo.curate.annotators.judges import (
     check_judges,
     made_before,
     require_choice,
+    require_chosen,
     step_commands,
     unchosen,
-    whole_commands,
 )
 from invdpo.curate.candidate import OBSERVED
 from invdpo.curate.devices import S, for_each_device
@@ -47,7 +47,7 @@ from invdpo.curate.runner import (
     was_begun,
 )
 from invdpo.curate.score import Score
-from invdpo.curate.storage.parts import Fingerprint, exists, read_header, remove_stale, write_part
+from invdpo.curate.storage.parts import Fingerprint, read_header, remove_stale, write_part
 from invdpo.curate.workspace import Workspace
 from invdpo.schemas import DataError
 from invdpo.schemas.config import Config
@@ -56,8 +56,6 @@ from invdpo.schemas.config.generate import GenerateConfig
 from invdpo.schemas.config.score import ScoreConfig
 from invdpo.schemas.io.text import count_noun, format_counts
 from invdpo.schemas.tables import OK, PROMPTS, Record, with_categories
-
-NO_GRAPH = "a scene graph; `composition` has no score for the others"
 
 
 def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResult:
@@ -85,7 +83,7 @@ def make_prompts(ws: Workspace, config: Config, options: RunOptions) -> StepResu
             table = pa.Table.from_pylist(rows, with_categories(PROMPTS) if by_category else PROMPTS)
             told = {"doubled": doubled, "read": read, "small": small}
             write_part(ws.prompts_path, table, fingerprint, told)
-        result = _prompts_result(ws, made, asked)
+        result = _prompts_result(ws, config, made)
     notes = (*result.notes, *counts)
     return replace(result, notes=notes, seconds=time.monotonic() - begin)
 
@@ -100,7 +98,8 @@ def _require_prompts(config: Config, rows: Sequence[Record]) -> None:
         raise DataError(f"{source}: none of {len(rows)} prompts can be used ({rows[0]['error']}).")
 
 
-def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
+def _prompts_result(ws: Workspace, config: Config, made: int) -> StepResult:
+    asked = config.prompts.num_prompts
     rows, rejections = tally(ws.prompts_path)
     told = read_header(ws.prompts_path).notes
     doubled, small = (told.get(name, 0) for name in ("doubled", "small"))
@@ -109,7 +108,9 @@ def _prompts_result(ws: Workspace, made: int, asked: int) -> StepResult:
     fewer = f"; {small} left out with fewer objects than --min-objects asks for" if small else ""
     notes += [f"{found} found, {asked} asked for{fewer}"] if rows < asked else []
     graphs = rows - ws.read_table(ws.prompts_path, ["graph"])["graph"].null_count
-    notes += [f"{graphs} of {rows} prompts have {NO_GRAPH}"] if graphs < rows else []
+    if graphs < rows and "composition" in config.score.scorers:
+        others = "a scene graph; `composition` has no score for the others"
+        notes.append(f"{graphs} of {rows} prompts have {others}")
     return StepResult(
         "prompts",
         str(ws.prompts_path),
@@ -126,9 +127,7 @@ def check(
 ) -> None:
     """Report, before the first step of a `command`, what would stop a later one."""
     models = [spec.name for spec in model_specs(config.generate)]
-    if left_open := unchosen(config, names, made_before(ws, options, names)):
-        chosen = "source" in config.prompts.model_fields_set or exists(ws.prompts_path)
-        require_choice(models, left_open, *whole_commands(command, models, prompts_chosen=chosen))
+    require_chosen(ws, config, options, names, models, command)
     check_judges(config, names, offline=options.dry_run)
     if {"score", "pair"} <= {*names}:
         require_scores(ws, config.pair, config.score.scorers)
@@ -166,7 +165,9 @@ def _generator(config: GenerateConfig, _name: str) -> Generate:
 
 
 def annotate(ws: Workspace, config: Config, options: RunOptions) -> list[StepResult]:
-    """Read a scene graph off every candidate, with all annotators in one pass."""
+    """Read a scene graph off every candidate, with all annotators in one pass; none is fine."""
+    if not config.annotate.annotators:
+        return []
     make = _on_each_device(_annotator, config.annotate)
     first = for_each_device(config.annotate)[0]
     stages = [_annotator(first, name) for name in dict.fromkeys(config.annotate.annotators)]

@@ -115,6 +115,34 @@ def require_choice(models: Collection[str], flags: Collection[str], *commands: s
         )
 
 
+def require_chosen(
+    ws: Workspace,
+    config: Config,
+    options: RunOptions,
+    steps: Collection[str],
+    models: Sequence[str],
+    command: str,
+) -> None:
+    """The same for a `command` that runs these `steps` in `ws`.
+
+    Raises `ConfigError` also where a scorer compares graphs that are not there and nobody reads.
+    """
+    if left_open := unchosen(config, steps, made_before(ws, options, steps)):
+        chosen = "source" in config.prompts.model_fields_set or exists(ws.prompts_path)
+        commands = whole_commands(command, models, prompts_chosen=chosen)
+        if left_open == [f"--annotators {SHAPES}"] and not reads_graphs(config):
+            commands = (f"{command} --annotators none", *commands)
+        require_choice(models, left_open, *commands)
+    name, readers = config.score.annotator, config.annotate.annotators
+    there = name in readers or exists(ws.annotations_dir(name))
+    if "score" in steps and not there and reads_graphs(config):
+        raise ConfigError(
+            f"score.annotator: found {name}, but the annotators are: "
+            f"{', '.join(readers) or 'none'}. Name one of them by --annotator, or choose scorers "
+            "that compare no graphs."
+        )
+
+
 def step_commands(work: Path) -> tuple[str, str]:
     """The two commands that judge natural images."""
     where = shlex.quote(str(work))

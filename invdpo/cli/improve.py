@@ -87,8 +87,9 @@ def improve(job: Job, work: Root, dry_run: DryRun = False, tflops: Tflops = None
     if dry_run:
         _estimate(job, work, config, tflops)
         return
+    note, changing = job.out.note, common.change_options
     improvement = run_rounds(
-        work, config, options, job.out.note, change_options=common.change_options
+        work, config, options, note, change_options=changing, command=job.words
     )
     job.out.result(to_dict(improvement), summary(improvement))
     if improvement.best.number:
@@ -111,7 +112,8 @@ def _estimate(job: Job, work: Path, config: Config, tflops: float | None) -> Non
     from invdpo.rounds.estimate import estimate
     from invdpo.rounds.estimate_text import estimate_text
 
-    result = estimate(work, config, tflops, change_options=job.common.change_options)
+    changing = job.common.change_options
+    result = estimate(work, config, tflops, change_options=changing, command=job.words)
     job.out.result(result.to_dict(), estimate_text(result))
     job.out.note("Nothing was written.")
 

@@ -62,18 +62,22 @@ def _by_content(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "prompts": prompts}
 
 
-def require_judges(plan: RoundPlan, record: Record, *, offline: bool = False) -> None:
+def require_judges(
+    plan: RoundPlan, record: Record, *, command: str | None = None, offline: bool = False
+) -> None:
     """Report, before anything is generated, what would stop a later step.
+
+    `command` is what the user typed, for a refusal.
 
     Raises `ConfigError` where the embedded model's judges were left to judge another one's images,
     `WorkspaceError` where pairs are chosen by a scorer that is none of these, and what judges raise
     that lack their weights; with `offline` not for want of the Hub.
     """
     model = plan.config.generate.model
-    command = f"invdpo improve {shlex.quote(str(plan.root))} --model {shlex.quote(model)}"
+    typed = f"invdpo improve {shlex.quote(str(plan.root))} --model {shlex.quote(model)}"
     # those that judged the base model were chosen then
     config = plan.curation(1, 0) if record.results else plan.config
-    steps.check(plan.workspace(1), config, RunOptions(dry_run=offline), JUDGES, command)
+    steps.check(plan.workspace(1), config, RunOptions(dry_run=offline), JUDGES, command or typed)
 
 
 def require_comparable(plan: RoundPlan, record: Record) -> None:

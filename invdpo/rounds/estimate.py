@@ -103,7 +103,12 @@ class _Costs:
 
 
 def estimate(
-    root: Path, config: Config, tflops: float | None = None, *, change_options: bool = False
+    root: Path,
+    config: Config,
+    tflops: float | None = None,
+    *,
+    change_options: bool = False,
+    command: str | None = None,
 ) -> RoundsEstimate:
     """The work that `improve` would do. Raises as it does before the first image is made.
 
@@ -112,7 +117,7 @@ def estimate(
     """
     plan = RoundPlan(root, config)
     record = open_record(plan, change_options=change_options)
-    require_judges(plan, record, offline=True)
+    require_judges(plan, record, command=command, offline=True)
     require_prompts(plan, record)
     done = len(record.results)
     left = max(0, config.improve.rounds + 1 - max(done, 1))

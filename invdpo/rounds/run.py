@@ -108,11 +108,18 @@ def _gain(base: RoundResult, result: RoundResult, figure: str) -> dict[str, floa
 
 
 def improve(
-    root: Path, config: Config, options: RunOptions, note: Note, *, change_options: bool = False
+    root: Path,
+    config: Config,
+    options: RunOptions,
+    note: Note,
+    *,
+    change_options: bool = False,
+    command: str | None = None,
 ) -> Improvement:
     """Run what is missing of the rounds; finished work of an earlier run is kept.
 
     `change_options`: whether the rounds that are left may have other options than those before.
+    `command`: what the user typed, for a refusal.
     Raises what the steps raise; `WorkspaceError` for rounds that another configuration made, or of
     which a model is gone or changed; `DataError` for prompts that don't suffice, and for a first
     round without a pair. A later one without a pair ends the rounds.
@@ -120,7 +127,7 @@ def improve(
     plan = RoundPlan(root, config)
     with FolderLock(root, "improving a model there"):
         record = open_record(plan, change_options=change_options)
-        require_judges(plan, record)
+        require_judges(plan, record, command=command)
         require_comparable(plan, record)
         require_prompts(plan, record)
         for result in record.evaluated:

@@ -16,8 +16,8 @@ class _Annotate(Section):
 
     annotators: tuple[str, ...] = Field(
         ("shapes",),
-        min_length=1,
-        description="Any of detector, import, shapes, vlm, or plug-ins: PACKAGE.MODULE:CLASS.",
+        description="Any of detector, import, shapes, vlm, or plug-ins: PACKAGE.MODULE:CLASS; "
+        "`none` reads no graphs.",
         json_schema_extra=LOCAL,
     )
     import_path: str | None = Field(

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -109,6 +110,31 @@ def test_the_commands_of_a_refusal_are_what_was_typed_with_judges(
     assert commands[1:] == [f"{typed} --preset sd15"]
     chosen = invdpo("curate", *words, "--source", "shapes").stderr
     assert f"\n  {typed} --source shapes {judges}" in chosen
+
+
+def test_graphs_that_no_scorer_needs_need_not_be_read(tmp_path: Path, tiny_model: Path) -> None:
+    words = ["run", tmp_path / "work", "--model", tiny_model, "--source", "shapes"]
+    words += ["--num-prompts", 4, "--num-candidates", 2, "--num-inference-steps", 2]
+    words += ["--scorers", "clip", "--clip-model", "embedded", "--weight", "clip=1"]
+    words += ["--min-margin", 0]
+    refused = invdpo("curate", *words).stderr
+    typed = shlex.join(["invdpo", "curate", *map(str, words)])
+    assert re.findall(r"^  (invdpo .*)$", refused, re.MULTILINE)[0] == f"{typed} --annotators none"
+    result = invdpo("curate", *words, "--annotators", "none")
+    assert result.exit_code == 0, result.stderr
+    ws = Workspace(tmp_path / "work")
+    assert not ws.annotations_dir("shapes").exists()
+    (path,) = ws.dataset_dir.glob("data/train-*.parquet")
+    pairs = pq.read_table(path)
+    assert pairs.num_rows
+    assert pairs["graph"].null_count == 0
+    assert pairs["chosen_graph"].null_count == pairs.num_rows
+
+
+def test_graphs_that_nobody_reads_are_told_before_anything_is_drawn(tmp_path: Path) -> None:
+    refused = invdpo("curate", "run", tmp_path / "work", "--annotators", "none")
+    assert "score.annotator: found shapes, but the annotators are: none. Name" in refused.stderr
+    assert not (tmp_path / "work").exists()
 
 
 @pytest.mark.parametrize(

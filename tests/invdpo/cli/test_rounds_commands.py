@@ -38,9 +38,10 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
 
     def improve(
-        root: Path, config: Any, options: Any, note: Any, *, change_options: bool
+        root: Path, config: Any, options: Any, note: Any, *, change_options: bool, command: str
     ) -> Improvement:
         calls.append((config, options, change_options))
+        assert command.startswith("invdpo improve ")
         note("Base model: judge it")
         root.mkdir(exist_ok=True)
         return improvement(root)
@@ -75,7 +76,7 @@ def test_the_guidance_that_suits_each_model_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     guided = improvement(tmp_path, models=guided_results())
-    monkeypatch.setattr(run, "improve", lambda *_, change_options: guided)
+    monkeypatch.setattr(run, "improve", lambda *_, **__: guided)
     result = invdpo("improve", tmp_path / "work")
     assert result.exit_code == 0, result.output
     lines = [cells(line)[:2] for line in result.stdout.splitlines()[:4]]
@@ -124,7 +125,7 @@ def test_why_rounds_stopped_and_a_base_model_that_stays_the_best(tmp_path: Path)
 
 
 def test_a_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "estimate", lambda *_, change_options: EXPECTED)
+    monkeypatch.setattr(estimate, "estimate", lambda *_, **__: EXPECTED)
     work = tmp_path / "work"
     result = invdpo("improve", work, "--dry-run")
     assert result.stdout == estimate_text(EXPECTED) + "\n"

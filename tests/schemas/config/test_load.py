@@ -47,8 +47,8 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     prompts: {num_prompts: 0, colour: red}
     generate: 5
     generat: {}
-    annotate: {annotators: []}
-    score: {scorers: clip}
+    annotate: {annotators: shapes}
+    score: {scorers: []}
     pair: {weights: {clip: .nan}, min_margin: -1}
     train: {objective: ppo}
     """
@@ -71,7 +71,7 @@ def test_every_error_is_told_at_once(tmp_path: Path) -> None:
     assert "allowed: source, path, column" in text
     assert "found 'ppo'; input should be 'inversion-dpo', 'diffusion-dpo' or 'sft'" in text
     assert "found []; expected at least 1 entry" in text
-    assert "found 'clip'; expected a list" in text
+    assert "found 'shapes'; expected a list" in text
     assert "found 5; expected a mapping" in text
 
 
