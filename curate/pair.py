@@ -217,16 +217,18 @@ def require_scores(ws: Workspace, config: PairConfig, planned: Collection[str] =
     scorers |= set(planned)
     if missing := sorted(config.scorers() - scorers):
         names = ",".join((*sorted(scorers), *missing))
-        text = (
-            f"{folder}: no scores of {', '.join(missing)}; there are: "
-            f"{', '.join(sorted(scorers)) or 'none'}.\n"
-            f"First run: invdpo curate score {shlex.quote(str(ws.root))} --scorers {names}"
-        )
+        listed = ", ".join(sorted(scorers)) or "none"
         if planned:
-            text = (
-                f"Pairs are chosen by {', '.join(missing)}, too, which this run does not score: "
-                f"--scorers {','.join(planned)}.\nAdd it: --scorers {names}"
+            text = f"Pairs are chosen by {', '.join(missing)}, too, which this run does not score: "
+            text += f"--scorers {','.join(planned)}."
+            way_out = f"Add it: --scorers {names}"
+        else:
+            text = f"{folder}: no scores of {', '.join(missing)}; there are: {listed}."
+            way_out = (
+                f"First run: invdpo curate score {shlex.quote(str(ws.root))} --scorers {names}"
             )
+        if set(missing) <= set(SCORERS.names()):  # what no scorer is called can't be run
+            text += f"\n{way_out}"
         others = sorted(scorers - {config.held_out})
         if others and set(missing) <= set(config.weights):
             text += f"\nOr choose pairs by others: {_weight_flag(dict.fromkeys(others, 1))}"

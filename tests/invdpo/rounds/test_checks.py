@@ -72,6 +72,7 @@ def test_what_would_stop_a_later_step_stops_the_first(tmp_path: Path) -> None:
             work, small_config(score={"scorers": ["clip", scorer]}, pair={"weights": {"compo": 1}})
         )
     assert "Pairs are chosen by compo, too" in str(misspelt.value)
+    assert "Add it" not in str(misspelt.value)
     with pytest.raises(PluginError, match="nope"):
         run_rounds(work, small_config(score={"scorers": ["clip", "nope"]}))
     model = shutil.copytree(bundle.model_path(), tmp_path / "model")
