@@ -115,9 +115,12 @@ class ImageGenerator:
                 return
             self._spoiled.add(request.prompt)
         if len(self._spoiled) > 1:
-            text = f"All images of the first {len(self._spoiled)} prompts are not finite"
+            dtype, count = self._config.dtype, len(self._spoiled)
+            advice = "Try --dtype float32, or give other weights."
+            if dtype == "float32":
+                advice = "The weights may be damaged: give others."
             raise ModelError(
-                f"{text} (dtype {self._config.dtype}). Try --dtype float32, or give other weights."
+                f"All images of the first {count} prompts are not finite (dtype {dtype}). {advice}"
             )
 
     def is_cut(self, prompt: str) -> bool:

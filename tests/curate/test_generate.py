@@ -136,7 +136,9 @@ def test_a_model_that_draws_nothing_finite_stops(
     assert [row["status"] for row in made] == ["ok"] + ["rejected"] * 4 + ["ok"]
     for size in (1, 4):
         spoiled.extend([1] * 6)
-        with pytest.raises(ModelError, match=r"first 2 prompts are not finite \(dtype float32\)"):
+        with pytest.raises(
+            ModelError, match=r"first 2 prompts are not finite \(dtype float32\)\. The weights"
+        ):
             list(Generate(config.model_copy(update={"batch_size": size}))(prompts()))
         spoiled.clear()
 
