@@ -170,7 +170,9 @@ def _steps(job: Job, work: str, *names: str, set_name: str | None = None) -> Non
     if not options.dry_run:
         if names[-1] == "pair":
             job.out.note(f"See what was chosen: invdpo report {ws.set_words}")
-        job.out.note(f"Next: {_next_command(names[-1], work, config, set_name)}")
+        # what was rejected before is so in the tables of later steps, too
+        again = " --retry-rejected" if common.retry_rejected and names[-1] != STEPS[-1] else ""
+        job.out.note(f"Next: {_next_command(names[-1], work, config, set_name)}{again}")
 
 
 def _summary(results: Sequence[StepResult]) -> str:

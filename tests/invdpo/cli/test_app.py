@@ -129,18 +129,11 @@ def test_defaults_then_workspace_then_file_then_flags(tmp_path: Path) -> None:
 def test_results_go_to_stdout_and_notes_to_stderr(tmp_path: Path) -> None:
     work = tmp_path / "work"
     result = invdpo("curate", "prompts", work, "--num-prompts", 3)
-    assert result.stdout.splitlines()[0].split() == [
-        "step",
-        "made",
-        "done",
-        "before",
-        "to",
-        "do",
-        "rejected",
-        "seconds",
-        "where",
-    ]
+    header = "step made done before to do rejected seconds where"
+    assert " ".join(result.stdout.splitlines()[0].split()) == header
     assert result.stderr == f"Next: invdpo curate generate {work}\n"
+    again = invdpo("curate", "prompts", work, "--retry-rejected")
+    assert again.stderr == f"Next: invdpo curate generate {work} --retry-rejected\n"
 
 
 def test_json_is_one_document(tmp_path: Path) -> None:
