@@ -15,6 +15,7 @@ class Annotate(ModelStage[SceneGraph]):
     """The stage of the annotator called `name`. Raises `PluginError` for an unknown name."""
 
     schema = ANNOTATIONS
+    kind = SceneGraph
 
     def __init__(self, name: str, config: AnnotateConfig) -> None:
         annotator = make_plugin(ANNOTATORS, name, config)

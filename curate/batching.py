@@ -13,9 +13,9 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from invdpo.curate.candidate import Candidate
-from invdpo.schemas import InvdpoError, ModelError
-from invdpo.schemas.io.text import Counts, describe_error
+from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
+from invdpo.schemas import InvdpoError, ModelError, PluginError
+from invdpo.schemas.io.text import Counts, count_noun, describe_error
 from invdpo.schemas.tables import Record
 
 if TYPE_CHECKING:
@@ -148,10 +148,23 @@ class Model(ABC, Generic[Answer]):
         ]
 
 
+def problem_of(model: Any) -> str | None:
+    """What is wrong with the `needs` of a plug-in's model; None if candidates have them."""
+    needs = getattr(model, "needs", None)
+    if isinstance(needs, list | tuple) and all(hasattr(Candidate, str(name)) for name in needs):
+        return None
+    return (
+        f"its `needs` is {needs!r}; expected a tuple of names: any of {IMAGE}, {PROMPT}, {GRAPH}, "
+        f"{OBSERVED}."
+    )
+
+
 class ModelStage(ABC, Generic[Answer]):
     """A stage that asks one model about every candidate, and gives a row for each."""
 
     schema: pa.Schema
+    kind: type
+    """Of an answer that is no `Failure`."""
 
     def __init__(self, name: str, model: Model[Answer], batch_size: int) -> None:
         self.name = name
@@ -163,7 +176,10 @@ class ModelStage(ABC, Generic[Answer]):
     @property
     def revision(self) -> str:
         """The model's revision. Raises `ModelError` if the model can't be found."""
-        return self.model.revision
+        revision = self.model.revision
+        if not isinstance(revision, str):
+            raise PluginError(f"{self.name}: its `revision` is {revision!r}; expected a text.")
+        return revision
 
     @property
     def made_by(self) -> dict[str, Any]:
@@ -186,10 +202,26 @@ class ModelStage(ABC, Generic[Answer]):
         while batch := list(islice(source, self.chunk)):
             problems = [candidate.problem(self.needs) for candidate in batch]
             complete = [c for c, problem in zip(batch, problems, strict=True) if problem is None]
-            answers = iter(self._attempt(self.model, complete))
+            answers = iter(self._attempt(self._answers, complete))
             for candidate, problem in zip(batch, problems, strict=True):
                 answer = next(answers) if problem is None else Failure(problem)
                 yield self.row(candidate, answer)
+
+    def _answers(self, candidates: Sequence[Candidate]) -> list[Answer | Failure]:
+        """The model's. Raises `PluginError` unless there is one of the right kind for each."""
+        answers = list(self.model(candidates))
+        if len(answers) != len(candidates):
+            raise PluginError(
+                f"{self.name}: gave {count_noun(len(answers), 'answer')} to "
+                f"{count_noun(len(candidates), 'candidate')}; expected one for each, in order."
+            )
+        for answer in answers:
+            if not isinstance(answer, self.kind | Failure):
+                raise PluginError(
+                    f"{self.name}: found an answer of type {type(answer).__name__}; expected "
+                    f"{self.kind.__name__}, or Failure with the reason."
+                )
+        return answers
 
     @abstractmethod
     def row(self, candidate: Candidate, answer: Answer | Failure) -> Record:

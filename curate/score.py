@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, SupportsFloat
 
 from invdpo.curate.batching import Failure, ModelStage
 from invdpo.curate.candidate import Candidate
@@ -18,6 +18,7 @@ class Score(ModelStage[Judged]):
     """The stage of the scorer called `name`. Raises `PluginError` for an unknown name."""
 
     schema = SCORES
+    kind = Judged
 
     def __init__(self, name: str, config: ScoreConfig) -> None:
         scorer = make_plugin(SCORERS, name, config)
@@ -49,6 +50,11 @@ class Score(ModelStage[Judged]):
 
 
 def _finite(answer: Judged | Failure) -> Judged | Failure:
-    if isinstance(answer, Failure) or math.isfinite(answer.score):
+    if isinstance(answer, Failure):
+        return answer
+    for name, value in {"score": answer.score, **answer.components}.items():
+        if not isinstance(value, SupportsFloat):
+            return Failure(f"the {name} is {value!r}, which is no number")
+    if math.isfinite(answer.score):
         return answer
     return Failure(f"the score is {answer.score}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from invdpo.schemas.entry_points import distribution_of, find_plugin, group_points, load_plugin
 from invdpo.schemas.errors import PluginError
@@ -17,11 +17,18 @@ class Registry(Generic[T]):
     """Maps the names of one kind of plug-in (scorer, annotator, ...) to what makes them.
 
     With a `group`, packages add to it: by an entry point of that group, or by the path of a class,
-    `PACKAGE.MODULE:CLASS`; the class must have the methods of `base`.
+    `PACKAGE.MODULE:CLASS`; the class must have the methods of `base`, and `problem` says what else
+    is wrong with what it made.
     """
 
-    def __init__(self, kind: str, group: str = "", base: type = object) -> None:
-        self.kind = kind
+    def __init__(
+        self,
+        kind: str,
+        group: str = "",
+        base: type = object,
+        problem: Callable[[Any], str | None] = lambda made: None,
+    ) -> None:
+        self.kind, self.problem = kind, problem
         self._group, self._base = group, base
         self._entries: dict[str, T] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from invdpo.curate.batching import Model
+from invdpo.curate.batching import Model, problem_of
 from invdpo.schemas import SceneGraph
 from invdpo.schemas.plugins import Registry
 
@@ -17,5 +17,5 @@ class Annotator(Model[SceneGraph]):
 
 
 ANNOTATORS: Registry[Callable[..., Annotator]] = Registry(
-    "annotator", "invdpo.annotators", Annotator
+    "annotator", "invdpo.annotators", Annotator, problem_of
 )

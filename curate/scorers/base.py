@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from invdpo.curate.batching import Model
+from invdpo.curate.batching import Model, problem_of
 from invdpo.curate.candidate import GRAPH, IMAGE, OBSERVED, PROMPT, Candidate
 from invdpo.schemas.plugins import Registry
 
@@ -31,4 +31,4 @@ class Scorer(Model[Judged]):
     higher_is_better: bool = True
 
 
-SCORERS: Registry[Callable[..., Scorer]] = Registry("scorer", "invdpo.scorers", Scorer)
+SCORERS: Registry[Callable[..., Scorer]] = Registry("scorer", "invdpo.scorers", Scorer, problem_of)

@@ -9,7 +9,8 @@ from invdpo.schemas.config.load import check
 from invdpo.schemas.config.plugin_options import USE
 from invdpo.schemas.config.section import Section
 from invdpo.schemas.entry_points import distribution_of
-from invdpo.schemas.errors import PluginError
+from invdpo.schemas.errors import InvdpoError, PluginError
+from invdpo.schemas.io.text import describe_error
 from invdpo.schemas.plugins import Registry
 
 Made = TypeVar("Made")
@@ -20,7 +21,8 @@ def make_plugin(registry: Registry[Callable[..., Made]], name: str, config: Any)
 
     One of another package that has a class `Options`, derived from `Section`, is made from the
     section and those options; one that comes with invdpo takes options of the section itself.
-    Raises `PluginError` for an unknown one, `ConfigError` for options that it does not have.
+    Raises `PluginError` for an unknown one, or one that can't be made, `ConfigError` for options
+    that it does not have.
     """
     given = dict(config.plugins.get(name, {}))
     use, where = given.pop(USE, name), f"{registry.kind} {name!r}"
@@ -40,7 +42,14 @@ def make_plugin(registry: Registry[Callable[..., Made]], name: str, config: Any)
         text = f"its Options is not a subclass of {Section.__module__}.Section"
         raise PluginError(f"{where}: {text}.")
     options = check(kind, given, where=where)
-    made = make(config, options) if hasattr(make, "Options") else make(config)
+    try:
+        made = make(config, options) if hasattr(make, "Options") else make(config)
+    except InvdpoError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{where}: can't be made ({describe_error(error)}).") from error
+    if problem := registry.problem(made):
+        raise PluginError(f"{where}: {problem}")
     about = {"plugin": point.value, "distribution": distribution_of(point)}
     return _signed(made, name, about | {"options": options.fingerprint()})
 
